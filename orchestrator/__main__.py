@@ -1,0 +1,20 @@
+"""The program's only door. A worker is started a hundred times an hour, so it never pays for the command line's imports."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    if sys.argv[1:2] == ["work"] and len(sys.argv) == 5:
+        from orchestrator.worker.main import main as work
+
+        sys.exit(work(*sys.argv[2:5]))
+    from orchestrator.cli.main import main as command_line
+
+    sys.exit(command_line())
+
+
+if __name__ == "__main__":
+    main()

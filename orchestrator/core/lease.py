@@ -1,0 +1,32 @@
+"""A claim's time to live, as data: who holds it, where it runs, with which settings. `store.lease` keeps it in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One process, for good: a pid alone is reused. `start` is the kernel's start time (clock ticks since boot, or epoch on other systems)."""
+
+    host: str
+    pid: int
+    start: float
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """`.orch/lease.json`. The heartbeat is the file's mtime. `starting_until`: a deadline for an executor that can't pass the owner's lock."""
+
+    token: str
+    owner: Identity
+    executor: str = "local"
+    handle: str = ""
+    ttl: float = 300.0
+    starting_until: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    once: bool = False  # one attempt, then release (`--once`)
+    agent: Identity | None = None  # the agent's process while one runs, for whoever reclaims

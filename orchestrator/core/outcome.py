@@ -1,0 +1,116 @@
+"""How things end. Never a bare bool: each outcome has a name and carries its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
+
+
+class Reason(StrEnum):
+    """Why a task stopped where it is. `terminal` reasons need a person; the others are parked and resume by themselves."""
+
+    CONVERGED = "converged"
+    EXHAUSTED = "exhausted"
+    BUDGET = "budget"
+    NO_IMPROVEMENT = "no-improvement"
+    BENCHMARK_DEFECT = "benchmark-defect"
+    FLAKY = "flaky"
+    SCOPE_VIOLATION = "scope-violation"
+    TAMPERED = "tampered"
+    CONFLICT = "conflict"
+    QUESTION = "question"
+    GATE = "gate"
+    AUTH = "auth"
+    STOPPED = "stopped"
+    CANCELLED = "cancelled"
+    SETUP = "setup"
+    REPO = "repo"
+    RATE_LIMITED = "rate-limited"
+    AGENT_LOST = "agent-lost"
+    BACKOFF = "backoff"
+    CHECKOUT = "checkout"
+    BASE_MOVED = "base-moved"
+
+    @property
+    def terminal(self) -> bool:
+        return self not in PARKED
+
+
+PARKED = frozenset({Reason.RATE_LIMITED, Reason.AGENT_LOST, Reason.BACKOFF, Reason.CHECKOUT, Reason.BASE_MOVED})
+
+
+class ProcessEnd(StrEnum):
+    """How a child process ended, as its supervisor saw it."""
+
+    EXITED = "exited"
+    SIGNALLED = "signalled"
+    TIMED_OUT = "timed-out"
+    STALLED = "stalled"
+    OUTPUT_LIMIT = "output-limit"
+    STOPPED = "stopped"
+    NOT_STARTED = "not-started"
+
+
+class AgentEnd(StrEnum):
+    """How an agent's session ended; says nothing about whether the metric improved."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
+    STALLED = "stalled"
+    KILLED = "killed"
+    RATE_LIMITED = "rate-limited"
+    AUTH = "auth"
+    NEEDS_INPUT = "needs-input"
+    NOT_STARTED = "not-started"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """What a session used. None is unknown, which is not 0."""
+
+    usd: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    seconds: float = 0.0
+
+    def __add__(self, other: Spend) -> Spend:
+        return Spend(
+            usd=_plus(self.usd, other.usd),
+            input_tokens=_plus(self.input_tokens, other.input_tokens),
+            output_tokens=_plus(self.output_tokens, other.output_tokens),
+            seconds=self.seconds + other.seconds,
+        )
+
+
+def _plus(left: Number | None, right: Number | None) -> Number | None:
+    if left is None or right is None:
+        return left if right is None else right
+    return left + right
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOutcome:
+    """How one agent session ended: `detail` is for people, `reset_at` epoch seconds of a limit, `prompt` what it waits for."""
+
+    end: AgentEnd
+    detail: str = ""
+    exit_code: int | None = None
+    reset_at: float | None = None
+    prompt: str | None = None
+    session: str | None = None
+    spend: Spend = field(default_factory=Spend)
+
+
+class StopRequest(StrEnum):
+    """Why a worker is asked to stop what it is doing."""
+
+    RELEASE = "release"  # put the task back, nothing counted
+    KILL = "kill"  # the same, without waiting for the agent
+    BLOCK = "block"  # stopped by a person
+    CANCEL = "cancel"  # stopped by a person, worktree not wanted any more
+    LOST = "lost"  # the claim's folder has gone; touch it no more

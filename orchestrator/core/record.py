@@ -1,0 +1,130 @@
+"""What is known of a task beside its spec: `.orch/state.json`. It holds neither the state (that is the folder) nor the owner (the lease)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+from orchestrator.core.outcome import AgentEnd, Reason, Spend
+
+SCHEMA = 1
+HISTORY = 50
+
+
+class Result(StrEnum):
+    """What one attempt brought."""
+
+    CONVERGED = "converged"
+    IMPROVED = "improved"
+    UNCHANGED = "no-improvement"
+    DEFECT = "benchmark-defect"
+    FLAKY = "flaky"
+    GATE = "gate"
+    CONFLICT = "conflict"
+    SCOPE_VIOLATION = "scope-violation"
+    TAMPERED = "tampered"
+    NO_AGENT = "no-agent"  # not started, auth, limit: nothing was tried
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One finished attempt, as the next prompt and the status tell of it. `values` is the last sample's metrics."""
+
+    number: int
+    agent: str
+    end: AgentEnd
+    result: Result
+    detail: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
+    commit: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """Where converged work went: `how` is merge, branch or none."""
+
+    commit: str | None
+    base: str | None
+    how: str
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A landing about to be made true: the base branch goes from `old` to `new`. Finished or undone on restart."""
+
+    base: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The facts of one task. Times are epoch seconds of the claiming host; `values` are metric values by name."""
+
+    id: str
+    name: str
+    inode: int
+    slug: str
+    repo: str | None = None
+    base: str | None = None
+    base_commit: str | None = None  # where the task branch began
+    branch: str | None = None
+    attempts: int = 0  # finished ones, over the task's whole life
+    failures: int = 0  # in a row, since the last improvement
+    tried: int = 0  # finished ones since the last (re-)queue; the ceiling counts these
+    conflicts: int = 0
+    flaky: int = 0
+    streak: int = 0
+    baseline: Mapping[str, float] = field(default_factory=dict)
+    best: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
+    best_commit: str | None = None
+    seal: str | None = None  # digest of the evaluator last sealed
+    stage: str | None = None
+    not_before: float | None = None
+    backoffs: int = 0  # waits in a row; doubles the next one
+    reason: Reason | None = None
+    detail: str | None = None
+    landed: Landed | None = None
+    intent: Intent | None = None
+    spend: Spend = field(default_factory=Spend)
+    history: tuple[Attempt, ...] = ()
+    created: float = 0.0
+    updated: float = 0.0
+    extra: Mapping[str, Any] = field(default_factory=dict)  # keys of a newer version, kept
+
+    @property
+    def ended(self) -> bool:
+        """Whether the record ends in a reason that needs a person; found in pending, the task was queued again."""
+        return self.reason is not None and self.reason.terminal
+
+
+def to_dict(record: Record) -> dict[str, Any]:
+    """`record` as JSON-ready data, with the keys of a newer version put back."""
+    data = asdict(record)
+    extra = data.pop("extra")
+    return {"schema": SCHEMA, **extra, **data}
+
+
+def from_dict(data: Mapping[str, Any]) -> Record:
+    """The record in `data`. Raises KeyError, TypeError or ValueError where it is none; unknown keys are kept in `extra`."""
+    known = {f.name for f in fields(Record)} - {"extra"}
+    values = {key: value for key, value in data.items() if key in known}
+    extra = {key: value for key, value in data.items() if key not in known and key != "schema"}
+    if values.get("reason") is not None:
+        values["reason"] = Reason(values["reason"])
+    if values.get("landed") is not None:
+        values["landed"] = Landed(**values["landed"])
+    if values.get("intent") is not None:
+        values["intent"] = Intent(**values["intent"])
+    values["spend"] = Spend(**values.get("spend") or {})
+    values["history"] = tuple(_attempt(item) for item in values.get("history") or ())
+    return Record(**values, extra=extra)
+
+
+def _attempt(data: Mapping[str, Any]) -> Attempt:
+    return Attempt(**{**data, "end": AgentEnd(data["end"]), "result": Result(data["result"])})

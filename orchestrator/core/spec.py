@@ -1,0 +1,93 @@
+"""What a task asks for, as plain data. `store.specfile` reads it from a file; nothing here knows files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Direction(StrEnum):
+    LOWER = "lower"
+    HIGHER = "higher"
+
+
+class Kind(StrEnum):
+    """Whether a metric repeats exactly. `auto` is decided on the baseline."""
+
+    DETERMINISTIC = "deterministic"
+    NOISY = "noisy"
+    AUTO = "auto"
+
+
+class Land(StrEnum):
+    """What becomes of converged work: merged into the base, left on its branch, or left in place. `pr` is reserved."""
+
+    MERGE = "merge"
+    PR = "pr"
+    BRANCH = "branch"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number a benchmark prints. `target` None: this metric is shown and never decides. `tolerance` widens the
+    target by that much; `min_effect` is relative (0.01 = 1 %)."""
+
+    name: str
+    direction: Direction = Direction.LOWER
+    target: float | None = None
+    tolerance: float = 0.0
+    min_effect: float = 0.0
+    kind: Kind = Kind.AUTO
+    guard: bool = False
+    unit: str | None = None
+
+
+# Keys of the contract that later parts act on: kept, and no warning is given.
+RESERVED = frozenset(
+    "worktree holdout mode files enforcement phase locks resources kind fallback phases skills gates review issue".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A parsed `autoresearch.md`. None means: not said, the setting of the same name applies. Durations are seconds."""
+
+    title: str = ""
+    goal: str = ""
+    body: str = ""
+    labels: tuple[str, ...] = ()
+    draft: bool = False
+    priority: int = 0
+    repo: str | None = None
+    base: str | None = None
+    setup: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    metrics: tuple[Metric, ...] = ()
+    benchmark: str | None = None
+    converge: int | None = None
+    scope: tuple[str, ...] = ()
+    off_limits: tuple[str, ...] = ()
+    acceptance: str = ""
+    constraints: str = ""
+    notes: str = ""
+    depends_on: tuple[str, ...] = ()
+    agent: str | None = None
+    model: str | None = None
+    effort: str | None = None
+    tty: bool = False
+    max_failures: int | None = None
+    timeout: float | None = None
+    benchmark_timeout: float | None = None
+    budget_attempts: int | None = None
+    budget_minutes: float | None = None
+    land: Land = Land.MERGE
+    executor: str | None = None
+    reserved: Mapping[str, object] = field(default_factory=dict)
+    unknown: Mapping[str, object] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+# What a live edit of a running task may change; all else is sealed at the claim and counts from the next one.
+LIVE = ("title", "goal", "body", "labels", "acceptance", "constraints", "notes", "agent", "model", "effort", "budget_attempts", "budget_minutes")
