@@ -29,4 +29,5 @@ class Lease:
     starting_until: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     once: bool = False  # one attempt, then release (`--once`)
+    previous: str | None = None  # the dead owner's token, where this claim took a running task over
     agent: Identity | None = None  # the agent's process while one runs, for whoever reclaims

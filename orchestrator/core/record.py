@@ -78,7 +78,8 @@ class Record:
     tried: int = 0  # finished ones since the last (re-)queue; the ceiling counts these
     conflicts: int = 0
     flaky: int = 0
-    streak: int = 0
+    streak: int = 0  # samples at target in a row, at `streak_commit`
+    streak_commit: str | None = None
     baseline: Mapping[str, float] = field(default_factory=dict)
     best: Mapping[str, float] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
@@ -93,6 +94,7 @@ class Record:
     intent: Intent | None = None
     spend: Spend = field(default_factory=Spend)
     history: tuple[Attempt, ...] = ()
+    token: str | None = None  # the claim that wrote this last: tells an unfinished release from a task queued again
     created: float = 0.0
     updated: float = 0.0
     extra: Mapping[str, Any] = field(default_factory=dict)  # keys of a newer version, kept
