@@ -1,0 +1,74 @@
+"""Which process is meant, for good: a pid alone is reused, so its start time and the machine's boot belong to it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from orchestrator.core.lease import Identity
+
+PROC = Path("/proc")
+DEAD = ("Z", "X", "x")
+
+
+def here() -> Identity:
+    """The identity of this process."""
+    found = of(os.getpid())
+    return found if found is not None else Identity(host(), os.getpid(), 0.0, boot())
+
+
+def of(pid: int) -> Identity | None:
+    """The identity of the living process `pid` on this host; None where there is none (a zombie is none)."""
+    start = started(pid)
+    return None if start is None else Identity(host(), pid, start, boot())
+
+
+def alive(identity: Identity) -> bool:
+    """Whether exactly this process lives here. Of a process on another host nothing is known: False."""
+    if identity.host != host() or identity.boot != boot():
+        return False
+    return started(identity.pid) == identity.start
+
+
+def host() -> str:
+    """This host's name. ORCH_HOST overrides it, so that tests can be another host."""
+    return os.environ.get("ORCH_HOST") or os.uname().nodename
+
+
+def boot() -> str:
+    """What changes when the machine starts anew."""
+    try:
+        return (PROC / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        import psutil
+
+        return f"{psutil.boot_time():.0f}"
+
+
+def started(pid: int) -> float | None:
+    """When the living process `pid` started: ticks since boot on Linux, epoch seconds elsewhere."""
+    if not PROC.joinpath("self/stat").exists():
+        return _started_elsewhere(pid)
+    try:
+        state, *rest = stat_fields(PROC.joinpath(str(pid), "stat").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return None if state in DEAD else float(rest[18])
+
+
+def stat_fields(line: bytes) -> list[str]:
+    """The fields of a /proc/PID/stat after the program's name, which may itself hold spaces and parentheses."""
+    fields = line[line.rindex(b")") + 2 :].decode().split()
+    if len(fields) < 20:
+        raise ValueError("a cut line")
+    return fields
+
+
+def _started_elsewhere(pid: int) -> float | None:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
+    except psutil.Error:
+        return None
