@@ -31,3 +31,4 @@ class Lease:
     once: bool = False  # one attempt, then release (`--once`)
     previous: str | None = None  # the dead owner's token, where this claim took a running task over
     agent: Identity | None = None  # the agent's process while one runs, for whoever reclaims
+    loop: str | None = None  # the token of the loop that started it; once that loop is dead, another one adopts the worker
