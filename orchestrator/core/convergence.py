@@ -1,0 +1,226 @@
+"""How a task's record evolves and what comes next. The worker measures and acts; it decides here.
+
+All of it is pure and counts from the record *before* the attempt. So when an attempt at target turns out otherwise while
+it is verified, count it again from that same record with the final result, and nothing is counted twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from orchestrator.core.outcome import AgentEnd, Reason
+from orchestrator.core.record import HISTORY, Attempt, Record, Result
+from orchestrator.core.settings import Settings
+from orchestrator.core.spec import Spec
+
+CEILING_FACTOR = 4
+MISSES = 2  # at the verify commit; the second blocks as flaky
+CONFLICTS = 2  # the first gets one more attempt on the fresh base
+
+# An agent that could not work, for reasons that aren't the task's: no attempt is counted.
+UNCOUNTED = frozenset({AgentEnd.RATE_LIMITED, AgentEnd.AUTH})
+# Ends after which the next attempt waits (`rulings` 15). All others follow each other at once.
+ABNORMAL = frozenset(
+    {AgentEnd.FAILED, AgentEnd.TIMED_OUT, AgentEnd.STALLED, AgentEnd.KILLED, AgentEnd.NOT_STARTED, AgentEnd.LOST}
+)
+# Results that are a failure whatever the numbers say, since numbers got that way prove nothing.
+REFUSED = {Result.SCOPE_VIOLATION: Reason.SCOPE_VIOLATION, Result.TAMPERED: Reason.TAMPERED}
+# What a task is said to be blocked by, when its last attempt ended so and there are no more to come; else `exhausted`.
+TYPED = {**REFUSED, Result.GATE: Reason.GATE}
+
+
+class Next(StrEnum):
+    """What the worker does after an attempt."""
+
+    AGENT = "agent"  # another attempt, in the same claim
+    VERIFY = "verify"  # at target: prove it in a clean checkout
+    BLOCK = "block"  # a person must decide
+    PARK = "park"  # back to pending, for `wait` seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What comes next and why. `wait` is in seconds and only with PARK."""
+
+    next: Next
+    reason: Reason | None = None
+    detail: str = ""
+    wait: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a task has had enough. None is no limit; `max_attempts` is the ceiling however often it improves."""
+
+    max_failures: int | None = 5
+    max_attempts: int | None = 20
+    backoff: float = 5.0
+    backoff_max: float = 900.0
+    budget_attempts: int | None = None
+    budget_minutes: float | None = None
+
+
+def limits(spec: Spec, settings: Settings) -> Limits:
+    """The limits of one task: what its spec says, else the settings."""
+    failures = spec.max_failures if spec.max_failures is not None else settings.max_failures
+    return Limits(
+        max_failures=failures,
+        max_attempts=None if failures is None else CEILING_FACTOR * failures,
+        backoff=settings.backoff,
+        backoff_max=settings.backoff_max,
+        budget_attempts=spec.budget_attempts,
+        budget_minutes=spec.budget_minutes,
+    )
+
+
+def counted(record: Record, attempt: Attempt, *, improved: bool, values: Mapping[str, float]) -> Record:
+    """`record` after `attempt`. `values` is what the last sample said, empty where nothing was measured. The caller adds spend.
+
+    An attempt refused by a limit or a log-in counts as nothing, but what it improved before is kept.
+    """
+    better = improved and attempt.result not in REFUSED
+    return replace(
+        _numbered(record, attempt, better),
+        best=dict(values) if better else record.best,
+        best_commit=attempt.commit or record.best_commit if better else record.best_commit,
+        values=dict(values) if values else record.values,
+        streak=record.streak if attempt.result is Result.CONVERGED else 0,
+    )
+
+
+def _numbered(record: Record, attempt: Attempt, better: bool) -> Record:
+    failures = 0 if better else record.failures
+    if attempt.end in UNCOUNTED and attempt.result is not Result.CONVERGED:
+        return replace(record, failures=failures)
+    asks = attempt.end is AgentEnd.NEEDS_INPUT and attempt.result not in REFUSED
+    return replace(
+        record,
+        attempts=record.attempts + 1,
+        tried=record.tried + 1,
+        failures=failures if better or asks else failures + 1,
+        conflicts=record.conflicts + (attempt.result is Result.CONFLICT),
+        backoffs=0 if better or attempt.end not in ABNORMAL else record.backoffs,
+        history=(*record.history, attempt)[-HISTORY:],
+    )
+
+
+def after_attempt(record: Record, attempt: Attempt, limits: Limits, *, now: float = 0.0, reset_at: float | None = None) -> Step:
+    """What comes after `attempt`, given the record that counts it. `reset_at` is when a usage limit ends, where known."""
+    if attempt.result is Result.CONVERGED:
+        return Step(Next.VERIFY)
+    if attempt.end is AgentEnd.RATE_LIMITED:
+        wait = _backoff(record, limits) if reset_at is None else max(0.0, reset_at - now)
+        return Step(Next.PARK, Reason.RATE_LIMITED, attempt.detail or f"{attempt.agent} has reached a usage limit", wait)
+    if needed := _person(record, attempt):
+        return needed
+    if (spent := before_attempt(record, limits)).next is Next.BLOCK:
+        return spent
+    if attempt.end in ABNORMAL:
+        reason = Reason.AGENT_LOST if attempt.end is AgentEnd.LOST else Reason.BACKOFF
+        return Step(Next.PARK, reason, attempt.detail or f"the agent ended: {attempt.end}", _backoff(record, limits))
+    return Step(Next.AGENT, detail=attempt.detail)
+
+
+def _person(record: Record, attempt: Attempt) -> Step | None:
+    """The step of an attempt that shows that only a person can help."""
+    if attempt.end is AgentEnd.AUTH:
+        return Step(Next.BLOCK, Reason.AUTH, attempt.detail or f"{attempt.agent} is not logged in")
+    if attempt.end is AgentEnd.NEEDS_INPUT and attempt.result not in REFUSED:
+        return Step(Next.BLOCK, Reason.QUESTION, attempt.detail or f"{attempt.agent} waits for an answer")
+    if attempt.result is Result.CONFLICT and record.conflicts >= CONFLICTS:
+        return Step(Next.BLOCK, Reason.CONFLICT, attempt.detail or "the work conflicts with the base branch")
+    return None
+
+
+def before_attempt(record: Record, limits: Limits) -> Step:
+    """Whether another attempt is allowed: AGENT, or BLOCK with the limit that forbids it. All count since the last queueing."""
+    if limits.max_failures is not None and record.failures >= limits.max_failures:
+        return _exhausted(record, f"{_attempts(record.failures)} in a row brought no improvement")
+    if limits.max_attempts is not None and record.tried >= limits.max_attempts:
+        return _exhausted(record, f"{_attempts(record.tried)} since it was queued, the most there may be")
+    if limits.budget_attempts is not None and record.tried >= limits.budget_attempts:
+        return Step(Next.BLOCK, Reason.BUDGET, f"its budget of {_attempts(limits.budget_attempts)} is used up")
+    if limits.budget_minutes is not None and _minutes(record) >= limits.budget_minutes:
+        return Step(Next.BLOCK, Reason.BUDGET, f"its budget of {limits.budget_minutes:g} minutes is used up")
+    return Step(Next.AGENT)
+
+
+def missed(record: Record) -> tuple[Record, Step]:
+    """A miss at a commit that had been at target: marked flaky and tried once more; the second one blocks the task."""
+    record = replace(record, flaky=record.flaky + 1, streak=0, streak_commit=None)
+    if record.flaky >= MISSES:
+        detail = "twice it was at target and then missed it, at the same commit, in a clean checkout"
+        return record, Step(Next.BLOCK, Reason.FLAKY, detail)
+    return record, Step(Next.AGENT, detail="it was at target and then missed it, at the same commit, in a clean checkout")
+
+
+def held(record: Record, commit: str, samples: int) -> Record:
+    """`samples` more samples in a row were at target at `commit`; those of another commit no longer count."""
+    before = record.streak if record.streak_commit == commit else 0
+    return replace(record, streak=before + samples, streak_commit=commit)
+
+
+def resealed(record: Record, digest: str) -> Record:
+    """The evaluator is sealed as `digest`. Numbers another one measured can't be compared with, so they are dropped."""
+    if record.seal == digest:
+        return record
+    fresh = replace(record, seal=digest, streak=0, streak_commit=None)
+    return fresh if record.seal is None else replace(fresh, baseline={}, best={}, values={}, best_commit=None)
+
+
+def requeued(record: Record) -> Record:
+    """Queued again by a person (`retry`, or a move by hand): counted afresh; the history, the branch and its commits stay."""
+    return replace(
+        record,
+        failures=0,
+        tried=0,
+        conflicts=0,
+        flaky=0,
+        streak=0,
+        streak_commit=None,
+        backoffs=0,
+        not_before=None,
+        stage=None,
+        reason=None,
+        detail=None,
+        landed=None,
+    )
+
+
+def ended(record: Record, step: Step, now: float) -> Record:
+    """`record` as it is released with a BLOCK or PARK step: the reason, its words, and when it may go on."""
+    if step.next is Next.PARK:
+        return replace(
+            record, reason=step.reason, detail=step.detail, not_before=now + step.wait, backoffs=record.backoffs + 1, streak=0
+        )
+    return replace(record, reason=step.reason, detail=step.detail, not_before=None, streak=0)
+
+
+def backoff(n: int, first: float, ceiling: float) -> float:
+    """The wait after `n` waits in a row: `first`, then double each time, at most `ceiling`."""
+    return min(ceiling, first * 2.0 ** min(max(n, 0), 64))
+
+
+def _backoff(record: Record, limits: Limits) -> float:
+    return backoff(record.backoffs, limits.backoff, limits.backoff_max)
+
+
+def _exhausted(record: Record, why: str) -> Step:
+    last = record.history[-1] if record.history else None
+    if last is None:
+        return Step(Next.BLOCK, Reason.EXHAUSTED, why)
+    told = f"{why}; the last one: {last.detail or last.result}"
+    return Step(Next.BLOCK, TYPED.get(last.result, Reason.EXHAUSTED), told)
+
+
+def _attempts(count: int) -> str:
+    return "1 attempt" if count == 1 else f"{count} attempts"
+
+
+def _minutes(record: Record) -> float:
+    """Minutes used since the last queueing, from the history; where that is too short to tell, over the task's whole life."""
+    if record.tried > len(record.history):
+        return record.spend.seconds / 60
+    return sum(attempt.seconds for attempt in record.history[len(record.history) - record.tried :]) / 60

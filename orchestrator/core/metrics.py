@@ -1,0 +1,214 @@
+"""What counts as a number, when it is at target, when it is better. Reading never guesses: a doubtful line is a defect."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.core.spec import Direction, Metric
+
+LINE_LIMIT = 64 * 1024
+NAMES_LIMIT = 10_000
+SAMPLES_LIMIT = 10_000
+BAD_LINES_SHOWN = 20
+BAD_LINE_SHOWN = 200
+CONFIDENCE = 0.95
+
+# Bytes on purpose: `\d` and `\s` are ASCII there, so neither Arabic digits nor `1_000`, `infinity` or hex become a number.
+CANDIDATE = re.compile(rb"^METRIC[ \t].*", re.MULTILINE)
+LINE = re.compile(rb"METRIC[ \t]+([^\s=]+)=([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)[ \t]*\r?")
+REFUSED_NAMES = frozenset({"__proto__", "constructor", "prototype"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one benchmark printed: the last value of each name, every value (the last 10,000), and the lines that begin like
+    a METRIC line and are none."""
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    samples: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    bad_lines: tuple[str, ...] = ()
+
+
+class MetricReader:
+    """Reads METRIC lines from a whole output stream, fed in chunks of any size, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._samples: dict[str, deque[float]] = {}
+        self._bad: list[str] = []
+        self._tail = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next piece of output; it may end anywhere, also inside a line."""
+        searched = len(self._tail)
+        self._tail += chunk
+        end = self._tail.rfind(b"\n", searched)
+        if end >= 0:
+            self._lines(bytes(self._tail[:end]))
+            del self._tail[: end + 1]
+        # Longer than the limit is all that must be remembered of a line that will be refused anyway.
+        del self._tail[LINE_LIMIT + 1 :]
+
+    def finish(self) -> Reading:
+        """The reading, after the stream's end; a last line needs no newline."""
+        self._lines(bytes(self._tail))
+        self._tail.clear()
+        return Reading(
+            values={name: values[-1] for name, values in self._samples.items()},
+            samples={name: tuple(values) for name, values in self._samples.items()},
+            bad_lines=tuple(self._bad),
+        )
+
+    def _lines(self, complete: bytes) -> None:
+        for match in CANDIDATE.finditer(complete):
+            line = match.group()
+            parsed = _parse(line)
+            if parsed is None or not self._keep(*parsed):
+                self._refuse(line)
+
+    def _keep(self, name: str, value: float) -> bool:
+        if name not in self._samples:
+            if len(self._samples) >= NAMES_LIMIT:
+                return False
+            self._samples[name] = deque(maxlen=SAMPLES_LIMIT)
+        self._samples[name].append(value)
+        return True
+
+    def _refuse(self, line: bytes) -> None:
+        if len(self._bad) < BAD_LINES_SHOWN:
+            shown = line[:BAD_LINE_SHOWN].decode(errors="replace").rstrip()
+            self._bad.append(shown + ("…" if len(line) > BAD_LINE_SHOWN else ""))
+
+
+def _parse(line: bytes) -> tuple[str, float] | None:
+    match = LINE.fullmatch(line) if len(line) <= LINE_LIMIT else None
+    if match is None:
+        return None
+    try:
+        name = match[1].decode()
+    except UnicodeDecodeError:
+        return None
+    value = float(match[2])
+    return None if name in REFUSED_NAMES or not math.isfinite(value) else (name, value)
+
+
+def deciding(metrics: Sequence[Metric], values: Iterable[str]) -> tuple[Metric, ...]:
+    """The metrics whose targets make a task converge. None declared: every printed one must reach 0, as existing folders mean."""
+    if not metrics:
+        return tuple(Metric(name=name, direction=Direction.LOWER, target=0.0) for name in values)
+    return tuple(metric for metric in metrics if metric.target is not None)
+
+
+def defect(metrics: Sequence[Metric], reading: Reading) -> str | None:
+    """What is wrong with a benchmark's output, as a sentence with the line; None where nothing is."""
+    if reading.bad_lines:
+        line = reading.bad_lines[0]
+        return f"The benchmark printed {line!r}, which is no METRIC line; expected 'METRIC name=number', finite and decimal."
+    if not reading.values:
+        return "The benchmark printed no METRIC line; expected 'METRIC name=number' on a line of its own."
+    missing = [metric.name for metric in metrics if metric.name not in reading.values]
+    if missing:
+        printed = ", ".join(list(reading.values)[:5])
+        return f"The benchmark printed no line 'METRIC {missing[0]}=number'; it printed: {printed}."
+    return None
+
+
+def reached(metric: Metric, value: float) -> bool:
+    """Whether `value` is at the metric's target, its tolerance included. Never without a target."""
+    if metric.target is None:
+        return False
+    if metric.direction is Direction.LOWER:
+        return value <= metric.target + metric.tolerance
+    return value >= metric.target - metric.tolerance
+
+
+def at_target(metrics: Sequence[Metric], values: Mapping[str, float]) -> bool:
+    """Whether every deciding metric is there and at target. Where nothing decides, nothing is ever at target."""
+    decisive = deciding(metrics, values)
+    return bool(decisive) and all(metric.name in values and reached(metric, values[metric.name]) for metric in decisive)
+
+
+def shortfall(metrics: Sequence[Metric], values: Mapping[str, float]) -> str:
+    """What is missing to the target, for people: `failures is 3, target <= 0`; empty at target."""
+    decisive = deciding(metrics, values)
+    if not decisive:
+        return "no metric has a target"
+    return "; ".join(
+        f"{metric.name} is {_number(values.get(metric.name))}, target {_goal(metric)}"
+        for metric in decisive
+        if metric.name not in values or not reached(metric, values[metric.name])
+    )
+
+
+def improved(metrics: Sequence[Metric], values: Mapping[str, float], best: Mapping[str, float]) -> bool:
+    """Whether `values` beat `best` (give the baseline while there is no best) by more than `min_effect`, no guard worse.
+
+    Metrics count in their declared order: a later one decides only where all before it stayed as good as they were,
+    so that a second metric's way to its target is progress once the first has arrived.
+    """
+    known = metrics if metrics else deciding(metrics, values)
+    if any(metric.name not in values for metric in known):
+        return False
+    if any(_worse(metric, values[metric.name], best) for metric in known if metric.guard):
+        return False
+    for metric in _leading(known):
+        gain = _gain(metric, values[metric.name], best)
+        if gain is None or abs(gain) > _least(metric, best):
+            return gain is not None and gain > 0
+    return False
+
+
+def _leading(metrics: Sequence[Metric]) -> tuple[Metric, ...]:
+    """Metrics with a target lead; without one, the first that is no guard stands for all."""
+    led = tuple(metric for metric in metrics if not metric.guard)
+    return tuple(metric for metric in led if metric.target is not None) or led[:1]
+
+
+def _gain(metric: Metric, value: float, best: Mapping[str, float]) -> float | None:
+    """How much better `value` is; 0 where both are at target, since more than that was not asked for; None without a best."""
+    if metric.name not in best:
+        return None
+    if reached(metric, value) and reached(metric, best[metric.name]):
+        return 0.0
+    return best[metric.name] - value if metric.direction is Direction.LOWER else value - best[metric.name]
+
+
+def _least(metric: Metric, best: Mapping[str, float]) -> float:
+    return metric.min_effect * abs(best[metric.name])
+
+
+def _worse(metric: Metric, value: float, best: Mapping[str, float]) -> bool:
+    gain = _gain(metric, value, best)
+    return gain is not None and -gain > metric.tolerance + _least(metric, best)
+
+
+def pass_bound(n: int) -> float:
+    """The failure rate that n passes of n still allow at 95 %: 3 passes 63 %, 10 passes 26 %, 59 passes 5 %."""
+    return 1.0 - (1.0 - CONFIDENCE) ** (1.0 / n) if n > 0 else 1.0
+
+
+def median_bound(samples: Sequence[float], direction: Direction) -> float | None:
+    """The one-sided 95 % bound of the median, by order statistics; None below five samples, which can't show it.
+
+    A noisy metric is at target when this bound is: that some lucky samples were says little.
+    """
+    n = len(samples)
+    below = 0.0
+    for rank in range(n):
+        below += math.comb(n, rank) / 2**n
+        if below >= CONFIDENCE:
+            return sorted(samples, reverse=direction is Direction.HIGHER)[rank]
+    return None
+
+
+def _number(value: float | None) -> str:
+    return "missing" if value is None else f"{value:.10g}"
+
+
+def _goal(metric: Metric) -> str:
+    assert metric.target is not None  # noqa: S101  deciding() lets no other through
+    sign = "<=" if metric.direction is Direction.LOWER else ">="
+    return f"{sign} {_number(metric.target)}" + (f" (tolerance {_number(metric.tolerance)})" if metric.tolerance else "")
