@@ -1,0 +1,40 @@
+"""Any shell command as an agent: `ORCH_AGENT=exec ORCH_AGENT_CMD='…'`. It reads the prompt from `$ORCH_PROMPT_FILE`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, outcome_of
+from orchestrator.core.outcome import AgentEnd, AgentOutcome
+from orchestrator.errors import AgentError
+from orchestrator.proc.supervise import Command, Finished
+
+FIX = "Set ORCH_AGENT_CMD to a shell command; it runs in the worktree and finds its prompt in $ORCH_PROMPT_FILE."
+NOT_STARTED = {126: "is not executable", 127: "was not found"}  # what every shell says with these codes
+
+
+class Exec:
+    """Runs `sh -c $ORCH_AGENT_CMD` in the worktree. Exit 0: finished; 126 and 127: not started; anything else: failed."""
+
+    name = "exec"
+
+    def check(self, *, cmd: str | None = None) -> Availability:
+        if not cmd:
+            return Availability(installed=False, detail="no command is set for the exec agent", fix=FIX)
+        return Availability(installed=True, detail=cmd)
+
+    def command(self, request: Request) -> Command:
+        if not request.cmd or not request.cmd.strip():
+            raise AgentError("The exec agent has no command to run.", hint=FIX)
+        return Command(argv=("sh", "-c", request.cmd), cwd=request.worktree, env=request.env, tty=request.tty)
+
+    def events(self, line: bytes, stream: Stream) -> Iterable[AgentEvent]:
+        kind = EventKind.TEXT if stream is Stream.OUT else EventKind.NOTICE
+        return (AgentEvent(kind, line.decode(errors="replace")),)
+
+    def outcome(self, finished: Finished, closing: Closing) -> AgentOutcome:
+        outcome = outcome_of(finished, closing)
+        if outcome.end is AgentEnd.FAILED and finished.code in NOT_STARTED:
+            detail = f"The agent's command {NOT_STARTED[finished.code]} (exit code {finished.code})."
+            return AgentOutcome(AgentEnd.NOT_STARTED, detail, exit_code=finished.code, spend=outcome.spend)
+        return outcome

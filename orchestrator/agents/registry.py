@@ -1,0 +1,72 @@
+"""Which agents there are: ours in an explicit table, other people's through the entry points `orchestrator.agents`.
+
+Nothing is imported before it is asked for, and entry points are only looked up for a name that the table doesn't have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import AgentError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from orchestrator.agents.protocol import Agent
+
+GROUP = "orchestrator.agents"
+OURS: Mapping[str, str] = {
+    "exec": "orchestrator.agents.exec:Exec",
+    "scripted": "orchestrator.agents.scripted:Scripted",
+}
+PARTS = ("check", "command", "events", "outcome")
+
+
+def get(name: str) -> Agent:
+    """The agent called `name`. Raises AgentError where there is none or its plug-in is broken."""
+    if name in OURS:
+        module, _, attribute = OURS[name].partition(":")
+        agent: Agent = getattr(import_module(module), attribute)()
+        return agent
+    for entry in _entry_points():
+        if entry.name == name:
+            return _load(entry)
+    raise AgentError(f"There is no agent called {name!r}.", hint=f"There are: {', '.join(names())}.")
+
+
+def names() -> tuple[str, ...]:
+    """Every agent's name, ours first. Plug-ins are not imported for it, so a broken one is listed too."""
+    theirs = sorted({entry.name for entry in _entry_points()} - set(OURS))
+    return (*OURS, *theirs)
+
+
+def load_all() -> tuple[dict[str, Agent], tuple[str, ...]]:
+    """Every agent that can be loaded, and one warning for each plug-in that can't."""
+    agents: dict[str, Agent] = {}
+    warnings: list[str] = []
+    for name in names():
+        try:
+            agents[name] = get(name)
+        except AgentError as error:
+            warnings.append(error.message)
+    return agents, tuple(warnings)
+
+
+def _load(entry: EntryPoint) -> Agent:
+    where = f"The agent plug-in {entry.name!r} ({entry.value})"
+    try:
+        agent: Agent = entry.load()()
+        missing = [part for part in PARTS if not callable(getattr(agent, part, None))]
+    except Exception as error:
+        raise AgentError(f"{where} can't be loaded: {type(error).__name__}: {error}", hint="Update or uninstall it.") from error
+    if missing:
+        raise AgentError(f"{where} is no agent: it has no {', '.join(missing)}.", hint="Update or uninstall it.")
+    return agent
+
+
+def _entry_points() -> tuple[EntryPoint, ...]:
+    from importlib.metadata import entry_points
+
+    return tuple(entry_points(group=GROUP))

@@ -1,0 +1,52 @@
+"""An agent that replays a scenario file: our test double, and the demo's agent. `player` says what a scenario may do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from orchestrator.agents.player import MARK
+from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, outcome_of
+from orchestrator.core.outcome import AgentOutcome
+from orchestrator.errors import AgentError
+from orchestrator.proc.supervise import Command, Finished
+
+PLAYER = Path(__file__).with_name("player.py")
+FIX = "Put a scenario.toml into the task folder, or name one in ORCH_SCENARIO."
+
+
+class Scripted:
+    """Plays `$ORCH_SCENARIO`, else `scenario.toml` of the task folder. Needs no model, no key and no network."""
+
+    name = "scripted"
+
+    def check(self, *, cmd: str | None = None) -> Availability:  # noqa: ARG002 - the protocol's signature
+        return Availability(installed=True, detail="ships with the orchestrator; replays a scenario.toml")
+
+    def command(self, request: Request) -> Command:
+        scenario = request.env.get("ORCH_SCENARIO") or Path(request.env.get("ORCH_TASK_DIR", ".")) / "scenario.toml"
+        if not (request.worktree / scenario).is_file():
+            raise AgentError(f"The scripted agent has no scenario to play: {scenario} is no file.", hint=FIX)
+        # By path and isolated: a worktree that holds a package of our name must not be imported, and it starts faster.
+        argv = (sys.executable, "-I", "-S", str(PLAYER))
+        return Command(argv=argv, cwd=request.worktree, env=request.env, tty=request.tty)
+
+    def events(self, line: bytes, stream: Stream) -> Iterable[AgentEvent]:
+        text = line.decode(errors="replace")
+        if text.startswith(MARK):
+            return (_event(text.removeprefix(MARK)),)
+        return (AgentEvent(EventKind.TEXT if stream is Stream.OUT else EventKind.NOTICE, text),)
+
+    def outcome(self, finished: Finished, closing: Closing) -> AgentOutcome:
+        return outcome_of(finished, closing)
+
+
+def _event(text: str) -> AgentEvent:
+    import json
+
+    try:
+        data = json.loads(text)
+        return AgentEvent(EventKind(data["kind"]), str(data.get("text", "")), dict(data.get("data") or {}))
+    except (ValueError, KeyError, TypeError):
+        return AgentEvent(EventKind.NOTICE, MARK + text)

@@ -1,0 +1,234 @@
+"""The seal (`rulings` 20-21): a task folder's evaluator as bytes in memory, out of the agent's reach.
+
+The worker seals once per claim and measures from private copies made of these bytes, so nothing that happens to the folder on
+disk meanwhile can change a result. The digest says whether two claims judged by the same evaluator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.core.spec import LIVE, Spec
+from orchestrator.errors import ClaimLost, StoreError
+from orchestrator.store import durable
+
+if TYPE_CHECKING:
+    from orchestrator.store.claim import Claim
+
+CAP = 100 * 1024 * 1024
+# What editors and interpreters leave behind; neither asked for nor part of an evaluator.
+LITTER = re.compile(r"^(\..*\.sw[a-z]|\.#.*|#.*#|.*~|4913|__pycache__|\.DS_Store)$")
+# Session logs grow while nothing about the evaluator changes: sealed with the rest, but not in the digest.
+LOGS = frozenset({"autoresearch.jsonl", "autoresearch.ideas.md", ".auto/log.jsonl", ".auto/ideas.md"})
+SPECS = frozenset({"autoresearch.md", ".auto/prompt.md"})
+TRIES = 3
+INDEX = "SEALED.json"
+KEPT = 10 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SealedFile:
+    """One file (`data`), symbolic link (`link`, its text) or folder (neither) below the task folder."""
+
+    path: str
+    mode: int
+    data: bytes | None = None
+    link: str | None = None
+
+    @property
+    def folder(self) -> bool:
+        return self.data is None and self.link is None
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """An evaluator. `scripts` are files of the repository that its command runs, as they are at the base commit."""
+
+    files: tuple[SealedFile, ...]
+    digest: str
+    scripts: Mapping[str, SealedFile] = field(default_factory=dict)
+
+    def write(self, target: Path) -> None:
+        """Make a private copy in the new folder `target`."""
+        _write(self.files, target)
+
+    def agent_copy(self, target: Path, *, holdout: object = None) -> None:
+        """Make the agent's copy in the new folder `target`: all but the hidden holdout, which `holdout` (the spec's key) names."""
+        hidden = _hidden(holdout)
+        _write(tuple(file for file in self.files if not hidden(file.path)), target)
+
+    def with_scripts(self, scripts: Mapping[str, SealedFile]) -> Sealed:
+        """This, together with the repository's own files that the benchmark command runs; they count in the digest."""
+        if not scripts:
+            return self
+        digest = hashlib.sha256(self.digest.encode())
+        for path in sorted(scripts):
+            digest.update(_fingerprint(scripts[path]))
+        return replace(self, scripts=dict(scripts), digest=digest.hexdigest())
+
+    def keep(self, claim: Claim) -> None:
+        """Leave a copy for people under `.orch/sealed/DIGEST/`, once per evaluator; a large one only as a list of its files."""
+        folder = claim.folder / ".orch" / "sealed"
+        durable.mkdir(folder, point="sealed")
+        folder /= self.digest[:12]
+        if (folder / INDEX).exists():
+            return
+        durable.mkdir(folder, point="sealed")
+        if sum(len(file.data or b"") for file in self.files) <= KEPT:
+            for file in self.files:
+                _keep(folder, file)
+        listing = {file.path: _fingerprint(file).rpartition(b"\0")[2].decode().strip() for file in self.files if not file.folder}
+        durable.write(folder / INDEX, json.dumps(listing, indent=1).encode(), point="sealed", durable=False)
+
+    def get(self, path: str) -> SealedFile | None:
+        """The file or link at `path` (relative, with slashes)."""
+        return next((file for file in self.files if file.path == path), None)
+
+
+def seal(folder: Path, spec: Spec | None = None) -> Sealed:
+    """Seal the task folder `folder`, all of it but `.orch`. With `spec` the digest covers, of the spec file, only what is sealed.
+
+    Raises ClaimLost where the folder has gone, StoreError for what can't be sealed: a FIFO, a socket, a device, an unreadable
+    file, more than 100 MB.
+    """
+    for _ in range(TRIES):
+        try:
+            files = tuple(_read(folder))
+        except FileNotFoundError as error:
+            if not folder.is_dir():
+                raise ClaimLost(f"{folder} has gone while it was sealed.") from error
+            continue  # a file was removed under our eyes: what is there now is what counts
+        except OSError as error:
+            path = error.filename or folder
+            raise StoreError(f"{path} can't be read: {error.strerror}.", hint="Make it readable, or take it out.") from error
+        return Sealed(files, _digest(files, spec))
+    raise StoreError(f"{folder} keeps changing while it is read.", hint="Stop what writes there, then try again.")
+
+
+def differs(sealed: Sealed, digest: str | None) -> bool:
+    """Whether `sealed` is another evaluator than the recorded one; the first one never differs."""
+    return digest is not None and digest != sealed.digest
+
+
+def remove(path: Path) -> None:
+    """Remove a private copy, whatever a benchmark made of it. What can't be removed stays; nothing is raised."""
+    try:
+        path.chmod(0o700)
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    remove(Path(entry.path))
+                else:
+                    os.unlink(entry.path)  # noqa: PTH108 - an entry's own path, once per file
+        path.rmdir()
+    except OSError:
+        return
+
+
+def _read(folder: Path) -> Iterator[SealedFile]:
+    size = 0
+    for file in _walk(folder, ""):
+        size += len(file.data or b"")
+        if size > CAP:
+            hint = "Take large data out of the task folder; let the benchmark find it by an absolute path."
+            raise StoreError(f"{folder} holds more than {CAP // 1024 // 1024} MB and can't be sealed.", hint=hint)
+        yield file
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[SealedFile]:
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        if LITTER.match(entry.name) or (not prefix and entry.name == ".orch"):
+            continue
+        status = entry.stat(follow_symlinks=False)
+        mode = stat.S_IMODE(status.st_mode) & 0o777
+        path = prefix + entry.name
+        if stat.S_ISDIR(status.st_mode):
+            yield SealedFile(path, mode)
+            yield from _walk(Path(entry.path), path + "/")
+        elif stat.S_ISLNK(status.st_mode):
+            yield SealedFile(path, 0o777, link=os.readlink(entry.path))  # noqa: PTH115
+        elif stat.S_ISREG(status.st_mode):
+            yield SealedFile(path, mode, data=_content(entry.path, status.st_size))
+        else:
+            raise StoreError(
+                f"{entry.path} is no file, folder or link and can't be sealed.", hint="Take it out of the task folder."
+            )
+
+
+def _content(path: str, size: int) -> bytes:
+    if size > CAP:
+        raise StoreError(
+            f"{path} is larger than {CAP // 1024 // 1024} MB and can't be sealed.", hint="Take it out of the task folder."
+        )
+    # Never through a link, and never waiting: what lies here may have been swapped for a link or a FIFO since the look.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(CAP + 1)
+
+
+def _digest(files: tuple[SealedFile, ...], spec: Spec | None) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        if not (file.folder or file.path in LOGS or (spec and file.path in SPECS)):
+            digest.update(_fingerprint(file))
+    if spec:
+        said = {key: value for key, value in asdict(spec).items() if key not in LIVE and key != "warnings"}
+        digest.update(json.dumps(said, sort_keys=True, default=str).encode())
+    return digest.hexdigest()
+
+
+def _fingerprint(file: SealedFile) -> bytes:
+    """What of a file counts: its path, whether it can be executed, and what is in it. Lengths keep neighbours apart."""
+    kind = b"link" if file.link is not None else b"x" if file.mode & 0o111 else b"-"
+    content = os.fsencode(file.link) if file.link is not None else file.data or b""
+    path = os.fsencode(file.path)
+    return b"%s %d\0%s\0%s\n" % (kind, len(path), path, hashlib.sha256(content).hexdigest().encode())
+
+
+def _write(files: tuple[SealedFile, ...], target: Path) -> None:
+    target.mkdir(mode=0o700)
+    for file in files:
+        path = target / file.path
+        if file.link is not None:
+            path.symlink_to(file.link)
+        elif file.folder:
+            path.mkdir(mode=0o700)
+        else:
+            _put(path, file)
+
+
+def _keep(folder: Path, file: SealedFile) -> None:
+    if file.folder:
+        durable.mkdir(folder / file.path, point="sealed")
+    elif file.data is not None:
+        durable.write(folder / file.path, file.data, point="sealed", durable=False)
+
+
+def _put(path: Path, file: SealedFile) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(file.data or b"")
+        os.fchmod(descriptor, file.mode | 0o600)  # after the umask, so that an executable stays one
+
+
+def _hidden(holdout: object) -> Callable[[str], bool]:
+    """Says whether a path belongs to the hidden holdout: `holdout`, `holdout.*`, and whatever the spec's key names, however."""
+    named = {word.strip("'\",[]").removeprefix("./").rstrip("/") for word in str(holdout or "").split()} - {"", "."}
+
+    def hidden(path: str) -> bool:
+        top = path.split("/", 1)[0]
+        return (
+            top == "holdout" or top.startswith("holdout.") or any(path == name or path.startswith(f"{name}/") for name in named)
+        )
+
+    return hidden

@@ -1,0 +1,245 @@
+"""Measuring: one execution of the sealed evaluator, and what it said.
+
+Each execution gets a fresh private copy of the sealed files and runs in the worktree; whatever goes wrong with it is a defect in
+words, never an exception and never a number (`measuring` §1).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from orchestrator.core import metrics
+from orchestrator.core.metrics import MetricReader, Reading
+from orchestrator.core.outcome import ProcessEnd, StopRequest
+from orchestrator.core.spec import Kind, Spec
+from orchestrator.errors import OrchestratorError
+from orchestrator.proc import supervise
+from orchestrator.proc.supervise import Command, Finished, Limits
+from orchestrator.store import layouts
+from orchestrator.store import seal as seals
+from orchestrator.store.layouts import Evaluator
+from orchestrator.store.seal import Sealed
+from orchestrator.worker import scripts
+
+OUTPUT = 16 * 1024 * 1024  # a benchmark that prints more is defective
+FULL = 1024 * 1024  # kept of the output, its end
+TAIL = 4000  # characters shown to people and to the next prompt
+NOISY = 5  # samples all at target that put the one-sided 95 % bound of the median past it: 1 - 0.5^5 = 96.9 %
+
+Pump = Callable[[], StopRequest | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One execution of the benchmark. `defect` None: it ended well and said all that was asked; only then `values` count."""
+
+    values: Mapping[str, float]
+    reading: Reading | None
+    end: ProcessEnd
+    code: int | None
+    seconds: float
+    defect: str | None = None
+    output: str = ""
+    full: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Samples at one commit. `ok`: as many as were asked for, each clean and at target. Else the last one is the miss."""
+
+    samples: tuple[Sample, ...]
+    ok: bool
+    defect: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A gate's answer. `reason` says in a sentence why it is no."""
+
+    name: str
+    ok: bool
+    reason: str
+    output: str = ""
+    end: ProcessEnd = ProcessEnd.EXITED
+
+
+@dataclass(slots=True)
+class Output:
+    """The end of what a process printed, both streams in the order they came; the beginning is dropped, bounded."""
+
+    data: bytearray = field(default_factory=bytearray)
+
+    def add(self, data: bytes) -> None:
+        self.data += data
+        if len(self.data) > 2 * FULL:
+            del self.data[:-FULL]
+
+    def full(self) -> bytes:
+        return bytes(self.data[-FULL:])
+
+    def tail(self) -> str:
+        """Its last part as text, beginning at a line's start."""
+        text = bytes(self.data[-4 * TAIL :]).decode(errors="replace").replace("\r\n", "\n").rstrip()
+        if len(text) <= TAIL and len(self.data) <= 4 * TAIL:
+            return text
+        cut = text[-TAIL:]
+        return f"[…]\n{cut.partition(chr(10))[2] or cut}"
+
+
+def sample(
+    sealed: Sealed,
+    evaluator: Evaluator,
+    spec: Spec,
+    *,
+    worktree: Path,
+    env: Mapping[str, str],
+    limits: Limits,
+    pump: Pump,
+    scratch: Path,
+) -> Sample:
+    """Run the sealed benchmark once in `worktree`. `end` STOPPED: `pump` asked for it, and the sample says nothing.
+
+    `env` is the child's whole environment but for `ORCH_TASK_DIR` (the private copy made below `scratch`) and `ORCH_MEASURING`.
+    Without `limits.output` 16 MiB apply.
+    """
+    reader, output = MetricReader(), Output()
+
+    def sink(data: bytes) -> None:
+        reader.feed(data)
+        output.add(data)
+
+    with private_copy(sealed, scratch) as copy, scripts.in_place(sealed, worktree) as problem:
+        command = problem or _command(sealed, evaluator.path, evaluator.command, copy=copy, worktree=worktree, env=env)
+        if isinstance(command, str):
+            return Sample({}, None, ProcessEnd.NOT_STARTED, None, 0.0, defect=command, output=command)
+        finished = supervise.run(command, _capped(limits), sink=sink, err=output.add, pump=pump, on_start=None)
+    reading = reader.finish()
+    defect = _defect("The benchmark", finished, limits) or metrics.defect(spec.metrics, reading)
+    return Sample(
+        values={} if defect else reading.values,
+        reading=reading,
+        end=finished.end,
+        code=finished.code,
+        seconds=finished.seconds,
+        defect=None if finished.end is ProcessEnd.STOPPED else defect,
+        output=_explained(defect, output.tail()),
+        full=output.full(),
+    )
+
+
+def at_target(spec: Spec, result: Sample) -> bool:
+    """Whether `result` is clean and every metric that decides is at its target."""
+    clean = result.defect is None and result.end is not ProcessEnd.STOPPED
+    return clean and metrics.at_target(spec.metrics, result.values)
+
+
+def needed(spec: Spec, converge: int, seen: Sequence[Mapping[str, float]]) -> int:
+    """How many samples in a row converge: `converge`, and for a noisy metric enough that its median's 95 % bound passes.
+
+    `seen` are the values so far: a metric of kind `auto` is noisy once it has shown two different ones.
+    """
+    values = seen[-1] if seen else {}
+    for metric in metrics.deciding(spec.metrics, values):
+        varied = len({sampled.get(metric.name) for sampled in seen}) > 1
+        if metric.kind is Kind.NOISY or (metric.kind is Kind.AUTO and varied):
+            return max(converge, NOISY)
+    return converge
+
+
+def samples(count: int, take: Callable[[], Sample], spec: Spec) -> Measurement:
+    """`take` samples until `count` in a row (more for a noisy metric) are clean and at target, or one is not."""
+    taken: list[Sample] = []
+    while len(taken) < needed(spec, count, [one.values for one in taken]):
+        taken.append(take())
+        if not at_target(spec, taken[-1]):
+            return Measurement(tuple(taken), ok=False, defect=taken[-1].defect)
+    return Measurement(tuple(taken), ok=True)
+
+
+def check(
+    name: str,
+    command: str,
+    sealed: Sealed | None = None,
+    *,
+    worktree: Path,
+    env: Mapping[str, str],
+    limits: Limits,
+    pump: Pump,
+    scratch: Path,
+) -> Verdict:
+    """Run one gate in `worktree`: with `sealed` the file of that path in a private copy, else a shell command. Exit 0 is yes."""
+    output = Output()
+    with private_copy(sealed, scratch) as copy:
+        path, line = (command, None) if sealed else (None, command)
+        argv = _command(sealed, path, line, copy=copy, worktree=worktree, env=env)
+        if isinstance(argv, str):
+            return Verdict(name, False, argv, argv, ProcessEnd.NOT_STARTED)
+        finished = supervise.run(argv, _capped(limits), sink=output.add, err=None, pump=pump, on_start=None)
+    reason = _defect(f"The {name} command" if not sealed else f"{command}", finished, limits)
+    return Verdict(name, reason is None, reason or "passed", output.tail(), finished.end)
+
+
+@contextmanager
+def private_copy(sealed: Sealed | None, scratch: Path) -> Iterator[Path]:
+    """A fresh private copy of the sealed files below `scratch`, gone afterwards whatever was done to it."""
+    copy = scratch / f"sealed-{os.urandom(4).hex()}"
+    try:
+        if sealed:
+            sealed.write(copy)
+        yield copy
+    finally:
+        seals.remove(copy)
+
+
+def _command(
+    sealed: Sealed | None, path: str | None, line: str | None, *, copy: Path, worktree: Path, env: Mapping[str, str]
+) -> Command | str:
+    """What to run, or why it can't be run."""
+    own = {"ORCH_TASK_DIR": str(copy)} if sealed else {}
+    if line is not None:
+        return Command(argv=("sh", "-c", line), cwd=worktree, env={**env, **own, "ORCH_MEASURING": "1"})
+    if path is None or sealed is None or not (copy / path).resolve().is_relative_to(copy.resolve()):
+        return f"{path} is a link that leads out of the task folder, so it can't be sealed; put the file itself there."
+    try:
+        argv = tuple(layouts.command_for(copy / path))
+    except OrchestratorError as error:
+        return f"{error.message} {error.hint}".strip().replace(f"{copy}/", "")
+    return Command(argv=argv, cwd=worktree, env={**env, **own, "ORCH_MEASURING": "1"})
+
+
+def _capped(limits: Limits) -> Limits:
+    return limits if limits.output is not None else replace(limits, output=OUTPUT)
+
+
+def _defect(who: str, finished: Finished, limits: Limits) -> str | None:
+    """Why an execution counts as failed, None where it ended by itself with exit code 0."""
+    match finished.end:
+        case ProcessEnd.EXITED:
+            return f"{who} ended with exit code {finished.code}." if finished.code else None
+        case ProcessEnd.SIGNALLED:
+            return f"{who} was ended by {_signal(finished.signal)}."
+        case ProcessEnd.TIMED_OUT:
+            return f"{who} did not end within {limits.seconds:g} s." if limits.seconds else f"{who} did not end in time."
+        case ProcessEnd.STALLED:
+            return f"{who} printed nothing for {limits.idle:g} s." if limits.idle else f"{who} stalled."
+        case ProcessEnd.OUTPUT_LIMIT:
+            return f"{who} printed more than {(_capped(limits).output or OUTPUT) // 1024 // 1024} MiB and was ended."
+        case ProcessEnd.NOT_STARTED:
+            return f"{who} could not be started: {finished.detail}"
+    return f"{who} was stopped."
+
+
+def _signal(number: int | None) -> str:
+    try:
+        return signal.Signals(number or 0).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _explained(defect: str | None, tail: str) -> str:
+    return f"{tail}\n{defect}".strip() if defect else tail

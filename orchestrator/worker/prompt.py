@@ -1,0 +1,172 @@
+"""The prompt of one attempt: what is wanted, where, how it is measured, what was tried. The words are in `templates/prompt.md`.
+
+The template is strict: a variable it doesn't know, or one that is not filled, is an error. A section all of whose variables are
+empty is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from string import Template
+
+from orchestrator.agents.log import readable
+from orchestrator.core import metrics
+from orchestrator.core.record import Attempt, Record
+from orchestrator.core.spec import Direction, Metric, Spec
+from orchestrator.errors import OrchestratorError
+from orchestrator.store.layouts import Evaluator
+from orchestrator.store.sections import ALIASES, FENCE, HEADING
+from orchestrator.worker import templates
+
+PROSE = 12_000  # characters of any one part: the whole prompt has to fit into one argument of a command line (128 KiB)
+FEEDBACK = 6_000
+DETAIL = 400
+TRIED = 10  # attempts listed, the newest
+INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", "CONTRIBUTING.md", ".github/copilot-instructions.md", ".cursorrules")
+
+
+def build(spec: Spec, record: Record, *, number: int, feedback: str, worktree: Path, evaluator: Evaluator) -> str:
+    """The prompt of attempt `number`. `feedback` is the end of the last failure's output, empty where there was none."""
+    return render(
+        templates.read("prompt.md"),
+        {
+            "title": _line(spec.title or record.name),
+            "number": str(number),
+            "branch": record.branch or "(detached)",
+            "goal": _prose(spec.goal or spec.title or f"Bring the measured numbers of `{record.name}` to their targets."),
+            "acceptance": _prose(spec.acceptance),
+            "scope": _globs(spec.scope),
+            "off_limits": _globs(spec.off_limits),
+            "constraints": _prose(spec.constraints),
+            "benchmark": _benchmark(evaluator),
+            "numbers": _numbers(spec.metrics, record),
+            "history": _history(record.history),
+            "feedback": _fenced(_end(readable_lines(feedback), FEEDBACK)),
+            "notes": _prose(spec.notes),
+            "rest": _prose(other_sections(spec.body)),
+            "instructions": _instructions(worktree),
+        },
+    )
+
+
+def render(template: str, values: Mapping[str, str]) -> str:
+    """`template` with every `$variable` filled. Raises OrchestratorError where the two don't name the same variables."""
+    wanted = set(Template(template).get_identifiers())
+    if not Template(template).is_valid() or wanted != set(values):
+        wrong = ", ".join(sorted(wanted ^ set(values))) or "a stray $"
+        raise OrchestratorError(
+            f"The prompt's template and its values don't agree: {wrong}.", hint="Restore templates/prompt.md."
+        )
+    parts = re.split(r"(?m)^(?=## )", template)
+    return "".join(Template(part).substitute(values) for part in parts if _filled(part, values)).rstrip() + "\n"
+
+
+def other_sections(body: str) -> str:
+    """The sections of a spec's body that none of its known parts holds, with their headings."""
+    kept: list[str] = []
+    keeping, fence = False, None
+    for line in re.sub(r"<!--.*?-->", "", body, flags=re.DOTALL).splitlines():
+        if found := FENCE.match(line):
+            fence = None if fence and line.strip().startswith(fence) else fence or found[1]
+        heading = None if fence else HEADING.match(line)
+        if heading and len(heading[1]) <= 2:
+            keeping = len(heading[1]) == 2 and heading[2].strip().rstrip(":").lower().replace("’", "'") not in ALIASES
+        if keeping:
+            kept.append(f"#{line.lstrip()}" if heading else line)
+    return "\n".join(kept).strip()
+
+
+def readable_lines(text: str) -> str:
+    """`text` without terminal escapes and control characters, line by line."""
+    return "\n".join(readable(line) for line in text.split("\n")).strip()
+
+
+def _filled(part: str, values: Mapping[str, str]) -> bool:
+    names = Template(part).get_identifiers()
+    return not names or any(values[name].strip() for name in names)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _prose(text: str) -> str:
+    text = text.strip()
+    return text if len(text) <= PROSE else f"{text[:PROSE]}\n[…] (cut here; all of it is in $ORCH_TASK_DIR)"
+
+
+def _end(text: str, most: int) -> str:
+    return text if len(text) <= most else f"[…]\n{text[-most:]}"
+
+
+def _fenced(text: str) -> str:
+    if not text:
+        return ""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def _globs(patterns: Iterable[str]) -> str:
+    return "\n".join(f"- `{pattern}`" for pattern in patterns)
+
+
+def _benchmark(evaluator: Evaluator) -> str:
+    if evaluator.command:
+        what = f"The command `{evaluator.command}`"
+    else:
+        what = f"The benchmark `$ORCH_TASK_DIR/{evaluator.path}` (a copy of the task's files for you to read and run)"
+    checks = f" Then `$ORCH_TASK_DIR/{evaluator.checks}` must end with exit code 0." if evaluator.checks else ""
+    return f"{what} is run in the worktree's top folder and prints `METRIC name=value` lines.{checks}"
+
+
+def _numbers(declared: Iterable[Metric], record: Record) -> str:
+    """A table: every declared metric, or every printed one, with where it began, where it is and where it has to be."""
+    known = {metric.name: metric for metric in tuple(declared) or metrics.deciding((), {**record.baseline, **record.values})}
+    if not known:
+        return ""
+    rows = ["| metric | better | baseline | best | last | target |", "| --- | --- | --- | --- | --- | --- |"]
+    for name, metric in known.items():
+        numbers = (_number(values.get(name)) for values in (record.baseline, record.best, record.values))
+        better = "higher" if metric.direction is Direction.HIGHER else "lower"
+        rows.append(f"| {name}{_unit(metric)} | {better} | {' | '.join(numbers)} | {_target(metric)} |")
+    return "\n".join(rows)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.10g}"
+
+
+def _unit(metric: Metric) -> str:
+    return f" ({metric.unit})" if metric.unit else ""
+
+
+def _target(metric: Metric) -> str:
+    if metric.target is None:
+        return "must not get worse" if metric.guard else "-"
+    sign = ">=" if metric.direction is Direction.HIGHER else "<="
+    tolerance = f" (tolerance {metric.tolerance:.10g})" if metric.tolerance else ""
+    return f"{sign} {metric.target:.10g}{tolerance}"
+
+
+def _history(history: tuple[Attempt, ...]) -> str:
+    lines = list(_told(history[-TRIED:]))
+    if len(history) > TRIED:
+        lines.insert(0, f"- ({len(history) - TRIED} earlier ones are not listed)")
+    return "\n".join(lines)
+
+
+def _told(attempts: tuple[Attempt, ...]) -> Iterator[str]:
+    for attempt in attempts:
+        commit = f" (commit {attempt.commit[:12]})" if attempt.commit else ""
+        values = ", ".join(f"{name} {value:.10g}" for name, value in attempt.values.items())
+        detail = _line(readable_lines(attempt.detail))[:DETAIL]
+        parts = [part for part in (f"the agent {attempt.end.value}", attempt.result.value, values, detail) if part]
+        yield f"- Attempt {attempt.number}{commit}: {'; '.join(parts)}"
+
+
+def _instructions(worktree: Path) -> str:
+    found = [f"`{name}`" for name in INSTRUCTIONS if (worktree / name).is_file()]
+    return f"Read and follow {', '.join(found)} in the worktree." if found else ""

@@ -1,0 +1,89 @@
+"""A benchmark command may run a script of the repository; that script comes from the base commit, not from the agent (`rulings` 21).
+
+While a sample runs, the worktree holds the sealed content of those scripts; afterwards it holds again what was there before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from orchestrator.store.seal import Sealed, SealedFile
+
+
+def named(command: str) -> tuple[str, ...]:
+    """The words of a shell command that could be a file of the repository, relative and normal, each once, in order.
+
+    Seal those that exist at the base commit (`Sealed.with_scripts`), and put them off limits to the agent.
+    """
+    import shlex
+
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    try:
+        words = list(lexer)
+    except ValueError:  # a quote without its end: the shell will say so
+        words = command.split()
+    return tuple(dict.fromkeys(path for word in words if (path := _relative(word))))
+
+
+@contextmanager
+def in_place(sealed: Sealed, worktree: Path) -> Iterator[str | None]:
+    """For this long the worktree's scripts are the sealed ones; only what differs is touched. Yields why that can't be, or None."""
+    if problem := _linked(sealed.scripts, worktree):
+        yield problem
+        return
+    pairs = [(worktree / path, _wanted(file)) for path, file in sealed.scripts.items()]
+    swapped = [(path, wanted, found) for path, wanted in pairs if (found := _found(path)) != wanted]
+    try:
+        for path, wanted, _ in swapped:
+            _put(path, wanted)
+        yield None
+    finally:
+        for path, _, found in swapped:
+            _put(path, found)
+
+
+def _linked(paths: Iterable[str], worktree: Path) -> str | None:
+    """A link or a folder where a script belongs: writing through it could leave the worktree."""
+    for path in paths:
+        for part in (PurePosixPath(path), *PurePosixPath(path).parents[:-1]):
+            if (worktree / part).is_symlink() or ((worktree / path).is_dir()):
+                return f"{part}, which the benchmark's command runs, is no longer the file it was."
+    return None
+
+
+def _relative(word: str) -> str | None:
+    path = PurePosixPath(word.rpartition("=")[2])
+    if not path.name or path.is_absolute() or ".." in path.parts or any(character in word for character in "*?$`<>|&;(){}\n"):
+        return None
+    return str(path)
+
+
+Content = tuple[int, bytes] | None  # None: no file there
+
+
+def _wanted(file: SealedFile) -> Content:
+    return (0o755 if file.mode & 0o111 else 0o644, file.data or b"")
+
+
+def _found(path: Path) -> Content:
+    try:
+        mode = path.lstat().st_mode
+        return (0o755 if mode & 0o111 else 0o644, path.read_bytes()) if path.is_file() and not path.is_symlink() else None
+    except OSError:
+        return None
+
+
+def _put(path: Path, content: Content) -> None:
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    if content is None:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_bytes(content[1])
+    temporary.chmod(content[0])
+    temporary.replace(path)
