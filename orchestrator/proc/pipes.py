@@ -7,10 +7,12 @@ import errno
 import os
 import selectors
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-Sink = Callable[[bytes], None]
+from orchestrator.proc.command import Sink
+
 CHUNK = 64 * 1024
+DRAIN = 64
 WITHOUT_PIDFD = 0.02  # how often a child is looked at where the kernel (< 5.3) can't tell of its end
 
 
@@ -42,10 +44,11 @@ class Pipes:
         """Whether anyone can still write to the child's output."""
         return bool(self._sinks)
 
-    def wait(self, seconds: float) -> None:
-        """One wait, of at most `seconds`, that hands over what has come and notices the child's end."""
+    def wait(self, seconds: float) -> bool:
+        """One wait, of at most `seconds`, that hands over what has come and notices the child's end. Whether anything came."""
         limit = seconds if self._pidfd is not None or self.exited else min(seconds, WITHOUT_PIDFD)
-        for key, _ in self._selector.select(max(0.0, limit)):
+        ready = self._selector.select(max(0.0, limit))
+        for key, _ in ready:
             if key.fd == self._pidfd:
                 self._selector.unregister(key.fd)
                 self.exited = True
@@ -54,7 +57,14 @@ class Pipes:
             elif key.fd in self._sinks:
                 self._read(key.fd)
         if self._pidfd is None and not self.exited:
-            self.exited = ended(self.pid) is not None
+            self.exited = _gone(self.pid)
+        return bool(ready)
+
+    def drain(self) -> None:
+        """Hand over what is in the pipes now. Bounded, in case someone unknown to us still writes."""
+        for _ in range(DRAIN):
+            if not self._sinks or not self.wait(0.0):
+                return
 
     def close(self) -> None:
         """Give up what is still open."""
@@ -99,6 +109,13 @@ class Pipes:
 def ended(pid: int) -> os.waitid_result | None:
     """How our child `pid` ended, without reaping it; None while it lives."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+
+
+def _gone(pid: int) -> bool:
+    try:
+        return ended(pid) is not None
+    except ChildProcessError:
+        return True
 
 
 def _pidfd(pid: int) -> int | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.errors import OrchestratorError
 
+EMPTY = "There is no command to run: it is empty."
 REASONS = {
     errno.E2BIG: "its arguments and environment are too large for the system",
     errno.ENOEXEC: "it is neither a binary of this machine nor a script with a #! line",
@@ -38,7 +40,9 @@ def spawn(
     """The running program, leading its own session: a Ctrl-C in our terminal doesn't reach it, and it can't ask
     questions on that terminal. Raises NotStarted."""
     if not argv:
-        raise NotStarted("There is no command to run: it is empty.")
+        raise NotStarted(EMPTY)
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:  # inherited from who started us; the kernel would then reap
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         return subprocess.Popen(
             tuple(argv), cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr,
@@ -58,7 +62,7 @@ def explain(program: str, cwd: Path | None, env: Mapping[str, str] | None, error
     if error.errno == errno.ENOENT and found is None:
         return f"{program!r} can't be started: no such program{'' if '/' in program else ' on PATH'}."
     if error.errno == errno.ENOENT:
-        return f"{program!r} can't be started: the interpreter in its #! line, {_shebang(found)!r}, does not exist."
+        return f"{program!r} can't be started: the interpreter in its #! line, {_interpreter(found)!r}, does not exist."
     if error.errno in {errno.EACCES, errno.EPERM}:
         kind = "it is a folder" if found is not None and found.is_dir() else "it is not executable"
         return f"{program!r} can't be started: {kind}."
@@ -66,15 +70,48 @@ def explain(program: str, cwd: Path | None, env: Mapping[str, str] | None, error
 
 
 def locate(program: str, cwd: Path | None, env: Mapping[str, str] | None) -> Path | None:
-    """The file that `program` means when started in `cwd` with `env`, executable or not; None where there is none."""
+    """The file that `program` means when started in `cwd` with `env`: the first executable one, else the first there is."""
     if "/" in program:
         path = (cwd or Path()) / program
         return path if path.exists() else None
     search = os.get_exec_path(dict(env) if env is not None else None)
-    return next((path for folder in search if (path := (cwd or Path()) / folder / program).exists()), None)
+    found = [path for folder in search if (path := (cwd or Path()) / folder / program).exists()]
+    return next(filter(_executable, found), found[0] if found else None)
 
 
-def _shebang(path: Path | None) -> str:
+def spawnable(program: str, cwd: Path | None, env: Mapping[str, str] | None) -> Path:
+    """The file that `program` means, looked at beforehand where a failed start would not be told. Raises NotStarted."""
+    found = locate(program, cwd, env)
+    refusal = None
+    if found is None or (cwd is not None and not cwd.is_dir()):
+        refusal = errno.ENOENT
+    elif not _executable(found):
+        refusal = errno.EACCES
+    elif (interpreter := _interpreter(found)) and not Path(interpreter).exists():
+        refusal = errno.ENOENT
+    if found is None or refusal is not None:
+        raise NotStarted(explain(program, cwd, env, OSError(refusal, "")))
+    return found
+
+
+def check_words(argv: Sequence[str], env: Mapping[str, str]) -> None:
+    """Refuse what no system call takes. Raises NotStarted."""
+    if not argv:
+        raise NotStarted(EMPTY)
+    try:
+        taken = all(b"\0" not in os.fsencode(word) for word in (*argv, *env.keys(), *env.values()))
+    except UnicodeEncodeError as error:
+        raise NotStarted(f"{argv[0]!r} can't be started: {error}.") from error
+    if not taken or any("=" in name or not name for name in env):
+        raise NotStarted(f"{argv[0]!r} can't be started: a NUL byte or an impossible name in its arguments or environment.")
+
+
+def _executable(path: Path) -> bool:
+    return not path.is_dir() and os.access(path, os.X_OK)
+
+
+def _interpreter(path: Path | None) -> str:
+    """The program named in a script's #! line; empty for a binary."""
     if path is None:
         return ""
     try:
@@ -82,4 +119,5 @@ def _shebang(path: Path | None) -> str:
             line = stream.readline(256)
     except OSError:
         return ""
-    return line.removeprefix(b"#!").rstrip(b"\n").decode(errors="replace").strip(" \t")
+    words = line.removeprefix(b"#!").rstrip(b"\n").decode(errors="replace").strip(" \t").split(" ")
+    return words[0] if line.startswith(b"#!") else ""

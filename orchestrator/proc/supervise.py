@@ -1,0 +1,97 @@
+"""Run one program under watch, and leave nothing of it behind.
+
+Single-threaded: for a worker, never for the loop. Whatever happens, also an exception out of a callback, the program and
+everything it started is ended and reaped before `run` returns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Collection
+
+from orchestrator.core.outcome import ProcessEnd
+from orchestrator.proc import tree
+from orchestrator.proc.capture import feeding, release
+from orchestrator.proc.command import Child, Command, Finished, Limits, Pump, Sink
+from orchestrator.proc.pipes import Pipes, ended
+from orchestrator.proc.spawn import NotStarted, spawn
+from orchestrator.proc.watch import Meter, Watch
+
+__all__ = ["Command", "Finished", "Limits", "run"]
+
+
+def run(
+    command: Command,
+    limits: Limits,
+    *,
+    sink: Sink,
+    pump: Pump,
+    on_start: Callable[[int], None] | None = None,
+    err: Sink | None = None,
+) -> Finished:
+    """Run `command` to its end. `sink` gets stdout, and stderr with it unless `err` does; `pump` is called before the
+    start and at least every 0.25 s, and stops the program by returning a request. Raises only what a callback raises.
+    """
+    mark = None if tree.become_subreaper() else command.env.get(tree.MARK)
+    others = tree.children()
+    if (request := pump()) is not None:
+        return Finished(ProcessEnd.STOPPED, None, None, 0.0, f"not started: asked to stop ({request})", request)
+    meter = Meter(limits.output)
+    began = time.monotonic()
+    try:
+        child = _start(command, meter.into(sink), None if err is None else meter.into(err))
+    except NotStarted as error:
+        return Finished(ProcessEnd.NOT_STARTED, None, None, time.monotonic() - began, error.message)
+    with contextlib.closing(_pipes(child)) as pipes:
+        watch = Watch(pipes, meter, limits, pump, began=began)
+        try:
+            if on_start is not None:
+                on_start(child.pid)
+            watch.follow()
+        finally:
+            swept = _clear(child, mark, others)
+        pipes.drain()
+    return watch.finished(len(swept.ended))
+
+
+def _start(command: Command, sink: Sink, err: Sink | None) -> Child:
+    if command.tty:
+        from orchestrator.proc import terminal
+
+        return terminal.start(command, sink)
+    process = spawn(
+        command.argv, cwd=command.cwd, env=command.env, stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL if command.stdin is None else subprocess.PIPE,
+        stderr=subprocess.STDOUT if err is None else subprocess.PIPE,
+    )  # fmt: skip
+    reads = {release(process.stdout): sink}
+    if err is not None:
+        reads[release(process.stderr)] = err
+    return Child(process.pid, reads, feeding(process, command.stdin), lambda: _reap(process))
+
+
+def _pipes(child: Child) -> Pipes:
+    try:
+        return Pipes(child.pid, child.reads, feed=child.feed)
+    except BaseException:  # no descriptor left for the selector
+        _clear(child, None, ())
+        raise
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    if ended(process.pid) is not None:
+        process.wait()
+    else:
+        process.returncode = -signal.SIGKILL  # stuck in the kernel: nobody can wait for it
+
+
+def _clear(child: Child, mark: str | None, others: Collection[int]) -> tree.Swept:
+    """End what is left of the child. Its pid is its own until it is reaped, so its group is killed first."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.reap()
+    return tree.sweep(mark, others)
