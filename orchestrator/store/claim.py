@@ -1,0 +1,267 @@
+"""A claim: the exclusive right to one task, proven by the token in its folder's name.
+
+Whoever takes the claim away renames the folder, so the next use of it here fails with ENOENT: every method raises
+ClaimLost then, and none of them brings the folder back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from orchestrator.core.lease import Lease
+from orchestrator.core.record import Record
+from orchestrator.core.task import State
+from orchestrator.errors import ClaimLost, StoreError
+from orchestrator.store import durable as disk
+from orchestrator.store import events, inbox, leases, records
+from orchestrator.store.owners import OwnerLock
+
+if TYPE_CHECKING:
+    from orchestrator.store.queue import Queue
+
+T = TypeVar("T")
+RECORD = "state.json"
+READY = "ready"
+
+
+class Claim:
+    """Made by `Queue.take`, `Queue.reclaim` and `Claim.adopt`. `previous` is the lease of the last holder, if any.
+
+    The order: `begin` with a lease, then anything, then `release`. Paths are relative to the task's `.orch`.
+    """
+
+    __slots__ = ("_path", "lease", "lock", "name", "previous", "queue", "token")
+
+    def __init__(self, queue: Queue, name: str, token: str, lock: OwnerLock | None, previous: Lease | None = None) -> None:
+        self.queue = queue
+        self.name = name
+        self.token = token
+        self.lock = lock
+        self.previous = previous
+        self.lease: Lease | None = None
+        self._path = f"{queue.running}/{name}.{token}"
+
+    @classmethod
+    def adopt(cls, queue: Queue, name: str, token: str, descriptor: int | None) -> Claim:
+        """The claim that a loop made for this process. `descriptor` is the owner's lock as inherited, None to take it here.
+
+        Raises ClaimLost where the folder has gone or another process holds the lock.
+        """
+        claim = cls(queue, name, token, queue.owners.adopt(token, descriptor, name))
+        if not claim.held():
+            claim.abandon()
+            raise claim.lost()
+        claim.lease = leases.read(claim.folder)
+        return claim
+
+    @property
+    def folder(self) -> Path:
+        """Where the task lies while this claim holds."""
+        return Path(self._path)
+
+    @property
+    def control(self) -> Path:
+        """The task's `.orch`."""
+        return Path(self._path, ".orch")
+
+    def fileno(self) -> int:
+        """The owner's lock, for handing it to a child; -1 after `detach`."""
+        return self.lock.fileno() if self.lock else -1
+
+    def held(self) -> bool:
+        """Whether the folder still carries our token."""
+        try:
+            os.stat(self._path)  # noqa: PTH116 - looked at once a second by every worker
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise disk.explain(error, "look at", self._path) from error
+        return True
+
+    def lost(self) -> ClaimLost:
+        """The error for a claim that has gone."""
+        return ClaimLost(f"The claim {self.token} of {self.name!r} was taken away.", hint="Its folder was moved or reclaimed.")
+
+    # Lease and heartbeat
+
+    def begin(self, lease: Lease) -> None:
+        """Write the lease: who holds the task and how. End the last holder's processes (`previous`) before."""
+        self._make_control()
+        self.lease = lease
+        self._in_folder(lambda: leases.write(self.folder, lease))
+        self._in_folder(lambda: disk.unlink(self.control / READY, point="ready"))
+
+    def heartbeat(self) -> None:
+        """Renew the lease; a lease that somebody removed is written again."""
+        try:
+            disk.touch(f"{self._path}/{leases.FILE}")
+        except disk.Gone:
+            if not self.held() or self.lease is None:
+                raise self.lost() from None
+            self.begin(self.lease)
+
+    # The record
+
+    def record(self) -> Record | None:
+        """The record of this task, None for a fresh start.
+
+        One that can't be read is set aside as `state.json.bad-N`, with an event. One of another name *and* another
+        folder came along with a copy: everything it brought in `.orch` is set aside. A renamed task keeps its record.
+        """
+        try:
+            found = records.read(self._path)
+        except records.BadRecord as error:
+            self._set_aside_bad(error.message)
+            return None
+        if found is None:
+            if not self.held():
+                raise self.lost()
+            return None
+        inode = self._inode()
+        if found.name != self.name and found.inode != inode:
+            self._set_aside_copied(found)
+            return None
+        return replace(found, name=self.name, inode=inode)
+
+    def save(self, record: Record, *, durable: bool = True) -> None:
+        """Write the record. A fact must be `durable`; what may be lost in a power cut (a stage) need not be."""
+        self.write(RECORD, records.render(replace(record, token=self.token)), durable=durable, point="record")
+
+    # Files of the holder
+
+    def attempt_folder(self, number: int) -> Path:
+        """A new, empty `attempts/NNNN`. What a dead holder began under that number is set aside as `NNNN.cut-TOKEN`."""
+        self._in_folder(lambda: disk.mkdir(self.control / "attempts", point="attempts"))
+        folder = self.control / "attempts" / f"{number:04d}"
+        if folder.is_dir() and any(folder.iterdir()):
+            aside = _free(folder.with_name(f"{folder.name}.cut-{self.token}"))
+            self._in_folder(lambda: disk.rename(folder, aside, point="attempt.cut"))
+        self._in_folder(lambda: disk.mkdir(folder, point="attempt"))
+        return folder
+
+    def mkdir(self, relative: str) -> Path:
+        """Make one folder below `.orch`, not its parents."""
+        path = self._below(relative)
+        self._in_folder(lambda: disk.mkdir(path, point="folder"))
+        return path
+
+    def write(self, relative: str, data: bytes, *, durable: bool = False, point: str = "file") -> None:
+        """Replace a file below `.orch` in one step; its folder must exist."""
+        path = self._below(relative)
+        self._in_folder(lambda: disk.write(path, data, point=point, durable=durable))
+
+    def event(self, event: str, **fields: Any) -> None:
+        """Add to the events. They decide nothing, so a full disk loses one instead of stopping the work."""
+        try:
+            self._in_folder(lambda: events.append(self.folder, event, task=self.name, **fields))
+        except ClaimLost:
+            raise
+        except StoreError:
+            return
+
+    def requests(self) -> tuple[dict[str, Any], ...]:
+        """What people asked of this holder since the last call, oldest first; each has a `kind`."""
+        return inbox.take_all(self.folder)
+
+    # The end
+
+    def release(self, state: State, record: Record | None = None) -> None:
+        """Record, then the rename that makes it true, then the event, then the lock.
+
+        Raises disk.Taken where something of that name lies in `state`: the claim is still held then, its record
+        saved; show it and try again. Raises ClaimLost where the claim had gone; the lock is let go then.
+        """
+        try:
+            if record is not None:
+                self.save(record)
+            inode = self._inode()
+            target = self.queue.folder(state) / self.name
+            self._in_folder(lambda: disk.rename(self._path, target, point="release", durable=True, inode=inode))
+        except ClaimLost:
+            self.abandon()
+            raise
+        reason = record.reason.value if record and record.reason else None
+        with contextlib.suppress(StoreError):  # the move is true without its event: moved on already, or a full disk
+            events.append(target, "moved", task=self.name, to=state.value, reason=reason)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of the lock without moving anything: the task is reclaimed unless it has gone."""
+        if self.lock:
+            self.lock.drop()
+            self.lock = None
+
+    def detach(self) -> None:
+        """Close our copy of the lock; a child that inherited it holds the claim from now on."""
+        if self.lock:
+            self.lock.close()
+            self.lock = None
+
+    # Inside
+
+    def _in_folder(self, act: Callable[[], T]) -> T:
+        """Do `act`; where something is missing, either the claim has gone or `.orch` was removed and is made again."""
+        try:
+            return act()
+        except disk.Gone:
+            if not self.held():
+                raise self.lost() from None
+            self._make_control()
+            return act()
+
+    def _make_control(self) -> None:
+        """A real folder `.orch`. A drop may bring a file or a link of that name; it is set aside."""
+        control = self.control
+        try:
+            if not disk.is_folder(control):
+                if os.path.lexists(control):
+                    aside = _free(control.with_name(f".orch.aside-{self.token}"))
+                    disk.rename(control, aside, point="aside")
+                disk.mkdir(control, point="control")
+        except disk.Gone:
+            raise self.lost() from None
+
+    def _set_aside_bad(self, problem: str) -> None:
+        aside = _free(self.control / f"{RECORD}.bad", start=1)
+        self._in_folder(lambda: disk.rename(self.control / RECORD, aside, point="record.bad"))
+        self.event("record_set_aside", file=aside.name, problem=problem[:500])
+
+    def _set_aside_copied(self, found: Record) -> None:
+        """One entry after the other, the record last: until it has gone, whoever comes after a crash does this again."""
+        aside = _free(self.control / f"copied-{self.token}")
+        self._in_folder(lambda: disk.mkdir(aside, point="copied"))
+        keep = {aside.name, RECORD, Path(leases.FILE).name}
+        names = sorted(
+            path.name for path in self.control.iterdir() if path.name not in keep and not path.name.startswith("copied-")
+        )
+        for name in (*names, RECORD):
+            move = self.control / name, aside / name
+            self._in_folder(lambda move=move: disk.rename(*move, point="copied.entry"))  # type: ignore[misc]
+        self.event("copied", origin=found.name, origin_id=found.id, set_aside=aside.name)
+
+    def _inode(self) -> int:
+        try:
+            return os.stat(self._path).st_ino  # noqa: PTH116
+        except OSError:
+            raise self.lost() from None
+
+    def _below(self, relative: str) -> Path:
+        parts = PurePosixPath(relative).parts
+        if not parts or relative.startswith("/") or ".." in parts:
+            raise ValueError(f"{relative!r} is not a path below .orch")
+        return Path(self._path, ".orch", *parts)
+
+
+def _free(path: Path, *, start: int | None = None) -> Path:
+    """`path`, or `path-N` with the first N that is free."""
+    number = start
+    candidate = path if number is None else path.with_name(f"{path.name}-{number}")
+    while os.path.lexists(candidate):
+        number = 2 if number is None else number + 1
+        candidate = path.with_name(f"{path.name}-{number}")
+    return candidate

@@ -1,0 +1,63 @@
+"""Queue-wide notes in `tasks/.orch`: the loops that live, the request to stop them, the loops' own log."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from orchestrator.store import durable, events
+from orchestrator.store.owners import Kind, OwnerLock
+from orchestrator.store.queue import Queue
+
+STOP = "stop"
+LOOP = "loop.json"
+LOG = "daemon.jsonl"
+LOG_LARGEST = 1 << 20
+
+
+def register_loop(queue: Queue) -> OwnerLock:
+    """Register this process as a loop, alive for as long as it holds the lock returned. Its `started` goes with it."""
+    lock = queue.owners.acquire(Kind.LOOP)
+    data = {"schema": 1, "token": lock.token, "started": lock.started, **asdict(queue.me())}
+    durable.write(queue.control / LOOP, json.dumps(data).encode(), point="loop", durable=False, shared=True)
+    return lock
+
+
+def request_stop(queue: Queue, who: str = "") -> tuple[str, ...]:
+    """Ask every loop that lives now to stop: their tokens, to be waited for (`queue.owner_alive`). Empty: none ran."""
+    tokens = tuple(owner.token for owner in queue.owners.loops())
+    if tokens:
+        data = json.dumps({"schema": 1, "who": who, "at": events.stamp(), "loops": tokens}).encode()
+        durable.write(queue.control / STOP, data, point="stop", shared=True)
+    return tokens
+
+
+def stop_requested_since(queue: Queue, started: float, token: str | None = None) -> bool:
+    """Whether the loop registered as `token` at `started` was asked to stop.
+
+    A request names the loops it means, so a jump of the clock neither loses it nor stops a later loop. One made by hand
+    (`touch tasks/.orch/stop`), or asked about without a token, counts where it is not older than `started`.
+    """
+    path = queue.control / STOP
+    try:
+        asked, written = path.read_bytes(), path.stat().st_mtime
+    except OSError:
+        return False
+    named = _loops(asked)
+    return token in named if token and named else written >= started
+
+
+def log(queue: Queue, event: str, **fields: Any) -> None:
+    """Add to the loops' log, which is kept small: what is older than about a megabyte is in `daemon.jsonl.1`, then gone."""
+    path = queue.control / LOG
+    durable.rotate(path, path.with_name(f"{LOG}.1"), LOG_LARGEST)
+    durable.append(path, events.line(event, **fields), point="log")
+
+
+def _loops(asked: bytes) -> tuple[str, ...]:
+    try:
+        named = json.loads(asked)["loops"]
+    except (ValueError, KeyError, TypeError):
+        return ()
+    return tuple(named) if isinstance(named, list) else ()

@@ -1,0 +1,184 @@
+"""Who is alive: every loop and every worker holds an flock for life on `tasks/.orch/owners/<token>`.
+
+The kernel frees the lock the moment its holder dies, so a free lock is a dead owner, known within milliseconds. The file
+lies outside the folder that moves, and its content says who the owner is and which task it took, for other hosts, for
+the status, and for folders that were moved by hand before a lease was written.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from orchestrator.core.lease import Identity
+from orchestrator.core.task import TOKEN
+from orchestrator.errors import ClaimLost
+from orchestrator.store import durable, locks
+
+FORGET_AFTER = 86_400.0  # another host's lock may look free from here; its file goes only when this old
+LARGEST = 4096
+PROBES = 100
+
+
+class Kind(StrEnum):
+    LOOP = "loop"
+    WORKER = "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What an owner's file says. `task` is what a worker's token was made for; `since` is by the file system's clock."""
+
+    token: str
+    kind: Kind
+    identity: Identity
+    task: str | None
+    since: float
+
+
+class OwnerLock:
+    """The open lock of a living owner. `close` leaves the lock to a child that inherited the descriptor; `drop` ends it."""
+
+    __slots__ = ("_folder", "descriptor", "token")
+
+    def __init__(self, folder: str, token: str, descriptor: int) -> None:
+        self._folder = folder
+        self.token = token
+        self.descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+    @property
+    def started(self) -> float:
+        """When this owner registered, by the file system's clock."""
+        return os.fstat(self.descriptor).st_mtime
+
+    def close(self) -> None:
+        """Close our descriptor. The lock lives on while a child has its own copy."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def drop(self) -> None:
+        """Remove the file and let go, in this order: a lock file without a holder must not stay behind."""
+        if self.descriptor >= 0:
+            durable.unlink(f"{self._folder}/{self.token}", point="owner.drop")
+            self.close()
+
+
+class Owners:
+    """The folder of lock files. `me` says who this process is; it is asked at every registration."""
+
+    def __init__(self, folder: str, me: Callable[[], Identity]) -> None:
+        self._folder = folder
+        self._me = me
+
+    def acquire(self, kind: Kind = Kind.WORKER, task: str | None = None) -> OwnerLock:
+        """A lock under a new token."""
+        while True:
+            token = os.urandom(3).hex()
+            try:
+                descriptor = durable.open_lock(f"{self._folder}/{token}", point="owner.make", new=True)
+            except durable.Taken:
+                continue
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # a prober may hold it for a microsecond
+            if os.fstat(descriptor).st_nlink:  # else a sweep came between the two lines above
+                self._describe(descriptor, kind, task)
+                return OwnerLock(self._folder, token, descriptor)
+            os.close(descriptor)
+
+    def adopt(self, token: str, descriptor: int | None, task: str) -> OwnerLock:
+        """The lock of a claim that this process goes on with: inherited, or taken here. Raises ClaimLost if it is another's."""
+        if descriptor is None:
+            descriptor = durable.open_lock(f"{self._folder}/{token}", point="owner.adopt", new=False)
+        os.set_inheritable(descriptor, False)  # an agent that inherited it would keep a dead worker alive
+        if not self._is(token, descriptor) or not _lock(descriptor):
+            os.close(descriptor)
+            raise ClaimLost(f"The claim {token} of {task!r} belongs to another process.", hint="Nothing to do: that one goes on.")
+        self._describe(descriptor, Kind.WORKER, task)
+        return OwnerLock(self._folder, token, descriptor)
+
+    def alive(self, token: str) -> bool:
+        """Whether somebody holds the lock of `token`; no file, nobody."""
+        try:
+            descriptor = os.open(f"{self._folder}/{token}", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise durable.explain(error, "look at", f"{self._folder}/{token}") from error
+        try:
+            return not locks.try_shared(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def read(self, token: str) -> Owner | None:
+        """What the owner's file says, None where it is missing or says nothing (a crash between its making and writing)."""
+        try:
+            with open(f"{self._folder}/{token}", "rb") as file:  # noqa: PTH123 - kept lean
+                data = json.loads(file.read(LARGEST))
+                since = os.fstat(file.fileno()).st_mtime
+            return Owner(token, Kind(data["kind"]), Identity(**data["owner"]), data.get("task"), since)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def tokens(self) -> list[str]:
+        """All tokens that have a file, living or not."""
+        return [name for name in os.listdir(self._folder) if TOKEN.fullmatch(f".{name}")]  # noqa: PTH208
+
+    def loops(self) -> tuple[Owner, ...]:
+        """The living loops, oldest first."""
+        owners = (self.read(token) for token in self.tokens())
+        return tuple(sorted((o for o in owners if o and o.kind is Kind.LOOP and self.alive(o.token)), key=lambda o: o.since))
+
+    def sweep(self, named: Callable[[], frozenset[str]], now: float) -> int:
+        """Remove the files of dead owners that no folder names; how many. `now` by the file system's clock.
+
+        `named` is asked after an owner was found dead: the dead rename nothing, so a token not named then never will be.
+        """
+        dead = [token for token in self.tokens() if not self.alive(token)]
+        used = named() if dead else frozenset()
+        return sum(self._forget(token, now) for token in dead if token not in used)
+
+    def _forget(self, token: str, now: float) -> bool:
+        owner = self.read(token)
+        if owner and owner.identity.host != self._me().host and now - owner.since < FORGET_AFTER:
+            return False
+        try:
+            descriptor = os.open(f"{self._folder}/{token}", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:  # holding it while it goes: whoever made it a moment ago sees that it has no name any more, and makes another
+            return locks.try_exclusive(descriptor) and durable.unlink(f"{self._folder}/{token}", point="owner.sweep")
+        finally:
+            os.close(descriptor)
+
+    def _describe(self, descriptor: int, kind: Kind, task: str | None) -> None:
+        data = json.dumps({"kind": kind.value, "task": task, "owner": asdict(self._me())}).encode()
+        try:
+            os.pwrite(descriptor, data, 0)
+            os.ftruncate(descriptor, len(data))
+        except OSError as error:
+            raise durable.explain(error, "write", f"{self._folder} (owner)") from error
+
+    def _is(self, token: str, descriptor: int) -> bool:
+        """Whether the descriptor is the file of that token, as named now."""
+        try:
+            ours, named = os.fstat(descriptor), os.stat(f"{self._folder}/{token}")  # noqa: PTH116
+        except OSError:
+            return False
+        return (ours.st_dev, ours.st_ino) == (named.st_dev, named.st_ino)
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the lock; held for longer than probes hold it, it has an owner."""
+    for _ in range(PROBES):
+        if locks.try_exclusive(descriptor):
+            return True
+        time.sleep(0.001)
+    return False

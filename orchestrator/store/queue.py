@@ -1,0 +1,314 @@
+"""The queue: four folders of task folders. Where a task lies is its state; every change of state here is one rename."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from orchestrator.core.lease import Identity, Lease
+from orchestrator.core.task import Place, State, check_name, split_token
+from orchestrator.errors import NoSuchTask, StoreError
+from orchestrator.store import durable, leases
+from orchestrator.store.claim import Claim
+from orchestrator.store.owners import Kind, Owners
+
+CONTROL = ("owners", "locks", "tmp", "cache")
+SCRATCH_AGE = 86_400.0
+Seen = dict[str, tuple[object, float]]
+
+
+class Queue:
+    """The tasks folder `root`. Holds no state of its own: two of them on one root never disagree for long."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(os.path.abspath(root))  # noqa: PTH100 - resolving links would show people another path
+        self.control = self.root / ".orch"
+        self.pending = f"{self.root}/pending"
+        self.running = f"{self.root}/running"
+        self.owners = Owners(f"{self.control}/owners", self.me)
+        self._identity: Identity | None = None
+
+    def me(self) -> Identity:
+        """This process, looked up once (and again in a forked child)."""
+        if self._identity is None or self._identity.pid != os.getpid():
+            from orchestrator.proc import identity
+
+            self._identity = identity.here()
+        return self._identity
+
+    def folder(self, state: State) -> Path:
+        return self.root / state.value
+
+    def path(self, place: Place) -> Path:
+        """Where the task was when `place` was seen. Look it up by name again before relying on it."""
+        return self.root / place.state.value / place.folder
+
+    def ensure(self) -> None:
+        """Make the folders that are missing. Only for programs that start, never for a claim's holder."""
+        durable.make_root(self.root)
+        for folder in (*(self.folder(state) for state in State), self.control, *(self.control / name for name in CONTROL)):
+            durable.mkdir(folder, point="ensure")
+            if not folder.is_dir():
+                raise StoreError(f"{folder} must be a folder.", hint="Move away what is there.")
+
+    def now(self) -> float:
+        """The file system's clock, which is what the times of files are compared with."""
+        return durable.now(self.control / "tmp" / ".clock")
+
+    # Looking
+
+    def places(self, states: Iterable[State] = State) -> list[Place]:
+        """Every task folder, and every link to one; files are none. Names that no task may have are included, to be shown."""
+        found: list[Place] = []
+        for state in states:
+            try:
+                with os.scandir(self.root / state.value) as entries:
+                    found.extend(self._place(state, entry) for entry in entries if _folder_like(entry))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise durable.explain(error, "read", self.root / state.value) from error
+        return found
+
+    def find(self, name: str) -> Place:
+        """The task of exactly that name, else the only one whose name begins so. Raises NoSuchTask."""
+        places = self.places()
+        exact = [place for place in places if place.name == name]
+        matches = exact or [place for place in places if place.name.startswith(name) and name]
+        if len(matches) == 1:
+            return matches[0]
+        if exact:
+            where = " and ".join(str(self.path(place)) for place in exact)
+            raise NoSuchTask(f"There is more than one task called {name!r}: {where}.", hint="Rename or remove one of them.")
+        if matches:
+            raise NoSuchTask(f"More than one task begins with {name!r}: {_some(matches)}.", hint="Write more of the name.")
+        raise NoSuchTask(f"There is no task called {name!r} in {self.root}.", hint=_suggestion(name, places))
+
+    def owner_alive(self, token: str) -> bool:
+        """Whether the process behind `token` lives, as the kernel of this host knows it."""
+        return self.owners.alive(token)
+
+    # Claims
+
+    def take(self, name: str) -> Claim | None:
+        """Claim `pending/<name>`: the owner's lock first, then one rename. None where another was faster, or where the
+        task's last worker is still stopping. The caller goes on with `Claim.begin`."""
+        lock = self.owners.acquire(Kind.WORKER, name)
+        target = f"{self.running}/{name}.{lock.token}"
+        try:
+            durable.rename(f"{self.pending}/{name}", target, point="claim", inode=durable.NOBODY_ELSES)
+        except durable.Gone:
+            lock.drop()
+            return None
+        except StoreError:
+            lock.drop()
+            raise
+        claim = Claim(self, name, lock.token, lock, leases.last(target))
+        if claim.previous and self.owner_alive(claim.previous.token):
+            self._put_back(claim)
+            return None
+        return claim
+
+    def reclaim(self, place: Place) -> Claim | None:
+        """Take a dead owner's task over by giving it a new token; None where another was faster. See `reclaimable`."""
+        lock = self.owners.acquire(Kind.WORKER, place.name)
+        target = f"{self.running}/{place.name}.{lock.token}"
+        try:
+            durable.rename(self.path(place), target, point="reclaim", inode=durable.NOBODY_ELSES)
+        except durable.Gone:
+            lock.drop()
+            return None
+        except StoreError:
+            lock.drop()
+            raise
+        return Claim(self, place.name, lock.token, lock, leases.last(target))
+
+    def reclaimable(self, now: float, seen: Seen) -> list[Place]:
+        """Running tasks whose owner is dead. `now` is this process's monotonic clock; keep `seen` between calls.
+
+        A held lock is a living owner. A free one is a dead owner at once, if it lived on this host. Otherwise the folder
+        has to stay unchanged for the lease's time to live, or for 30 s while an executor is starting its worker: measured
+        by our own clock only, so that no clock's jump and no two hosts' difference can steal a living task.
+        """
+        places = [place for place in self.places((State.RUNNING,)) if place.token]
+        for gone in seen.keys() - {place.folder for place in places}:
+            del seen[gone]
+        return [place for place in places if self._dead(place, now, seen)]
+
+    # Moves
+
+    def move(self, place: Place, state: State, *, to_name: str | None = None) -> Place:
+        """Move a task for a person: a token is stripped, nothing is ever replaced. Raises Gone, Taken."""
+        if state is State.RUNNING:
+            raise ValueError("only a claim moves a task to running")
+        name = place.name if to_name is None else self._unused(to_name)
+        target = self.folder(state) / name
+        if (place.state, place.folder) != (state, name):
+            durable.rename(self.path(place), target, point="move", durable=True, inode=place.inode)
+        return Place(name, state, name, None, place.inode)
+
+    def settle_names(self) -> list[tuple[Place, Place]]:
+        """Finish what people began by hand: strip the token of a folder moved out of running, put a folder without a
+        token back to pending. What would replace something stays where it is. Returns (before, after) of each."""
+        moved = []
+        for place in self.places():
+            target = State.PENDING if place.state is State.RUNNING and place.token is None else place.state
+            if target is State.RUNNING or (target is place.state and place.folder == place.name):
+                continue
+            try:
+                moved.append((place, self.move(place, target)))
+            except (durable.Gone, durable.Taken):
+                continue  # moved on meanwhile; or a second folder of that name, which the status shows
+        return moved
+
+    def scratch(self) -> Path:
+        """A new empty folder in `.orch/tmp`, to build in what is then published by one rename."""
+        folder = self.control / "tmp" / os.urandom(6).hex()
+        durable.mkdir(folder, point="scratch")
+        return folder
+
+    def publish(self, folder: Path, name: str, state: State = State.PENDING) -> Place:
+        """Rename a finished folder of `.orch/tmp` into the queue, safe from a power cut. Raises Taken if the name is used."""
+        self._unused(name)
+        durable.sync_tree(folder)
+        inode = folder.stat().st_ino
+        durable.rename(folder, self.folder(state) / name, point="publish", durable=True, inode=inode)
+        return Place(name, state, name, None, inode)
+
+    def discard(self, place: Place) -> None:
+        """Remove a task folder: out of sight by one rename, then deleted."""
+        target = self.control / "tmp" / os.urandom(6).hex()
+        durable.rename(self.path(place), target, point="discard", inode=place.inode)
+        durable.remove_tree(target, point="discard.tree")
+
+    def sweep(self) -> None:
+        """Remove what crashes left behind: lock files of dead owners, folders in `.orch/tmp` that a day did not change."""
+        now = self.now()
+        self.owners.sweep(self._named, now)
+        cut = [path for path in self.control.iterdir() if path.name.startswith(".") and path.suffix == ".tmp"]
+        for path in (*cut, *(self.control / "tmp").iterdir()):
+            if path.name != ".clock" and now - _changed(path, now) > SCRATCH_AGE:
+                durable.remove(path, point="sweep")
+
+    # Names that retention removed
+
+    def remember(self, name: str) -> None:
+        """Note that a removed task had converged: it still satisfies dependencies."""
+        line = json.dumps({"schema": 1, "name": name}).encode()
+        durable.append(self.control / "converged.jsonl", line, point="remember", durable=True)
+
+    def remembered(self) -> frozenset[str]:
+        """The names of converged tasks that were removed."""
+        try:
+            lines = (self.control / "converged.jsonl").read_bytes().splitlines()
+        except FileNotFoundError:
+            return frozenset()
+        except OSError as error:
+            raise durable.explain(error, "read", self.control / "converged.jsonl") from error
+        return frozenset(name for line in lines if (name := _remembered_name(line)))
+
+    # Inside
+
+    def _unused(self, name: str) -> str:
+        """`name`, if a new task may have it: names are unique over the four states."""
+        if used := [place for place in self.places() if place.name == check_name(name)]:
+            raise durable.Taken(f"There is a task called {name!r} already: {self.path(used[0])}.", hint="Choose another name.")
+        return name
+
+    def _place(self, state: State, entry: os.DirEntry[str]) -> Place:
+        name, token = split_token(entry.name)
+        if token and state is not State.RUNNING and not self._is_token(entry.path, name, token):
+            name, token = entry.name, None
+        return Place(name, state, entry.name, token, entry.inode())
+
+    def _is_token(self, folder: str, name: str, token: str) -> bool:
+        """Whether a suffix outside running/ is a claim's: the lease inside names it, or the owner's file, which is there
+        before the lease is."""
+        lease = leases.last(folder)
+        if lease and lease.token == token:
+            return True
+        owner = self.owners.read(token)
+        return owner is not None and owner.task == name
+
+    def _put_back(self, claim: Claim) -> None:
+        """Undo a claim that came too early. Where that can't be done, the folder is reclaimed like a dead owner's."""
+        with contextlib.suppress(durable.Gone, durable.Taken):
+            durable.rename(claim.folder, f"{self.pending}/{claim.name}", point="claim.undo")
+        claim.abandon()
+
+    def _dead(self, place: Place, now: float, seen: Seen) -> bool:
+        assert place.token is not None  # noqa: S101 - narrows for the type checker
+        lease = leases.last(self.path(place))
+        if self.owner_alive(place.token) or (lease and lease.token != place.token and self.owner_alive(lease.token)):
+            seen.pop(place.folder, None)
+            return False
+        signature, patience = self._patience(place, lease)
+        if patience == 0:
+            return True
+        before = seen.get(place.folder)
+        if before is None or before[0] != signature:
+            seen[place.folder] = (signature, now)
+            return False
+        return now - before[1] >= patience
+
+    def _patience(self, place: Place, lease: Lease | None) -> tuple[object, float]:
+        """How long this running folder must stay unchanged to count as abandoned, and what "unchanged" compares."""
+        path = self.path(place)
+        current = lease if lease and lease.token == place.token else None
+        if current is None:
+            owner = self.owners.read(place.token or "")
+            local = owner is None or owner.identity.host == self.me().host
+            return _changed(path, 0.0), 0.0 if local else leases.STARTING
+        if current.starting_until is not None:
+            return _written(path / leases.FILE), leases.STARTING
+        if current.owner.host == self.me().host:
+            return None, 0.0
+        return _written(path / leases.FILE), current.ttl
+
+    def _named(self) -> frozenset[str]:
+        """Every token in a folder's name. That a lease inside names one is no reason to keep its file: no file, no owner."""
+        return frozenset(place.token for place in self.places() if place.token)
+
+
+def _folder_like(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere
+        return False
+
+
+def _changed(path: Path, default: float) -> float:
+    try:
+        return path.stat().st_ctime
+    except OSError:
+        return default
+
+
+def _written(path: Path) -> object:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _remembered_name(line: bytes) -> str | None:
+    try:
+        name = json.loads(line)["name"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return name if isinstance(name, str) else None
+
+
+def _some(places: list[Place]) -> str:
+    names = sorted(place.name for place in places)
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+
+
+def _suggestion(name: str, places: list[Place]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, [place.name for place in places], n=3)
+    return f"Did you mean {' or '.join(close)}?" if close else "`orchestrator list` shows all of them."

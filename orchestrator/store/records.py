@@ -1,0 +1,87 @@
+"""A task's record on disk: `.orch/state.json`. What is in it is checked before anything is decided on it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.core.record import Record, from_dict, to_dict
+from orchestrator.errors import StoreError
+from orchestrator.store import durable
+
+FILE = ".orch/state.json"
+LARGEST = 16 << 20
+COUNTS = ("inode", "attempts", "failures", "tried", "conflicts", "flaky", "streak", "backoffs")
+VALUES = ("baseline", "best", "values")
+TEXTS = ("id", "name", "slug")
+TIMES = ("not_before", "created", "updated")
+
+
+class BadRecord(StoreError):
+    """The record is there and can't be one: cut, foreign, or edited into nonsense."""
+
+
+def read(folder: Path | str) -> Record | None:
+    """The record in `folder`, None where there is none. Raises BadRecord, or StoreError where it can't be read at all."""
+    path = f"{folder}/{FILE}"
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - 5,000 of these make a status
+            data = file.read(LARGEST + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except IsADirectoryError as error:
+        raise BadRecord(f"{path} is a folder.", hint="Remove it.") from error
+    except OSError as error:
+        raise durable.explain(error, "read", path) from error
+    return parse(data, path)
+
+
+def peek(folder: Path | str) -> Record | None:
+    """The same for whoever only looks: what can't be read is None, as it will be for the next claim."""
+    try:
+        return read(folder)
+    except StoreError:
+        return None
+
+
+def parse(data: bytes, path: str) -> Record:
+    """The record that `data` holds. Raises BadRecord, which names `path`."""
+    if len(data) > LARGEST:
+        raise BadRecord(f"{path} is larger than {LARGEST} bytes.", hint="The next claim sets it aside and begins afresh.")
+    try:
+        record = from_dict(json.loads(data))
+        _check(record)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        problem = f"{type(error).__name__}: {error}"[:300]
+        raise BadRecord(f"{path} is no record ({problem}).", hint="The next claim sets it aside and begins afresh.") from error
+    return record
+
+
+def render(record: Record) -> bytes:
+    """`record` as it is stored. Raises ValueError for a number that JSON doesn't have."""
+    return json.dumps(to_dict(record), allow_nan=False).encode()
+
+
+def _check(record: Record) -> None:
+    """Types and ranges of everything that counts: a streak of "99" must not converge."""
+    for name in COUNTS:
+        count = getattr(record, name)
+        if type(count) is not int or count < 0:
+            raise ValueError(f"{name} is {count!r}")
+    for name in TEXTS:
+        if not isinstance(getattr(record, name), str):
+            raise TypeError(f"{name} is {getattr(record, name)!r}")
+    for name in TIMES:
+        moment = getattr(record, name)
+        if moment is not None and not _number(moment):
+            raise ValueError(f"{name} is {moment!r}")
+    for name in VALUES:
+        values = getattr(record, name)
+        if not isinstance(values, Mapping) or not all(_number(value) for value in values.values()):
+            raise ValueError(f"{name} is {values!r}")
+
+
+def _number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
