@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, outcome_of
 from orchestrator.core.outcome import AgentEnd, AgentOutcome
 from orchestrator.errors import AgentError
-from orchestrator.proc.supervise import Command, Finished
+from orchestrator.proc.command import Command, Finished
 
 FIX = "Set ORCH_AGENT_CMD to a shell command; it runs in the worktree and finds its prompt in $ORCH_PROMPT_FILE."
 NOT_STARTED = {126: "is not executable", 127: "was not found"}  # what every shell says with these codes

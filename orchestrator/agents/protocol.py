@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.core.outcome import AgentEnd, AgentOutcome, ProcessEnd, Spend
-from orchestrator.proc.supervise import Command, Finished
+from orchestrator.proc.command import Command, Finished
 
 ERRORS = 20  # last errors kept for the verdict
 
@@ -92,7 +92,7 @@ class Closing:
     errors: tuple[str, ...] = ()
     ended: bool | None = None
 
-    def after(self, event: AgentEvent) -> Closing:
+    def after(self, event: AgentEvent) -> Closing:  # noqa: PLR0911 - one line per kind
         """This, with one more event taken in. Work that goes on after a limit or a question shows that it was overcome."""
         match event.kind:
             case EventKind.SESSION:
@@ -166,11 +166,8 @@ def outcome_of(finished: Finished, closing: Closing) -> AgentOutcome:
 def _end(finished: Finished, closing: Closing) -> tuple[AgentEnd, str]:
     if finished.end in {ProcessEnd.STOPPED, ProcessEnd.NOT_STARTED}:
         return ENDS[finished.end], finished.detail
-    for end, event in (
-        (AgentEnd.RATE_LIMITED, closing.limit),
-        (AgentEnd.AUTH, closing.auth),
-        (AgentEnd.NEEDS_INPUT, closing.question),
-    ):
+    said = ((AgentEnd.RATE_LIMITED, closing.limit), (AgentEnd.AUTH, closing.auth), (AgentEnd.NEEDS_INPUT, closing.question))
+    for end, event in said:
         if event:
             return end, event.text
     if finished.end in ENDS:

@@ -10,7 +10,7 @@ from orchestrator.agents.player import MARK
 from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, outcome_of
 from orchestrator.core.outcome import AgentOutcome
 from orchestrator.errors import AgentError
-from orchestrator.proc.supervise import Command, Finished
+from orchestrator.proc.command import Command, Finished
 
 PLAYER = Path(__file__).with_name("player.py")
 FIX = "Put a scenario.toml into the task folder, or name one in ORCH_SCENARIO."

@@ -7,15 +7,13 @@ from pathlib import Path
 
 from orchestrator.agents.log import SessionLog
 from orchestrator.agents.protocol import Agent, Closing, Request, Stream
-from orchestrator.core.outcome import AgentEnd, AgentOutcome, StopRequest
+from orchestrator.core.outcome import AgentEnd, AgentOutcome
 from orchestrator.errors import AgentError
 from orchestrator.proc import supervise
-from orchestrator.proc.supervise import Command, Finished, Limits
+from orchestrator.proc.command import Limits, Pump
 
 LINE = 4 * 1024 * 1024  # a longer line is cut; what is cut off is no JSON any more and decides nothing
 LOG_BYTES = 10 * 1024 * 1024
-
-Pump = Callable[[], StopRequest | None]
 
 
 def run(
@@ -42,19 +40,9 @@ def run(
         return _close(log, AgentOutcome(AgentEnd.NOT_STARTED, f"{error.message} {error.hint}".strip()))
     session = _Session(agent, log)
     log.note(f"{agent.name} starts: attempt {request.attempt}, model {request.model or 'its own default'}")
-    finished = _supervise(command, limits, session, log.pumping(pump), on_start)
+    finished = supervise.run(command, limits, sink=session.out, err=session.err, pump=log.pumping(pump), on_start=on_start)
     session.flush()
     return _close(log, agent.outcome(finished, session.closing))
-
-
-def _supervise(
-    command: Command, limits: Limits, session: _Session, pump: Pump, on_start: Callable[[int], None] | None
-) -> Finished:
-    if command.tty:
-        from orchestrator.proc import terminal
-
-        return terminal.run(command, limits, sink=session.out, pump=pump, on_start=on_start)
-    return supervise.run(command, limits, sink=session.out, err=session.err, pump=pump, on_start=on_start)
 
 
 def _close(log: SessionLog, outcome: AgentOutcome) -> AgentOutcome:

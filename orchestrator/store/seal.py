@@ -30,6 +30,7 @@ LITTER = re.compile(r"^(\..*\.sw[a-z]|\.#.*|#.*#|.*~|4913|__pycache__|\.DS_Store
 LOGS = frozenset({"autoresearch.jsonl", "autoresearch.ideas.md", ".auto/log.jsonl", ".auto/ideas.md"})
 SPECS = frozenset({"autoresearch.md", ".auto/prompt.md"})
 TRIES = 3
+TAKE_OUT = "Take it out of the task folder; the benchmark can find it elsewhere by an absolute path."
 INDEX = "SEALED.json"
 KEPT = 10 * 1024 * 1024
 
@@ -61,7 +62,7 @@ class Sealed:
         _write(self.files, target)
 
     def agent_copy(self, target: Path, *, holdout: object = None) -> None:
-        """Make the agent's copy in the new folder `target`: all but the hidden holdout, which `holdout` (the spec's key) names."""
+        """Make the agent's copy in the new folder `target`: all but the hidden holdout that `holdout` (the spec's key) names."""
         hidden = _hidden(holdout)
         _write(tuple(file for file in self.files if not hidden(file.path)), target)
 
@@ -138,8 +139,7 @@ def _read(folder: Path) -> Iterator[SealedFile]:
     for file in _walk(folder, ""):
         size += len(file.data or b"")
         if size > CAP:
-            hint = "Take large data out of the task folder; let the benchmark find it by an absolute path."
-            raise StoreError(f"{folder} holds more than {CAP // 1024 // 1024} MB and can't be sealed.", hint=hint)
+            raise StoreError(f"{folder} holds more than {CAP // 1024 // 1024} MB and can't be sealed.", hint=TAKE_OUT)
         yield file
 
 
@@ -160,16 +160,12 @@ def _walk(folder: Path, prefix: str) -> Iterator[SealedFile]:
         elif stat.S_ISREG(status.st_mode):
             yield SealedFile(path, mode, data=_content(entry.path, status.st_size))
         else:
-            raise StoreError(
-                f"{entry.path} is no file, folder or link and can't be sealed.", hint="Take it out of the task folder."
-            )
+            raise StoreError(f"{entry.path} is no file, folder or link and can't be sealed.", hint=TAKE_OUT)
 
 
 def _content(path: str, size: int) -> bytes:
     if size > CAP:
-        raise StoreError(
-            f"{path} is larger than {CAP // 1024 // 1024} MB and can't be sealed.", hint="Take it out of the task folder."
-        )
+        raise StoreError(f"{path} is larger than {CAP // 1024 // 1024} MB and can't be sealed.", hint=TAKE_OUT)
     # Never through a link, and never waiting: what lies here may have been swapped for a link or a FIFO since the look.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
@@ -227,8 +223,6 @@ def _hidden(holdout: object) -> Callable[[str], bool]:
 
     def hidden(path: str) -> bool:
         top = path.split("/", 1)[0]
-        return (
-            top == "holdout" or top.startswith("holdout.") or any(path == name or path.startswith(f"{name}/") for name in named)
-        )
+        return top == "holdout" or top.startswith("holdout.") or any(f"{path}/".startswith(f"{name}/") for name in named)
 
     return hidden

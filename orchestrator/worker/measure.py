@@ -15,11 +15,11 @@ from pathlib import Path
 
 from orchestrator.core import metrics
 from orchestrator.core.metrics import MetricReader, Reading
-from orchestrator.core.outcome import ProcessEnd, StopRequest
+from orchestrator.core.outcome import ProcessEnd
 from orchestrator.core.spec import Kind, Spec
 from orchestrator.errors import OrchestratorError
 from orchestrator.proc import supervise
-from orchestrator.proc.supervise import Command, Finished, Limits
+from orchestrator.proc.command import Command, Finished, Limits, Pump
 from orchestrator.store import layouts
 from orchestrator.store import seal as seals
 from orchestrator.store.layouts import Evaluator
@@ -30,8 +30,6 @@ OUTPUT = 16 * 1024 * 1024  # a benchmark that prints more is defective
 FULL = 1024 * 1024  # kept of the output, its end
 TAIL = 4000  # characters shown to people and to the next prompt
 NOISY = 5  # samples all at target that put the one-sided 95 % bound of the median past it: 1 - 0.5^5 = 96.9 %
-
-Pump = Callable[[], StopRequest | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +214,7 @@ def _capped(limits: Limits) -> Limits:
     return limits if limits.output is not None else replace(limits, output=OUTPUT)
 
 
-def _defect(who: str, finished: Finished, limits: Limits) -> str | None:
+def _defect(who: str, finished: Finished, limits: Limits) -> str | None:  # noqa: PLR0911 - one line per end
     """Why an execution counts as failed, None where it ended by itself with exit code 0."""
     match finished.end:
         case ProcessEnd.EXITED:

@@ -1,4 +1,4 @@
-"""A benchmark command may run a script of the repository; that script comes from the base commit, not from the agent (`rulings` 21).
+"""Scripts of the repository that a benchmark command runs come from the base commit, not from the agent (`rulings` 21).
 
 While a sample runs, the worktree holds the sealed content of those scripts; afterwards it holds again what was there before.
 """
@@ -32,7 +32,7 @@ def named(command: str) -> tuple[str, ...]:
 
 @contextmanager
 def in_place(sealed: Sealed, worktree: Path) -> Iterator[str | None]:
-    """For this long the worktree's scripts are the sealed ones; only what differs is touched. Yields why that can't be, or None."""
+    """For this long the worktree's scripts are the sealed ones; what differs is swapped. Yields why that can't be, or None."""
     if problem := _linked(sealed.scripts, worktree):
         yield problem
         return
