@@ -1,0 +1,70 @@
+"""Whether a drain is over, and what its exit code says (`rulings` 16)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.core.candidate import Candidate, WaitingKind
+from orchestrator.core.graph import unsatisfiable
+from orchestrator.core.readiness import World, holds, not_before, note
+from orchestrator.core.task import State
+
+PATIENCE = 60.0  # a wait shorter than this is waited for
+LOOK_AGAIN = 1.0
+CONVERGED, STUCK, PARKED = 0, 1, 75
+
+# What ends by itself within seconds, so that a drain waits for it. An editor or a parent waits for a person or another task.
+PASSING = frozenset({WaitingKind.SETTLING, WaitingKind.STOPPING})
+TIMED = frozenset({WaitingKind.BACKOFF, WaitingKind.LIMIT, WaitingKind.CHECKOUT})
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """`exit_code` counts once `done`. `wait_until` (epoch) is the next moment at which a waiting task may become ready."""
+
+    done: bool
+    exit_code: int = CONVERGED
+    wait_until: float | None = None
+
+
+def verdict(candidates: Sequence[Candidate], world: World, now: float, running_elsewhere: bool) -> Drain:
+    """Whether anything runs, can start, or will be able to start within a minute. Looks at every task: ask when idle.
+
+    `candidates` are the tasks of all states; `running_elsewhere` says that another loop still works on this root.
+    """
+    pending = [candidate for candidate in candidates if candidate.place.state is State.PENDING]
+    moments = [_soon(candidate, world, now) for candidate in pending]
+    wait_until = min((moment for moment in moments if moment is not None), default=None)
+    running = running_elsewhere or any(candidate.place.state is State.RUNNING for candidate in candidates)
+    if running or wait_until is not None:
+        return Drain(False, wait_until=wait_until)
+    return Drain(True, _exit_code(candidates, pending, world))
+
+
+def _soon(candidate: Candidate, world: World, now: float) -> float | None:
+    """When this task may start, if that is within a minute and needs neither a person nor another task; `now` for at once."""
+    kinds = {hold.kind for hold in holds(candidate, world, now)}
+    moment = not_before(candidate.record, now)
+    if kinds - PASSING - TIMED or (kinds & TIMED and moment is None):
+        return None
+    if moment is None:
+        return now + LOOK_AGAIN if kinds else now
+    return moment if moment - now <= PATIENCE else None
+
+
+def _exit_code(candidates: Sequence[Candidate], pending: Sequence[Candidate], world: World) -> int:
+    queued = [candidate for candidate in pending if note(candidate) != "draft"]
+    if any(candidate.place.state is State.BLOCKED for candidate in candidates):
+        return STUCK
+    invalid = {candidate.name for candidate in queued if note(candidate) == "invalid"}
+    if invalid or _unsatisfiable(queued, pending, world):
+        return STUCK
+    return PARKED if queued else CONVERGED
+
+
+def _unsatisfiable(queued: Sequence[Candidate], pending: Sequence[Candidate], world: World) -> bool:
+    """Whether a queued task waits for what can't come. Drafts are part of the graph, though they don't count themselves."""
+    depends = {candidate.name: candidate.spec.depends_on for candidate in pending if candidate.spec is not None}
+    stuck = unsatisfiable(depends, world.states, converged_before=world.converged_before)
+    return any(candidate.name in stuck for candidate in queued)

@@ -1,0 +1,68 @@
+"""Which files a task may change. Globs are git's own (gitignore syntax); what is off limits wins over what is in scope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+Match = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """`scope` empty: everything may change but `off_limits` and `forbidden`.
+
+    `forbidden` are plain paths inside the repository, no globs: the tasks root, the evaluator's files. Each covers all below it.
+    """
+
+    scope: tuple[str, ...] = ()
+    off_limits: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+
+    def violations(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Those of `paths` (relative to the repository, as git prints them) that the task must not change."""
+        return tuple(self.explained(paths))
+
+    def explained(self, paths: Iterable[str]) -> Mapping[str, str]:
+        """The violations, each with its reason in words."""
+        forbidden = tuple(path.strip("/") for path in self.forbidden)
+        off_limits, scope = _matcher(self.off_limits), _matcher(self.scope)
+        found = {}
+        for path in paths:
+            if any(path == each or path.startswith(f"{each}/") for each in forbidden):
+                found[path] = "no task may change it"
+            elif off_limits(path):
+                found[path] = "off limits"
+            elif self.scope and not scope(path):
+                found[path] = "outside the scope"
+        return found
+
+
+def problem(globs: Sequence[str]) -> str | None:
+    """Why one of `globs` can't be used, or None."""
+    for glob in globs:
+        try:
+            _matcher((glob,))
+        except ValueError as error:
+            return f"{glob!r} is no glob in git's syntax: {error}"
+    return None
+
+
+def _matcher(globs: Sequence[str]) -> Match:
+    """pathspec costs a worker 30 ms to import, so a task without globs doesn't."""
+    if not globs:
+        return lambda _: False
+    from pathspec import GitIgnoreSpec
+
+    spec = GitIgnoreSpec.from_lines([_as_git_means_it(glob) for glob in globs])
+
+    # Its expressions end in `$`, which also matches before a last newline: `a.py\n` isn't `*.py`.
+    return lambda path: spec.match_file(path.replace("\n", "\N{REPLACEMENT CHARACTER}"))
+
+
+def _as_git_means_it(glob: str) -> str:
+    """`./src` and `.` are what people write; in gitignore syntax they would match nothing."""
+    sign, plain = ("!", glob[1:]) if glob.startswith("!") else ("", glob)
+    if plain.strip() in {".", "./"}:
+        return f"{sign}**"
+    return sign + ("/" + plain.removeprefix("./") if plain.startswith("./") else plain)
