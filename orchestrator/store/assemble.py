@@ -1,0 +1,183 @@
+"""From the parts of a spec file (front matter, sections, session log) to one `Spec`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from orchestrator.core.spec import Direction, Land, Metric, Spec
+from orchestrator.errors import Problem, SpecError
+from orchestrator.store import metricsources, validation
+from orchestrator.store.header import Header, shorten
+from orchestrator.store.metricsources import Said
+from orchestrator.store.model import FrontMatter, MetricModel
+from orchestrator.store.sections import Body, globs
+
+LABELS = {"model": "model", "reasoning": "effort", "retry limit": "max_failures"}
+
+
+@dataclass(slots=True)
+class Draft:
+    """The parts of one spec while they are put together, with what was noticed on the way."""
+
+    path: Path
+    front: Header
+    body: Body
+    model: FrontMatter
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def section(self, name: str) -> str:
+        section = self.body.sections.get(name)
+        return section.text if section else ""
+
+
+def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
+    """The spec these parts make. Raises SpecError with all problems found, in the order of the file."""
+    model = validation.validated(path, front)
+    draft = Draft(path, front, body, model, warnings=list(validation.warnings(model)))
+    metrics = _metrics(draft, log)
+    labelled = _labelled(draft)
+    goal, title = _goal(draft)
+    scope = _globs(draft, "scope", model.scope)
+    off_limits = _globs(draft, "off_limits", model.off_limits)
+    if model.land is Land.PR:
+        draft.warnings.append("land: pr is reserved; the work stays on its branch.")
+    if draft.problems:
+        raise SpecError(tuple(sorted(draft.problems, key=lambda problem: (problem.path != path, problem.line, problem.column))))
+    return Spec(
+        title=title,
+        goal=goal,
+        body=front.body.strip(),
+        labels=tuple(model.labels or ()),
+        draft=model.draft,
+        priority=model.priority,
+        repo=model.repo,
+        base=model.base,
+        setup=model.setup,
+        env=dict(model.env or {}),
+        metrics=metrics,
+        benchmark=(model.benchmark or "").strip() or None,
+        converge=model.converge,
+        scope=scope,
+        off_limits=off_limits,
+        acceptance=draft.section("acceptance"),
+        constraints=draft.section("constraints"),
+        notes=draft.section("notes"),
+        depends_on=tuple(dict.fromkeys(model.depends_on or ())),
+        agent=model.agent,
+        model=labelled["model"],
+        effort=labelled["effort"],
+        tty=model.tty,
+        max_failures=labelled["max_failures"],
+        timeout=model.timeout,
+        benchmark_timeout=model.benchmark_timeout,
+        budget_attempts=model.budget.attempts if model.budget else None,
+        budget_minutes=model.budget.minutes if model.budget else None,
+        land=model.land,
+        executor=model.executor,
+        reserved=validation.reserved(model),
+        unknown=validation.unknown(model),
+        warnings=tuple(draft.warnings),
+    )
+
+
+def _goal(draft: Draft) -> tuple[str, str]:
+    """Goal and title: the key, else the section, else the text below the heading, else the heading itself."""
+    title = " ".join((draft.model.title or draft.body.title).split())
+    goal = (draft.model.goal or draft.section("goal") or draft.body.preamble or title).strip()
+    if not goal and not any(section.text for section in draft.body.sections.values()):
+        draft.problems.append(Problem(draft.path, 0, 0, "nothing to work towards", "a `# Title` or a `## Goal`"))
+    return goal, title
+
+
+def _metrics(draft: Draft, log: Path | None) -> tuple[Metric, ...]:
+    section = draft.body.sections.get("metrics")
+    declared = list(_declared(draft))
+    told = list(metricsources.from_section(draft.path, section)) if section else []
+    logged = metricsources.from_log(log) if log else None
+    merged, disagreements = metricsources.merge((declared, told, [logged] if logged else []))
+    draft.problems += disagreements
+    metrics = tuple(Metric(name=said.name, **said.values) for said in merged)
+    if not metrics or disagreements or draft.model.mode == "optimize" or any(metric.target is not None for metric in metrics):
+        return metrics
+    return _with_target(draft, metrics, merged)
+
+
+def _declared(draft: Draft) -> Iterator[Said]:
+    """The metrics of the front matter; the first one that is no guard is the primary."""
+    model = draft.model
+    entries: list[tuple[MetricModel, tuple[str | int, ...]]] = [(model.metric, ("metric",))] if model.metric else []
+    entries += [(metric, ("metrics", index)) for index, metric in enumerate(model.metrics or ())]
+    primary = next((metric.name for metric, _ in entries if not metric.guard), None)
+    seen: set[str] = set()
+    for metric, where in entries:
+        line, column = draft.front.place(where)
+        if metric.name in seen:
+            draft.problems.append(
+                Problem(draft.path, line, column, f"the metric `{metric.name}` a second time", "each metric once")
+            )
+            continue
+        seen.add(metric.name)
+        values = metric.model_dump(exclude_unset=True, exclude={"name", "samples", *(metric.model_extra or {})})
+        yield Said(metric.name, draft.path, line, metric.name == primary, values)
+
+
+def _with_target(draft: Draft, metrics: tuple[Metric, ...], merged: Sequence[Said]) -> tuple[Metric, ...]:
+    """Some metric must have a target, or the task could never end. Unsaid, lower means 0, as in folders that declare none."""
+    index = next((number for number, said in enumerate(merged) if said.primary), None)
+    if index is None:
+        found = "only guards and secondary metrics"
+        draft.problems.append(Problem(merged[0].path, merged[0].line, 1, found, "one metric with a target"))
+        return metrics
+    metric, said = metrics[index], merged[index]
+    if metric.direction is Direction.HIGHER:
+        found = f"`{metric.name}` with direction higher and no target"
+        draft.problems.append(Problem(said.path, said.line, 1, found, "the `target` at which the task is done"))
+        return metrics
+    draft.warnings.append(f"The metric {metric.name} has no target; 0 is taken. Say `target:` to be done earlier.")
+    return (*metrics[:index], replace(metric, target=0.0), *metrics[index + 1 :])
+
+
+def _labelled(draft: Draft) -> dict[str, Any]:
+    """model, effort and max_failures, from the front matter or from lines such as `**Model:** name`."""
+    values: dict[str, Any] = {key: getattr(draft.model, key) for key in LABELS.values()}
+    told = {key: f"{draft.path.name}:{draft.front.place((key,))[0]}" for key, value in values.items() if value is not None}
+    for line in draft.body.labelled:
+        key = LABELS[line.label]
+        value = _label_value(key, line.value)
+        if value is None:
+            shown = f"**{line.label.capitalize()}:** {shorten(line.value)}"
+            draft.warnings.append(f"Line {line.number}: `{shown}` is not understood and not used.")
+        elif key not in told:
+            values[key], told[key] = value, f"{draft.path.name}:{line.number}"
+        elif values[key] != value:
+            expected = f"{values[key]}, as {told[key]} says (or change it there)"
+            draft.problems.append(Problem(draft.path, line.number, 1, f"{line.label} {shorten(str(value))}", expected))
+    return values
+
+
+def _label_value(key: str, text: str) -> str | int | None:
+    """One word; for the retry limit a number from 1. Anything longer is a remark and not a value."""
+    if key == "max_failures":
+        return int(text) if text.isdecimal() and len(text) < 7 and int(text) else None
+    return text if len(text.split()) == 1 else None
+
+
+def _globs(draft: Draft, name: str, said: Sequence[str] | None) -> tuple[str, ...]:
+    """The patterns of a key, else of its section. Scope is enforced only where every item of its section is a path."""
+    if said is not None or (section := draft.body.sections.get(name)) is None:
+        return tuple(said or ())
+    patterns, prose = globs(section)
+    if prose and name == "scope":
+        draft.warnings.append(
+            f"Line {prose[0].number}: the scope names no path here, so none is enforced; write `scope:` as a key."
+        )
+        return ()
+    if prose:
+        draft.warnings.append(
+            f"Line {prose[0].number}: no path is named here, so only the agent is told; write `{name}:` to enforce it."
+        )
+    return tuple(dict.fromkeys(pattern for pattern, _ in patterns))

@@ -1,0 +1,194 @@
+"""Which file of a task folder measures it, and how a file is run."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from orchestrator.core.spec import Spec
+from orchestrator.errors import Problem, SpecError
+
+RUNNERS = ("autoresearch.sh", ".auto/measure.sh")
+CHECKS = ("checks.sh", "autoresearch.checks.sh", ".auto/checks.sh")
+# The first program found is taken. A shebang goes before this table.
+INTERPRETERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    ".sh": (("bash",), ("sh",)),
+    ".bash": (("bash",),),
+    ".zsh": (("zsh",),),
+    ".fish": (("fish",),),
+    ".py": (("python3",), ("python",)),
+    ".js": (("node",), ("bun",), ("deno", "run", "-A")),
+    ".mjs": (("node",), ("bun",), ("deno", "run", "-A")),
+    ".cjs": (("node",), ("bun",)),
+    ".ts": (("tsx",), ("bun",), ("deno", "run", "-A"), ("node", "--experimental-strip-types")),
+    ".rb": (("ruby",),),
+    ".pl": (("perl",),),
+    ".php": (("php",),),
+    ".r": (("Rscript",),),
+    ".lua": (("lua",), ("luajit",)),
+    ".jl": (("julia",),),
+    ".tcl": (("tclsh",),),
+    ".exs": (("elixir",),),
+    ".go": (("go", "run"),),
+}
+DATA_FILES = re.compile(
+    r"\.(?:md|txt|jsonl?|[ct]sv|log|toml|ya?ml|lock|bak|orig|rej|te?mp|pyc|sw[a-p]|out|old|zip|gz|html)$|~$", re.IGNORECASE
+)
+NATIVE = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+
+
+class EvaluatorKind(StrEnum):
+    FILE = "file"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """What measures a task: a file of its folder (`path`, relative), or a shell command. `checks` is a gate's script."""
+
+    kind: EvaluatorKind
+    path: str | None = None
+    command: str | None = None
+    checks: str | None = None
+
+
+def evaluator(folder: Path, spec: Spec, names: Iterable[str] | None = None) -> Evaluator:
+    """The spec's `benchmark`, else the one `benchmark.*`, else a runner script. Raises SpecError for none, or for two.
+
+    `names`, where the caller has listed the folder anyway, saves listing it again.
+    """
+    listed = sorted(os.listdir(folder) if names is None else names)  # noqa: PTH208  # names, not paths
+    checks = _checks(folder, listed)
+    if spec.benchmark:
+        if path := _file_named(folder, spec.benchmark):
+            return Evaluator(EvaluatorKind.FILE, path=path, checks=checks)
+        return Evaluator(EvaluatorKind.COMMAND, command=spec.benchmark, checks=checks)
+    if path := _benchmark(folder, listed) or _runner(folder, listed):
+        return Evaluator(EvaluatorKind.FILE, path=path, checks=checks)
+    odd = [name for name in listed if name.partition(".")[0] == "benchmark"]
+    found = f"{odd[0]}, which is not executable and of no known type" if odd else "no benchmark"
+    raise _problem(folder, found, "benchmark.sh, .py, .js or another program that prints `METRIC name=value`")
+
+
+def command_for(path: Path) -> tuple[str, ...]:
+    """How to run `path`: by its shebang, as a program where it is one, by its extension. Raises SpecError."""
+    head, executable = _head(path)
+    if head.startswith(b"#!") and (words := _shebang(head)):
+        return (*_found(path, (words,)), str(path))
+    if executable and head.startswith(NATIVE):
+        return (str(path),)
+    if known := INTERPRETERS.get(path.suffix.lower()):
+        return (*_found(path, known), str(path))
+    if executable and b"\x00" not in head:
+        return (*_found(path, (("sh",),)), str(path))
+    if executable:
+        return (str(path),)
+    raise _problem(
+        path, "a file that is not executable and of no known type", "a `#!` line, `chmod +x`, or an extension such as .sh or .py"
+    )
+
+
+def _checks(folder: Path, names: list[str]) -> str | None:
+    found = [
+        path for path in CHECKS if path in names or (path.startswith(".auto/") and ".auto" in names and (folder / path).exists())
+    ]
+    if len(found) > 1:
+        raise _problem(folder, " and ".join(found), "one script of checks")
+    return found[0] if found else None
+
+
+def _file_named(folder: Path, benchmark: str) -> str | None:
+    """The file of the folder that `benchmark` names, or None where it is a command."""
+    relative = os.path.normpath(benchmark.strip())
+    inside = not relative.startswith(("/", "..", ".orch")) and "\x00" not in relative and len(relative) < 1024
+    if inside and (path := folder / relative).is_symlink():
+        raise _link(path)
+    if inside and path.is_file():
+        return relative
+    if inside and os.sep not in benchmark and not benchmark.split()[1:] and Path(relative).suffix.lower() in INTERPRETERS:
+        raise _problem(folder, f"no file {benchmark}", "the benchmark that the spec names, or a command")
+    return None
+
+
+def _benchmark(folder: Path, names: list[str]) -> str | None:
+    found = [name for name in names if name.partition(".")[0] == "benchmark" and _runnable(folder / name)]
+    if len(found) > 1:
+        raise _problem(folder, " and ".join(found), "one benchmark, or `benchmark:` in the spec to say which")
+    return found[0] if found else None
+
+
+def _runnable(path: Path) -> bool:
+    """Whether a file called benchmark… is meant to be run: data beside it (benchmark.json) is not."""
+    suffix = path.suffix.lower()
+    if DATA_FILES.search(path.name):
+        return False
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        raise _link(path)
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    return suffix in INTERPRETERS or bool(status.st_mode & 0o111) or _head(path)[0].startswith(b"#!")
+
+
+def _runner(folder: Path, names: list[str]) -> str | None:
+    for runner in RUNNERS:
+        if runner in names or (".auto" in names and "/" in runner):
+            path = folder / runner
+            if path.is_symlink():
+                raise _link(path)
+            if path.is_file():
+                return runner
+    return None
+
+
+def _head(path: Path) -> tuple[bytes, bool]:
+    """The file's first bytes, and whether it is executable."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read(256), bool(os.fstat(descriptor).st_mode & 0o111)
+    except OSError as error:
+        raise _problem(path, (error.strerror or "an error").lower(), "a benchmark that can be read") from None
+
+
+def _shebang(head: bytes) -> tuple[str, ...]:
+    """The words of a `#!` line as the kernel and `env -S` would split them."""
+    line = head[2:].split(b"\n", 1)[0].decode("utf-8", "replace").strip()
+    program, _, rest = line.partition(" ")
+    rest = rest.strip()
+    if Path(program).name == "env":
+        words = rest.removeprefix("-S").split()
+        return (program, *words) if any("=" in word or word.startswith("-") for word in words[:1]) else tuple(words)
+    return tuple(part for part in (program, rest) if part)
+
+
+def _found(path: Path, choices: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    """The first of these command lines whose program exists here."""
+    for words in choices:
+        if program := _which(words[0]):
+            return (program, *words[1:])
+    wanted = " or ".join(dict.fromkeys(words[0] for words in choices))
+    raise _problem(path, f"no program {wanted} on this machine", f"{wanted} installed and on PATH, which {path.name} is run by")
+
+
+def _which(program: str) -> str | None:
+    if "/" in program:
+        return program if os.access(program, os.X_OK) else _which(Path(program).name)
+    for place in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        candidate = os.path.join(place or ".", program)  # noqa: PTH118  # called for each choice and folder; Path costs more than the look-up
+        if os.access(candidate, os.X_OK) and not Path(candidate).is_dir():
+            return candidate
+    return None
+
+
+def _link(path: Path) -> SpecError:
+    return _problem(path, "a symbolic link", "a file: the sealed copy of the folder would not contain what it points to")
+
+
+def _problem(path: Path, found: str, expected: str) -> SpecError:
+    return SpecError((Problem(path, 0, 0, found, expected),))

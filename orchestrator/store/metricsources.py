@@ -1,0 +1,142 @@
+"""The metric as three places may tell of it: front matter, a pi-style `## Metrics` section, the session log's config line.
+
+Each place fills what the others leave open. Two that disagree are an error with both places named, not a guess.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.core.spec import Direction
+from orchestrator.errors import Problem
+from orchestrator.store.sections import BULLET, Section
+
+MAX_LOG = 16 * 1024 * 1024
+ROLE = re.compile(r"^\**(Primary|Secondary|Monitor|Tradeoff|Guard)s?(?: metrics?)?\**\s*:\**\s*(.+)$", re.IGNORECASE)
+NAMED = re.compile(r"^\**`?([^\s`*(,=]+)`?\**\s*(?:\(([^)]*)\))?")
+TARGET = re.compile(
+    r"\b(?:target|goal)\b\W{0,4}(?:is|of)?\s*(?:<=|>=|≤|≥|<|>|=)?\s*([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)", re.IGNORECASE
+)
+DIRECTION = re.compile(r"\b(lower|higher)(?:\s+is)?\s+better\b|^\s*(lower|higher|minimi[sz]e|maximi[sz]e)\s*$", re.IGNORECASE)
+WORDS = {"lower": Direction.LOWER, "minimise": Direction.LOWER, "minimize": Direction.LOWER}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one place says of one metric: `values` holds only what it really says; `lines` where."""
+
+    name: str
+    path: Path
+    line: int
+    primary: bool
+    values: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        return f"{self.path.name}:{self.line}"
+
+
+def from_section(path: Path, section: Section) -> Iterator[Said]:
+    """Metrics of lines such as `- **Primary**: total_ms (ms, lower is better) — the sum`."""
+    for line in section.lines:
+        bullet = None if line.code else BULLET.match(line.text)
+        role = ROLE.match(bullet[1]) if bullet else None
+        if role is None:
+            continue
+        primary = role[1].lower() == "primary"
+        for part in [role[2]] if primary else re.split(r",\s*(?![^(]*\))", re.split(r"\s+[—–]\s+", role[2])[0]):
+            if said := _said(path, line.number, part, primary, guard=role[1].lower() == "guard"):
+                yield said
+
+
+def _said(path: Path, line: int, text: str, primary: bool, *, guard: bool) -> Said | None:
+    if (match := NAMED.match(text.strip())) is None or match[1].startswith("<"):
+        return None
+    values: dict[str, Any] = {"guard": True} if guard else {}
+    for item in (match[2] or "").split(","):
+        if direction := DIRECTION.search(item):
+            word = (direction[1] or direction[2]).lower()
+            values["direction"] = WORDS.get(word, Direction.HIGHER)
+        elif (unit := item.strip()) and unit.lower() != "unitless" and not TARGET.search(item) and len(unit) <= 20:
+            values.setdefault("unit", unit)
+    if target := TARGET.search(text):
+        values["target"] = float(target[1])
+    return Said(match[1], path, line, primary, values)
+
+
+def from_log(path: Path) -> Said | None:
+    """The metric of the last config line in a session log; lines that are none are skipped, whatever they hold."""
+    found = None
+    for number, line in enumerate(_log_lines(path), 1):
+        if b'"config"' not in line:
+            continue
+        try:
+            data = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(data, dict) and data.get("type") == "config" and isinstance(data.get("metricName"), str):
+            found = _config(path, number, data)
+    return found
+
+
+def _config(path: Path, number: int, data: dict[str, Any]) -> Said | None:
+    name = data["metricName"].strip()
+    if not name or any(character.isspace() or character == "=" for character in name):
+        return None
+    values: dict[str, Any] = {}
+    if data.get("bestDirection") in ("lower", "higher"):
+        values["direction"] = Direction(data["bestDirection"])
+    if isinstance(data.get("metricUnit"), str) and data["metricUnit"].strip():
+        values["unit"] = data["metricUnit"].strip()
+    target = data.get("target_value", data.get("targetValue"))
+    if isinstance(target, int | float) and not isinstance(target, bool) and abs(target) < 1e300:
+        values["target"] = float(target)
+    return Said(name, path, number, True, values)
+
+
+def _log_lines(path: Path) -> list[bytes]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read(MAX_LOG).split(b"\n")
+    except OSError:
+        return []
+
+
+def merge(sources: Sequence[Sequence[Said]]) -> tuple[list[Said], list[Problem]]:
+    """One entry per metric, the first source's order kept, and every disagreement."""
+    problems: list[Problem] = []
+    merged: dict[str, Said] = {}
+    for said in (said for source in sources for said in source):
+        known = merged.get(said.name)
+        if known is None:
+            problems += _second_primary(said, list(merged.values()))
+            merged[said.name] = said
+            continue
+        problems += [_disagree(known, said, key) for key, value in said.values.items() if known.values.get(key, value) != value]
+        merged[said.name] = Said(
+            known.name, known.path, known.line, known.primary or said.primary, {**said.values, **known.values}
+        )
+    return list(merged.values()), problems
+
+
+def _second_primary(said: Said, known: list[Said]) -> list[Problem]:
+    first = next((other for other in known if other.primary), None)
+    if not said.primary or first is None or first.where == said.where:
+        return []
+    return [Problem(said.path, said.line, 1, f"the primary metric `{said.name}`", f"`{first.name}`, as {first.where} says")]
+
+
+def _disagree(first: Said, second: Said, key: str) -> Problem:
+    found = f"{key} {_show(second.values[key])} for `{second.name}`"
+    return Problem(second.path, second.line, 1, found, f"{_show(first.values[key])}, as {first.where} says (or change it there)")
+
+
+def _show(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,210 @@
+"""The front matter of `autoresearch.md` as a pydantic model: what is allowed, and the words that explain each key.
+
+Imports pydantic, so import it only where a spec is really parsed or the JSON schema is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from orchestrator.core import durations
+from orchestrator.core.spec import Direction, Kind, Land
+from orchestrator.core.task import name_problem
+
+REFUSED_NAMES = frozenset({"__proto__", "constructor", "prototype"})
+MANY = 1_000_000
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _named(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _duration(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise _wrong('seconds, or a duration such as "90s", "15m", "2h"')
+    try:
+        seconds = durations.seconds(value)
+    except ValueError as error:
+        raise _wrong(_sixty(value) or str(error)) from None
+    if not 0 < seconds < 10**9:
+        raise _wrong("a duration above 0")
+    return seconds
+
+
+def _sixty(value: object) -> str | None:
+    """What to write instead of `1:30`, which YAML 1.1 reads as a number in base 60."""
+    parts = str(value).split(":")
+    if not 2 <= len(parts) <= 3 or not all(part.isdecimal() for part in parts):
+        return None
+    total = 0
+    for part in parts:
+        total = total * 60 + int(part)
+    return f'a duration in quotes, such as "{total}s"'
+
+
+def _metric_name(value: str) -> str:
+    if value in REFUSED_NAMES or not value or any(character.isspace() or character == "=" for character in value):
+        raise _wrong("a metric's name as the benchmark prints it: one word without `=`")
+    return value
+
+
+def _task_name(value: str) -> str:
+    if problem := name_problem(value):
+        raise _wrong(f"the name of a task ({problem})")
+    return value
+
+
+def _glob(value: str) -> str:
+    if not value.strip() or "\x00" in value or "\n" in value:
+        raise _wrong("a path or pattern such as `src/**`")
+    return value
+
+
+def _one_line(value: str) -> str:
+    if not value.strip() or any(ord(character) < 32 for character in value):
+        raise _wrong("one line of text")
+    return value.strip()
+
+
+def _environment(value: object) -> object:
+    """Whole numbers are taken as they are written; yes, no and the like stay errors, since YAML changed them."""
+    if not isinstance(value, dict):
+        return value
+    return {key: str(item) if isinstance(item, int) and not isinstance(item, bool) else item for key, item in value.items()}
+
+
+def _variables(value: dict[str, str]) -> dict[str, str]:
+    for name, text in value.items():
+        if not name or "=" in name or "\x00" in name + text:
+            raise _wrong("variables such as `PORT: 3000`")
+    return value
+
+
+def _samples(value: object) -> object:
+    if value == "inline" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MANY):
+        return value
+    raise _wrong("a whole number from 1, or inline")
+
+
+def _wrong(expected: str) -> PydanticCustomError:
+    return PydanticCustomError("wrong", "{expected}", {"expected": expected})
+
+
+Text = Annotated[str, Field(strict=True)]
+OneLine = Annotated[str, AfterValidator(_one_line)]
+Duration = Annotated[
+    float,
+    BeforeValidator(_duration),
+    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "^ *[0-9].*$"}]}),
+]
+Count = Annotated[int, Field(ge=1, le=MANY)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+TEXTS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+Texts = Annotated[list[OneLine], BeforeValidator(_listed), TEXTS]
+Globs = Annotated[list[Annotated[str, AfterValidator(_glob)]], BeforeValidator(_listed), TEXTS]
+Names = Annotated[list[Annotated[str, AfterValidator(_task_name)]], BeforeValidator(_listed), TEXTS]
+
+
+class MetricModel(BaseModel):
+    """One number the benchmark prints as `METRIC name=value`."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+    name: Annotated[str, AfterValidator(_metric_name)] = Field(description="As the benchmark prints it.")
+    direction: Annotated[Direction, Field(strict=False)] | None = Field(
+        None, description="Which way is better: lower (default) or higher."
+    )
+    target: Finite | None = Field(
+        None, description="The task is done when the value is at least this good. Default for lower: 0."
+    )
+    tolerance: NotNegative | None = Field(None, description="Widens the target by this much.")
+    min_effect: NotNegative | None = Field(None, description="What counts as better, relative: 0.01 is 1 %.")
+    kind: Annotated[Kind, Field(strict=False)] | None = Field(
+        None, description="deterministic, noisy, or auto (found out on the baseline)."
+    )
+    guard: bool = Field(False, description="This number must not get worse, and decides nothing else.")
+    unit: OneLine | None = Field(None, description="For people; else taken from a suffix such as _ms.")
+    samples: Annotated[int | str | None, BeforeValidator(_samples)] = Field(
+        None, description="Reserved: samples per measurement, or inline."
+    )
+
+
+MetricField = Annotated[
+    MetricModel,
+    BeforeValidator(_named),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"$ref": "#/$defs/MetricModel"}]}),
+]
+
+
+class BudgetModel(BaseModel):
+    """Ceilings for the whole task."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+    attempts: Count | None = Field(None, description="Attempts at most.")
+    minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, description="Minutes at most, over all attempts."
+    )
+    usd: Any = Field(None, description="Reserved.")
+    tokens: Any = Field(None, description="Reserved.")
+
+
+class FrontMatter(BaseModel):
+    """The front matter of a task's `autoresearch.md`. Every key is optional."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, title="autoresearch.md front matter")
+
+    title: Text | None = Field(None, description="One line for people; else the `# Heading`.")
+    goal: Text | None = Field(None, description="What to reach, for the agent; else the `## Goal` section.")
+    labels: Texts | None = Field(None, description="Words to find it by.")
+    draft: bool = Field(False, description="true: not to be worked on yet.")
+    priority: Annotated[int, Field(ge=-MANY, le=MANY)] = Field(0, description="Higher first.")
+    repo: OneLine | None = Field(None, description="The repository, relative to the folder that holds the tasks root.")
+    base: OneLine | None = Field(None, description="The branch to start from and to land on.")
+    setup: Text | None = Field(None, description="A command to run once the worktree is made.")
+    env: Annotated[dict[str, str], BeforeValidator(_environment), AfterValidator(_variables)] | None = Field(
+        None, description="Extra variables for agent and benchmark."
+    )
+    metric: MetricField | None = Field(None, description="The number that decides: a name, or a mapping.")
+    metrics: list[MetricField] | None = Field(None, description="Several numbers; the first one that is no guard is the primary.")
+    benchmark: Text | None = Field(None, description="A file of the task folder, or a command for the shell in the worktree.")
+    converge: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="Samples in a row that must be at target.")
+    scope: Globs | None = Field(None, description="What may be changed, as git patterns; a change elsewhere fails the attempt.")
+    off_limits: Globs | None = Field(None, description="What must not be changed; wins over scope.")
+    depends_on: Names | None = Field(None, description="Tasks that must have converged before.")
+    agent: OneLine | None = Field(None, description="Who does it, by the agent's name.")
+    model: OneLine | None = Field(None, description="The agent's model; else a `**Model:**` line.")
+    effort: OneLine | None = Field(None, description="The agent's reasoning effort; else a `**Reasoning:**` line.")
+    tty: bool = Field(False, description="Run the agent in a terminal.")
+    max_failures: Count | None = Field(None, description="Attempts in a row without improvement, then blocked.")
+    timeout: Duration | None = Field(None, description="For one agent session: seconds, or 90s, 15m, 2h.")
+    benchmark_timeout: Duration | None = Field(None, description="For one run of the benchmark: seconds, or 90s, 15m, 2h.")
+    budget: BudgetModel | None = Field(None, description="Ceilings: attempts, minutes (usd and tokens are reserved).")
+    land: Annotated[Land, Field(strict=False)] = Field(Land.MERGE, description="What becomes of converged work.")
+    executor: OneLine | None = Field(None, description="Where it runs, by the executor's name.")
+
+    worktree: Any = Field(None, description="Reserved.")
+    holdout: Any = Field(None, description="Reserved: a hidden evaluator.")
+    mode: Any = Field(None, description="Reserved.")
+    files: Any = Field(None, description="Reserved: {reads, writes}.")
+    enforcement: Any = Field(None, description="Reserved.")
+    phase: Any = Field(None, description="Reserved.")
+    locks: Any = Field(None, description="Reserved: {reads, writes}.")
+    resources: Any = Field(None, description="Reserved.")
+    kind: Any = Field(None, description="Reserved: code, test, fix or review.")
+    fallback: Any = Field(None, description="Reserved.")
+    phases: Any = Field(None, description="Reserved.")
+    skills: Any = Field(None, description="Reserved.")
+    gates: Any = Field(None, description="Reserved; `checks.sh` in the task folder is a gate today.")
+    review: Any = Field(None, description="Reserved: none or required.")
+    issue: Any = Field(None, description="Reserved.")

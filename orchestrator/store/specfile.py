@@ -1,0 +1,157 @@
+"""Reading `autoresearch.md`: one file in, one `Spec` out, or every problem with its place.
+
+The parsers (yaml, pydantic) are imported where they are needed, so that a process which only asks for names or keys stays lean.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from orchestrator.core.spec import Direction, Kind, Land, Metric, Spec
+from orchestrator.errors import Problem, SpecError
+
+SPEC = "autoresearch.md"
+AUTO = ".auto"
+AUTO_SPEC = f"{AUTO}/prompt.md"
+MAX_BYTES = 1024 * 1024
+Key = tuple[int, int, int, int]
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def path_of(folder: Path) -> Path | None:
+    """The spec of a task folder: `.auto/prompt.md` where a session of that layout lies in it, else `autoresearch.md`."""
+    for relative in (AUTO_SPEC, SPEC):
+        if os.path.lexists(path := folder / relative):
+            return path
+    return None
+
+
+def key_of(path: Path) -> Key:
+    """What changes whenever the file does: inode, size, mtime and ctime. Raises OSError where there is no file."""
+    status = path.lstat()
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def read(folder: Path) -> Spec:
+    """The spec in a task folder. Raises SpecError with path, line, column, what was found and what was expected."""
+    path = path_of(folder)
+    if path is None:
+        raise SpecError((Problem(folder, 0, 0, f"no {SPEC}", "one that says what the task is"),))
+    _refuse_links(folder, path)
+    return parse(path, read_text(path), log=log_of(path))
+
+
+def log_of(path: Path) -> Path | None:
+    """The session log beside a spec; its config line may name the metric."""
+    log = path.with_name("log.jsonl" if path.parent.name == AUTO else "autoresearch.jsonl")
+    return log if os.path.lexists(log) else None
+
+
+def parse(path: Path, text: str, *, log: Path | None = None) -> Spec:
+    """The spec written in `text`; `path` is only named in problems. Raises SpecError."""
+    from orchestrator.store import assemble, header, sections
+
+    front = header.read_header(path, text)
+    body = sections.read_body(front.body, front.body_line)
+    return assemble.spec(path, front, body, log)
+
+
+def read_text(path: Path) -> str:
+    """The file as text with `\\n` line ends. Raises SpecError for everything that is no ordinary, small UTF-8 text file."""
+    data = _bytes(path)
+    if data.startswith(UTF16):
+        raise _refused(path, "UTF-16 text", "UTF-8", line=1)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        raise _refused(path, f"the byte 0x{data[error.start]:02x}, which is not UTF-8", "UTF-8 text", line, column) from None
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if (at := text.find("\x00")) >= 0:
+        raise _refused(path, "a NUL character", "plain text", text.count("\n", 0, at) + 1)
+    if line := _conflict(text):
+        raise _refused(path, "a merge conflict's markers", "one version of the text: keep a side, delete the markers", line)
+    return text
+
+
+def _bytes(path: Path) -> bytes:
+    """At most MAX_BYTES of a regular file, never following a link and never waiting on a FIFO."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _refused(path, _why(error), "a readable file") from None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _refused(path, "something that is no regular file", "a text file")
+        if status.st_size > MAX_BYTES:
+            raise _refused(path, f"{status.st_size} bytes", f"at most {MAX_BYTES}; put long material into files beside it")
+        return file.read(MAX_BYTES + 1)[:MAX_BYTES]
+
+
+def _refuse_links(folder: Path, path: Path) -> None:
+    if folder.is_symlink():
+        raise _refused(folder, "a symbolic link", "a folder: moving a link would not move the task")
+    for part in (path.parent, path):
+        if part != folder and part.is_symlink():
+            raise _refused(part, "a symbolic link", "a file in the task's own folder")
+
+
+def _why(error: OSError) -> str:
+    reasons = {
+        errno.ENOENT: "no file",
+        errno.ELOOP: "a symbolic link",
+        errno.EACCES: "a file we may not read",
+        errno.ENXIO: "a socket",
+    }
+    return reasons.get(error.errno or 0, error.strerror or "an error")
+
+
+def _conflict(text: str) -> int:
+    """The line of the first conflict marker outside fenced code, or 0. One alone may be prose; a pair is a conflict."""
+    if "<<<<<<<" not in text or ">>>>>>>" not in text:
+        return 0
+    first = 0
+    fenced = False
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.lstrip().startswith(("```", "~~~")):
+            fenced = not fenced
+        elif not fenced and line.startswith("<<<<<<< "):
+            first = first or number
+        elif not fenced and first and line.startswith(">>>>>>> "):
+            return first
+    return 0
+
+
+def _refused(path: Path, found: str, expected: str, line: int = 0, column: int = 1) -> SpecError:
+    return SpecError((Problem(path, line, column if line else 0, found, expected),))
+
+
+def to_json(spec: Spec) -> dict[str, Any]:
+    """`spec` as plain data; what has its default is left out."""
+    plain = asdict(Spec())
+    return {key: value for key, value in asdict(spec).items() if value != plain[key]}
+
+
+def from_json(data: Mapping[str, Any]) -> Spec:
+    """The spec in `data`. Raises TypeError, KeyError or ValueError where it is none."""
+    values = dict(data)
+    if "metrics" in values:
+        values["metrics"] = tuple(_metric(item) for item in values["metrics"])
+    if "land" in values:
+        values["land"] = Land(values["land"])
+    for key in ("labels", "scope", "off_limits", "depends_on", "warnings"):
+        if key in values:
+            values[key] = tuple(values[key])
+    return Spec(**values)
+
+
+def _metric(data: Mapping[str, Any]) -> Metric:
+    return Metric(**{**data, "direction": Direction(data["direction"]), "kind": Kind(data["kind"])})

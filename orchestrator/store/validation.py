@@ -1,0 +1,122 @@
+"""The front matter through its model: what is wrong, said with its line, column and the form to write instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from orchestrator.core.spec import RESERVED
+from orchestrator.errors import Problem, SpecError
+from orchestrator.store.header import Header, shorten
+from orchestrator.store.model import BudgetModel, FrontMatter
+
+EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list such as [a, b]",
+    "dict_type": "a mapping such as {name: value}",
+    "model_type": "a mapping such as {name: value}",
+    "model_attributes_type": "a mapping such as {name: value}",
+    "finite_number": "a finite number",
+}
+LIMITS = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most"), "greater_than": ("gt", "more than")}
+RESERVED_PARTS = ("samples", "usd", "tokens")
+
+
+def validated(path: Path, front: Header) -> FrontMatter:
+    """The front matter as its model. A key with nothing behind it counts as not written. Raises SpecError."""
+    try:
+        return FrontMatter.model_validate(_without_none(front.data))
+    except ValidationError as error:
+        problems = (_problem(path, front, item) for item in error.errors())
+        raise SpecError(tuple(sorted(problems, key=lambda problem: (problem.line, problem.column)))) from None
+
+
+def reserved(model: FrontMatter) -> dict[str, object]:
+    """Keys that later parts act on, as they stand; those inside metric and budget under a dotted name."""
+    kept: dict[str, object] = {key: getattr(model, key) for key in sorted(RESERVED & model.model_fields_set)}
+    for prefix, part in _parts(model):
+        for key in RESERVED_PARTS:
+            if (value := getattr(part, key, None)) is not None:
+                kept[f"{prefix}.{key}"] = value
+    return kept
+
+
+def unknown(model: FrontMatter) -> dict[str, object]:
+    """Keys nobody knows, as they stand; those inside metric and budget under a dotted name."""
+    kept: dict[str, object] = dict(model.model_extra or {})
+    for prefix, part in _parts(model):
+        kept.update({f"{prefix}.{key}": value for key, value in (part.model_extra or {}).items()})
+    return kept
+
+
+def warnings(model: FrontMatter) -> Iterator[str]:
+    """One sentence for each unknown key, with the known key it may stand for."""
+    yield from _guesses("", model.model_extra, FrontMatter.model_fields)
+    for prefix, part in _parts(model):
+        yield from _guesses(f"{prefix}.", part.model_extra, type(part).model_fields)
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _problem(path: Path, front: Header, item: Any) -> Problem:
+    where: tuple[str | int, ...] = item["loc"]
+    line, column = front.place(where)
+    key = ".".join(str(step) for step in where if isinstance(step, str))
+    if item["type"] == "missing":
+        return Problem(path, line, column, f"`{shorten(str(where[0]))}` without `{where[-1]}`", f"a `{where[-1]}`")
+    source = front.source(where)
+    found = f"`{key}: {source}`"
+    if isinstance(item["input"], bool) and source.lower() not in ("true", "false"):
+        found += f", which YAML reads as {str(item['input']).lower()}"
+    expected = _expected(item)
+    if quoted := _quoted(item, where, source):
+        expected += f"; as text it needs quotes: `{quoted}`"
+    return Problem(path, line, column, found, expected)
+
+
+def _expected(item: Any) -> str:
+    context = item.get("ctx") or {}
+    kind = item["type"]
+    if kind in ("enum", "literal_error"):
+        return str(context["expected"]).replace("'", "")
+    if kind in LIMITS:
+        name, words = LIMITS[kind]
+        return f"{words} {context[name]:g}"
+    return EXPECTED.get(kind) or str(context.get("expected") or item["msg"])
+
+
+def _quoted(item: Any, where: Sequence[str | int], source: str) -> str | None:
+    """The line to write where YAML made something else of a word that was meant as text."""
+    meant_text = item["type"] in ("string_type", "enum", "literal_error")
+    if not meant_text or isinstance(item["input"], str | list | dict) or source[:1] in ("'", '"'):
+        return None
+    last = where[-1]
+    return f'{last}: "{source}"' if isinstance(last, str) else f'"{source}"'
+
+
+def _guesses(prefix: str, extra: Mapping[str, Any] | None, known: Mapping[str, Any]) -> Iterator[str]:
+    for key in extra or ():
+        close = difflib.get_close_matches(key.replace("-", "_").lower(), list(known), n=1)
+        hint = f" Did you mean `{close[0]}`?" if close else ""
+        yield f"The key `{prefix}{shorten(key)}` is not known and does nothing.{hint}"
+
+
+def _parts(model: FrontMatter) -> Iterator[tuple[str, BaseModel]]:
+    if model.metric:
+        yield "metric", model.metric
+    for metric in model.metrics or ():
+        yield f"metrics.{metric.name}", metric
+    if isinstance(model.budget, BudgetModel):
+        yield "budget", model.budget
