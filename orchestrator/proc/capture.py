@@ -10,11 +10,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.proc.pipes import Pipes
-from orchestrator.proc.spawn import NotStarted, spawn
+from orchestrator.proc.spawn import NotStarted, piped, spawn
 
 NOT_FOUND = 127
 TIMED_OUT = 124
@@ -47,14 +46,12 @@ def capture(
 ) -> Captured:
     """Run `argv` to its end. Never raises for what the command does or for its absence; `env` None is our own."""
     try:
-        child = spawn(
-            argv, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
-        )  # fmt: skip
+        program = piped(argv, cwd=cwd, env=env, feed=input is not None, merge=False)
     except NotStarted as error:
         return Captured(NOT_FOUND, b"", f"{error.message}\n".encode(errors="replace"), ProcessEnd.NOT_STARTED, error.message)
     out, err = bytearray(), bytearray()
-    pipes = Pipes(child.pid, {release(child.stdout): out.extend, release(child.stderr): err.extend}, feed=feeding(child, input))
+    child = program.process
+    pipes = Pipes(child.pid, program.reads(out.extend, err.extend), feed=program.feed(input))
     try:
         in_time = _finish(pipes, None if timeout is None else time.monotonic() + timeout)
     finally:
@@ -85,20 +82,6 @@ def detach(
             os.close(output)
     child.returncode = 0  # else its object warns, and reaps the pid behind the back of whoever waits for it
     return child.pid
-
-
-def release(stream: IO[bytes] | None) -> int:
-    """The descriptor of a Popen's pipe, taken away from the Popen: the caller closes it."""
-    if stream is None:
-        raise ValueError("this child has no such pipe")
-    descriptor = os.dup(stream.fileno())
-    stream.close()
-    return descriptor
-
-
-def feeding(child: subprocess.Popen[bytes], data: bytes | None) -> tuple[int, bytes] | None:
-    """The child's stdin with what is to be written to it."""
-    return None if data is None else (release(child.stdin), data)
 
 
 def _finish(pipes: Pipes, deadline: float | None) -> bool:

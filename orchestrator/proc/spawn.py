@@ -7,9 +7,12 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.proc.command import Sink
 
 EMPTY = "There is no command to run: it is empty."
 REASONS = {
@@ -52,6 +55,43 @@ def spawn(
         raise NotStarted(explain(argv[0], cwd, env, error)) from error
     except ValueError as error:  # a NUL byte, a lone surrogate, an environment name with "="
         raise NotStarted(f"{argv[0]!r} can't be started: {error}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Piped:
+    """A running program and our ends of its pipes, which the holder closes. `stderr` None: it goes where stdout goes."""
+
+    process: subprocess.Popen[bytes]
+    stdout: int
+    stderr: int | None
+    stdin: int | None
+
+    def reads(self, sink: Sink, err: Sink | None) -> dict[int, Sink]:
+        """Which descriptor goes into which sink."""
+        return {self.stdout: sink} | ({self.stderr: err} if self.stderr is not None and err is not None else {})
+
+    def feed(self, data: bytes | None) -> tuple[int, bytes] | None:
+        """The program's stdin with what is to be written to it."""
+        return None if self.stdin is None else (self.stdin, data or b"")
+
+
+def piped(argv: Sequence[str], *, cwd: Path | None, env: Mapping[str, str] | None, feed: bool, merge: bool) -> Piped:
+    """The running program with pipes for its output, and for its input where it is to be fed. Raises NotStarted."""
+    pipes: list[tuple[int, int]] = []
+    try:
+        pipes.extend(os.pipe() for _ in range(1 + (not merge) + feed))
+        out, err, into = pipes[0], None if merge else pipes[1], pipes[-1] if feed else None
+        process = spawn(
+            argv, cwd=cwd, env=env, stdout=out[1], stderr=err[1] if err else subprocess.STDOUT,
+            stdin=into[0] if into else subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, NotStarted) as error:
+        for descriptor in chain.from_iterable(pipes):
+            os.close(descriptor)
+        raise error if isinstance(error, NotStarted) else NotStarted(explain(argv[0], cwd, env, error)) from error
+    for theirs in (out[1], *(err[1:] if err else ()), *(into[:1] if into else ())):
+        os.close(theirs)
+    return Piped(process, out[0], err[0] if err else None, into[1] if into else None)
 
 
 def explain(program: str, cwd: Path | None, env: Mapping[str, str] | None, error: OSError) -> str:

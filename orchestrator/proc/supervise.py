@@ -12,13 +12,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.proc import tree
-from orchestrator.proc.capture import feeding, release
 from orchestrator.proc.command import Child, Command, Finished, Limits, Pump, Sink
 from orchestrator.proc.pipes import Pipes, ended
-from orchestrator.proc.spawn import NotStarted, spawn
+from orchestrator.proc.spawn import NotStarted, piped
 from orchestrator.proc.watch import Meter, Watch
 
 __all__ = ["Command", "Finished", "Limits", "run"]
@@ -36,26 +36,27 @@ def run(
     """Run `command` to its end. `sink` gets stdout, and stderr with it unless `err` does; `pump` is called before the
     start and at least every 0.25 s, and stops the program by returning a request. Raises only what a callback raises.
     """
-    mark = None if tree.become_subreaper() else command.env.get(tree.MARK)
-    others = tree.children()
-    if (request := pump()) is not None:
-        return Finished(ProcessEnd.STOPPED, None, None, 0.0, f"not started: asked to stop ({request})", request)
-    meter = Meter(limits.output)
-    began = time.monotonic()
-    try:
-        child = _start(command, meter.into(sink), None if err is None else meter.into(err))
-    except NotStarted as error:
-        return Finished(ProcessEnd.NOT_STARTED, None, None, time.monotonic() - began, error.message)
-    with contextlib.closing(_pipes(child)) as pipes:
-        watch = Watch(pipes, meter, limits, pump, began=began)
+    with tree.subreaper() as handed:
+        others = tree.children()
+        if (request := pump()) is not None:
+            return Finished(ProcessEnd.STOPPED, None, None, 0.0, f"not started: asked to stop ({request})", request)
+        meter = Meter(limits.output)
+        began = time.monotonic()
         try:
-            if on_start is not None:
-                on_start(child.pid)
-            watch.follow()
-        finally:
-            swept = _clear(child, mark, others)
-        pipes.drain()
-    return watch.finished(len(swept.ended))
+            child = _start(command, meter.into(sink), None if err is None else meter.into(err))
+        except NotStarted as error:
+            return Finished(ProcessEnd.NOT_STARTED, None, None, time.monotonic() - began, error.message)
+        leave_nothing = partial(_clear, child, None if handed else command.env.get(tree.MARK), others)
+        with contextlib.closing(_pipes(child, leave_nothing)) as pipes:
+            watch = Watch(pipes, meter, limits, pump, began=began)
+            try:
+                if on_start is not None:
+                    on_start(child.pid)
+                watch.follow()
+            finally:
+                swept = leave_nothing()
+            pipes.drain()
+        return watch.finished(len(swept.ended))
 
 
 def _start(command: Command, sink: Sink, err: Sink | None) -> Child:
@@ -63,22 +64,15 @@ def _start(command: Command, sink: Sink, err: Sink | None) -> Child:
         from orchestrator.proc import terminal
 
         return terminal.start(command, sink)
-    process = spawn(
-        command.argv, cwd=command.cwd, env=command.env, stdout=subprocess.PIPE,
-        stdin=subprocess.DEVNULL if command.stdin is None else subprocess.PIPE,
-        stderr=subprocess.STDOUT if err is None else subprocess.PIPE,
-    )  # fmt: skip
-    reads = {release(process.stdout): sink}
-    if err is not None:
-        reads[release(process.stderr)] = err
-    return Child(process.pid, reads, feeding(process, command.stdin), lambda: _reap(process))
+    program = piped(command.argv, cwd=command.cwd, env=command.env, feed=command.stdin is not None, merge=err is None)
+    return Child(program.process.pid, program.reads(sink, err), program.feed(command.stdin), lambda: _reap(program.process))
 
 
-def _pipes(child: Child) -> Pipes:
+def _pipes(child: Child, leave_nothing: Callable[[], object]) -> Pipes:
     try:
         return Pipes(child.pid, child.reads, feed=child.feed)
     except BaseException:  # no descriptor left for the selector
-        _clear(child, None, ())
+        leave_nothing()
         raise
 
 

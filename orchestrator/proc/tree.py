@@ -19,7 +19,7 @@ from orchestrator.core.lease import Identity
 from orchestrator.proc import identity as identities
 
 MARK = "ORCH_MARK"
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER = 36, 37
 FIRST_PAUSE, LAST_PAUSE = 0.001, 0.02  # between two looks at processes that are about to be gone
 
 
@@ -45,12 +45,21 @@ class Swept:
 
 def become_subreaper() -> bool:
     """Have orphans below this process handed to it instead of to init. False where the system can't (not Linux)."""
+    return _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+@contextlib.contextmanager
+def subreaper() -> Iterator[bool]:
+    """Be a subreaper for this while, and afterwards what this process was before. Whether the system can."""
     import ctypes
 
+    before = ctypes.c_int(0)
+    can = _prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(before)) and become_subreaper()
     try:
-        return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
-    except (AttributeError, OSError):
-        return False
+        yield can
+    finally:
+        if can and not before.value:
+            _prctl(PR_SET_CHILD_SUBREAPER, 0)
 
 
 def table() -> dict[int, Process]:
@@ -233,6 +242,15 @@ def _wait_gone(identity: Identity, handle: int | None, seconds: float) -> None:
         if not identities.alive(identity) or time.monotonic() >= deadline:
             return
         time.sleep(pause)
+
+
+def _prctl(option: int, argument: object) -> bool:
+    import ctypes
+
+    try:
+        return bool(ctypes.CDLL(None).prctl(option, argument, 0, 0, 0) == 0)
+    except (AttributeError, OSError):
+        return False
 
 
 def _pauses() -> Iterator[float]:
