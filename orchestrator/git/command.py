@@ -1,0 +1,125 @@
+"""The one way git is called: nothing inherited, nothing asked, no hook run, no editor opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import GitError
+from orchestrator.proc.capture import NOT_FOUND, capture
+
+TIMEOUT = 900.0
+
+# What the caller may have set for good reasons. All else called GIT_* is dropped: a hook exports GIT_DIR and
+# GIT_INDEX_FILE, which would turn every call of ours against the repository that the hook runs in.
+KEPT = frozenset(
+    {
+        "GIT_AUTHOR_NAME",
+        "GIT_AUTHOR_EMAIL",
+        "GIT_COMMITTER_NAME",
+        "GIT_COMMITTER_EMAIL",
+        "GIT_CEILING_DIRECTORIES",
+        "GIT_CONFIG_GLOBAL",
+        "GIT_CONFIG_SYSTEM",
+        "GIT_CONFIG_NOSYSTEM",
+        "GIT_EXEC_PATH",
+    }
+)
+KEPT_BEGINNINGS = ("GIT_SSL_", "GIT_SSH", "GIT_TRACE")
+
+QUIET = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_EDITOR": "true",
+    "GIT_SEQUENCE_EDITOR": "true",
+    "GIT_ASKPASS": "true",
+    "SSH_ASKPASS": "true",
+    "GIT_PAGER": "cat",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "LC_ALL": "C",
+}
+
+OPTIONS = tuple(
+    part
+    for option in (
+        "core.hooksPath=/dev/null",
+        "core.fsmonitor=false",
+        "core.safecrlf=false",
+        "commit.gpgSign=false",
+        "gc.auto=0",
+        "maintenance.auto=false",
+        "submodule.recurse=false",
+        "branch.autoSetupMerge=false",
+        "checkout.workers=4",
+        "worktree.useRelativePaths=false",
+    )
+    for part in ("-c", option)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a git command ended with and printed."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """Git, run at `cwd`. With `git_dir` it asks no `.git` file where the repository is: in a worktree whose `.git` an agent
+    deleted, git would climb up to the user's own checkout. `author` holds the GIT_AUTHOR_* and GIT_COMMITTER_* to commit by."""
+
+    cwd: Path
+    git_dir: Path | None = None
+    author: Mapping[str, str] | None = None
+
+    def run(
+        self,
+        *args: str,
+        input: bytes | None = None,  # noqa: A002 - subprocess calls it so
+        ok: tuple[int, ...] = (0,),
+        env: Mapping[str, str] | None = None,
+        timeout: float = TIMEOUT,
+    ) -> Output:
+        """Run `git ARGS`. Raises GitError where it ends with a code that is not in `ok`; an empty `ok` takes every end."""
+        ended = capture(("git", *OPTIONS, *args), cwd=self.cwd, env=self._environment(env), input=input, timeout=timeout)
+        output = Output(ended.code, ended.stdout, os.fsdecode(ended.stderr))
+        if ended.code in ok or (not ok and ended.code != NOT_FOUND):
+            return output
+        raise GitError(args, ended.code, output.stderr or ended.detail)
+
+    def text(self, *args: str) -> str:
+        """What the command printed, as one stripped string."""
+        return os.fsdecode(self.run(*args).stdout).strip()
+
+    def split(self, *args: str, input: bytes | None = None) -> list[str]:  # noqa: A002
+        """The NUL-separated items that the command printed."""
+        return split(self.run(*args, input=input).stdout)
+
+    def _environment(self, extra: Mapping[str, str] | None) -> dict[str, str]:
+        place = {"GIT_DIR": str(self.git_dir), "GIT_WORK_TREE": str(self.cwd)} if self.git_dir else {}
+        return {**clean(os.environ), **place, **(self.author or {}), **(extra or {})}
+
+
+def clean(environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` as every git of ours gets it."""
+    kept = {name: value for name, value in environ.items() if not name.startswith("GIT_") or _keep(name)}
+    kept.pop("LANGUAGE", None)
+    return kept | QUIET
+
+
+def split(data: bytes) -> list[str]:
+    """NUL-separated names, odd bytes kept."""
+    return [os.fsdecode(item) for item in data.split(b"\0") if item]
+
+
+def join(names: list[str] | tuple[str, ...]) -> bytes:
+    """Names as git reads them with `-z`."""
+    return b"".join(os.fsencode(name) + b"\0" for name in names)
+
+
+def _keep(name: str) -> bool:
+    return name in KEPT or name.startswith(KEPT_BEGINNINGS)

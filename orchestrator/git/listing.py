@@ -1,0 +1,62 @@
+"""The checkouts of a repository and what each is on, read from the files git keeps of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.git import refs
+from orchestrator.git.command import Git
+from orchestrator.git.repository import HEADS, Repository, branch, busy
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A working tree of the repository. `branch` is the one it is on, or the one it will be on after the rebase or bisect
+    that `busy` tells of; git itself shows such a checkout as detached."""
+
+    path: Path
+    git_dir: Path
+    branch: str | None
+    busy: str | None
+
+    @property
+    def git(self) -> Git:
+        return Git(self.path, self.git_dir)
+
+
+def checkouts(repo: Repository) -> tuple[Checkout, ...]:
+    """Every checkout that still exists: the main one first, then the linked ones."""
+    found = [_main(repo), *(_linked(repo, admin) for admin in sorted(repo.common.glob("worktrees/*")))]
+    return tuple(checkout for checkout in found if checkout)
+
+
+def holding(repo: Repository, name: str) -> tuple[Checkout, ...]:
+    """The checkouts that are on the branch `name`."""
+    return tuple(checkout for checkout in checkouts(repo) if checkout.branch == name)
+
+
+def _main(repo: Repository) -> Checkout | None:
+    if repo.git_dir == repo.common:
+        return _checkout(repo, repo.top, repo.common)
+    if repo.common.name != ".git":
+        return None  # a bare repository, or a submodule's: it has linked checkouts only, or says where by core.worktree
+    return _checkout(repo, repo.common.parent, repo.common)
+
+
+def _linked(repo: Repository, admin: Path) -> Checkout | None:
+    pointer = refs.content(admin / "gitdir")
+    path = (admin / pointer).parent if pointer else None
+    return _checkout(repo, path, admin) if path and path.is_dir() else None
+
+
+def _checkout(repo: Repository, path: Path, git_dir: Path) -> Checkout:
+    return Checkout(path, git_dir, branch(git_dir, repo.common) or _interrupted(git_dir), busy(git_dir))
+
+
+def _interrupted(git_dir: Path) -> str | None:
+    """The branch that a rebase or bisect took the checkout away from."""
+    for name in ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START"):
+        if text := refs.content(git_dir / name):
+            return text.removeprefix(HEADS)
+    return None

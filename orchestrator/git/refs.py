@@ -1,0 +1,74 @@
+"""Where refs point. Read straight from their files, since a process per look costs milliseconds; git is asked where
+the repository keeps them another way (reftable)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from orchestrator.git.command import Git
+
+OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+SYMBOLIC = "ref: "
+DEPTH = 5  # a symbolic ref may point to another, as far as git itself follows
+
+
+def files(common: Path) -> bool:
+    """Whether this repository keeps its refs as files."""
+    return (common / "refs" / "heads").is_dir()
+
+
+def read(common: Path, name: str) -> str | None:
+    """The object that `name` (a full ref name) points to, or None."""
+    if not files(common):
+        return _ask(common, name)
+    for _ in range(DEPTH):
+        text = content(common / name)
+        if text is None:
+            return _packed(common, name)
+        if not text.startswith(SYMBOLIC):
+            return text if OBJECT.fullmatch(text) else None
+        name = text.removeprefix(SYMBOLIC).strip()
+    return None
+
+
+def target(common: Path, name: str) -> str | None:
+    """The full name that a symbolic ref points to, or None where `name` is none."""
+    if not files(common):
+        output = Git(common).run("symbolic-ref", "-q", name, ok=(0, 1, 128))
+        return output.stdout.decode(errors="surrogateescape").strip() or None
+    text = content(common / name)
+    return text.removeprefix(SYMBOLIC).strip() if text and text.startswith(SYMBOLIC) else None
+
+
+def below(common: Path, prefix: str) -> bool:
+    """Whether any ref is called `prefix` or lies below it."""
+    if not files(common):
+        return bool(Git(common).text("for-each-ref", "--count=1", "--format=%(refname)", prefix))
+    path = common / prefix
+    if path.is_file() or (path.is_dir() and any(item.is_file() for item in path.rglob("*"))):
+        return True
+    return any(name == prefix or name.startswith(f"{prefix}/") for name, _ in _packed_refs(common))
+
+
+def content(path: Path) -> str | None:
+    """The text of a small file of git's, stripped; None where there is none."""
+    try:
+        return path.read_text(errors="surrogateescape").strip()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+
+
+def _packed(common: Path, name: str) -> str | None:
+    return next((value for packed, value in _packed_refs(common) if packed == name), None)
+
+
+def _packed_refs(common: Path) -> list[tuple[str, str]]:
+    lines = (content(common / "packed-refs") or "").splitlines()
+    pairs = (line.partition(" ") for line in lines if line and line[0] not in "#^")
+    return [(name, value) for value, _, name in pairs]
+
+
+def _ask(common: Path, name: str) -> str | None:
+    output = Git(common).run("rev-parse", "--verify", "-q", f"{name}^{{object}}", ok=(0, 1, 128))
+    return output.stdout.decode().strip() or None

@@ -1,0 +1,247 @@
+"""A repository as a task sees it: where it is, what it can be asked, and what is in the way of working on it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import RepositoryError
+from orchestrator.git import refs
+from orchestrator.git.command import Git
+
+OLDEST = (2, 38)
+HEADS = "refs/heads/"
+FALLBACK = "orchestrator", "orchestrator@localhost"
+OPERATIONS = {
+    "rebase-merge": "a rebase",
+    "rebase-apply": "a rebase or `git am`",
+    "MERGE_HEAD": "a merge",
+    "CHERRY_PICK_HEAD": "a cherry-pick",
+    "REVERT_HEAD": "a revert",
+    "BISECT_START": "a bisect",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """`top` is the checkout it was found through, with its own `git_dir`; `common` is what all its worktrees share."""
+
+    top: Path
+    common: Path
+    git_dir: Path
+    shallow: bool
+
+    @property
+    def git(self) -> Git:
+        return Git(self.top, self.git_dir)
+
+    @property
+    def control(self) -> Path:
+        """Our own folder in the repository: locks and reservations."""
+        return self.common / "orchestrator"
+
+    @property
+    def landing_lock(self) -> Path:
+        return self.control / "landing.lock"
+
+    @property
+    def worktree_lock(self) -> Path:
+        return self.control / "worktree.lock"
+
+
+class NotARepository(RepositoryError):
+    """There is no git repository there: a task with `land: none` can do without."""
+
+
+def discover(path: Path) -> Repository:
+    """The repository that holds `path`. Raises RepositoryError where it is missing, bare, has no commit, or git is too old."""
+    if not path.is_dir():
+        raise NotARepository(f"The repository {path} does not exist.", hint="Correct `repo`, or make the folder.")
+    asked = ("--is-bare-repository", "--is-shallow-repository", "--absolute-git-dir", "--git-common-dir", "--show-toplevel")
+    output = Git(path).run("rev-parse", "--path-format=absolute", *asked, ok=())
+    lines = os.fsdecode(output.stdout).split("\n")
+    if lines[0] == "true":
+        hint = "Give a checkout of it as `repo`: work lands in the base branch of a checkout."
+        raise RepositoryError(f"{path} is a bare repository.", hint=hint)
+    if output.code != 0:
+        raise _refused(path, output.stderr)
+    git_dir, common, top = (Path(line) for line in lines[2:5])
+    repo = Repository(top, common, git_dir, shallow=lines[1] == "true")
+    repo.control.mkdir(exist_ok=True)
+    _check(repo)
+    return repo
+
+
+def version(cache: Path | None = None) -> tuple[int, ...]:
+    """The installed git's version. `cache` is a folder that remembers it for as long as the program file is the same."""
+    key = _program_key()
+    if cache and (known := refs.content(cache / "git-version")) and known.startswith(f"{key} "):
+        return tuple(int(part) for part in known.rpartition(" ")[2].split("."))
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", Git(Path("/")).text("version"))
+    numbers = tuple(int(part) for part in found.groups(default="0")) if found else (0,)
+    if cache and key:
+        write(cache / "git-version", f"{key} {'.'.join(map(str, numbers))}\n")
+    return numbers
+
+
+def head(git_dir: Path, common: Path) -> str | None:
+    """The commit a checkout is at, None before the first one."""
+    if not refs.files(common):
+        output = Git(git_dir, git_dir).run("rev-parse", "--verify", "-q", "HEAD", ok=(0, 1, 128))
+        return output.stdout.decode().strip() or None
+    text = refs.content(git_dir / "HEAD") or ""
+    return refs.read(common, text.removeprefix(refs.SYMBOLIC)) if text.startswith(refs.SYMBOLIC) else text or None
+
+
+def branch(git_dir: Path, common: Path) -> str | None:
+    """The branch a checkout is on, None where its HEAD is detached."""
+    if not refs.files(common):
+        name = os.fsdecode(Git(git_dir, git_dir).run("symbolic-ref", "-q", "HEAD", ok=(0, 1, 128)).stdout).strip()
+    else:
+        name = (refs.content(git_dir / "HEAD") or "").partition(refs.SYMBOLIC)[2]
+    return name.removeprefix(HEADS) or None
+
+
+def base_branch(repo: Repository, wanted: str | None) -> str:
+    """The branch that work is measured against and lands in (`rulings` 26). Raises RepositoryError where there is none."""
+    if wanted:
+        name = wanted.removeprefix(HEADS)
+        if refs.read(repo.common, HEADS + name):
+            return name
+        raise RepositoryError(f"{repo.top} has no branch called {wanted!r}.", hint="Correct `base`; it must be a local branch.")
+    remote = refs.target(repo.common, "refs/remotes/origin/HEAD") or ""
+    candidates = (remote.removeprefix("refs/remotes/origin/"), "main", "master", branch(repo.git_dir, repo.common))
+    for name in filter(None, candidates):
+        if refs.read(repo.common, HEADS + name):
+            return name
+    raise RepositoryError(
+        f"{repo.top} is on no branch.", hint="Say which branch to land in: `base: NAME` in the spec, or ORCH_BASE."
+    )
+
+
+def tip(repo: Repository, name: str) -> str:
+    """The commit that a local branch points to. Raises RepositoryError where it does not exist."""
+    if found := refs.read(repo.common, HEADS + name):
+        return found
+    raise RepositoryError(
+        f"The branch {name!r} of {repo.top} is gone.", hint=f"Make it again, or correct `base`: git branch {name} …"
+    )
+
+
+def reserve(repo: Repository, slug: str, task_id: str) -> str:
+    """`slug`, or `slug-2` and so on: the first that names no branch, worktree or refs of another task, kept for this one.
+
+    Raises RepositoryError where a branch called `orchestrator` makes every branch of ours impossible."""
+    if refs.read(repo.common, f"{HEADS}orchestrator"):
+        raise RepositoryError(
+            f"A branch called 'orchestrator' in {repo.top} is in the way of orchestrator/{slug}.",
+            hint="Rename it: git branch -m orchestrator NEW-NAME.",
+        )
+    folder = repo.control / "slugs"
+    folder.mkdir(exist_ok=True)
+    name, number = slug, 1
+    while not _reserved(repo, folder / name, name, task_id):
+        number += 1
+        name = f"{slug}-{number}"
+    return name
+
+
+def exclude(repo: Repository, lines: list[str] | tuple[str, ...]) -> None:
+    """Add `lines` to the repository's own ignore file, which is in no commit. Those already there are left alone."""
+    path = repo.common / "info" / "exclude"
+    present = refs.content(path) or ""
+    missing = [line for line in lines if line not in present.splitlines()]
+    if missing:
+        path.parent.mkdir(exist_ok=True)
+        write(path, "\n".join([*([present] if present else []), *missing, ""]))
+
+
+def tracked(repo: Repository, path: Path) -> bool:
+    """Whether git tracks `path` or anything below it in this checkout."""
+    return bool(repo.git.run("ls-files", "-z", "--", f":(literal){path}", ok=(0, 128)).stdout)
+
+
+def config_digest(repo: Repository) -> str:
+    """Changes when the repository's configuration or its hooks do: an agent's `git config` writes the user's file."""
+    digest = hashlib.sha256()
+    worktrees = sorted(repo.common.glob("worktrees/*/config.worktree"))
+    for path in (repo.common / "config", repo.common / "config.worktree", repo.common / "info" / "attributes", *worktrees):
+        digest.update(f"{path}\0{refs.content(path)}\0".encode(errors="surrogateescape"))
+    for hook in sorted((repo.common / "hooks").glob("*")):
+        facts = hook.lstat()
+        digest.update(f"{hook}\0{facts.st_mode}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def busy(git_dir: Path) -> str | None:
+    """What is unfinished in the checkout with this git directory ("a rebase"), or None."""
+    return next((words for name, words in OPERATIONS.items() if (git_dir / name).exists()), None)
+
+
+def identity_env(repo: Repository) -> Mapping[str, str]:
+    """Empty where git knows whom to commit as; else the environment that says so, for that git has no configuration."""
+    output = repo.git.run("-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT", ok=())
+    return {} if output.code == 0 else fallback_identity()
+
+
+def fallback_identity() -> dict[str, str]:
+    """Who commits where the repository names nobody."""
+    name, email = FALLBACK
+    return {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in (("NAME", name), ("EMAIL", email))}
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a small file of ours inside the git directory in one step."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, errors="surrogateescape")
+    temporary.rename(path)
+
+
+def _check(repo: Repository) -> None:
+    if (found := version(repo.control)) < OLDEST:
+        hint = f"Install git {OLDEST[0]}.{OLDEST[1]} or newer: merges need it."
+        raise RepositoryError(f"git {'.'.join(map(str, found))} is too old.", hint=hint)
+    if head(repo.git_dir, repo.common) is None:
+        raise RepositoryError(f"{repo.top} has no commit yet.", hint="Make one: git commit --allow-empty -m 'Begin'.")
+
+
+def _refused(path: Path, stderr: str) -> RepositoryError:
+    if "dubious ownership" in stderr:
+        return RepositoryError(
+            f"git refuses {path}: another user owns it.", hint=f"git config --global --add safe.directory {path}"
+        )
+    if "not a git repository" in stderr:
+        return NotARepository(f"{path} is not a git repository.", hint="git init there, or correct `repo`.")
+    if "must be run in a work tree" in stderr:
+        return RepositoryError(f"{path} is inside a git directory.", hint="Give the checkout itself as `repo`.")
+    return RepositoryError(f"git can't use {path}: {stderr.strip() or 'no message'}", hint="See what `git status` says there.")
+
+
+def _reserved(repo: Repository, path: Path, name: str, task_id: str) -> bool:
+    """Whether `name` is ours now: the file that says so is made in one step, so of two tasks one wins."""
+    if (owner := refs.content(path)) is not None:
+        return owner == task_id
+    if refs.read(repo.common, f"{HEADS}orchestrator/{name}") or refs.below(repo.common, f"refs/orchestrator/{name}"):
+        return False
+    try:
+        temporary = path.with_name(f"{name}.{os.getpid()}.tmp")
+        temporary.write_text(task_id)
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _program_key() -> str | None:
+    for folder in os.get_exec_path():
+        program = Path(folder, "git")
+        if os.access(program, os.X_OK) and program.is_file():
+            facts = program.stat()
+            return f"{program}:{facts.st_ino}:{facts.st_size}:{facts.st_mtime_ns}"
+    return None

@@ -1,0 +1,268 @@
+"""Our own checkouts: made, taken from the pool of idle ones, put back, removed. Never one that somebody else made.
+
+Making one by git takes seconds in a large repository, another branch in an existing one milliseconds; so one that is
+not needed any more waits in `.pool/` beside its fellows. A file called `orchestrator` in git's folder of a worktree
+tells whose it is. What is uncommitted in one is saved (`save.keep_everything`) before anything here is called on it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import GitError, RepositoryError
+from orchestrator.git import indexfile, listing, refs, submodules
+from orchestrator.git.command import Git
+from orchestrator.git.repository import OPERATIONS, Repository, head, write
+from orchestrator.store import locks
+from orchestrator.store.locks import LockProof
+
+MARK = "orchestrator"
+IDLE = "idle"
+POOL = ".pool"
+TRASH = "trash-"
+POOLED = 4
+POINTER = "gitdir: "
+UNFINISHED = (
+    *OPERATIONS,
+    "MERGE_MSG",
+    "MERGE_MODE",
+    "AUTO_MERGE",
+    "SQUASH_MSG",
+    "BISECT_LOG",
+    "BISECT_NAMES",
+    "BISECT_TERMS",
+    "sequencer",
+)
+
+Pump = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """A linked checkout of ours. `admin` is git's folder for it: all git in it is told so, whatever its `.git` says by now."""
+
+    repo: Repository
+    path: Path
+    admin: Path
+
+    @property
+    def git(self) -> Git:
+        return Git(self.path, self.admin)
+
+    @property
+    def owner(self) -> str | None:
+        """The task it was made for."""
+        return refs.content(self.admin / MARK)
+
+    @property
+    def head(self) -> str | None:
+        return head(self.admin, self.repo.common)
+
+
+def find(repo: Repository, path: Path) -> Worktree | None:
+    """Our worktree at `path`, be it whole or broken; None where there is none of ours."""
+    for admin in (_pointed(path), *repo.common.glob("worktrees/*")):
+        if admin and _ours(repo, admin) and (admin == _pointed(path) or _place(admin) == path):
+            if path.is_dir() and _place(admin) != path:  # moved by us, and then we were killed
+                write(admin / "gitdir", f"{path / '.git'}\n")
+            return Worktree(repo, path, admin)
+    return None
+
+
+def prepare(repo: Repository, path: Path, *, owner: str, branch: str | None, commit: str, pump: Pump = time.sleep) -> Worktree:
+    """A clean worktree of ours at `path`: on `branch`, which is set to `commit`, or detached at `commit`.
+
+    One that is there already is used again, whatever state it is in. Raises RepositoryError where something that isn't
+    ours is in the way, or another checkout is on the branch."""
+    _refuse_shared(repo, path, branch)
+    worktree = find(repo, path)
+    if worktree and not _broken(worktree):
+        try:
+            reset(worktree, branch=branch, commit=commit)
+        except GitError:
+            discard(worktree, pump=pump)
+        else:
+            write(worktree.admin / MARK, owner)
+            return worktree
+    elif worktree:
+        discard(worktree, pump=pump)
+    return _make(repo, path, owner=owner, branch=branch, commit=commit, pump=pump)
+
+
+def reset(worktree: Worktree, *, branch: str | None, commit: str) -> None:
+    """Put a worktree of ours at `commit`, as clean as a fresh one."""
+    checkout(worktree, branch=branch, commit=commit)
+    worktree.git.run("clean", "-ffdxq")
+
+
+def checkout(worktree: Worktree, *, branch: str | None, commit: str) -> None:
+    """The same, but files that git doesn't track stay."""
+    forget_operation(worktree)
+    if indexfile.hides_changes(worktree.admin / "index", len(commit) // 2):
+        (worktree.admin / "index").unlink()
+    where = ("-B", branch) if branch else ("--detach",)
+    worktree.git.run("checkout", "-q", "-f", *where, commit)
+
+
+def forget_operation(worktree: Worktree) -> None:
+    """End a merge, rebase or the like that was left half-way, without touching a file of the checkout."""
+    for name in UNFINISHED:
+        _remove(worktree.admin / name)
+
+
+def retire(worktree: Worktree, *, pooled: int = POOLED, pump: Pump = time.sleep) -> str | None:
+    """Put a worktree whose work is all saved into the pool, or remove it. Returns why it had to stay, where it had to."""
+    if why := submodules.unsaved(worktree.admin):
+        return why
+    with locks.acquire(worktree.repo.worktree_lock, pump) as proof:
+        pool = worktree.path.parent / POOL
+        pool.mkdir(exist_ok=True)
+        trash = None
+        if _poolable(worktree) and len(_idle(worktree.repo, pool)) < pooled:
+            _detach(worktree)
+            moved = _move(worktree, pool / f"{worktree.admin.name}-{os.urandom(3).hex()}", proof)
+            write(moved.admin / MARK, IDLE)
+        else:
+            trash = _aside(worktree, proof)
+    if trash:
+        _remove(trash)
+    return None
+
+
+def discard(worktree: Worktree, *, pump: Pump = time.sleep) -> None:
+    """Remove a worktree of ours for good, in whatever state it is. The files go after the lock was given back."""
+    with locks.acquire(worktree.repo.worktree_lock, pump) as proof:
+        trash = _aside(worktree, proof)
+    _remove(trash)
+
+
+def _make(repo: Repository, path: Path, *, owner: str, branch: str | None, commit: str, pump: Pump) -> Worktree:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locks.acquire(repo.worktree_lock, pump) as proof:
+        _clear(repo, path)
+        worktree = _take(repo, path, proof) or _add(repo, path, commit, proof)
+        write(worktree.admin / MARK, owner)
+        fresh = not (worktree.admin / "index").exists()
+    try:
+        (checkout if fresh else reset)(worktree, branch=branch, commit=commit)
+    except GitError:
+        if fresh:
+            raise
+        discard(worktree, pump=pump)
+        return _make(repo, path, owner=owner, branch=branch, commit=commit, pump=pump)
+    return worktree
+
+
+def _add(repo: Repository, path: Path, commit: str, _: LockProof) -> Worktree:
+    """A new one without files: those come after the lock was given back."""
+    repo.git.run("worktree", "add", "-q", "--no-checkout", "--detach", str(path), commit)
+    admin = _pointed(path)
+    if admin is None:
+        raise RepositoryError(f"git made no worktree at {path}.", hint="See what `git worktree list` says.")
+    return Worktree(repo, path, admin)
+
+
+def _take(repo: Repository, path: Path, proof: LockProof) -> Worktree | None:
+    idle = _idle(repo, path.parent / POOL)
+    return _move(idle[0], path, proof) if idle else None
+
+
+def _move(worktree: Worktree, path: Path, _: LockProof) -> Worktree:
+    """What `git worktree move` does: the files, then git's note of where they are. A kill in between is found by `find`."""
+    worktree.path.rename(path)
+    write(worktree.admin / "gitdir", f"{path / '.git'}\n")
+    return Worktree(worktree.repo, path, worktree.admin)
+
+
+def _idle(repo: Repository, pool: Path) -> list[Worktree]:
+    """Everything of this repository in the pool; it is in there, so it is idle, whatever its mark says yet."""
+    admins = ((path, _pointed(path)) for path in (pool.iterdir() if pool.is_dir() else ()) if not path.name.startswith(TRASH))
+    found = [Worktree(repo, path, admin) for path, admin in admins if admin and _ours(repo, admin)]
+    return [worktree for worktree in found if not _broken(worktree)]
+
+
+def _aside(worktree: Worktree, _: LockProof) -> Path:
+    """Take the files out of the way and make git forget them. Files first: git's folder without files is found and removed."""
+    pool = worktree.path.parent / POOL
+    pool.mkdir(parents=True, exist_ok=True)
+    trash = pool / f"{TRASH}{os.urandom(4).hex()}"
+    if os.path.lexists(worktree.path):
+        worktree.path.rename(trash)
+    _remove(worktree.admin)
+    return trash
+
+
+def _clear(repo: Repository, path: Path) -> None:
+    """Nothing may be at `path`. A former worktree of this repository that git no longer knows is kept under another name."""
+    if not os.path.lexists(path):
+        return
+    admin = _pointed(path)
+    if admin and admin.parent == repo.common / "worktrees" and not admin.exists():
+        path.rename(path.with_name(f"{path.name}.aside-{os.urandom(3).hex()}"))
+        return
+    if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+        path.rmdir()
+        return
+    raise RepositoryError(
+        f"{path} exists and is no worktree of ours.", hint="Move it away, or set ORCH_WORKTREES to another folder."
+    )
+
+
+def _refuse_shared(repo: Repository, path: Path, branch: str | None) -> None:
+    others = [item.path for item in listing.holding(repo, branch) if item.path != path] if branch else []
+    if others:
+        hint = f"Leave the branch there: git -C {others[0]} checkout --detach."
+        raise RepositoryError(f"The branch {branch} is checked out in {others[0]}.", hint=hint)
+
+
+def _broken(worktree: Worktree) -> bool:
+    """Whether whoever worked here was killed half-way, or the agent took it apart."""
+    lock = refs.content(worktree.admin / "locked")
+    whole = _pointed(worktree.path) == worktree.admin and worktree.head is not None
+    return not whole or (worktree.admin / "index.lock").exists() or (lock is not None and lock.startswith("initializing"))
+
+
+def _poolable(worktree: Worktree) -> bool:
+    special = ("modules", "config.worktree", "info/sparse-checkout")
+    return not _broken(worktree) and not any((worktree.admin / name).exists() for name in special)
+
+
+def _detach(worktree: Worktree) -> None:
+    """Let go of the branch, so that it can be removed or checked out elsewhere."""
+    if refs.files(worktree.repo.common) and worktree.head:
+        write(worktree.admin / "HEAD", f"{worktree.head}\n")
+    else:
+        worktree.git.run("checkout", "-q", "-f", "--detach")
+
+
+def _pointed(path: Path) -> Path | None:
+    """The folder that the `.git` file in `path` names."""
+    text = refs.content(path / ".git") if not path.is_symlink() else None
+    return Path(text.removeprefix(POINTER)) if text and text.startswith(POINTER) else None
+
+
+def _place(admin: Path) -> Path | None:
+    text = refs.content(admin / "gitdir")
+    return Path(text).parent if text else None
+
+
+def _ours(repo: Repository, admin: Path) -> bool:
+    return admin.parent == repo.common / "worktrees" and (admin / MARK).is_file()
+
+
+def _remove(path: Path) -> None:
+    """Delete a file or tree of ours, folders without permissions included."""
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        for folder, _, _ in os.walk(path):
+            os.chmod(folder, 0o700)  # noqa: PTH101
+        shutil.rmtree(path, ignore_errors=True)
