@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import stat
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -96,15 +97,15 @@ def piped(argv: Sequence[str], *, cwd: Path | None, env: Mapping[str, str] | Non
 
 def explain(program: str, cwd: Path | None, env: Mapping[str, str] | None, error: OSError) -> str:
     """Why the system refused to start `program`, as a sentence."""
-    if cwd is not None and not cwd.is_dir():
-        return f"{program!r} can't be started: its working directory {cwd} does not exist."
+    if cwd is not None and not _enterable(cwd):
+        return f"{program!r} can't be started: its working directory {cwd} is missing or closed to this user."
     found = locate(program, cwd, env)
     if error.errno == errno.ENOENT and found is None:
         return f"{program!r} can't be started: no such program{'' if '/' in program else ' on PATH'}."
     if error.errno == errno.ENOENT:
         return f"{program!r} can't be started: the interpreter in its #! line, {_interpreter(found)!r}, does not exist."
     if error.errno in {errno.EACCES, errno.EPERM}:
-        kind = "it is a folder" if found is not None and found.is_dir() else "it is not executable"
+        kind = "it is a folder" if found is not None and _is_folder(found) else "it is not executable"
         return f"{program!r} can't be started: {kind}."
     return f"{program!r} can't be started: {REASONS.get(error.errno or 0, error.strerror)}."
 
@@ -113,9 +114,9 @@ def locate(program: str, cwd: Path | None, env: Mapping[str, str] | None) -> Pat
     """The file that `program` means when started in `cwd` with `env`: the first executable one, else the first there is."""
     if "/" in program:
         path = (cwd or Path()) / program
-        return path if path.exists() else None
+        return path if os.access(path, os.F_OK) else None
     search = os.get_exec_path(dict(env) if env is not None else None)
-    found = [path for folder in search if (path := (cwd or Path()) / folder / program).exists()]
+    found = [path for folder in search if os.access(path := (cwd or Path()) / folder / program, os.F_OK)]
     return next(filter(_executable, found), found[0] if found else None)
 
 
@@ -123,11 +124,11 @@ def spawnable(program: str, cwd: Path | None, env: Mapping[str, str] | None) -> 
     """The file that `program` means, looked at beforehand where a failed start would not be told. Raises NotStarted."""
     found = locate(program, cwd, env)
     refusal = None
-    if found is None or (cwd is not None and not cwd.is_dir()):
+    if found is None or (cwd is not None and not _enterable(cwd)):
         refusal = errno.ENOENT
     elif not _executable(found):
         refusal = errno.EACCES
-    elif (interpreter := _interpreter(found)) and not Path(interpreter).exists():
+    elif (interpreter := _interpreter(found)) and not os.access(interpreter, os.F_OK):
         refusal = errno.ENOENT
     if found is None or refusal is not None:
         raise NotStarted(explain(program, cwd, env, OSError(refusal, "")))
@@ -147,7 +148,18 @@ def check_words(argv: Sequence[str], env: Mapping[str, str]) -> None:
 
 
 def _executable(path: Path) -> bool:
-    return not path.is_dir() and os.access(path, os.X_OK)
+    return os.access(path, os.X_OK) and not _is_folder(path)
+
+
+def _enterable(path: Path) -> bool:
+    return os.access(path, os.X_OK) and _is_folder(path)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError:
+        return False
 
 
 def _interpreter(path: Path | None) -> str:

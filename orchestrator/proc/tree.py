@@ -17,22 +17,15 @@ from dataclasses import dataclass
 
 from orchestrator.core.lease import Identity
 from orchestrator.proc import identity as identities
+from orchestrator.proc.table import MARK, Process, carries, descendants, members, table
 
-MARK = "ORCH_MARK"
+__all__ = [
+    "MARK", "Process", "Swept", "become_subreaper", "children", "descendants", "end_marked", "end_process", "marked", "members",
+    "subreaper", "sweep", "table",
+]  # fmt: skip
+
 PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER = 36, 37
 FIRST_PAUSE, LAST_PAUSE = 0.001, 0.02  # between two looks at processes that are about to be gone
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """One line of the process table. `start` tells two processes of one pid apart."""
-
-    pid: int
-    parent: int
-    group: int
-    session: int
-    start: float
-    zombie: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,41 +55,12 @@ def subreaper() -> Iterator[bool]:
             _prctl(PR_SET_CHILD_SUBREAPER, 0)
 
 
-def table() -> dict[int, Process]:
-    """Every process there is, by pid."""
-    if not identities.PROC.joinpath("self/stat").exists():
-        return _table_elsewhere()
-    with os.scandir(identities.PROC) as entries:
-        found = [_read(int(entry.name)) for entry in entries if entry.name.isdecimal()]
-    return {process.pid: process for process in found if process is not None}
-
-
 def children() -> frozenset[int]:
     """The pids of this process's children, zombies among them. Costs nothing where there are none."""
     if _childless():
         return frozenset()
     me = os.getpid()
     return frozenset(process.pid for process in table().values() if process.parent == me)
-
-
-def descendants(pid: int, known: Mapping[int, Process] | None = None, *, exclude: Collection[int] = ()) -> tuple[Process, ...]:
-    """Everything below `pid`, parents first; nothing of what is below an excluded one."""
-    below: dict[int, list[Process]] = {}
-    for process in (table() if known is None else known).values():
-        below.setdefault(process.parent, []).append(process)
-    found: list[Process] = []
-    waiting = [pid]
-    while waiting:
-        for process in below.pop(waiting.pop(), ()):
-            if process.pid not in exclude:
-                found.append(process)
-                waiting.append(process.pid)
-    return tuple(found)
-
-
-def members(group: int) -> tuple[Process, ...]:
-    """The living processes of a process group."""
-    return tuple(process for process in table().values() if process.group == group and not process.zombie)
 
 
 def sweep(mark: str | None = None, exclude: Collection[int] = (), *, seconds: float = 5.0) -> Swept:
@@ -126,7 +90,7 @@ def marked(mark: str) -> tuple[Process, ...]:
     lead. Never this process nor one above it."""
     known = {pid: process for pid, process in table().items() if not process.zombie}
     spared = _lineage(known)
-    carriers = [process for process in known.values() if process.pid not in spared and _carries(process.pid, mark)]
+    carriers = [process for process in known.values() if process.pid not in spared and carries(process.pid, mark)]
     led = {process.pid for process in carriers if process.session == process.pid}
     found = {process.pid: process for process in carriers}
     found.update((process.pid, process) for process in known.values() if process.session in led)
@@ -266,46 +230,3 @@ def _childless() -> bool:
     except ChildProcessError:
         return True
     return False
-
-
-def _read(pid: int) -> Process | None:
-    try:
-        fields = identities.stat_fields(identities.PROC.joinpath(str(pid), "stat").read_bytes())
-    except (OSError, ValueError):
-        return None
-    parent, group, session = map(int, fields[1:4])
-    return Process(pid, parent, group, session, float(fields[19]), fields[0] in identities.DEAD)
-
-
-def _carries(pid: int, mark: str) -> bool:
-    folder = identities.PROC / str(pid)
-    try:
-        if folder.stat().st_uid != os.geteuid():
-            return False
-        return f"{MARK}={mark}".encode() in folder.joinpath("environ").read_bytes().split(b"\0")
-    except FileNotFoundError:
-        return False if identities.PROC.joinpath("self/stat").exists() else _carries_elsewhere(pid, mark)
-    except OSError:
-        return False
-
-
-def _table_elsewhere() -> dict[int, Process]:
-    import psutil
-
-    found = {}
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            zombie = process.status() == psutil.STATUS_ZOMBIE
-            pid, parent = process.pid, process.ppid()
-            found[pid] = Process(pid, parent, os.getpgid(pid), os.getsid(pid), process.create_time(), zombie)
-    return found
-
-
-def _carries_elsewhere(pid: int, mark: str) -> bool:
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        return process.uids().effective == os.geteuid() and process.environ().get(MARK) == mark
-    except (psutil.Error, OSError):
-        return False
