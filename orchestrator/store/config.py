@@ -1,0 +1,138 @@
+"""Settings from outside, each with where it came from.
+
+Flag > environment > `.env` > project file > user file > default. The nearest value wins, one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from orchestrator.core.settings import Settings
+from orchestrator.errors import Misuse
+from orchestrator.store import layers
+from orchestrator.store.layers import Entry, Layer
+from orchestrator.store.options import OPTIONS, Given, Option, hook
+
+SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The effective settings. `sources` has an entry per field, and per hook as `hooks.NAME`; `files` are those that were read."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of `orchestrator --config`."""
+
+    name: str
+    value: object
+    source: str
+    env: str | None
+    help: str
+
+
+def load(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> Config:
+    """The settings for a program started in `cwd`. Raises Misuse for a value or a file that can't be used.
+
+    `flags` are by field name; None means not given.
+    """
+    cwd = cwd.absolute()
+    folders = layers.upward(cwd)
+    stack = (
+        layers.from_flags(flags, cwd),
+        layers.from_environment(environ, cwd),
+        layers.from_dotenv(folders),
+        layers.from_project(folders),
+        layers.from_user(environ),
+    )
+    values: dict[str, Any] = {"tasks": str(cwd / Settings().tasks)}
+    sources = {option.field: "default" for option in OPTIONS}
+    warnings = [warning for layer in stack for warning in layer.warnings]
+    for option in OPTIONS:
+        if (entry := _nearest(stack, option.field)) is not None:
+            values[option.field] = _parsed(option, entry, environ)
+            sources[option.field] = entry.source
+            warnings += _doubts(option, entry)
+    hooks, hook_sources = _hooks(stack, environ)
+    files = tuple(layer.path for layer in stack if layer.path is not None)
+    return Config(Settings(**values, hooks=hooks), {**sources, **hook_sources}, tuple(warnings), files)
+
+
+def rows(config: Config) -> tuple[Row, ...]:
+    """Every setting with its value and source, in the order in which they are documented."""
+    plain = to_json(config.settings)
+    settings = [Row(each.field, plain[each.field], config.sources[each.field], each.env, each.help) for each in OPTIONS]
+    hooks = [
+        Row(f"hooks.{name}", command, config.sources.get(f"hooks.{name}", "default"), None, "run around a task's attempts")
+        for name, command in config.settings.hooks.items()
+    ]
+    return (*settings, *hooks)
+
+
+def to_json(settings: Settings) -> dict[str, Any]:
+    """`settings` as JSON-ready data, for the lease."""
+    data = {each.name: getattr(settings, each.name) for each in fields(Settings)}
+    return {**data, "env_pass": list(settings.env_pass), "hooks": dict(settings.hooks)}
+
+
+def from_json(data: Mapping[str, Any]) -> Settings:
+    """The settings that `to_json` wrote. What a newer version added is left out, what an older one lacks is the default."""
+    known = {each.name for each in fields(Settings)}
+    values = {key: value for key, value in data.items() if key in known}
+    if "env_pass" in values:
+        values["env_pass"] = tuple(values["env_pass"])
+    if "hooks" in values:
+        values["hooks"] = dict(values["hooks"])
+    return Settings(**values)
+
+
+def _nearest(stack: Sequence[Layer], name: str) -> Entry | None:
+    return next((layer.entries[name] for layer in stack if name in layer.entries), None)
+
+
+def _parsed(option: Option, entry: Entry, environ: Mapping[str, str]) -> object:
+    try:
+        return option.parse(Given(entry.value, entry.folder, environ, entry.milliseconds))
+    except ValueError as error:
+        raise Misuse(
+            f"{_shown(entry.value)} can't be used for {option.field} (from {entry.source}): expected {error}.",
+            hint=f"Correct it there, or override it with {option.flag}, {option.env} or `{option.field}` in orchestrator.toml.",
+        ) from error
+
+
+def _doubts(option: Option, entry: Entry) -> list[str]:
+    """A bare `120` where milliseconds are meant is nearly always meant as seconds."""
+    text = str(entry.value).strip()
+    if not entry.milliseconds or not text.isdecimal() or int(text) >= 1000:
+        return []
+    return [f"{option.env}={text} (from {entry.source}) is {text} milliseconds; for seconds write {text}s"]
+
+
+def _hooks(stack: Sequence[Layer], environ: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    merged: dict[str, Entry] = {}
+    for layer in reversed(stack):
+        merged.update(layer.hooks)
+    commands = {}
+    for name, entry in merged.items():
+        try:
+            commands[name] = hook(Given(entry.value, entry.folder, environ))
+        except ValueError as error:
+            raise Misuse(
+                f"{_shown(entry.value)} can't be used for the hook {name} (from {entry.source}): expected {error}.",
+                hint=f'Write {name} = "a shell command".',
+            ) from error
+    return commands, {f"hooks.{name}": entry.source for name, entry in merged.items()}
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

@@ -1,0 +1,226 @@
+"""Every setting that can be given from outside: its names, how its text is read, and what is allowed. One table."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from orchestrator.core import durations
+
+YES = frozenset({"1", "true", "yes", "on"})
+NO = frozenset({"0", "false", "no", "off"})
+INFINITE = frozenset({"infinite", "infinity", "inf", "unlimited"})
+LEVELS = {"quiet": "quiet", "normal": "normal", "verbose": "verbose"} | {
+    "error": "quiet",
+    "warning": "quiet",
+    "warn": "quiet",
+    "info": "normal",
+    "debug": "verbose",
+}
+SIZE = re.compile(r"(\d{1,15})\s*(?:([kmg])(?:i?b)?)?", re.ASCII | re.IGNORECASE)
+FACTOR = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
+COUNT_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value as somebody wrote it. `folder` is what a relative path starts from; `milliseconds` says what a bare number is."""
+
+    value: object
+    folder: str
+    environ: Mapping[str, str]
+    milliseconds: bool = False
+
+
+Parse = Callable[[Given], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One field of `Settings`. `parse` raises ValueError with what is allowed, as the end of 'expected …'."""
+
+    field: str
+    env: str
+    parse: Parse
+    help: str
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.field.replace("_", "-")
+
+    @property
+    def milliseconds(self) -> bool:
+        """Whether a bare number in the environment is milliseconds (`rulings` 19)."""
+        return self.env.endswith(("_TIMEOUT", "_MS"))
+
+
+def _text(given: Given) -> str:
+    if not isinstance(given.value, str) or not given.value.strip() or "\0" in given.value:
+        raise ValueError("a text that isn't empty")
+    return given.value.strip()
+
+
+def _path(given: Given) -> str:
+    """`~` and `${NAME}` are expanded here, since neither `.env` nor TOML does it; symbolic links are left as they are."""
+    if not isinstance(given.value, str | os.PathLike):
+        raise ValueError("a path")  # noqa: TRY004  all parsers tell of a bad value in one way
+    plain = os.fspath(given.value)
+    if not isinstance(plain, str) or not plain.strip() or "\0" in plain:
+        raise ValueError("a path")
+    expanded = REFERENCE.sub(lambda match: _variable(match[1] or match[2], given.environ), plain)
+    if expanded == "~" or expanded.startswith("~/"):
+        expanded = _variable("HOME", given.environ) + expanded[1:]
+    return os.path.normpath(os.path.join(given.folder, expanded))  # noqa: PTH118  resolving would follow links
+
+
+def _variable(name: str, environ: Mapping[str, str]) -> str:
+    if name not in environ:
+        raise ValueError(f"a path; the variable {name} in it is not set")
+    return environ[name]
+
+
+def _whole(least: int, most: int = COUNT_LIMIT) -> Callable[[Given], int]:
+    def parse(given: Given) -> int:
+        number = _integer(given.value)
+        if number is None or not least <= number <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
+        return number
+
+    return parse
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"\d{1,15}", value.strip(), re.ASCII):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _failures(given: Given) -> int | None:
+    if isinstance(given.value, str) and given.value.strip().lower() in INFINITE:
+        return None
+    number = _integer(given.value)
+    if number is None or not 1 <= number <= COUNT_LIMIT:
+        raise ValueError("a whole number from 1, or 'infinite'")
+    return number
+
+
+def _parallel(given: Given) -> int:
+    return _whole(0, 1000)(given) or cores()
+
+
+def cores() -> int:
+    """How many processors this process may use: what 0 stands for in `parallel`."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _duration(*, zero: bool = False) -> Callable[[Given], float]:
+    def parse(given: Given) -> float:
+        value = given.value
+        try:
+            length = durations.seconds(
+                value if isinstance(value, str | int | float) else "", bare="ms" if given.milliseconds else "s"
+            )
+        except ValueError as error:
+            raise ValueError(_duration_words(given)) from error
+        if length == 0 and not zero:
+            raise ValueError(_duration_words(given) + ", more than 0")
+        return length
+
+    return parse
+
+
+def _duration_words(given: Given) -> str:
+    return f'a length of time like "90s", "15m" or "2h" (a bare number is {"milliseconds" if given.milliseconds else "seconds"})'
+
+
+def _switch(given: Given) -> bool:
+    if isinstance(given.value, bool):
+        return given.value
+    word = str(given.value).strip().lower()
+    if word not in YES | NO:
+        raise ValueError("true or false")
+    return word in YES
+
+
+def _size(given: Given) -> int:
+    match = SIZE.fullmatch(str(given.value).strip())
+    size = int(match[1]) * FACTOR[(match[2] or "").lower()] if match else 0
+    if size < 1024:
+        raise ValueError('a number of bytes, 1024 or more, like 10485760 or "10MB"')
+    return size
+
+
+def _level(given: Given) -> str:
+    word = given.value.strip().lower() if isinstance(given.value, str) else ""
+    if word not in LEVELS:
+        raise ValueError("quiet, normal or verbose")
+    return LEVELS[word]
+
+
+def _names(given: Given) -> tuple[str, ...]:
+    value = given.value
+    words = re.split(r"[\s,]+", value.strip()) if isinstance(value, str) else value
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) and VARIABLE.fullmatch(word) for word in words):
+        raise ValueError("names of environment variables, separated by commas")
+    return tuple(dict.fromkeys(words))
+
+
+OPTIONS = (
+    Option("tasks", "ORCH_TASKS", _path, "the folder of the queue"),
+    Option("repo", "ORCH_REPO", _path, "the repository tasks work on; found from the tasks folder when not given"),
+    Option("base", "ORCH_BASE", _text, "the branch that work starts from and lands on"),
+    Option("worktrees", "ORCH_WORKTREES", _path, "where worktrees are made; <repo>/.worktrees when not given"),
+    Option("agent", "ORCH_AGENT", _text, "who works on a task that doesn't say"),
+    Option("agent_cmd", "ORCH_AGENT_CMD", _text, "the shell command of the agent `exec`"),
+    Option("model", "ORCH_MODEL", _text, "the agent's model"),
+    Option("effort", "ORCH_EFFORT", _text, "the agent's reasoning effort"),
+    Option("converge", "ORCH_CONVERGE", _whole(1, 10_000), "how many samples in a row must be at target"),
+    Option("max_failures", "ORCH_MAX_FAILURES", _failures, "attempts in a row without improvement until a task is blocked"),
+    Option("parallel", "ORCH_PARALLEL", _parallel, "how many tasks run at once; 0 is one per core"),
+    Option("heartbeat", "ORCH_HEARTBEAT_MS", _duration(), "how long a silent owner on another host is believed to live"),
+    Option("benchmark_timeout", "ORCH_BENCHMARK_TIMEOUT", _duration(), "how long one run of a benchmark may take"),
+    Option("progress_timeout", "ORCH_PROGRESS_TIMEOUT", _duration(), "how long an agent may be silent"),
+    Option("timeout", "ORCH_TIMEOUT", _duration(), "how long one session of an agent may take"),
+    Option("setup_timeout", "ORCH_SETUP_TIMEOUT", _duration(), "how long a task's set-up and each hook may take"),
+    Option("stop_grace", "ORCH_STOP_GRACE", _duration(zero=True), "how long a process has between TERM and KILL"),
+    Option("backoff", "ORCH_BACKOFF", _duration(zero=True), "the first wait after an agent that couldn't work; it doubles"),
+    Option("backoff_max", "ORCH_BACKOFF_MAX", _duration(zero=True), "the longest such wait"),
+    Option("settle", "ORCH_SETTLE", _duration(zero=True), "how long a dropped folder must have been left alone"),
+    Option("verify_cmd", "ORCH_VERIFY_CMD", _text, "a shell command that must succeed before work lands"),
+    Option("keep_converged", "ORCH_KEEP_CONVERGED", _whole(0), "how many converged tasks are kept; 0 is all"),
+    Option("agent_log_max_bytes", "ORCH_AGENT_LOG_MAX_BYTES", _size, "the size at which an agent's log is rotated"),
+    Option("agent_log_raw", "ORCH_AGENT_LOG_RAW", _switch, "whether the agent's raw output is kept too"),
+    Option("log_level", "ORCH_LOG_LEVEL", _level, "how much is told: quiet, normal or verbose"),
+    Option("env_pass", "ORCH_ENV_PASS", _names, "further environment variables that agents and benchmarks get"),
+)
+HOOKS = ("after_create", "before_run", "after_run", "before_remove")
+
+# Set by the program itself for its children, or read by parts that have no setting. Never worth a warning.
+OWN_VARIABLES = frozenset(
+    {
+        "ORCH_TASK",
+        "ORCH_TASK_DIR",
+        "ORCH_WORKTREE",
+        "ORCH_GOAL",
+        "ORCH_ATTEMPT",
+        "ORCH_PROMPT_FILE",
+        "ORCH_MEASURING",
+        "ORCH_MARK",
+        "ORCH_OWNER_FD",
+        "ORCH_HOST",
+        "ORCH_CANARY",
+        "ORCH_SCENARIO",
+        "ORCH_FAILPOINT",
+        "ORCH_FAILPOINT_TRACE",
+        "ORCH_CONFIG_DIR",
+    }
+)
+
+
+def hook(given: Given) -> str:
+    """A command line of the `[hooks]` table."""
+    return _text(given)
