@@ -21,7 +21,7 @@ SHOWN = 80
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The effective settings. `sources` has an entry per field, and per hook as `hooks.NAME`; `files` are those that were read."""
+    """The effective settings. `sources` has an entry per field, and per hook as `hooks.NAME`; `files` were read."""
 
     settings: Settings
     sources: Mapping[str, str]

@@ -151,9 +151,8 @@ def _toml(path: Path, table: tuple[str, ...]) -> Layer | None:
     if data is None:
         return None
     if not isinstance(data, dict):
-        raise Misuse(
-            f"{path}: [{'.'.join(table)}] must be a table.", hint=f"Write [{'.'.join(table)}] and the settings below it."
-        )
+        header = f"[{'.'.join(table)}]"
+        raise Misuse(f"{path}: {header} must be a table.", hint=f"Write {header} and the settings below it.")
     return _from_table(data, path, table, _lines(text))
 
 
@@ -183,9 +182,8 @@ def _hooks(
     if data is None:
         return {}, ()
     if not isinstance(data, dict):
-        raise Misuse(
-            f"{path}: hooks must be a table.", hint=f"Write [{'.'.join((*table, 'hooks'))}] and below it: {', '.join(HOOKS)}."
-        )
+        header = f"[{'.'.join((*table, 'hooks'))}]"
+        raise Misuse(f"{path}: hooks must be a table.", hint=f"Write {header} and below it any of: {', '.join(HOOKS)}.")
     hooks, warnings = {}, []
     for key, value in data.items():
         source = _source(path, lines, (*table, "hooks", key))
