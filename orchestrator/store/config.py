@@ -101,7 +101,7 @@ def _nearest(stack: Sequence[Layer], name: str) -> Entry | None:
 
 def _parsed(option: Option, entry: Entry, environ: Mapping[str, str]) -> object:
     try:
-        return option.parse(Given(entry.value, entry.folder, environ, entry.milliseconds))
+        return option.parse(Given(entry.value, entry.folder, environ, entry.milliseconds, entry.in_file))
     except ValueError as error:
         raise Misuse(
             f"{_shown(entry.value)} can't be used for {option.field} (from {entry.source}): expected {error}.",

@@ -23,6 +23,7 @@ class Entry:
     source: str
     folder: str
     milliseconds: bool = False
+    in_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def _variables(found: Mapping[str, tuple[str, str]], folder: str) -> Layer:
             told = name if source == name else f"{source}: {name}"
             warnings.append(f"{told} is not a setting{guess(name, by_name)}")
         elif value.strip():
-            entries[by_name[name].field] = Entry(value, source, folder, by_name[name].milliseconds)
+            entries[by_name[name].field] = Entry(value, source, folder, by_name[name].milliseconds, in_file=source != name)
     return Layer(entries, warnings=tuple(warnings))
 
 
@@ -170,7 +171,7 @@ def _from_table(data: Mapping[str, object], path: Path, table: tuple[str, ...], 
     for key, value in data.items():
         source, name = _source(path, lines, (*table, key)), key.replace("-", "_")
         if name in fields:
-            entries[name] = Entry(value, source, str(path.parent))
+            entries[name] = Entry(value, source, str(path.parent), in_file=True)
         elif key != "hooks":
             warnings.append(f"{source}: '{key}' is not a setting{guess(name, (*fields, 'hooks'))}")
     return Layer(entries, hooks, (*warnings, *hook_warnings), str(path))

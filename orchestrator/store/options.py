@@ -28,12 +28,16 @@ COUNT_LIMIT = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A value as somebody wrote it. `folder` is what a relative path starts from; `milliseconds` says what a bare number is."""
+    """A value as somebody wrote it. `folder` is what a relative path starts from; `milliseconds` says what a bare number is.
+
+    `in_file`: no shell has seen the value, so `${NAME}` in a path is still to be expanded.
+    """
 
     value: object
     folder: str
     environ: Mapping[str, str]
     milliseconds: bool = False
+    in_file: bool = False
 
 
 Parse = Callable[[Given], object]
@@ -65,13 +69,15 @@ def _text(given: Given) -> str:
 
 
 def _path(given: Given) -> str:
-    """`~` and `${NAME}` are expanded here, since neither `.env` nor TOML does it; symbolic links are left as they are."""
+    """`~` is expanded wherever it comes from (services don't), symbolic links are left as they are."""
     if not isinstance(given.value, str | os.PathLike):
         raise ValueError("a path")  # noqa: TRY004  all parsers tell of a bad value in one way
     plain = os.fspath(given.value)
     if not isinstance(plain, str) or not plain.strip() or "\0" in plain:
         raise ValueError("a path")
-    expanded = REFERENCE.sub(lambda match: _variable(match[1] or match[2], given.environ), plain)
+    expanded = plain
+    if given.in_file:
+        expanded = REFERENCE.sub(lambda match: _variable(match[1] or match[2], given.environ), plain)
     if expanded == "~" or expanded.startswith("~/"):
         expanded = _variable("HOME", given.environ) + expanded[1:]
     return os.path.normpath(os.path.join(given.folder, expanded))  # noqa: PTH118  resolving would follow links
@@ -119,11 +125,9 @@ def cores() -> int:
 
 def _duration(*, zero: bool = False) -> Callable[[Given], float]:
     def parse(given: Given) -> float:
-        value = given.value
+        value = given.value if isinstance(given.value, str | int | float) else ""
         try:
-            length = durations.seconds(
-                value if isinstance(value, str | int | float) else "", bare="ms" if given.milliseconds else "s"
-            )
+            length = durations.seconds(value, bare="ms" if given.milliseconds else "s")
         except ValueError as error:
             raise ValueError(_duration_words(given)) from error
         if length == 0 and not zero:
