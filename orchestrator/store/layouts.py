@@ -13,6 +13,7 @@ from pathlib import Path
 from orchestrator.core.spec import Spec
 from orchestrator.errors import Problem, SpecError
 
+BENCHMARK = "benchmark"
 RUNNERS = ("autoresearch.sh", ".auto/measure.sh")
 CHECKS = ("checks.sh", "autoresearch.checks.sh", ".auto/checks.sh")
 # The first program found is taken. A shebang goes before this table.
@@ -57,7 +58,7 @@ class Evaluator:
     checks: str | None = None
 
 
-def evaluator(folder: Path, spec: Spec, names: Iterable[str] | None = None) -> Evaluator:
+def evaluator(folder: Path | str, spec: Spec, names: Iterable[str] | None = None) -> Evaluator:
     """The spec's `benchmark`, else the one `benchmark.*`, else a runner script. Raises SpecError for none, or for two.
 
     `names`, where the caller has listed the folder anyway, saves listing it again.
@@ -70,7 +71,7 @@ def evaluator(folder: Path, spec: Spec, names: Iterable[str] | None = None) -> E
         return Evaluator(EvaluatorKind.COMMAND, command=spec.benchmark, checks=checks)
     if path := _benchmark(folder, listed) or _runner(folder, listed):
         return Evaluator(EvaluatorKind.FILE, path=path, checks=checks)
-    odd = [name for name in listed if name.partition(".")[0] == "benchmark"]
+    odd = [name for name in listed if name.partition(".")[0] == BENCHMARK]
     found = f"{odd[0]}, which is not executable and of no known type" if odd else "no benchmark"
     raise _problem(folder, found, "benchmark.sh, .py, .js or another program that prints `METRIC name=value`")
 
@@ -93,20 +94,19 @@ def command_for(path: Path) -> tuple[str, ...]:
     )
 
 
-def _checks(folder: Path, names: list[str]) -> str | None:
-    found = [
-        path for path in CHECKS if path in names or (path.startswith(".auto/") and ".auto" in names and (folder / path).exists())
-    ]
+def _checks(folder: Path | str, names: list[str]) -> str | None:
+    auto = ".auto" in names
+    found = [path for path in CHECKS if path in names or (auto and path[0] == "." and os.path.lexists(f"{folder}/{path}"))]
     if len(found) > 1:
         raise _problem(folder, " and ".join(found), "one script of checks")
     return found[0] if found else None
 
 
-def _file_named(folder: Path, benchmark: str) -> str | None:
+def _file_named(folder: Path | str, benchmark: str) -> str | None:
     """The file of the folder that `benchmark` names, or None where it is a command."""
     relative = os.path.normpath(benchmark.strip())
     inside = not relative.startswith(("/", "..", ".orch")) and "\x00" not in relative and len(relative) < 1024
-    if inside and (path := folder / relative).is_symlink():
+    if inside and (path := Path(folder, relative)).is_symlink():
         raise _link(path)
     if inside and path.is_file():
         return relative
@@ -115,30 +115,31 @@ def _file_named(folder: Path, benchmark: str) -> str | None:
     return None
 
 
-def _benchmark(folder: Path, names: list[str]) -> str | None:
-    found = [name for name in names if name.partition(".")[0] == "benchmark" and _runnable(folder / name)]
+def _benchmark(folder: Path | str, names: list[str]) -> str | None:
+    found = [
+        name for name in names if name.startswith(BENCHMARK) and name.partition(".")[0] == BENCHMARK and _runnable(folder, name)
+    ]
     if len(found) > 1:
         raise _problem(folder, " and ".join(found), "one benchmark, or `benchmark:` in the spec to say which")
     return found[0] if found else None
 
 
-def _runnable(path: Path) -> bool:
+def _runnable(folder: Path | str, name: str) -> bool:
     """Whether a file called benchmark… is meant to be run: data beside it (benchmark.json) is not."""
-    suffix = path.suffix.lower()
-    if DATA_FILES.search(path.name):
+    if DATA_FILES.search(name):
         return False
-    status = path.lstat()
-    if stat.S_ISLNK(status.st_mode):
+    mode = os.lstat(path := f"{folder}/{name}").st_mode
+    if stat.S_ISLNK(mode):
         raise _link(path)
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(mode):
         return False
-    return suffix in INTERPRETERS or bool(status.st_mode & 0o111) or _head(path)[0].startswith(b"#!")
+    return os.path.splitext(name)[1].lower() in INTERPRETERS or bool(mode & 0o111) or _head(path)[0].startswith(b"#!")  # noqa: PTH122
 
 
-def _runner(folder: Path, names: list[str]) -> str | None:
+def _runner(folder: Path | str, names: list[str]) -> str | None:
     for runner in RUNNERS:
         if runner in names or (".auto" in names and "/" in runner):
-            path = folder / runner
+            path = Path(folder, runner)
             if path.is_symlink():
                 raise _link(path)
             if path.is_file():
@@ -146,7 +147,7 @@ def _runner(folder: Path, names: list[str]) -> str | None:
     return None
 
 
-def _head(path: Path) -> tuple[bytes, bool]:
+def _head(path: Path | str) -> tuple[bytes, bool]:
     """The file's first bytes, and whether it is executable."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -186,9 +187,9 @@ def _which(program: str) -> str | None:
     return None
 
 
-def _link(path: Path) -> SpecError:
+def _link(path: Path | str) -> SpecError:
     return _problem(path, "a symbolic link", "a file: the sealed copy of the folder would not contain what it points to")
 
 
-def _problem(path: Path, found: str, expected: str) -> SpecError:
-    return SpecError((Problem(path, 0, 0, found, expected),))
+def _problem(path: Path | str, found: str, expected: str) -> SpecError:
+    return SpecError((Problem(Path(path), 0, 0, found, expected),))

@@ -38,6 +38,21 @@ def key_of(path: Path) -> Key:
     return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
+def files_of(folder: str) -> tuple[os.stat_result, os.stat_result | None] | None:
+    """What `path_of`, `log_of` and `key_of` would find, without building paths: thousands of folders pass through here."""
+    for spec, log in ((AUTO_SPEC, f"{AUTO}/log.jsonl"), (SPEC, "autoresearch.jsonl")):
+        if status := _status(f"{folder}/{spec}"):
+            return status, _status(f"{folder}/{log}")
+    return None
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def read(folder: Path) -> Spec:
     """The spec in a task folder. Raises SpecError with path, line, column, what was found and what was expected."""
     path = path_of(folder)
