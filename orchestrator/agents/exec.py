@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, outcome_of
@@ -11,6 +12,9 @@ from orchestrator.proc.command import Command, Finished
 
 FIX = "Set ORCH_AGENT_CMD to a shell command; it runs in the worktree and finds its prompt in $ORCH_PROMPT_FILE."
 NOT_STARTED = {126: "is not executable", 127: "was not found"}  # what every shell says with these codes
+ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+PLAIN = re.compile(r"[\w./+-]+")
+BUILTINS = ". : alias cd command eval exec exit export for if case read set shift trap ulimit umask unset until while"
 
 
 class Exec:
@@ -19,8 +23,10 @@ class Exec:
     name = "exec"
 
     def check(self, *, cmd: str | None = None) -> Availability:
-        if not cmd:
+        if not cmd or not cmd.strip():
             return Availability(installed=False, detail="no command is set for the exec agent", fix=FIX)
+        if missing := _missing(cmd):
+            return Availability(installed=False, detail=f"{missing}, which ORCH_AGENT_CMD begins with, was not found", fix=FIX)
         return Availability(installed=True, detail=cmd)
 
     def command(self, request: Request) -> Command:
@@ -38,3 +44,13 @@ class Exec:
             detail = f"The agent's command {NOT_STARTED[finished.code]} (exit code {finished.code})."
             return AgentOutcome(AgentEnd.NOT_STARTED, detail, exit_code=finished.code, spend=outcome.spend)
         return outcome
+
+
+def _missing(cmd: str) -> str | None:
+    """The program that `cmd` begins with, where it is a plain name of something that isn't there; the shell knows the rest."""
+    import shutil
+
+    word = next((word for word in cmd.split() if not ASSIGNMENT.match(word)), "")
+    if not PLAIN.fullmatch(word) or word in BUILTINS.split():
+        return None
+    return None if shutil.which(word) else word

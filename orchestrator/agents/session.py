@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.agents.log import SessionLog
-from orchestrator.agents.protocol import Agent, Closing, Request, Stream
+from orchestrator.agents.protocol import Agent, Closing, Request, Stream, outcome_of
 from orchestrator.core.outcome import AgentEnd, AgentOutcome
-from orchestrator.errors import AgentError
+from orchestrator.errors import OrchestratorError
 from orchestrator.proc import supervise
 from orchestrator.proc.command import Limits, Pump
 
@@ -36,19 +37,30 @@ def run(
     log = SessionLog(log_folder, max_bytes=log_bytes, raw=raw)
     try:
         command = agent.command(request)
-    except AgentError as error:
-        return _close(log, AgentOutcome(AgentEnd.NOT_STARTED, f"{error.message} {error.hint}".strip()))
+    except Exception as error:  # noqa: BLE001 - a plug-in's fault is this session's, not the worker's
+        return _close(log, AgentOutcome(AgentEnd.NOT_STARTED, _told(error)))
     session = _Session(agent, log)
     log.note(f"{agent.name} starts: attempt {request.attempt}, model {request.model or 'its own default'}")
     finished = supervise.run(command, limits, sink=session.out, err=session.err, pump=log.pumping(pump), on_start=on_start)
     session.flush()
-    return _close(log, agent.outcome(finished, session.closing))
+    try:
+        return _close(log, agent.outcome(finished, session.closing))
+    except Exception as error:  # noqa: BLE001 - as above
+        return _close(
+            log, replace(outcome_of(finished, session.closing), detail=f"{agent.name}'s adapter failed: {_told(error)}")
+        )
 
 
 def _close(log: SessionLog, outcome: AgentOutcome) -> AgentOutcome:
     log.note(f"ended: {outcome.end}{f' ({outcome.detail})' if outcome.detail else ''}")
     log.flush()
     return outcome
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OrchestratorError):
+        return f"{error.message} {error.hint}".strip()
+    return f"{type(error).__name__}: {error}"
 
 
 class _Session:
@@ -81,7 +93,7 @@ class _Session:
         try:
             events = tuple(self._agent.events(line, stream))
         except Exception as error:  # noqa: BLE001 - a plug-in's parser must not end the work it watches
-            self._log.note(f"{self._agent.name} could not read its own output: {type(error).__name__}: {error}")
+            self._log.note(f"{self._agent.name}'s adapter could not read a line: {_told(error)}")
             return
         for event in events:
             self._log.event(event)

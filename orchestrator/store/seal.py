@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.store.claim import Claim
 
 CAP = 100 * 1024 * 1024
+MOST = 20_000  # files; a copy of them is made for every measurement
 # What editors and interpreters leave behind; neither asked for nor part of an evaluator.
 LITTER = re.compile(r"^(\..*\.sw[a-z]|\.#.*|#.*#|.*~|4913|__pycache__|\.DS_Store)$")
 # Session logs grow while nothing about the evaluator changes: sealed with the rest, but not in the digest.
@@ -107,6 +108,8 @@ def seal(folder: Path, spec: Spec | None = None) -> Sealed:
             if not folder.is_dir():
                 raise ClaimLost(f"{folder} has gone while it was sealed.") from error
             continue  # a file was removed under our eyes: what is there now is what counts
+        except RecursionError:
+            raise StoreError(f"The folders in {folder} are nested too deeply to be sealed.", hint=TAKE_OUT) from None
         except OSError as error:
             path = error.filename or folder
             raise StoreError(f"{path} can't be read: {error.strerror}.", hint="Make it readable, or take it out.") from error
@@ -130,14 +133,16 @@ def remove(path: Path) -> None:
                 else:
                     os.unlink(entry.path)  # noqa: PTH108 - an entry's own path, once per file
         path.rmdir()
-    except OSError:
+    except (OSError, RecursionError):
         return
 
 
 def _read(folder: Path) -> Iterator[SealedFile]:
     size = 0
-    for file in _walk(folder, ""):
+    for number, file in enumerate(_walk(folder, "")):
         size += len(file.data or b"")
+        if number >= MOST:
+            raise StoreError(f"{folder} holds more than {MOST} files and can't be sealed.", hint=TAKE_OUT)
         if size > CAP:
             raise StoreError(f"{folder} holds more than {CAP // 1024 // 1024} MB and can't be sealed.", hint=TAKE_OUT)
         yield file

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from orchestrator.agents.log import readable
 from orchestrator.core import metrics
 from orchestrator.core.metrics import MetricReader, Reading
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.core.spec import Kind, Spec
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, StoreError
 from orchestrator.proc import supervise
 from orchestrator.proc.command import Command, Finished, Limits, Pump
 from orchestrator.store import layouts
@@ -29,6 +30,7 @@ from orchestrator.worker import scripts
 OUTPUT = 16 * 1024 * 1024  # a benchmark that prints more is defective
 FULL = 1024 * 1024  # kept of the output, its end
 TAIL = 4000  # characters shown to people and to the next prompt
+SHELL = {126: " (a command that can't be executed)", 127: " (a command was not found)"}
 NOISY = 5  # samples all at target that put the one-sided 95 % bound of the median past it: 1 - 0.5^5 = 96.9 %
 
 
@@ -82,7 +84,8 @@ class Output:
 
     def tail(self) -> str:
         """Its last part as text, beginning at a line's start."""
-        text = bytes(self.data[-4 * TAIL :]).decode(errors="replace").replace("\r\n", "\n").rstrip()
+        text = bytes(self.data[-4 * TAIL :]).decode(errors="replace")
+        text = "\n".join(readable(line) for line in text.split("\n")).rstrip()
         if len(text) <= TAIL and len(self.data) <= 4 * TAIL:
             return text
         cut = text[-TAIL:]
@@ -188,10 +191,18 @@ def private_copy(sealed: Sealed | None, scratch: Path) -> Iterator[Path]:
     copy = scratch / f"sealed-{os.urandom(4).hex()}"
     try:
         if sealed:
-            sealed.write(copy)
+            _write(sealed, copy)
         yield copy
     finally:
         seals.remove(copy)
+
+
+def _write(sealed: Sealed, copy: Path) -> None:
+    try:
+        sealed.write(copy)
+    except OSError as error:
+        message = f"The benchmark's private copy can't be written to {copy}: {error.strerror}."
+        raise StoreError(message, hint="Make room there, and see that this user may write.") from error
 
 
 def _command(
@@ -218,7 +229,7 @@ def _defect(who: str, finished: Finished, limits: Limits) -> str | None:  # noqa
     """Why an execution counts as failed, None where it ended by itself with exit code 0."""
     match finished.end:
         case ProcessEnd.EXITED:
-            return f"{who} ended with exit code {finished.code}." if finished.code else None
+            return f"{who} ended with exit code {finished.code}{SHELL.get(finished.code, '')}." if finished.code else None
         case ProcessEnd.SIGNALLED:
             return f"{who} was ended by {_signal(finished.signal)}."
         case ProcessEnd.TIMED_OUT:
@@ -234,7 +245,7 @@ def _defect(who: str, finished: Finished, limits: Limits) -> str | None:  # noqa
 
 def _signal(number: int | None) -> str:
     try:
-        return signal.Signals(number or 0).name
+        return signal.Signals(number or 0).name + (" (out of memory?)" if number == signal.SIGKILL else "")
     except ValueError:
         return f"signal {number}"
 
