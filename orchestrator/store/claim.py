@@ -52,7 +52,7 @@ class Claim:
 
         Raises ClaimLost where the folder has gone or another process holds the lock.
         """
-        claim = cls(queue, name, token, queue.owners.adopt(token, descriptor, name))
+        claim = cls(queue, name, token, queue.owners.adopt(token, descriptor))
         if not claim.held():
             claim.abandon()
             raise claim.lost()
@@ -197,10 +197,11 @@ class Claim:
             self.lock = None
 
     def detach(self) -> None:
-        """Close our copy of the lock; a child that inherited it holds the claim from now on."""
+        """Close our copy of the lock; a child that inherited it holds the claim from now on. Then be ready for the next claim."""
         if self.lock:
             self.lock.close()
             self.lock = None
+            self.queue.owners.prepare()
 
     # Inside
 

@@ -1,13 +1,13 @@
 """Who is alive: every loop and every worker holds an flock for life on `tasks/.orch/owners/<token>`.
 
 The kernel frees the lock the moment its holder dies, so a free lock is a dead owner, known within milliseconds. The file
-lies outside the folder that moves, and its content says who the owner is and which task it took, for other hosts, for
-the status, and for folders that were moved by hand before a lease was written.
+lies outside the folder that moves, and says who the owner is, for other hosts and for the status.
 """
 
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import os
 import time
@@ -20,8 +20,8 @@ from orchestrator.core.task import TOKEN
 from orchestrator.errors import ClaimLost
 from orchestrator.store import durable, locks
 
-FORGET_AFTER = 86_400.0  # another host's lock may look free from here; its file goes only when this old
-LARGEST = 4096
+FORGET_AFTER = 30 * 86_400.0  # another host's lock may look free from here; its file goes only when this old
+LARGEST = 512
 PROBES = 100
 
 
@@ -32,12 +32,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """What an owner's file says. `task` is what a worker's token was made for; `since` is by the file system's clock."""
+    """What an owner's file says. `since` is by the file system's clock."""
 
     token: str
     kind: Kind
     identity: Identity
-    task: str | None
     since: float
 
 
@@ -59,6 +58,10 @@ class OwnerLock:
         """When this owner registered, by the file system's clock."""
         return os.fstat(self.descriptor).st_mtime
 
+    def named(self) -> bool:
+        """Whether the file still has a name: without one nobody else can find the lock."""
+        return os.fstat(self.descriptor).st_nlink > 0
+
     def close(self) -> None:
         """Close our descriptor. The lock lives on while a child has its own copy."""
         if self.descriptor >= 0:
@@ -78,30 +81,41 @@ class Owners:
     def __init__(self, folder: str, me: Callable[[], Identity]) -> None:
         self._folder = folder
         self._me = me
+        self._spares: list[tuple[int, OwnerLock]] = []
 
-    def acquire(self, kind: Kind = Kind.WORKER, task: str | None = None) -> OwnerLock:
-        """A lock under a new token."""
-        while True:
-            token = os.urandom(3).hex()
-            try:
-                descriptor = durable.open_lock(f"{self._folder}/{token}", point="owner.make", new=True)
-            except durable.Taken:
-                continue
-            fcntl.flock(descriptor, fcntl.LOCK_EX)  # a prober may hold it for a microsecond
-            if os.fstat(descriptor).st_nlink:  # else a sweep came between the two lines above
-                self._describe(descriptor, kind, task)
-                return OwnerLock(self._folder, token, descriptor)
-            os.close(descriptor)
+    def acquire(self, kind: Kind = Kind.WORKER) -> OwnerLock:
+        """A lock under a token that nobody ever had."""
+        while kind is Kind.WORKER and self._spares:
+            maker, spare = self._spares.pop()
+            if maker == os.getpid() and spare.named():  # a forked child must not use its parent's
+                return spare
+        return self._make(kind)
 
-    def adopt(self, token: str, descriptor: int | None, task: str) -> OwnerLock:
+    def prepare(self) -> None:
+        """Have one lock ready for the next claim: making its file costs as much as the claim's rename."""
+        if not self._spares:
+            self.give_back(self._make(Kind.WORKER))
+
+    def give_back(self, lock: OwnerLock) -> None:
+        """Keep a lock that no folder was named after for the next `acquire`."""
+        self._spares.append((os.getpid(), lock))
+
+    def close(self) -> None:
+        """Remove what was kept ready; for a loop that ends. (After a crash the next one's `sweep` does it.)"""
+        while self._spares:
+            maker, spare = self._spares.pop()
+            if maker == os.getpid():
+                spare.drop()
+
+    def adopt(self, token: str, descriptor: int | None) -> OwnerLock:
         """The lock of a claim that this process goes on with: inherited, or taken here. Raises ClaimLost if it is another's."""
         if descriptor is None:
             descriptor = durable.open_lock(f"{self._folder}/{token}", point="owner.adopt", new=False)
         os.set_inheritable(descriptor, False)  # an agent that inherited it would keep a dead worker alive
         if not self._is(token, descriptor) or not _lock(descriptor):
             os.close(descriptor)
-            raise ClaimLost(f"The claim {token} of {task!r} belongs to another process.", hint="Nothing to do: that one goes on.")
-        self._describe(descriptor, Kind.WORKER, task)
+            raise ClaimLost(f"The claim {token} belongs to another process.", hint="Nothing to do: that one goes on.")
+        self._describe(descriptor, Kind.WORKER)
         return OwnerLock(self._folder, token, descriptor)
 
     def alive(self, token: str) -> bool:
@@ -123,9 +137,13 @@ class Owners:
             with open(f"{self._folder}/{token}", "rb") as file:  # noqa: PTH123 - kept lean
                 data = json.loads(file.read(LARGEST))
                 since = os.fstat(file.fileno()).st_mtime
-            return Owner(token, Kind(data["kind"]), Identity(**data["owner"]), data.get("task"), since)
+            return Owner(token, Kind(data["kind"]), Identity(**data["owner"]), since)
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def known(self, token: str) -> bool:
+        """Whether `token` has a file, its owner living or not."""
+        return os.path.lexists(f"{self._folder}/{token}")
 
     def tokens(self) -> list[str]:
         """All tokens that have a file, living or not."""
@@ -158,13 +176,25 @@ class Owners:
         finally:
             os.close(descriptor)
 
-    def _describe(self, descriptor: int, kind: Kind, task: str | None) -> None:
-        data = json.dumps({"kind": kind.value, "task": task, "owner": asdict(self._me())}).encode()
+    def _make(self, kind: Kind) -> OwnerLock:
+        while True:
+            token = os.urandom(3).hex()
+            try:
+                descriptor = durable.open_lock(f"{self._folder}/{token}", point="owner.make", new=True)
+            except durable.Taken:
+                continue
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # a prober may hold it for a microsecond
+            lock = OwnerLock(self._folder, token, descriptor)
+            if lock.named():  # else a sweep came between the two lines above
+                self._describe(descriptor, kind)
+                return lock
+            lock.close()
+
+    def _describe(self, descriptor: int, kind: Kind) -> None:
         try:
-            os.pwrite(descriptor, data, 0)
-            os.ftruncate(descriptor, len(data))
+            os.pwrite(descriptor, _description(kind, self._me()), 0)
         except OSError as error:
-            raise durable.explain(error, "write", f"{self._folder} (owner)") from error
+            raise durable.explain(error, "write to", self._folder) from error
 
     def _is(self, token: str, descriptor: int) -> bool:
         """Whether the descriptor is the file of that token, as named now."""
@@ -182,3 +212,9 @@ def _lock(descriptor: int) -> bool:
             return True
         time.sleep(0.001)
     return False
+
+
+@functools.lru_cache(maxsize=4)
+def _description(kind: Kind, me: Identity) -> bytes:
+    """What the file says: one size always, so that a shorter text leaves nothing of a longer one."""
+    return json.dumps({"kind": kind.value, "owner": asdict(me)}).encode().ljust(LARGEST)

@@ -13,7 +13,7 @@ from orchestrator.core.task import Place, State, check_name, split_token
 from orchestrator.errors import NoSuchTask, StoreError
 from orchestrator.store import durable, leases
 from orchestrator.store.claim import Claim
-from orchestrator.store.owners import Kind, Owners
+from orchestrator.store.owners import Owners
 
 CONTROL = ("owners", "locks", "tmp", "cache")
 SCRATCH_AGE = 86_400.0
@@ -96,35 +96,15 @@ class Queue:
     def take(self, name: str) -> Claim | None:
         """Claim `pending/<name>`: the owner's lock first, then one rename. None where another was faster, or where the
         task's last worker is still stopping. The caller goes on with `Claim.begin`."""
-        lock = self.owners.acquire(Kind.WORKER, name)
-        target = f"{self.running}/{name}.{lock.token}"
-        try:
-            durable.rename(f"{self.pending}/{name}", target, point="claim", inode=durable.NOBODY_ELSES)
-        except durable.Gone:
-            lock.drop()
-            return None
-        except StoreError:
-            lock.drop()
-            raise
-        claim = Claim(self, name, lock.token, lock, leases.last(target))
-        if claim.previous and self.owner_alive(claim.previous.token):
+        claim = self._claim(f"{self.pending}/{name}", name, point="claim")
+        if claim and claim.previous and self.owner_alive(claim.previous.token):
             self._put_back(claim)
             return None
         return claim
 
     def reclaim(self, place: Place) -> Claim | None:
         """Take a dead owner's task over by giving it a new token; None where another was faster. See `reclaimable`."""
-        lock = self.owners.acquire(Kind.WORKER, place.name)
-        target = f"{self.running}/{place.name}.{lock.token}"
-        try:
-            durable.rename(self.path(place), target, point="reclaim", inode=durable.NOBODY_ELSES)
-        except durable.Gone:
-            lock.drop()
-            return None
-        except StoreError:
-            lock.drop()
-            raise
-        return Claim(self, place.name, lock.token, lock, leases.last(target))
+        return self._claim(f"{self.running}/{place.folder}", place.name, point="reclaim")
 
     def reclaimable(self, now: float, seen: Seen) -> list[Place]:
         """Running tasks whose owner is dead. `now` is this process's monotonic clock; keep `seen` between calls.
@@ -220,18 +200,28 @@ class Queue:
 
     def _place(self, state: State, entry: os.DirEntry[str]) -> Place:
         name, token = split_token(entry.name)
-        if token and state is not State.RUNNING and not self._is_token(entry.path, name, token):
+        if token and state is not State.RUNNING and not self._is_token(entry.path, token):
             name, token = entry.name, None
         return Place(name, state, entry.name, token, entry.inode())
 
-    def _is_token(self, folder: str, name: str, token: str) -> bool:
-        """Whether a suffix outside running/ is a claim's: the lease inside names it, or the owner's file, which is there
-        before the lease is."""
+    def _is_token(self, folder: str, token: str) -> bool:
+        """Whether a suffix outside running/ is a claim's: the lease inside names it, or an owner does, who is there before
+        the lease is."""
         lease = leases.last(folder)
-        if lease and lease.token == token:
-            return True
-        owner = self.owners.read(token)
-        return owner is not None and owner.task == name
+        return (lease is not None and lease.token == token) or self.owners.known(token)
+
+    def _claim(self, source: str, name: str, *, point: str) -> Claim | None:
+        lock = self.owners.acquire()
+        target = f"{self.running}/{name}.{lock.token}"
+        try:
+            durable.rename(source, target, point=point, inode=durable.NOBODY_ELSES)
+        except durable.Gone:
+            self.owners.give_back(lock)
+            return None
+        except StoreError:
+            lock.drop()
+            raise
+        return Claim(self, name, lock.token, lock, leases.last(target))
 
     def _put_back(self, claim: Claim) -> None:
         """Undo a claim that came too early. Where that can't be done, the folder is reclaimed like a dead owner's."""
