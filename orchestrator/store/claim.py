@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.core.lease import Lease
 from orchestrator.core.record import Record
-from orchestrator.core.task import State
+from orchestrator.core.task import State, slug
 from orchestrator.errors import ClaimLost, StoreError
 from orchestrator.store import durable as disk
 from orchestrator.store import events, inbox, leases, records
@@ -127,6 +128,14 @@ class Claim:
             self._set_aside_copied(found)
             return None
         return replace(found, name=self.name, inode=inode)
+
+    def fresh_record(self) -> Record:
+        """The record of a task that has none yet; not saved."""
+        task_id = os.urandom(8).hex()
+        now = time.time()
+        return Record(
+            id=task_id, name=self.name, inode=self._inode(), slug=slug(self.name, task_id), token=self.token, created=now, updated=now
+        )  # fmt: skip
 
     def save(self, record: Record, *, durable: bool = True) -> None:
         """Write the record. A fact must be `durable`; what may be lost in a power cut (a stage) need not be."""
