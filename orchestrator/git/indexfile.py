@@ -1,42 +1,53 @@
-"""Index entries that git was told to take on trust ("assume unchanged", "skip worktree"): their changes are invisible to it.
+"""What the index of a worktree says beside its paths, read from the file, since asking git costs a process each time.
 
-An agent that set one would hide its edit from every commit, and from the next user of its worktree. Git itself would
-have to be asked with a process of its own each time, so the flags are read from the file.
+Entries that git was told to take on trust ("assume unchanged", "skip worktree"): an agent that set such a flag would hide
+its edit from every commit, and from the next user of its worktree. And entries that are repositories of their own.
 """
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
 HEADER = 12
+MODE = 24
 STAT = 40
+GITLINK = 0o160000
 ASSUME_VALID = 0x8000
 EXTENDED = 0x4000
 SKIP_WORKTREE = 0x4000
 
 
-def hides_changes(index: Path, hash_size: int) -> bool:
-    """Whether an entry of the index carries such a flag. Version 4, whose entries are compressed, counts as if it did not."""
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """`hidden`: some entry's changes are invisible to git. `links`: the paths recorded as repositories of their own."""
+
+    hidden: bool = False
+    links: tuple[str, ...] = ()
+
+
+def read(index: Path, hash_size: int) -> Findings:
+    """What stands in `index`. A version 4 file, whose paths are compressed, counts as one without findings."""
     try:
         data = index.read_bytes()
     except FileNotFoundError:
-        return False
-    version = int.from_bytes(data[4:8], "big")
-    if data[:4] != b"DIRC" or version not in (2, 3):
-        return False
+        return Findings()
+    if data[:4] != b"DIRC" or int.from_bytes(data[4:8], "big") not in (2, 3):
+        return Findings()
     fixed = STAT + hash_size
-    position = HEADER
+    position, hidden, links = HEADER, False, []
     for _ in range(int.from_bytes(data[8:12], "big")):
         flags = int.from_bytes(data[position + fixed : position + fixed + 2], "big")
         name = position + fixed + 2
+        hidden = hidden or bool(flags & ASSUME_VALID)
         if flags & EXTENDED:
-            if int.from_bytes(data[name : name + 2], "big") & SKIP_WORKTREE:
-                return True
+            hidden = hidden or bool(int.from_bytes(data[name : name + 2], "big") & SKIP_WORKTREE)
             name += 2
-        if flags & ASSUME_VALID:
-            return True
         end = data.find(b"\0", name)
         if end < 0:
-            return False
+            break
+        if data[position + MODE : position + MODE + 4] == GITLINK.to_bytes(4, "big"):
+            links.append(os.fsdecode(data[name:end]))
         position += (end - position + 8) & ~7
-    return False
+    return Findings(hidden, tuple(links))

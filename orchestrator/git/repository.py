@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import RepositoryError
-from orchestrator.git import refs
+from orchestrator.git import identity, refs
 from orchestrator.git.command import Git
 
 OLDEST = (2, 38)
 HEADS = "refs/heads/"
-FALLBACK = "orchestrator", "orchestrator@localhost"
 OPERATIONS = {
     "rebase-merge": "a rebase",
     "rebase-apply": "a rebase or `git am`",
@@ -34,6 +33,7 @@ class Repository:
     common: Path
     git_dir: Path
     shallow: bool
+    hash_size: int = 20
 
     @property
     def git(self) -> Git:
@@ -61,7 +61,14 @@ def discover(path: Path) -> Repository:
     """The repository that holds `path`. Raises RepositoryError where it is missing, bare, has no commit, or git is too old."""
     if not path.is_dir():
         raise NotARepository(f"The repository {path} does not exist.", hint="Correct `repo`, or make the folder.")
-    asked = ("--is-bare-repository", "--is-shallow-repository", "--absolute-git-dir", "--git-common-dir", "--show-toplevel")
+    asked = (
+        "--is-bare-repository",
+        "--is-shallow-repository",
+        "--show-object-format",
+        "--absolute-git-dir",
+        "--git-common-dir",
+        "--show-toplevel",
+    )
     output = Git(path).run("rev-parse", "--path-format=absolute", *asked, ok=())
     lines = os.fsdecode(output.stdout).split("\n")
     if lines[0] == "true":
@@ -69,8 +76,8 @@ def discover(path: Path) -> Repository:
         raise RepositoryError(f"{path} is a bare repository.", hint=hint)
     if output.code != 0:
         raise _refused(path, output.stderr)
-    git_dir, common, top = (Path(line) for line in lines[2:5])
-    repo = Repository(top, common, git_dir, shallow=lines[1] == "true")
+    git_dir, common, top = (Path(line) for line in lines[3:6])
+    repo = Repository(top, common, git_dir, shallow=lines[1] == "true", hash_size=32 if lines[2] == "sha256" else 20)
     repo.control.mkdir(exist_ok=True)
     _check(repo)
     return repo
@@ -183,15 +190,9 @@ def busy(git_dir: Path) -> str | None:
 
 
 def identity_env(repo: Repository) -> Mapping[str, str]:
-    """Empty where git knows whom to commit as; else the environment that says so, for that git has no configuration."""
-    output = repo.git.run("-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT", ok=())
-    return {} if output.code == 0 else fallback_identity()
-
-
-def fallback_identity() -> dict[str, str]:
-    """Who commits where the repository names nobody."""
-    name, email = FALLBACK
-    return {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in (("NAME", name), ("EMAIL", email))}
+    """Empty where git knows whom to commit as; else the environment that says so, for an agent's own commits."""
+    output = repo.git.run(*identity.NO_GUESS, "var", "GIT_COMMITTER_IDENT", ok=())
+    return {} if output.code == 0 else identity.fallback()
 
 
 def write(path: Path, text: str) -> None:

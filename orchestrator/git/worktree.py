@@ -101,11 +101,18 @@ def reset(worktree: Worktree, *, branch: str | None, commit: str) -> None:
 
 def checkout(worktree: Worktree, *, branch: str | None, commit: str) -> None:
     """The same, but files that git doesn't track stay."""
+    clear_locks(worktree)
     forget_operation(worktree)
-    if indexfile.hides_changes(worktree.admin / "index", len(commit) // 2):
+    if indexfile.read(worktree.admin / "index", worktree.repo.hash_size).hidden:
         (worktree.admin / "index").unlink()
     where = ("-B", branch) if branch else ("--detach",)
     worktree.git.run("checkout", "-q", "-f", *where, commit)
+
+
+def clear_locks(worktree: Worktree) -> None:
+    """Remove what a killed git of the agent left; nobody works in there any more."""
+    for lock in worktree.admin.glob("*.lock"):
+        lock.unlink(missing_ok=True)
 
 
 def forget_operation(worktree: Worktree) -> None:
@@ -124,6 +131,7 @@ def retire(worktree: Worktree, *, pooled: int = POOLED, pump: Pump = time.sleep)
         trash = None
         if _poolable(worktree) and len(_idle(worktree.repo, pool)) < pooled:
             _detach(worktree)
+            _forget_log(worktree)
             moved = _move(worktree, pool / f"{worktree.admin.name}-{os.urandom(3).hex()}", proof)
             write(moved.admin / MARK, IDLE)
         else:
@@ -237,6 +245,13 @@ def _detach(worktree: Worktree) -> None:
         write(worktree.admin / "HEAD", f"{worktree.head}\n")
     else:
         worktree.git.run("checkout", "-q", "-f", "--detach")
+
+
+def _forget_log(worktree: Worktree) -> None:
+    """The history of HEAD begins anew with the next task; what it names has refs by now."""
+    log = worktree.admin / "logs" / "HEAD"
+    if log.exists():
+        write(log, "")
 
 
 def _pointed(path: Path) -> Path | None:

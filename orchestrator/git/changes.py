@@ -1,0 +1,97 @@
+"""What differs between two commits: for the scope check, for people, for the patch that is kept with an attempt."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestrator.git.command import Git
+
+ABSENT = "000000"
+SYMLINK = "120000"
+SUBMODULE = "160000"
+PATCH_LIMIT = 4 * 1024 * 1024
+RAW = (
+    "diff-tree",
+    "-r",
+    "-z",
+    "--raw",
+    "--no-renames",
+    "--no-abbrev",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--ignore-submodules=none",
+)
+
+
+class Status(StrEnum):
+    ADDED = "A"
+    DELETED = "D"
+    MODIFIED = "M"
+    TYPE = "T"  # a file became a link, or the other way round
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One path that differs. Modes are git's (`100644`, `100755`, `120000` a link, `160000` a submodule, `000000` absent)."""
+
+    path: str
+    status: Status
+    old_mode: str
+    mode: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """The changed paths together with their patch, which is cut at a limit."""
+
+    changes: tuple[Change, ...]
+    patch: bytes
+
+
+def changed(git: Git, old: str, new: str) -> tuple[Change, ...]:
+    """The paths that differ between two commits or trees; a rename is a deletion and an addition."""
+    return _parse(git.run(*RAW, old, new).stdout)[0]
+
+
+def review(git: Git, old: str, new: str, *, limit: int = PATCH_LIMIT) -> Review:
+    """The same with the patch, by one process."""
+    changes, patch = _parse(git.run(*RAW, "-p", "--binary", old, new).stdout)
+    return Review(changes, _cut(patch, limit))
+
+
+def patch(git: Git, old: str, new: str, *, limit: int = PATCH_LIMIT) -> bytes:
+    """The patch from `old` to `new`, at most `limit` bytes of it."""
+    return _cut(
+        git.run("diff-tree", "-r", "-p", "--binary", "--no-renames", "--no-ext-diff", "--no-textconv", old, new).stdout, limit
+    )
+
+
+def stat(git: Git, old: str, new: str) -> str:
+    """The summary that `git diff --stat` prints."""
+    return os.fsdecode(git.run("diff-tree", "-r", "--stat=100", "--no-renames", "--no-ext-diff", old, new).stdout)
+
+
+def _parse(data: bytes) -> tuple[tuple[Change, ...], bytes]:
+    """Raw entries come first, one `:modes objects status NUL path NUL` each; an empty item parts them from the patch."""
+    found = []
+    position = 0
+    while data[position : position + 1] == b":":
+        middle = data.index(b"\0", position)
+        end = data.index(b"\0", middle + 1)
+        found.append(_change(data[position + 1 : middle].decode().split(" "), os.fsdecode(data[middle + 1 : end])))
+        position = end + 1
+    return tuple(found), data[position:].lstrip(b"\0")
+
+
+def _change(fields: Sequence[str], path: str) -> Change:
+    old_mode, mode, old, new, status = fields
+    return Change(path, Status(status[0]), old_mode, mode, old, new)
+
+
+def _cut(data: bytes, limit: int) -> bytes:
+    return data if len(data) <= limit else data[:limit] + b"\n[cut: the whole is in the commit]\n"

@@ -1,0 +1,79 @@
+"""Refs that keep every commit an agent made: `refs/orchestrator/<slug>/<label>`, made once and never moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from orchestrator.git import refs
+from orchestrator.git.repository import Repository
+
+FORMAT = "%(refname)%00%(objectname)%00%(committerdate:unix)%00%(contents:subject)"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One kept commit. `when` is its committer's time."""
+
+    slug: str
+    label: str
+    commit: str
+    when: float
+    subject: str
+
+    @property
+    def ref(self) -> str:
+        return ref(self.slug, self.label)
+
+
+def ref(slug: str, label: str) -> str:
+    return f"refs/orchestrator/{slug}/{label}"
+
+
+def keep(repo: Repository, slug: str, label: str, commit: str) -> str:
+    """Keep `commit` for good. The label may come back with a number added, where it names another commit already."""
+    return keep_all(repo, slug, {label: commit})[0]
+
+
+def keep_all(repo: Repository, slug: str, commits: Mapping[str, str]) -> tuple[str, ...]:
+    """Keep each of the `commits` under its label, in one step. Returns the labels they got."""
+    wanted = {_free(repo, slug, label, commit): commit for label, commit in commits.items()}
+    new = {label: commit for label, commit in wanted.items() if refs.read(repo.common, ref(slug, label)) is None}
+    if new:
+        lines = b"".join(f"create {ref(slug, label)}\0{commit}\0".encode() for label, commit in new.items())
+        repo.git.run("update-ref", "--stdin", "-z", "--create-reflog", input=lines)
+    return tuple(wanted)
+
+
+def attempts(repo: Repository, slug: str | None = None) -> tuple[Kept, ...]:
+    """Every kept commit of one task, or of all."""
+    below = f"refs/orchestrator/{slug}/" if slug else "refs/orchestrator/"
+    lines = repo.git.text("for-each-ref", f"--format={FORMAT}", below).split("\n")
+    return tuple(_kept(line) for line in lines if line.count("\0") >= 3)
+
+
+def heads(repo: Repository, commits: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
+    """Those of the `commits` that neither the `known` ones nor another of them can reach; missing objects are left out."""
+    candidates = list(dict.fromkeys(commits))
+    if not candidates:
+        return ()
+    arguments = ("rev-list", "--parents", "--ignore-missing", *candidates, "--not", *dict.fromkeys(known))
+    lines = repo.git.run(*arguments).stdout
+    rows = [line.split() for line in lines.decode().splitlines()]
+    parents = {parent for _, *others in rows for parent in others}
+    found = {row[0] for row in rows} - parents
+    return tuple(commit for commit in candidates if commit in found)
+
+
+def _free(repo: Repository, slug: str, label: str, commit: str) -> str:
+    name, number = label, 1
+    while refs.read(repo.common, ref(slug, name)) not in (None, commit):
+        number += 1
+        name = f"{label}.{number}"
+    return name
+
+
+def _kept(line: str) -> Kept:
+    name, commit, when, subject = line.split("\0", 3)
+    slug, _, label = name.removeprefix("refs/orchestrator/").partition("/")
+    return Kept(slug, label, commit, float(when or 0), subject)

@@ -1,0 +1,103 @@
+"""Untracked things that `git add -A` must not be left alone with: repositories inside the worktree, of which git records
+at most a pointer (and with one that has no commit it adds nothing at all), and folders that belong in no commit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import GitError
+from orchestrator.git.command import Git, join, split
+
+UNWANTED = frozenset(
+    {
+        "node_modules", ".venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".tox", ".nox",
+        ".gradle", ".parcel-cache", ".turbo", ".DS_Store",
+    }
+)  # fmt: skip
+VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Paths below the worktree: `repositories` to save as plain files, `unwanted` ones to leave out of every commit."""
+
+    repositories: tuple[str, ...] = ()
+    unwanted: tuple[str, ...] = ()
+
+    @property
+    def pathspecs(self) -> bytes:
+        """Everything but these, as `--pathspec-from-file` reads it."""
+        return join([".", *(f":(top,exclude,literal){path}" for path in (*self.repositories, *self.unwanted))])
+
+
+def survey(git: Git, untracked: Iterable[str], links: Iterable[str]) -> Survey:
+    """Look through the untracked entries of a status, and the entries of the index that are repositories."""
+    repositories, unwanted = set[str](), set[str]()
+    for entry in untracked:
+        for path, is_repository in _special(git.cwd, entry.rstrip("/")):
+            (repositories if is_repository else unwanted).add(path)
+    repositories -= _ignored(git, repositories)
+    repositories |= {path for path in links if (git.cwd / path / ".git").is_dir() and not _declared(git.cwd, path)}
+    return Survey(tuple(sorted(repositories)), tuple(sorted(unwanted)))
+
+
+def files(git: Git, repository: str) -> list[str]:
+    """The files of a repository inside the worktree, as paths of the worktree: what it doesn't ignore itself."""
+    top = git.cwd / repository
+    try:
+        listed = Git(top, top / ".git" if (top / ".git").is_dir() else None).split("ls-files", "-z", "-co", "--exclude-standard")
+    except GitError:
+        listed = list(_walk(top, ""))
+    names = (name for name in listed if not name.endswith("/") and os.path.lexists(top / name))
+    return [f"{repository}/{name}" for name in names if not (top / name).is_dir() or (top / name).is_symlink()]
+
+
+def _special(top: Path, entry: str) -> Iterator[tuple[str, bool]]:
+    """What is a repository (True) or unwanted (False) at or below an untracked entry."""
+    path = top / entry
+    if UNWANTED.intersection(entry.split("/")) or entry.endswith(".pyc") or (path / VIRTUAL_ENVIRONMENT).is_file():
+        yield entry, False
+    elif path.is_dir() and not path.is_symlink():
+        if os.path.lexists(path / ".git"):
+            yield entry, True
+        else:
+            for name in _names(path):
+                yield from _special(top, f"{entry}/{name}")
+
+
+def _names(folder: Path) -> list[str]:
+    """What to look at in a folder: its folders, and files that are unwanted by name."""
+    try:
+        with os.scandir(folder) as entries:
+            return [
+                item.name for item in entries if item.is_dir(follow_symlinks=False) or item.name.endswith((".pyc", ".DS_Store"))
+            ]
+    except PermissionError:
+        return []
+
+
+def _walk(top: Path, below: str) -> Iterator[str]:
+    with os.scandir(top / below) as entries:
+        for item in list(entries):
+            name = f"{below}{item.name}"
+            if item.is_dir(follow_symlinks=False):
+                if item.name != ".git" and item.name not in UNWANTED:
+                    yield from _walk(top, f"{name}/")
+            elif item.is_file(follow_symlinks=False) or item.is_symlink():
+                yield name
+
+
+def _ignored(git: Git, paths: set[str]) -> set[str]:
+    if not paths:
+        return set()
+    output = git.run("check-ignore", "-z", "--stdin", "--no-index", input=join(sorted(paths)), ok=(0, 1))
+    return set(split(output.stdout))
+
+
+def _declared(top: Path, path: str) -> bool:
+    """Whether `.gitmodules` knows it: a true submodule stays the pointer that it is."""
+    modules = top / ".gitmodules"
+    return modules.is_file() and f"path = {path}" in modules.read_text(errors="surrogateescape")

@@ -1,0 +1,180 @@
+"""No work is ever lost: what an agent left, in whatever state, becomes commits, and each of these gets a ref."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.git import refs, snapshot, worktree
+from orchestrator.git.command import Git
+from orchestrator.git.identity import commit_as, with_trailers
+from orchestrator.git.kept import Kept, attempts, heads, keep, keep_all
+from orchestrator.git.repository import HEADS, Repository, branch, busy
+from orchestrator.git.worktree import Worktree
+
+STASH = "refs/stash"
+CREATED = ("commit", "merge", "rebase", "cherry-pick", "revert", "pull", "am")
+SPECIAL = ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
+REBASING = ("rebase-merge", "rebase-apply")
+
+__all__ = ["Before", "Collected", "Kept", "attempts", "before", "collect", "commit_all", "keep", "keep_all", "keep_everything"]
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """Where a worktree's history and the repository's stash stood before an attempt."""
+
+    log: int = 0
+    stashes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Where an agent's work is. `switched_to`: the branch (or "detached") it was found on instead of ours. `extra`: commits
+    it made that the tip does not contain, each in need of a ref. `seen`: every commit its HEAD was at."""
+
+    tip: str
+    switched_to: str | None = None
+    extra: tuple[str, ...] = ()
+    seen: frozenset[str] = frozenset()
+
+
+def before(tree: Worktree) -> Before:
+    """What to hand to `collect` after the attempt that begins now."""
+    return Before(len(_log(tree.admin)), tuple(_stashes(tree.repo)))
+
+
+def commit_all(
+    tree: Worktree, message: str, *, trailers: Mapping[str, str] | None = None, identity: Mapping[str, str] | None = None
+) -> str | None:
+    """Commit everything uncommitted in a worktree of ours, on top of where it is. None where there is nothing to commit.
+
+    A merge that still has its conflict markers is committed and put aside again: `collect` finds that commit as extra."""
+    worktree.clear_locks(tree)
+    status = snapshot.look(tree.git, tree.repo.hash_size)
+    if not status.dirty and not status.links:
+        return None
+    if status.unresolved:
+        worktree.forget_operation(tree)
+    if not _commit(tree, status, with_trailers(message, trailers), identity):
+        return None
+    if status.unresolved and status.head:
+        tree.git.run("reset", "-q", "--hard", status.head)
+        return None
+    return tree.head
+
+
+def collect(tree: Worktree, branch_name: str, start: str, since: Before | None = None) -> Collected:
+    """Find the work of an attempt that began at `start`, whatever the agent did to HEAD and branches, and put the worktree
+    back on our branch at its tip. To be called after `commit_all`."""
+    since = since or Before()
+    log = _log(tree.admin)[since.log :]
+    on, head = branch(tree.admin, tree.repo.common), tree.head
+    ours = refs.read(tree.repo.common, HEADS + branch_name)
+    tip = _rebased(tree.admin) or (head if on == branch_name and head else _last_work(log, ours, start))
+    seen = frozenset(commit for commit, _ in log)
+    stashes = _made_on(tree, [commit for commit in _stashes(tree.repo) if commit not in since.stashes], seen | {start})
+    made = [*seen, *stashes, *_dropped(tree.repo, since), *_operation_commits(tree.admin), *filter(None, (ours, head))]
+    extra = heads(tree.repo, [commit for commit in made if commit not in (tip, start)], (tip, start))
+    if on != branch_name or head != tip or busy(tree.admin):
+        worktree.checkout(tree, branch=branch_name, commit=tip)
+    return Collected(tip, None if on == branch_name else on or "detached", extra, seen)
+
+
+def keep_everything(repo: Repository, path: Path, slug: str, label: str, *, base: str | None = None) -> tuple[str, ...]:
+    """Give every commit of our worktree at `path`, and everything uncommitted in it, a ref. Returns the labels. It changes
+    neither files nor branches, so it may be called at any time and any number of times; before any reset or removal it must.
+    `base` is a commit whose history needs no keeping."""
+    tree = worktree.find(repo, path)
+    if tree is None:
+        commits: list[str | None] = [_lost(repo, path, base)] if path.is_dir() else []
+    else:
+        log = {commit for commit, _ in _log(tree.admin)}
+        commits = [*_uncommitted(tree), tree.head, *log, *_operation_commits(tree.admin), *_made_on(tree, _stashes(repo), log)]
+    known = (*filter(None, (base,)), f"--glob=refs/orchestrator/{slug}/")
+    new = heads(repo, filter(None, commits), known)
+    return keep_all(repo, slug, {f"{label}-{number}" if number else label: commit for number, commit in enumerate(new)})
+
+
+def _commit(tree: Worktree, status: snapshot.Status, message: str, identity: Mapping[str, str] | None) -> bool:
+    """One commit of what is staged; then the index it was made from becomes the worktree's own."""
+    with snapshot.staged(tree.git, status, whole=False) as staged:
+        every = ("-a",) if staged.rest else ()
+        command = ("commit", "-q", "--no-verify", "--cleanup=verbatim", *every, "-F", "-")
+        output = commit_as(tree.git, *command, message=message, env=staged.env, identity=identity, ok=(0, 1))
+        if output.code == 1:
+            return False
+        staged.path.replace(tree.admin / "index")
+    return True
+
+
+def _uncommitted(tree: Worktree) -> Iterator[str]:
+    """A commit of what is uncommitted, on top of where the worktree is, that moves nothing."""
+    if not tree.path.is_dir():
+        return
+    status = snapshot.look(tree.git, tree.repo.hash_size)
+    if status.dirty or status.links:
+        with snapshot.staged(tree.git, status) as staged:
+            contents = tree.git.run("write-tree", env=staged.env).stdout.decode().strip()
+        yield _commit_tree(tree.git, contents, status.head)
+
+
+def _lost(repo: Repository, path: Path, base: str | None) -> str:
+    """The same for a worktree that git no longer knows: an agent removed git's folder for it, so every file counts."""
+    git = Git(path, repo.common)
+    return _commit_tree(git, snapshot.tree_of_all(git, repo.control / f"index.{os.getpid()}", base), base)
+
+
+def _commit_tree(git: Git, tree: str, parent: str | None) -> str:
+    parents = ("-p", parent) if parent else ()
+    output = commit_as(git, "commit-tree", tree, *parents, message="Work found uncommitted\n")
+    return output.stdout.decode().strip()
+
+
+def _last_work(log: list[tuple[str, str]], ours: str | None, start: str) -> str:
+    """Away from our branch: the last commit made, else where our branch is; being elsewhere is no work."""
+    made = [commit for commit, action in log if action.startswith(CREATED)]
+    return made[-1] if made else ours or start
+
+
+def _rebased(admin: Path) -> str | None:
+    """The commit that an unfinished rebase began at: the work before it was taken apart."""
+    return next(filter(None, (refs.content(admin / name / "orig-head") for name in REBASING)), None)
+
+
+def _operation_commits(admin: Path) -> list[str]:
+    files = [*SPECIAL[1:], *(f"{name}/{what}" for name in REBASING for what in ("orig-head", "autostash"))]
+    return [text for text in (refs.content(admin / name) for name in files) if text and refs.OBJECT.fullmatch(text)]
+
+
+def _log(admin: Path) -> list[tuple[str, str]]:
+    """Each commit HEAD went to, with what brought it there."""
+    return list(_log_entries(admin / "logs" / "HEAD"))
+
+
+def _log_entries(path: Path) -> Iterator[tuple[str, str]]:
+    for line in (refs.content(path) or "").split("\n"):
+        facts, _, action = line.partition("\t")
+        fields = facts.split(" ")
+        if len(fields) > 2 and refs.OBJECT.fullmatch(fields[1]) and fields[1].strip("0"):
+            yield fields[1], action
+
+
+def _stashes(repo: Repository) -> list[str]:
+    return [commit for commit, _ in _log_entries(repo.common / "logs" / STASH)]
+
+
+def _made_on(tree: Worktree, stashes: list[str], commits: Collection[str]) -> list[str]:
+    """Those of the `stashes` that were made on one of the `commits`: the stack is the user's and every worktree's together."""
+    if not stashes:
+        return []
+    rows = tree.repo.git.text("rev-list", "--no-walk=unsorted", "--parents", "--ignore-missing", *stashes).split("\n")
+    return [fields[0] for fields in map(str.split, rows) if len(fields) > 1 and fields[1] in commits]
+
+
+def _dropped(repo: Repository, since: Before) -> list[str]:
+    """Stash entries of others that are gone since: an agent popped what was not its own."""
+    now = set(_stashes(repo))
+    return [commit for commit in since.stashes if commit not in now]
