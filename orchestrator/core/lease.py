@@ -28,6 +28,8 @@ class Lease:
     ttl: float = 300.0
     starting_until: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    spec: Mapping[str, Any] | None = None  # as the claimer parsed it, so that the worker need not, while the file's key is `spec_key`
+    spec_key: tuple[int, ...] | None = None
     once: bool = False  # one attempt, then release (`--once`)
     previous: str | None = None  # the dead owner's token, where this claim took a running task over
     agent: Identity | None = None  # the agent's process while one runs, for whoever reclaims

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -91,3 +91,8 @@ class Spec:
 
 # What a live edit of a running task may change; all else is sealed at the claim and counts from the next one.
 LIVE = ("title", "goal", "body", "labels", "acceptance", "constraints", "notes", "agent", "model", "effort", "budget_attempts", "budget_minutes")
+
+
+def live_edit(sealed: Spec, edited: Spec) -> Spec:
+    """The spec to go on with after an edit of a running task: what may change live from `edited`, the rest as it was sealed."""
+    return replace(sealed, **{name: getattr(edited, name) for name in LIVE})

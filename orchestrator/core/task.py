@@ -87,3 +87,8 @@ def slug(name: str, task_id: str) -> str:
         return plain
     suffix = hashlib.sha256(task_id.encode()).hexdigest()[:6]
     return f"{plain[: SLUG_LENGTH - 7].rstrip('.')}-{suffix}"
+
+
+def mark(root: object, token: str) -> str:
+    """What every process below a worker carries in its environment, so that a dead worker's orphans are found and nobody else's."""
+    return f"{token}@{root}"

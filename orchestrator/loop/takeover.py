@@ -1,0 +1,105 @@
+"""Workers without a loop, and tasks without a living worker."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from orchestrator.core.lease import Lease
+from orchestrator.core.outcome import Reason
+from orchestrator.core.task import Place, State, mark
+from orchestrator.errors import OrchestratorError, StoreError
+from orchestrator.loop import dispatch
+from orchestrator.loop.parts import Loop, Mode, Moment
+from orchestrator.loop.voice import ending
+from orchestrator.loop.workers import fault
+from orchestrator.proc import tree
+from orchestrator.store import durable, leases, records
+
+
+def reclaim(loop: Loop, moment: Moment, *, stopping: bool = False) -> None:
+    """Go on with every running task whose owner is dead: with a new worker, or from pending where no slot is free."""
+    for place in loop.queue.reclaimable(moment.mono, loop.seen):
+        if loop.only in (None, place.name):
+            try:
+                _take_over(loop, place, moment, stopping=stopping)
+            except StoreError as error:
+                loop.voice.problem(fault(error))
+
+
+def adopt(loop: Loop, moment: Moment) -> None:
+    """Answer for living workers whose loop is dead: they take slots here and are stopped with this loop.
+
+    Of several loops the oldest adopts. A worker that hasn't written its lease yet is adopted in a later tick.
+    """
+    if loop.mode in (Mode.ONCE, Mode.TASK):
+        return
+    alive: dict[str, bool] = {loop.me.token: True}
+    for place in loop.index.places(State.RUNNING).values():
+        if place.token is None or place.token in loop.workers:
+            continue
+        lease = leases.read(loop.queue.path(place))
+        if lease is None or lease.loop is None or lease.owner.host != loop.queue.me().host:
+            continue
+        if lease.loop not in alive:
+            alive[lease.loop] = loop.queue.owner_alive(lease.loop)
+        if not alive[lease.loop] and _oldest(loop):
+            _adopt(loop, place, lease, moment)
+
+
+def end_orphans(root: Path, token: str, lease: Lease | None) -> None:
+    """End what a dead owner left running, before anybody else works on its task: by its mark, and the agent it named."""
+    tree.end_marked(mark(root, token))
+    if lease is not None and lease.agent is not None:
+        tree.end_process(lease.agent, grace=0.0)
+
+
+def _take_over(loop: Loop, place: Place, moment: Moment, *, stopping: bool) -> None:
+    assert place.token is not None  # noqa: S101 - reclaimable gives no others
+    lease = leases.read(loop.queue.path(place))
+    # Before any rename: whoever dies between the two leaves the old token in the folder's name for the next one.
+    end_orphans(loop.queue.root, place.token, lease)
+    if _finished_release(loop, place, moment):
+        return
+    claim = loop.queue.reclaim(place)
+    if claim is None:
+        return
+    at_once = dispatch.lost(loop, place.name, moment)
+    if at_once and not stopping and loop.free > 0:
+        if dispatch.start(loop, claim, lease.executor if lease else None, moment, previous=place.token):
+            loop.voice.tell(place.name, "its worker died; a new one goes on", "reclaimed", token=claim.token)
+        return
+    dispatch.put_back(loop, claim, moment, reason=None if at_once else f"its worker died {loop.losses[place.name].count} times")
+    loop.voice.tell(place.name, "its worker died; the task is back in pending", "reclaimed", urgent=not at_once)
+
+
+def _finished_release(loop: Loop, place: Place, moment: Moment) -> bool:
+    """The dead owner had written its last word and not yet moved the folder: that word is made true, by the one rename."""
+    record = records.peek(loop.queue.path(place))
+    if record is None or record.reason is None or record.token != place.token:
+        return False
+    state = State.PENDING
+    if record.reason.terminal:
+        state = State.CONVERGED if record.reason is Reason.CONVERGED else State.BLOCKED
+    with suppress(durable.Gone):  # another loop was faster
+        loop.queue.move(place, state)
+        loop.voice.tell(place.name, ending(state, record, moment.now), "moved", to=state.value, urgent=state is State.BLOCKED)
+    return True
+
+
+def _oldest(loop: Loop) -> bool:
+    here = loop.queue.me().host
+    loops = [owner for owner in loop.queue.owners.loops() if owner.identity.host == here]
+    return not loops or loops[0].token == loop.me.token
+
+
+def _adopt(loop: Loop, place: Place, lease: Lease, moment: Moment) -> None:
+    try:
+        executor = loop.executor(lease.executor)
+    except OrchestratorError as error:
+        loop.voice.problem(fault(error))
+        return
+    handle = lease.handle or executor.handle_of(lease.owner)
+    if handle and place.token and executor.alive(handle):
+        loop.workers.adopt(executor, place.name, place.token, handle, moment.mono)
+        loop.voice.tell(place.name, "its loop is gone; this one answers for its worker now", "adopted", token=place.token)

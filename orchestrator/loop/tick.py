@@ -1,0 +1,167 @@
+"""The loop's daily routine, in order. Nothing here is slow, and nothing relies on an earlier tick."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+
+from orchestrator.core import selection
+from orchestrator.core.candidate import Candidate
+from orchestrator.core.readiness import ready, waiting_on
+from orchestrator.core.task import State
+from orchestrator.loop import dispatch, retention, takeover
+from orchestrator.loop.parts import Loop, Moment
+from orchestrator.loop.voice import ending
+from orchestrator.loop.watch import FOLLOWED
+from orchestrator.loop.workers import Worker
+from orchestrator.store import records
+
+RESCAN = 30.0  # seconds between looks at everything: events get lost
+LET_GO = 5.0  # a worker has so long to notice that its folder has gone
+GIVEN_UP = 15.0  # and so long until it is killed
+
+
+def tick(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
+    """Everything a loop does between two waits. Raises StoreError where the tasks folder can't be read or written."""
+    loop.again = False
+    look(loop, moment, touched)
+    settle_names(loop, moment)
+    reap(loop, moment)
+    takeover.reclaim(loop, moment)
+    takeover.adopt(loop, moment)
+    follow_moves(loop, moment)
+    retire(loop)
+    fill_slots(loop, moment)
+
+
+def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
+    """Bring the index up to date; once in a while, and at first, by looking at everything."""
+    full = loop.looked is None or moment.mono - loop.looked >= RESCAN
+    if full:
+        loop.looked = moment.mono
+        loop.watch.start()  # again, where it had failed
+    if not loop.watch.follows:
+        touched = islice(loop.index.followed, FOLLOWED)
+    loop.index.refresh(moment.mono, full=full, touched=touched)
+    if full:
+        loop.reader.save()
+    loop.watch.follow({folder: loop.queue.path(place) for folder, place in loop.index.followed.items()})
+    loop.voice.invalid(loop.index.invalid)
+
+
+def settle_names(loop: Loop, moment: Moment) -> None:
+    """Finish the moves that people made by hand."""
+    if not loop.index.odd_names:
+        return
+    moved = loop.queue.settle_names()
+    for before, after in moved:
+        loop.voice.tell(
+            after.name, f"moved by hand: {before.state}/{before.folder} is {after.state}/{after.folder} now", "settled"
+        )
+    if moved:
+        loop.index.refresh(moment.mono)
+
+
+def reap(loop: Loop, moment: Moment) -> None:
+    """Take leave of the workers that have ended, and tell how."""
+    ended = loop.workers.reap()
+    if ended:
+        loop.index.refresh(moment.mono)
+    for worker, code in ended:
+        tell_end(loop, worker, code, moment)
+
+
+def tell_end(loop: Loop, worker: Worker, code: int | None, moment: Moment) -> None:
+    """One line for one claim that is over. A task still in running lost its worker: that is told when it is taken over."""
+    words = loop.workers.last_words(worker)
+    if code:
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
+        printed = f", and printed: {words.splitlines()[-1]}" if words else ""
+        line = f"its worker {how}{printed} (log: {worker.log})"
+        loop.voice.tell(worker.name, line, "worker_failed", urgent=True, token=worker.token)
+    place = loop.index.where(worker.name)
+    if place is not None and place.state is State.RUNNING:
+        return
+    if not code:
+        loop.losses.pop(worker.name, None)
+    record = records.peek(loop.queue.path(place)) if place else None
+    state = place.state if place else None
+    loop.voice.tell(
+        worker.name, ending(state, record, moment.now), "ended", urgent=state is State.BLOCKED, to=state.value if state else None
+    )
+
+
+def follow_moves(loop: Loop, moment: Moment) -> None:
+    """A worker whose folder was taken away stops by itself; one that doesn't is asked to, then killed."""
+    running = loop.index.places(State.RUNNING)
+    for worker in loop.workers:
+        if worker.folder in running:
+            worker.left = None
+            continue
+        worker.left = moment.mono if worker.left is None else worker.left
+        gone = moment.mono - worker.left
+        if gone >= GIVEN_UP:
+            worker.executor.stop(worker.handle, kill=True)
+            takeover.end_orphans(loop.queue.root, worker.token, None)
+        elif gone >= LET_GO and not worker.asked:
+            worker.asked = True
+            worker.executor.stop(worker.handle, kill=False)
+
+
+def retire(loop: Loop) -> None:
+    """Remove the oldest converged tasks beyond the number to keep; not looked for again until something changes."""
+    if loop.pruned == loop.index.version:
+        return
+    loop.pruned = loop.index.version
+    for name in retention.prune(loop.queue, loop.index, loop.settings):
+        loop.voice.note(f"{name}: converged long ago, removed (keep_converged is {loop.settings.keep_converged})", "removed")
+
+
+def fill_slots(loop: Loop, moment: Moment) -> None:
+    """Claim as many ready tasks as there are free slots, and start their workers."""
+    if loop.free < 1 or _known_idle(loop, moment):
+        return
+    version = loop.index.version
+    claimed = looked_at = 0
+    for candidate in tuple(choose(loop, moment)):
+        looked_at += 1
+        claimed += claim(loop, candidate, moment)
+    # Lost to another loop, or changed since it was listed: there may be others.
+    loop.again = claimed < looked_at
+    if not looked_at:
+        loop.idle = (version, loop.index.next_due(moment.now) or float("inf"))
+
+
+def choose(loop: Loop, moment: Moment) -> Iterable[Candidate]:
+    """The tasks to claim now, best first."""
+    world = loop.index.world(loop.settings.agent)
+    if loop.only is None:
+        return selection.choose(loop.index.candidates, world, moment.now, loop.free)
+    mine = (candidate for candidate in loop.index.candidates if candidate.name == loop.only)
+    return (candidate for candidate in mine if not waiting_on(candidate, world, moment.now, force=True))
+
+
+def claim(loop: Loop, candidate: Candidate, moment: Moment) -> bool:
+    """Look at the files once more, claim the task and start its worker. False where it can't be had."""
+    fresh = loop.index.reread(candidate.place)
+    if fresh is None or fresh.spec is None or not _still_ready(loop, fresh, moment):
+        return False
+    taken = loop.queue.take(fresh.name)
+    if taken is None:
+        return False
+    started = dispatch.start(loop, taken, fresh.spec.executor, moment)
+    if started:
+        loop.voice.tell(fresh.name, "started", "claimed", token=taken.token)
+    return started
+
+
+def _still_ready(loop: Loop, fresh: Candidate, moment: Moment) -> bool:
+    world = loop.index.world(loop.settings.agent)
+    if loop.only is not None:
+        return not waiting_on(fresh, world, moment.now, force=True)
+    return ready(fresh, world, moment.now)
+
+
+def _known_idle(loop: Loop, moment: Moment) -> bool:
+    """Whether nothing has changed since nothing could be chosen: with 5,000 waiting tasks a look costs milliseconds."""
+    return loop.idle is not None and loop.idle[0] == loop.index.version and moment.now < loop.idle[1]

@@ -1,0 +1,27 @@
+"""The project that end-to-end tests drive, and the proof that nothing is left running after each."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.project import Project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """A project with one repository whose todo.txt holds three lines; the goal of most tests is to empty it."""
+    made = Project(tmp_path)
+    made.make_repo({"todo.txt": "one\ntwo\nthree\n", "README": "a repository\n"})
+    yield made
+    made.end()
+    deadline = time.monotonic() + 5
+    while (left := made.survivors()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left, f"processes were left running: {left}"

@@ -1,0 +1,183 @@
+"""A task's way from pending to converged, as the person who dropped it sees it."""
+
+from __future__ import annotations
+
+import json
+
+from support.project import Project
+
+ONE_LESS = "sed -i 1d todo.txt"
+ALL_GONE = ": > todo.txt"
+
+
+def test_a_dropped_task_converges_and_its_change_is_on_main(project: Project) -> None:
+    project.drop("empty-it")
+    project.agent(ALL_GONE)
+
+    done = project.run(code=0)
+
+    assert project.where("empty-it") == "converged"
+    assert project.git("show", "main:todo.txt") == ""
+    assert (project.repo / "todo.txt").read_text() == ""  # the clean checkout was moved along
+    assert project.git("status", "--porcelain") == ""
+    assert "empty-it" in done.stdout
+
+
+def test_attempts_follow_each_other_until_the_target_is_reached(project: Project) -> None:
+    project.drop("step-by-step")
+    project.agent(ONE_LESS)
+
+    project.run(code=0)
+
+    record = project.record("step-by-step")
+    assert record["attempts"] == 3
+    assert record["failures"] == 0
+    assert [attempt["values"]["left"] for attempt in record["history"]] == [2, 1, 0]
+    assert record["baseline"] == {"left": 3}
+
+
+def test_the_target_must_hold_three_times_on_a_clean_checkout(project: Project) -> None:
+    project.drop("thrice")
+    project.agent(ALL_GONE)
+
+    project.run(code=0)
+
+    streaks = [event["streak"] for event in project.events("thrice") if event["event"] == "measured" and event["where"] == "verify"]
+    assert streaks == [1, 2, 3]
+
+
+def test_the_landing_is_a_merge_commit_with_trailers_by_the_repository_s_own_author(project: Project) -> None:
+    project.drop("trailers")
+    project.agent(ALL_GONE)
+
+    project.run(code=0)
+
+    body = project.git("log", "-1", "--format=%B%n%an", "main")
+    assert "Task: trailers" in body
+    assert "Agent: exec" in body
+    assert "Attempt: 1" in body
+    assert body.endswith("A Person")
+    assert len(project.git("log", "-1", "--format=%P", "main").split()) == 2
+
+
+def test_every_attempt_s_commit_stays_reachable(project: Project) -> None:
+    project.drop("reachable")
+    project.agent(ONE_LESS)
+
+    project.run(code=0)
+
+    refs = project.git("for-each-ref", "--format=%(refname)", "refs/orchestrator/reachable").splitlines()
+    assert {f"refs/orchestrator/reachable/{number:04d}" for number in (1, 2, 3)} <= set(refs)
+
+
+def test_a_task_already_at_its_target_converges_without_an_agent_and_without_a_commit(project: Project) -> None:
+    project.commit({"todo.txt": ""})
+    before = project.git("rev-parse", "main")
+    project.drop("nothing-to-do")
+    project.agent("touch ../../agent-was-here; exit 1")
+
+    project.run(code=0)
+
+    assert project.where("nothing-to-do") == "converged"
+    assert project.git("rev-parse", "main") == before
+    assert project.record("nothing-to-do")["landed"] == {"commit": before, "base": "main", "how": "none", "url": None}
+    assert project.record("nothing-to-do")["attempts"] == 0
+
+
+def test_five_failures_block_the_task_and_retry_goes_on_from_the_same_branch(project: Project) -> None:
+    project.drop("hard")
+    project.agent("echo try >> notes.txt")
+
+    project.run(code=1)
+    assert project.where("hard") == "blocked"
+    assert project.record("hard")["reason"] == "exhausted"
+    assert project.record("hard")["failures"] == 5
+    branch = project.record("hard")["branch"]
+
+    project.agent(ALL_GONE)
+    project.run("retry", "hard", code=0)
+    project.run(code=0)
+
+    assert project.where("hard") == "converged"
+    assert project.record("hard")["branch"] == branch
+    assert project.git("show", "main:notes.txt").splitlines() == ["try"] * 5
+    assert project.record("hard")["attempts"] == 6
+
+
+def test_a_benchmark_that_fails_on_the_base_blocks_at_once_without_using_an_attempt(project: Project) -> None:
+    project.drop("broken", benchmark="#!/bin/sh\necho oops >&2; exit 3\n")
+    project.agent("touch ../../agent-was-here")
+
+    project.run(code=1)
+
+    record = project.record("broken")
+    assert project.where("broken") == "blocked"
+    assert record["reason"] == "benchmark-defect"
+    assert record["attempts"] == 0
+    assert "3" in record["detail"]
+
+
+def test_a_benchmark_that_breaks_at_an_attempt_is_that_attempt_s_failure(project: Project) -> None:
+    project.drop("breaks", front="max_failures: 2")
+    project.agent("rm -f todo.txt")
+    (project.tasks / "pending/breaks/benchmark.sh").write_text('#!/bin/sh\n[ -f todo.txt ] || { echo "todo.txt has gone" >&2; exit 4; }\necho "METRIC left=$(grep -c . todo.txt)"\n')
+
+    project.run(code=1)
+
+    record = project.record("breaks")
+    assert record["reason"] == "exhausted"
+    assert [attempt["result"] for attempt in record["history"]][0] == "benchmark-defect"
+    second = (project.folder("breaks") / ".orch/attempts/0002/prompt.md").read_text()
+    assert "todo.txt has gone" in second
+
+
+def test_the_status_is_one_json_document_with_the_contract_s_fields(project: Project) -> None:
+    project.drop("seen", front="priority: 3")
+
+    task = project.task("seen")
+
+    assert task["state"] == "pending"
+    assert task["priority"] == 3
+    assert task["converge"] == 3
+    assert task["landed"] is None
+    assert project.status()["counts"] == {"pending": 1, "running": 0, "converged": 0, "blocked": 0}
+
+
+def test_an_agent_that_claims_success_and_changes_nothing_does_not_converge(project: Project) -> None:
+    project.drop("liar", front="max_failures: 1")
+    project.agent("echo 'METRIC left=0'; echo all done")
+
+    project.run(code=1)
+
+    assert project.record("liar")["reason"] == "exhausted"
+    assert project.record("liar")["history"][0]["detail"]
+
+
+def test_without_a_task_a_drain_ends_at_once(project: Project) -> None:
+    assert project.run(code=0).returncode == 0
+
+
+def test_land_none_keeps_the_branch_and_leaves_the_base_alone(project: Project) -> None:
+    before = project.git("rev-parse", "main")
+    project.drop("stay", front="land: none")
+    project.agent(ALL_GONE)
+
+    project.run(code=0)
+
+    assert project.git("rev-parse", "main") == before
+    record = project.record("stay")
+    assert record["landed"]["how"] == "none"
+    assert project.git("show", f"{record['branch']}:todo.txt") == ""
+
+
+def test_a_folder_that_is_no_repository_is_worked_on_in_place(project: Project) -> None:
+    plain = project.top / "plain"
+    plain.mkdir()
+    (plain / "todo.txt").write_text("one\n")
+    project.drop("in-place", front=f"repo: {json.dumps(str(plain))}")
+    project.agent(ALL_GONE)
+
+    project.run(code=0)
+
+    assert (plain / "todo.txt").read_text() == ""
+    assert project.record("in-place")["landed"] == {"commit": None, "base": None, "how": "none", "url": None}
