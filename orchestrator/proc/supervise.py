@@ -47,14 +47,14 @@ def run(
         except NotStarted as error:
             return Finished(ProcessEnd.NOT_STARTED, None, None, time.monotonic() - began, error.message)
         leave_nothing = partial(_clear, child, None if handed else command.env.get(tree.MARK), others)
-        with contextlib.closing(_pipes(child, leave_nothing)) as pipes:
+        with contextlib.ExitStack() as stack:
+            stack.callback(leave_nothing)
+            pipes = stack.enter_context(contextlib.closing(Pipes(child.pid, child.reads, feed=child.feed)))
             watch = Watch(pipes, meter, limits, pump, began=began)
-            try:
-                if on_start is not None:
-                    on_start(child.pid)
-                watch.follow()
-            finally:
-                swept = leave_nothing()
+            if on_start is not None:
+                on_start(child.pid)
+            watch.follow()
+            swept = leave_nothing()
             pipes.drain()
         return watch.finished(len(swept.ended))
 
@@ -68,24 +68,18 @@ def _start(command: Command, sink: Sink, err: Sink | None) -> Child:
     return Child(program.process.pid, program.reads(sink, err), program.feed(command.stdin), lambda: _reap(program.process))
 
 
-def _pipes(child: Child, leave_nothing: Callable[[], object]) -> Pipes:
-    try:
-        return Pipes(child.pid, child.reads, feed=child.feed)
-    except BaseException:  # no descriptor left for the selector
-        leave_nothing()
-        raise
-
-
 def _reap(process: subprocess.Popen[bytes]) -> None:
     if ended(process.pid) is not None:
         process.wait()
     else:
-        process.returncode = -signal.SIGKILL  # stuck in the kernel: nobody can wait for it
+        process.returncode = -signal.SIGKILL  # still dying: the sweep reaps it
 
 
 def _clear(child: Child, mark: str | None, others: Collection[int]) -> tree.Swept:
-    """End what is left of the child. Its pid is its own until it is reaped, so its group is killed first."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.reap()
+    """End what is left of the child. Its pid is its own until it is reaped, so its group is killed first. May be repeated."""
+    with contextlib.suppress(ChildProcessError):  # reaped already
+        ended(child.pid)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.reap()
     return tree.sweep(mark, others)

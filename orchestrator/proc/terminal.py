@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.proc.command import Child, Command, Sink
 from orchestrator.proc.pipes import ended
-from orchestrator.proc.spawn import check_words, spawnable
+from orchestrator.proc.spawn import NotStarted, check_words, explain, spawnable
 
 ROWS, COLUMNS = 40, 120
 END_OF_INPUT = b"\x04"
@@ -29,9 +29,12 @@ def start(command: Command, sink: Sink) -> Child:
     import pexpect
 
     words = ["-c", ENTER, str(command.cwd.absolute()), str(program.absolute()), *command.argv[1:]]
-    terminal = pexpect.spawn(
-        "/bin/sh", words, env=env, timeout=None, echo=False, dimensions=(ROWS, COLUMNS), preexec_fn=_restore_signals
-    )
+    try:
+        terminal = pexpect.spawn(
+            "/bin/sh", words, env=env, timeout=None, echo=False, dimensions=(ROWS, COLUMNS), preexec_fn=_restore_signals
+        )
+    except OSError as error:  # no terminal is left, or the arguments are too large
+        raise NotStarted(explain(command.argv[0], command.cwd, env, error)) from error
     feed = None if command.stdin is None else (os.dup(terminal.child_fd), _typed(command.stdin))
     return Child(terminal.pid, {os.dup(terminal.child_fd): sink}, feed, lambda: _reap(terminal))
 

@@ -73,7 +73,7 @@ def sweep(mark: str | None = None, exclude: Collection[int] = (), *, seconds: fl
     living: list[Process] = []
     empty = 0  # one scan can miss a process that was born while its parent died; two in a row did not
     for pause in _pauses():
-        living = [] if _childless() else _reap(descendants(os.getpid(), exclude=exclude))
+        living = [] if _childless() else _reap(descendants(os.getpid(), exclude=exclude), ended)
         empty = 0 if living else empty + 1
         if empty == 2 or _childless() or time.monotonic() > deadline:
             break
@@ -148,15 +148,17 @@ def _lineage(known: Mapping[int, Process]) -> set[int]:
     return found
 
 
-def _reap(processes: Iterable[Process]) -> list[Process]:
-    """The living ones of `processes`; those that are dead children of ours are reaped."""
+def _reap(processes: Iterable[Process], ended: dict[int, None]) -> list[Process]:
+    """The living ones of `processes`; those that are dead children of ours are reaped, and noted where a KILL ended them."""
     living = []
     for process in processes:
         if not process.zombie:
             living.append(process)
         elif process.parent == os.getpid():
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(process.pid, os.WNOHANG)
+                _, status = os.waitpid(process.pid, os.WNOHANG)
+                if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+                    ended[process.pid] = None
     return living
 
 

@@ -1,0 +1,23 @@
+"""No test here leaves a process behind, be it alive or a zombie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.processes import Run
+
+from orchestrator.proc import tree
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    before = tree.children()
+    yield
+    assert not tree.children() - before
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)
