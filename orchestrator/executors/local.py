@@ -1,0 +1,74 @@
+"""Workers as processes of this host."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from orchestrator.core.lease import Identity
+from orchestrator.errors import OrchestratorError
+from orchestrator.executors.protocol import OWNER_FD
+from orchestrator.proc import identity
+from orchestrator.proc.capture import detach
+
+
+class Local:
+    """The default executor. A handle names the process for good: a pid alone is reused."""
+
+    name = "local"
+    passes_lock = True
+
+    def __init__(self) -> None:
+        self._codes: dict[str, int] = {}
+
+    def start(
+        self, argv: tuple[str, ...], *, lock_fd: int | None, log: Path | None, env: Mapping[str, str], cwd: Path | None = None
+    ) -> str:
+        passed = () if lock_fd is None else (lock_fd,)
+        told = {} if lock_fd is None else {OWNER_FD: str(lock_fd)}
+        try:
+            pid = detach(argv, env={**env, **told}, pass_fds=passed, log=log, cwd=cwd)
+        except OSError as error:
+            raise OrchestratorError(
+                f"A worker could not be started: {error.strerror or error}.",
+                hint="Free memory or process slots (`ulimit -u`), or lower --parallel.",
+            ) from error
+        return to_handle(identity.of(pid) or Identity(host=identity.here().host, pid=pid, start=0.0, boot=""))
+
+    def alive(self, handle: str) -> bool:
+        if handle in self._codes:
+            return False
+        worker = from_handle(handle)
+        try:
+            pid, status = os.waitpid(worker.pid, os.WNOHANG)
+        except ChildProcessError:  # not a child of ours: adopted, or collected before
+            return identity.alive(worker)
+        if pid:
+            self._codes[handle] = os.waitstatus_to_exitcode(status)
+        return not pid
+
+    def exit_code(self, handle: str) -> int | None:
+        return self._codes.pop(handle, None)
+
+    def stop(self, handle: str, *, kill: bool) -> None:
+        worker = from_handle(handle)
+        if self.alive(handle):
+            with suppress(ProcessLookupError):  # ended since the look
+                os.kill(worker.pid, signal.SIGKILL if kill else signal.SIGTERM)
+
+    def handle_of(self, owner: Identity) -> str | None:
+        return to_handle(owner) if owner.host == identity.here().host else None
+
+
+def to_handle(worker: Identity) -> str:
+    """`worker` as text that fits into a lease."""
+    return f"{worker.pid}/{worker.start!r}/{worker.boot}/{worker.host}"
+
+
+def from_handle(handle: str) -> Identity:
+    """The process that `handle` names."""
+    pid, start, boot, host = handle.split("/", 3)
+    return Identity(host=host, pid=int(pid), start=float(start), boot=boot)

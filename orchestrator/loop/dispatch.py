@@ -1,0 +1,86 @@
+"""From a claim to a running worker; where that fails, back to pending with a wait."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from orchestrator.core import convergence
+from orchestrator.core.lease import Lease
+from orchestrator.core.outcome import Reason
+from orchestrator.core.record import Record
+from orchestrator.core.task import State
+from orchestrator.errors import ClaimLost, OrchestratorError, SpecError, StoreError
+from orchestrator.loop.parts import Loop, Losses, Mode, Moment
+from orchestrator.loop.workers import fault
+from orchestrator.store import config, leases, specfile
+from orchestrator.store.claim import Claim
+
+DEFAULT = "local"
+FORGIVEN = 1  # a worker that dies is replaced at once this often
+MEMORY = 600.0  # seconds after which a loss is forgotten
+
+
+def start(loop: Loop, claim: Claim, executor: str | None, moment: Moment, *, previous: str | None = None) -> bool:
+    """Write the lease, start a worker, hand the claim over. `previous`: the dead owner's token. False where it failed."""
+    try:
+        place = loop.executor(executor or DEFAULT)
+        waits = None if place.passes_lock else moment.now + leases.STARTING
+        spec, key = _parsed(claim)
+        claim.begin(
+            Lease(
+                token=claim.token, owner=loop.queue.me(), executor=place.name, ttl=loop.settings.heartbeat, starting_until=waits,
+                settings=config.to_json(loop.settings), spec=spec, spec_key=key, once=loop.mode is Mode.ONCE, previous=previous, loop=loop.me.token,
+            )
+        )  # fmt: skip
+        loop.workers.start(place, claim.name, claim.token, claim.fileno(), moment.mono)
+    except ClaimLost:
+        claim.abandon()
+        return False
+    except OrchestratorError as error:
+        loop.voice.tell(claim.name, f"can't be started: {fault(error)}", "start_failed", urgent=True)
+        put_back(loop, claim, moment, reason=fault(error))
+        return False
+    claim.detach()
+    loop.claimed = claim.name
+    if loop.quota is not None:
+        loop.quota -= 1
+    return True
+
+
+def _parsed(claim: Claim) -> tuple[dict[str, Any] | None, tuple[int, ...] | None]:
+    """The spec for the lease: this process has its parsers loaded, a new worker would need 60 ms for that."""
+    path = specfile.path_of(claim.folder)
+    try:
+        key = specfile.key_of(path) if path else None
+        return (specfile.to_json(specfile.read(claim.folder)), key) if key else (None, None)
+    except (OSError, SpecError):
+        return None, None  # moved away, or broken since: the worker says so
+
+
+def put_back(loop: Loop, claim: Claim, moment: Moment, *, reason: str | None = None) -> None:
+    """Let a claim go without a worker; with a `reason` the task waits before it is tried again."""
+    try:
+        record = None if reason is None else _waiting(loop, claim.record() or claim.fresh_record(), moment, reason)
+        claim.release(State.PENDING, record)
+    except ClaimLost:
+        return
+    except StoreError as error:
+        loop.voice.problem(fault(error))
+        claim.abandon()  # it stays in running without an owner, and is reclaimed when that works again
+
+
+def lost(loop: Loop, name: str, moment: Moment) -> bool:
+    """Count a worker that died. False where it has died too often lately to be replaced at once."""
+    losses = loop.losses.setdefault(name, Losses())
+    if moment.mono - losses.last > MEMORY:
+        losses.count = 0
+    losses.count += 1
+    losses.last = moment.mono
+    return losses.count <= FORGIVEN
+
+
+def _waiting(loop: Loop, record: Record, moment: Moment, reason: str) -> Record:
+    wait = convergence.backoff(record.backoffs, loop.settings.backoff, loop.settings.backoff_max)
+    parked = replace(record, reason=Reason.BACKOFF, detail=reason, backoffs=record.backoffs + 1)
+    return replace(parked, not_before=moment.now + wait, updated=moment.now)

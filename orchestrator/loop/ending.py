@@ -1,0 +1,169 @@
+"""When a loop is over, with which exit code, and how it stops before that."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from orchestrator.core import drain
+from orchestrator.core.readiness import waiting_on
+from orchestrator.core.task import State
+from orchestrator.errors import StoreError
+from orchestrator.loop import takeover
+from orchestrator.loop.parts import Loop, Mode
+from orchestrator.loop.tick import reap
+from orchestrator.loop.workers import fault
+from orchestrator.store import control, records
+
+DONE, STUCK, LATER, INTERRUPTED = 0, 1, 75, 130
+PATIENCE = 20.0  # a worker asked to stop has so long before it is told not to wait for its agent
+HURRY = 3.0  # and so long after that, or after a person asked twice, before it is killed
+SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The loop ends with `code`; `stopping`: its workers are to put their tasks back first."""
+
+    code: int
+    stopping: bool = False
+
+
+def asked(loop: Loop) -> Over | None:
+    """Whether a signal or `--stop` asks this loop to end."""
+    if loop.wakeup.stops:
+        polite = loop.mode is Mode.LOOP and loop.wakeup.stops[0] is signal.SIGTERM  # how a service is stopped
+        return Over(DONE if polite else INTERRUPTED, stopping=True)
+    if control.stop_requested_since(loop.queue, loop.me.started, loop.me.token):
+        return Over(DONE if loop.mode is Mode.LOOP else LATER, stopping=True)
+    return None
+
+
+def finished(loop: Loop) -> Over | None:
+    """Whether this loop's mode has reached its end."""
+    if loop.mode is Mode.LOOP or len(loop.workers) or loop.again:
+        return None
+    if loop.mode is Mode.DRAIN:
+        return _drained(loop)
+    if loop.quota == 0:
+        return Over(_code_of(loop))
+    return _nothing_to_do(loop)
+
+
+def stop(loop: Loop) -> bool:
+    """Have the own workers put their tasks back; True where all of them did. A second signal, or too long a wait, kills."""
+    begun = loop.clock().mono
+    signals = len(loop.wakeup.stops)
+    loop.workers.stop()
+    hurried: float | None = None
+    while len(loop.workers):
+        loop.wakeup.wait(0.25)
+        moment = loop.clock()
+        reap(loop, moment)
+        more = len(loop.wakeup.stops) - signals
+        if hurried is None and (more > 0 or moment.mono - begun > PATIENCE):
+            hurried = moment.mono
+            loop.workers.stop()
+        elif hurried is not None and (more > 1 or moment.mono - hurried > HURRY):
+            _kill(loop)
+            break
+    put_back_lost(loop)
+    return hurried is None
+
+
+def put_back_lost(loop: Loop) -> None:
+    """Tasks whose workers died while stopping go back to pending, so that nothing is left in running."""
+    try:
+        takeover.reclaim(loop, loop.clock(), stopping=True)
+    except StoreError as error:
+        loop.voice.problem(fault(error))
+
+
+def summary(loop: Loop) -> Iterator[str]:
+    """What a drain leaves behind, for a person."""
+    counts = {state: count for state, count in loop.index.counts().items() if count}
+    yield ", ".join(f"{count} {state}" for state, count in counts.items()) or "no tasks"
+    blocked = sorted(loop.index.places(State.BLOCKED).values(), key=lambda place: place.name)
+    for place in blocked[:SHOWN]:
+        record = records.peek(loop.queue.path(place))
+        reason = f" ({record.reason})" if record and record.reason else ""
+        yield f"  {place.name} is blocked{reason}: {(record.detail if record else None) or 'moved there by hand'}"
+    moment = loop.clock()
+    world = loop.index.world(loop.settings.agent)
+    waiting = [(each, waiting_on(each, world, moment.now)) for each in loop.index.candidates]
+    for candidate, reasons in waiting[:SHOWN]:
+        yield f"  {candidate.name} waits: {'; '.join(reason.detail for reason in reasons) or 'ready'}"
+    if hidden := max(0, len(blocked) - SHOWN) + max(0, len(waiting) - SHOWN):
+        yield f"  … and {hidden} more; `orchestrator --status` shows them"
+
+
+def _drained(loop: Loop) -> Over | None:
+    moment = loop.clock()
+    verdict = drain.verdict(tuple(loop.index.everything), loop.index.world(loop.settings.agent), moment.now, False)
+    return Over(verdict.exit_code) if verdict.done else None
+
+
+def _code_of(loop: Loop) -> int:
+    """The exit code of `--once` and `--task` after their one claim."""
+    place = loop.index.where(loop.claimed) if loop.claimed else None
+    if place is None or place.state is State.CONVERGED:
+        return DONE
+    if place.state is State.BLOCKED:
+        return STUCK
+    record = records.peek(loop.queue.path(place))
+    parked = loop.mode is Mode.TASK or (record is not None and record.not_before is not None)
+    return LATER if parked else DONE
+
+
+def _nothing_to_do(loop: Loop) -> Over | None:
+    """`--once` and `--task` that could claim nothing. A folder that is still being copied is waited for."""
+    moment = loop.clock()
+    world = loop.index.world(loop.settings.agent)
+    verdict = drain.verdict(tuple(loop.index.everything), world, moment.now, False)
+    if loop.only is None:
+        if loop.index.restless and verdict.wait_until is not None:
+            return None
+        if verdict.done:
+            loop.voice.note("Nothing to do.")
+            return Over(verdict.exit_code)
+        loop.voice.note("Nothing can be claimed now.")
+        return Over(LATER)
+    return _not_this_one(loop)
+
+
+def _not_this_one(loop: Loop) -> Over | None:
+    name = loop.only or ""
+    place = loop.index.where(name)
+    if place is None:
+        loop.voice.problem(f"{name} is gone from the queue.")
+        return Over(STUCK)
+    if place.state is State.CONVERGED:
+        loop.voice.note(f"{name} has converged already; `orchestrator retry {name}` starts it again.")
+        return Over(DONE)
+    if place.state is State.BLOCKED:
+        loop.voice.problem(f"{name} is blocked; `orchestrator retry {name}` starts it again.")
+        return Over(STUCK)
+    if place.state is State.RUNNING:
+        loop.voice.note(f"{name} runs already; `orchestrator logs -f {name}` follows it.")
+        return Over(LATER)
+    return _held_back(loop, name)
+
+
+def _held_back(loop: Loop, name: str) -> Over | None:
+    moment = loop.clock()
+    candidate = next((each for each in loop.index.candidates if each.name == name), None)
+    if candidate is None:
+        return None
+    reasons = waiting_on(candidate, loop.index.world(loop.settings.agent), moment.now, force=True)
+    if not reasons or all(reason.kind in drain.PASSING for reason in reasons):
+        return None
+    loop.voice.problem(f"{name} can't start: {'; '.join(reason.detail for reason in reasons)}")
+    return Over(STUCK if candidate.problems or candidate.spec is None or candidate.spec.draft else LATER)
+
+
+def _kill(loop: Loop) -> None:
+    loop.workers.stop(kill=True)
+    for worker in loop.workers:
+        takeover.end_orphans(loop.queue.root, worker.token, None)
+    reap(loop, loop.clock())

@@ -1,0 +1,76 @@
+"""What one loop is made of. Nothing here is a fact: everything can be found again in the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from orchestrator.core.settings import Settings
+from orchestrator.executors.protocol import Executor
+from orchestrator.loop.index import Index
+from orchestrator.loop.reading import Reader
+from orchestrator.loop.voice import Voice
+from orchestrator.loop.wakeup import Wakeup
+from orchestrator.loop.watch import Watch
+from orchestrator.loop.workers import Workers
+from orchestrator.store.owners import OwnerLock
+from orchestrator.store.queue import Queue, Seen
+
+
+class Mode(StrEnum):
+    """How long a loop goes on."""
+
+    DRAIN = "drain"  # until nothing more can be done
+    LOOP = "loop"  # until told to stop
+    ONCE = "once"  # one task, one attempt
+    TASK = "task"  # one named task, now
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One look at the two clocks: epoch seconds for what is in files, monotonic seconds for waiting."""
+
+    now: float
+    mono: float
+
+
+@dataclass(slots=True)
+class Losses:
+    """How often the worker of a task died lately, so that one that always dies is not started again at once for ever."""
+
+    count: int = 0
+    last: float = 0.0
+
+
+@dataclass(slots=True)
+class Loop:
+    """`quota`: how many claims it may still make, None for any number. `only`: the one task it may work on."""
+
+    queue: Queue
+    settings: Settings
+    mode: Mode
+    me: OwnerLock
+    index: Index
+    reader: Reader
+    workers: Workers
+    voice: Voice
+    wakeup: Wakeup
+    watch: Watch
+    clock: Callable[[], Moment]
+    executor: Callable[[str], Executor]  # by name; raises Misuse
+    only: str | None = None
+    quota: int | None = None
+    seen: Seen = field(default_factory=dict)
+    losses: dict[str, Losses] = field(default_factory=dict)
+    claimed: str | None = None  # the task claimed last
+    looked: float | None = None  # monotonic time of the last look at everything
+    idle: tuple[int, float] | None = None  # (index version, until): nothing can be chosen before one of them changes
+    pruned: int = -1  # the index version at which retention looked
+    again: bool = False  # the next tick must not wait
+
+    @property
+    def free(self) -> int:
+        """How many more workers may be started."""
+        slots = max(0, self.settings.parallel - len(self.workers))
+        return slots if self.quota is None else min(slots, self.quota)

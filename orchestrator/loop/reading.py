@@ -1,0 +1,48 @@
+"""Reading one pending task from its files, for the index."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from orchestrator.core.candidate import Candidate
+from orchestrator.core.task import Place
+from orchestrator.errors import Misuse
+from orchestrator.executors.protocol import Executor
+from orchestrator.store import snapshot
+from orchestrator.store.cache import SpecCache
+from orchestrator.store.queue import Queue
+
+FRESH = 0.02  # seconds for which one reading of the file system's clock serves
+
+
+class Reader:
+    """Makes a Candidate of a Place. `executor` finds a named one and raises Misuse where there is none."""
+
+    def __init__(self, queue: Queue, settle: float, executor: Callable[[str], Executor]) -> None:
+        self._queue = queue
+        self._settle = settle
+        self._executor = executor
+        self._cache = SpecCache.of(queue.control)
+        self._clock = (0.0, float("-inf"))  # the file system's, and ours at that moment
+
+    def __call__(self, place: Place, double: str | None = None) -> Candidate:
+        candidate = snapshot.candidate(self._queue, place, self._cache, self._now(), settle=self._settle, double=double)
+        if candidate.spec is None or candidate.spec.executor is None:
+            return candidate
+        try:
+            self._executor(candidate.spec.executor)
+        except Misuse as error:
+            return replace(candidate, problems=(*candidate.problems, f"{error.message} {error.hint}"))
+        return candidate
+
+    def save(self) -> None:
+        """Keep what was parsed for the next process."""
+        self._cache.save()
+
+    def _now(self) -> float:
+        mono = time.monotonic()
+        if mono - self._clock[1] > FRESH:
+            self._clock = (self._queue.now(), mono)
+        return self._clock[0]

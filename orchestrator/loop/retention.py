@@ -1,0 +1,40 @@
+"""Converged tasks don't pile up: beyond `keep_converged` the oldest are removed, their names remembered."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from orchestrator.core.settings import Settings
+from orchestrator.core.task import Place, State
+from orchestrator.loop.index import Index
+from orchestrator.store import durable
+from orchestrator.store.queue import Queue
+
+
+def prune(queue: Queue, index: Index, settings: Settings) -> tuple[str, ...]:
+    """Remove the oldest converged tasks beyond `keep_converged` (0 keeps all) that no other task depends on; their names.
+
+    The name is remembered before the folder goes: a crash in between leaves a converged task, never a forgotten one.
+    """
+    converged = index.places(State.CONVERGED)
+    surplus = len(converged) - settings.keep_converged
+    if settings.keep_converged <= 0 or surplus <= 0:
+        return ()
+    needed = index.parents()
+    oldest = sorted(converged.values(), key=lambda place: _arrival(queue, place))
+    removed = [place for place in oldest if place.name not in needed][:surplus]
+    known = queue.remembered()
+    for place in removed:
+        if place.name not in known:
+            queue.remember(place.name)
+        with suppress(durable.Gone):  # another loop does the same
+            queue.discard(place)
+    return tuple(place.name for place in removed)
+
+
+def _arrival(queue: Queue, place: Place) -> float:
+    """When the folder came to where it is: a rename sets its ctime."""
+    try:
+        return queue.path(place).stat().st_ctime
+    except OSError:
+        return 0.0

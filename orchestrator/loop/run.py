@@ -1,0 +1,166 @@
+"""The loop: look, act, wait; until its mode is over or it is asked to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.core.settings import Settings
+from orchestrator.core.task import State
+from orchestrator.errors import StoreError
+from orchestrator.executors import registry
+from orchestrator.executors.protocol import Executor
+from orchestrator.loop import ending
+from orchestrator.loop.ending import Over
+from orchestrator.loop.index import Index
+from orchestrator.loop.parts import Loop, Mode, Moment
+from orchestrator.loop.reading import Reader
+from orchestrator.loop.tick import RESCAN, tick
+from orchestrator.loop.voice import Voice
+from orchestrator.loop.wakeup import Wakeup
+from orchestrator.loop.watch import Watch
+from orchestrator.loop.workers import PROGRAM, Workers, fault
+from orchestrator.store import control
+from orchestrator.store.owners import OwnerLock
+from orchestrator.store.queue import Queue
+
+BUSY = 1.0  # seconds between looks while something settles or runs
+PATIENCE = 5  # ticks in a row that may fail before anything but a `--loop` gives up
+BREATH = 0.05  # at most so long between two ticks when events never cease
+
+
+def run(
+    settings: Settings, mode: Mode, *, name: str | None = None, say: Callable[[str], None], program: tuple[str, ...] = PROGRAM
+) -> int:
+    """Work on the queue of `settings.tasks` as `mode` says (`name` with Mode.TASK, exact or a unique prefix); the exit code.
+
+    `say` gets one line per happening. `program` is what a worker is started with, before ROOT NAME TOKEN. Raises NoSuchTask,
+    and StoreError where the tasks folder can't be used.
+    """
+    queue = Queue(Path(settings.tasks))
+    queue.ensure()
+    only = queue.find(name or "").name if mode is Mode.TASK else None
+    wakeup = Wakeup()
+    try:
+        with wakeup.listening(), registered(queue) as me:
+            voice = Voice(queue, say, settings.log_level)
+            return live(build(queue, settings, mode=mode, only=only, me=me, wakeup=wakeup, voice=voice, program=program))
+    finally:
+        wakeup.close()
+
+
+def build(
+    queue: Queue,
+    settings: Settings,
+    *,
+    mode: Mode,
+    only: str | None,
+    me: OwnerLock,
+    wakeup: Wakeup,
+    voice: Voice,
+    program: tuple[str, ...],
+) -> Loop:
+    """The parts of one loop, put together."""
+    executors: dict[str, Executor] = {}
+
+    def executor(name: str) -> Executor:
+        if name not in executors:
+            executors[name] = registry.find(name)
+        return executors[name]
+
+    workers = Workers(queue, program)
+    workers.prepare()
+    folders = {state: queue.folder(state) for state in State}
+    reader = Reader(queue, settings.settle, executor)
+    return Loop(
+        queue=queue,
+        settings=settings,
+        mode=mode,
+        me=me,
+        index=Index(queue, reader),
+        reader=reader,
+        workers=workers,
+        voice=voice,
+        wakeup=wakeup,
+        watch=Watch(folders, queue.control, wakeup, voice.problem),
+        clock=lambda: Moment(time.time(), time.monotonic()),
+        executor=executor,
+        only=only,
+        quota=1 if mode in (Mode.ONCE, Mode.TASK) else None,
+    )
+
+
+def live(loop: Loop) -> int:
+    """Everything between start and exit code."""
+    try:
+        over = until_over(loop)
+        if over.stopping:
+            stopped = ending.stop(loop)
+            return over.code if stopped or not loop.wakeup.stops else ending.INTERRUPTED
+        if loop.mode is Mode.DRAIN:
+            for line in ending.summary(loop):
+                loop.voice.note(line, "summary")
+        return over.code
+    finally:
+        loop.watch.close()
+        loop.reader.save()
+
+
+def until_over(loop: Loop) -> Over:
+    """Tick and wait. A tasks folder that can't be used now (a full disk) is tried again; workers go on meanwhile."""
+    failed = 0
+    touched: frozenset[str] = frozenset()
+    while True:
+        if over := ending.asked(loop):
+            return over
+        try:
+            tick(loop, loop.clock(), touched)
+            over = ending.finished(loop)
+            if failed:
+                loop.voice.mended()
+            failed = 0
+        except StoreError as error:
+            failed += 1
+            if failed >= PATIENCE and loop.mode is not Mode.LOOP:
+                ending.stop(loop)
+                raise
+            loop.voice.problem(fault(error))
+        if over:
+            return over
+        touched = pause(loop, failed)
+
+
+def pause(loop: Loop, failed: int = 0) -> frozenset[str]:
+    """Sleep until something happens or it is time to look again; the followed folders in which something happened."""
+    if loop.again and not failed:
+        loop.wakeup.wait(BREATH / 10)
+        return loop.watch.heard(loop.workers)[1]
+    moment = loop.clock()
+    until = moment.mono + seconds(loop, moment) * min(max(1, failed), 10)
+    while (left := until - loop.clock().mono) > 0:
+        told = loop.wakeup.wait(left)
+        news, touched = loop.watch.heard(loop.workers)
+        if told or news:
+            return touched
+    return frozenset()
+
+
+def seconds(loop: Loop, moment: Moment) -> float:
+    """How long nothing can change without being heard of."""
+    if loop.watch.polling or loop.index.restless or len(loop.workers) or loop.index.places(State.RUNNING):
+        return BUSY
+    due = loop.index.next_due(moment.now)
+    rescan = RESCAN if loop.looked is None else max(0.0, loop.looked + RESCAN - moment.mono)
+    return rescan if due is None else max(0.01, min(rescan, due - moment.now))
+
+
+@contextmanager
+def registered(queue: Queue) -> Iterator[OwnerLock]:
+    """Be one of the loops of this queue."""
+    lock = control.register_loop(queue)
+    try:
+        yield lock
+    finally:
+        lock.drop()

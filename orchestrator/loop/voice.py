@@ -1,0 +1,96 @@
+"""What the loop says: one line per happening, none per look. The same goes into `tasks/.orch/daemon.jsonl`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from orchestrator.core.candidate import Candidate
+from orchestrator.core.record import Landed, Record
+from orchestrator.core.task import State
+from orchestrator.errors import StoreError
+from orchestrator.store import control
+from orchestrator.store.queue import Queue
+
+SHOWN = 20  # invalid tasks named one by one; a folder of 5,000 broken ones is one line more
+QUIET = "quiet"
+
+
+class Voice:
+    """`say` gets every line; with level `quiet` only what needs a person."""
+
+    def __init__(self, queue: Queue, say: Callable[[str], None], level: str) -> None:
+        self._queue = queue
+        self._say = say
+        self._quiet = level == QUIET
+        self._problem = ""
+        self._invalid: dict[str, tuple[str, ...]] = {}
+
+    def tell(self, task: str, line: str, event: str, *, urgent: bool = False, **fields: Any) -> None:
+        """Something happened to a task."""
+        if urgent or not self._quiet:
+            self._say(f"{task}: {line}")
+        self._log(event, task=task, detail=line, **fields)
+
+    def note(self, line: str, event: str = "note") -> None:
+        """Something happened to the loop."""
+        if not self._quiet:
+            self._say(line)
+        self._log(event, detail=line)
+
+    def problem(self, line: str) -> None:
+        """Something a person should mend; said again only after something else was said or after `mended`."""
+        if line != self._problem:
+            self._problem = line
+            self._say(line)
+            self._log("problem", detail=line)
+
+    def mended(self) -> None:
+        """The last problem is over."""
+        if self._problem:
+            self._problem = ""
+            self.note("Working again.", "mended")
+
+    def invalid(self, candidates: Iterable[Candidate]) -> None:
+        """Show each task that can't be used, once for each version of it."""
+        now = {candidate.place.folder: candidate.problems for candidate in candidates}
+        news = [(folder, problems) for folder, problems in now.items() if self._invalid.get(folder) != problems]
+        self._invalid = now
+        for folder, problems in news[:SHOWN]:
+            self.tell(folder, f"invalid: {'; '.join(problems)}", "invalid", urgent=True)
+        if len(news) > SHOWN:
+            self._say(f"{len(news) - SHOWN} more tasks are invalid; `orchestrator list` shows them.")
+
+    def _log(self, event: str, **fields: Any) -> None:
+        with suppress(StoreError):  # a full disk must not stop the loop from saying so
+            control.log(self._queue, event, **fields)
+
+
+def ending(state: State | None, record: Record | None, now: float) -> str:
+    """How a claim ended, in a line."""
+    if state is None:
+        return "is gone from the queue"
+    if state is State.CONVERGED:
+        return f"converged{_attempts(record)}, {_landed(record.landed if record else None)}"
+    reason = f" ({record.reason})" if record and record.reason else ""
+    detail = f": {record.detail}" if record and record.detail else ""
+    if state is State.BLOCKED:
+        return f"blocked{reason}{detail}"
+    if record and record.not_before and record.not_before > now:
+        return f"waits until {time.strftime('%H:%M:%S', time.localtime(record.not_before))}{reason}{detail}"
+    return "is pending again" if state is State.PENDING else "runs on"
+
+
+def _attempts(record: Record | None) -> str:
+    if record is None or not record.attempts:
+        return ""
+    return f" after {record.attempts} attempt{'s' if record.attempts > 1 else ''}"
+
+
+def _landed(landed: Landed | None) -> str:
+    commit = (landed.commit or "")[:10] if landed else ""
+    if landed is None or landed.how == "none":
+        return "nothing to land"
+    return f"merged into {landed.base} as {commit}" if landed.how == "merge" else f"left on its branch at {commit}"

@@ -1,0 +1,89 @@
+"""The one place where the loop sleeps: a pipe that signals and watchers write into, so that no wake-up is ever lost."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Wakeup:
+    """`wait` returns early when `wake` is called (from any thread), a child ends, a stop signal comes or what it watches is
+    readable."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        self._stops: list[signal.Signals] = []
+        self._poll = select.poll()
+        self._poll.register(self._read, select.POLLIN)
+
+    @property
+    def stops(self) -> tuple[signal.Signals, ...]:
+        """The stop signals received so far, in order."""
+        return tuple(self._stops)
+
+    def wake(self) -> None:
+        """End the current or next `wait`."""
+        with suppress(BlockingIOError, OSError):  # full: a wake-up is waiting already; closed: nobody sleeps any more
+            os.write(self._write, b"\0")
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep at most `seconds`, less if something happens. True where it was a signal, a child or `wake`; what became
+        readable is for its owner to read."""
+        self._poll.poll(max(0.0, seconds) * 1000)
+        told = False
+        with suppress(BlockingIOError):
+            while os.read(self._read, 4096):
+                told = True
+        return told
+
+    def watch(self, descriptor: int) -> None:
+        """Wake when `descriptor` is readable, too."""
+        self._poll.register(descriptor, select.POLLIN)
+
+    def unwatch(self, descriptor: int) -> None:
+        """Undo `watch`."""
+        with suppress(KeyError, ValueError):
+            self._poll.unregister(descriptor)
+
+    @contextmanager
+    def listening(self) -> Iterator[Wakeup]:
+        """Hear SIGINT, SIGTERM, SIGHUP and SIGCHLD while inside; what was there before is put back."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self  # Python delivers signals to the main thread only
+            return
+        before: list[tuple[signal.Signals, Any]] = []
+        handlers: list[tuple[signal.Signals, Callable[[int, FrameType | None], None]]] = [
+            *((number, self._on_stop) for number in STOP_SIGNALS),
+            (signal.SIGCHLD, _ignore),
+        ]
+        pipe = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        try:
+            for number, handler in handlers:
+                before.append((number, signal.signal(number, handler)))
+            yield self
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(pipe)
+
+    def close(self) -> None:
+        """Give the pipe back."""
+        os.close(self._read)
+        os.close(self._write)
+
+    def _on_stop(self, number: int, _frame: FrameType | None) -> None:
+        self._stops.append(signal.Signals(number))
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """A handler must exist for the wake-up byte to be written."""

@@ -1,0 +1,121 @@
+"""The workers this loop answers for: those it started, and those it adopted from a loop that died."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import OrchestratorError, StoreError
+from orchestrator.executors.protocol import Executor
+from orchestrator.store import durable
+from orchestrator.store.queue import Queue
+
+LOGS = "log"  # tasks/.orch/log/TOKEN.log: what a worker printed itself, kept only if it printed anything
+KEPT = 50
+TAIL = 2000
+PROGRAM = (sys.executable, "-P", "-m", "orchestrator", "work")  # -P: a folder called `orchestrator` in the cwd is not us
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker. `since` and `left` are monotonic: when it started, and when its folder was first seen gone from running."""
+
+    name: str
+    token: str
+    executor: Executor
+    handle: str
+    since: float
+    log: Path
+    left: float | None = None
+    asked: bool = False  # to stop, because its folder is gone
+
+    @property
+    def folder(self) -> str:
+        return f"{self.name}.{self.token}"
+
+
+class Workers:
+    """Starts, adopts, asks to stop. `program` is what an executor starts, before ROOT NAME TOKEN."""
+
+    def __init__(self, queue: Queue, program: tuple[str, ...] = PROGRAM) -> None:
+        self._queue = queue
+        self._program = program
+        self._environment = environment()
+        self._workers: dict[str, Worker] = {}
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    def __iter__(self) -> Iterator[Worker]:
+        return iter(tuple(self._workers.values()))
+
+    def __contains__(self, token: object) -> bool:
+        return token in self._workers
+
+    def start(self, executor: Executor, name: str, token: str, lock_fd: int, mono: float) -> Worker:
+        """Start a worker on a claim whose lease is written. Raises OrchestratorError where that fails."""
+        log = self._log(token)
+        argv = (*self._program, str(self._queue.root), name, token)
+        handle = executor.start(argv, lock_fd=lock_fd if executor.passes_lock else None, log=log, env=self._environment)
+        return self.adopt(executor, name, token, handle, mono)
+
+    def adopt(self, executor: Executor, name: str, token: str, handle: str, mono: float) -> Worker:
+        """Answer for a worker that runs already."""
+        worker = Worker(name, token, executor, handle, mono, self._log(token))
+        self._workers[token] = worker
+        return worker
+
+    def reap(self) -> list[tuple[Worker, int | None]]:
+        """The workers that have ended since the last call, each with its exit code where that is known."""
+        ended = [worker for worker in self if not worker.executor.alive(worker.handle)]
+        for worker in ended:
+            del self._workers[worker.token]
+        return [(worker, worker.executor.exit_code(worker.handle)) for worker in ended]
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Ask every one of them to put its task back, or kill it."""
+        for worker in self:
+            worker.executor.stop(worker.handle, kill=kill)
+
+    def prepare(self) -> None:
+        """Make the folder of logs, and forget all but the newest."""
+        folder = self._queue.control / LOGS
+        durable.mkdir(folder, point="logs")
+        with suppress(OSError):
+            logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime, reverse=True)
+            for path in logs[KEPT:]:
+                durable.unlink(path, point="logs.old")
+
+    def last_words(self, worker: Worker) -> str:
+        """The end of what an ended worker printed; an empty log is removed."""
+        try:
+            text = worker.log.read_bytes()[-TAIL:].decode(errors="replace").strip()
+            if not text:
+                durable.unlink(worker.log, point="logs.empty")
+        except (OSError, StoreError):
+            return ""
+        return text
+
+    def _log(self, token: str) -> Path:
+        return self._queue.control / LOGS / f"{token}.log"
+
+
+def environment() -> dict[str, str]:
+    """Our own environment, able to import this package even where it was found through the working directory."""
+    import orchestrator
+
+    home = str(Path(orchestrator.__file__).parents[1])
+    inherited = dict(os.environ)
+    if home in sys.path[1:]:
+        return inherited
+    search = inherited.get("PYTHONPATH")
+    return {**inherited, "PYTHONPATH": f"{home}{os.pathsep}{search}" if search else home}
+
+
+def fault(error: OrchestratorError) -> str:
+    """An error as a line for people."""
+    return f"{error.message} {error.hint}".strip()

@@ -1,0 +1,142 @@
+"""Real loops on a real queue, each a process of its own; the workers are stand-ins."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestrator.core.record import Record
+from orchestrator.core.task import Place, State, mark
+from orchestrator.proc import identity, tree
+from orchestrator.store import control, leases, records
+from orchestrator.store.queue import Queue
+from support.processes import until
+
+PROGRAM = """
+import json, sys
+from orchestrator.core.settings import Settings
+from orchestrator.loop.parts import Mode
+from orchestrator.loop.run import run
+settings, mode, name, standin = json.loads(sys.argv[1])
+say = lambda line: print(line, flush=True)
+sys.exit(run(Settings(**settings), Mode(mode), name=name, say=say, program=(sys.executable, standin)))
+"""
+STANDIN = str(Path(__file__).with_name("standin.py"))
+SPEC = "---\n{front}\n---\n# {name}\n\n## Goal\n\nMake it so.\n"
+
+
+class Stage:
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        self.queue = Queue(top / "tasks")
+        self.queue.ensure()
+        self.loops: list[subprocess.Popen[str]] = []
+
+    # What a person does
+
+    def task(self, name: str, act: str = "converge", *, front: str = "", state: State = State.PENDING) -> Path:
+        """A task folder, renamed in when it is complete, as our own tools do."""
+        scratch = self.queue.scratch()
+        self.fill(scratch, name, act, front)
+        (scratch / ".orch").mkdir()
+        (scratch / ".orch/ready").touch()
+        return self.queue.path(self.queue.publish(scratch, name, state))
+
+    def fill(self, folder: Path, name: str, act: str = "converge", front: str = "") -> None:
+        (folder / "act").write_text(act)
+        (folder / "benchmark.sh").write_text("#!/bin/sh\necho METRIC left=0\n")
+        (folder / "autoresearch.md").write_text(SPEC.format(front=front, name=name))
+
+    def loop(self, mode: str = "loop", name: str | None = None, **settings: object) -> subprocess.Popen[str]:
+        import json
+
+        chosen = {"tasks": str(self.queue.root), "settle": 0.2, "backoff": 0.2, **settings}
+        with (self.top / f"loop-{len(self.loops)}.txt").open("w") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, json.dumps([chosen, mode, name, STANDIN])],
+                stdout=out, stderr=subprocess.STDOUT, text=True, cwd=self.top,
+            )  # fmt: skip
+        self.loops.append(process)
+        return process
+
+    def code(self, process: subprocess.Popen[str]) -> int:
+        """The exit code of a loop, waited for."""
+        try:
+            return process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the loop goes on:\n{self.said()}") from None
+
+    def registered(self) -> tuple[str, ...]:
+        return tuple(owner.token for owner in self.queue.owners.loops())
+
+    def stop(self) -> None:
+        control.request_stop(self.queue, "a test")
+
+    # What a person sees
+
+    def said(self, number: int | None = None) -> str:
+        """What the loops printed, or one of them."""
+        files = sorted(self.top.glob("loop-*.txt")) if number is None else [self.top / f"loop-{number}.txt"]
+        return "\n".join(path.read_text() for path in files)
+
+    def place(self, name: str) -> Place | None:
+        return next((place for place in self.queue.places() if place.name == name), None)
+
+    def state(self, name: str) -> State | None:
+        place = self.place(name)
+        return place.state if place else None
+
+    def record(self, name: str) -> Record | None:
+        place = self.place(name)
+        return records.peek(self.queue.path(place)) if place else None
+
+    def worker(self, name: str) -> int | None:
+        """The pid of the stand-in that holds the task, once it has said so in its lease."""
+        place = self.place(name)
+        lease = leases.read(self.queue.path(place)) if place and place.state is State.RUNNING else None
+        return lease.owner.pid if lease and lease.owner.pid not in {loop.pid for loop in self.loops} else None
+
+    def started(self, name: str | None = None) -> list[str]:
+        """The tokens of all workers that ever started (for `name`)."""
+        file = self.top / "started"
+        lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+        return [token for task, token, _ in lines if name in (None, task)]
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        try:
+            until(condition, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.said()}\n{[str(p) for p in self.queue.places()]}") from None
+
+    def runs(self, name: str) -> int:
+        """Wait until a worker holds the task; its pid."""
+        self.until(lambda: self.worker(name) is not None, f"a worker of {name}")
+        pid = self.worker(name)
+        assert pid is not None
+        return pid
+
+    # The end
+
+    def end(self) -> None:
+        for loop in self.loops:
+            if loop.poll() is None:
+                loop.kill()
+                loop.wait()
+        file = self.top / "started"
+        for line in file.read_text().splitlines() if file.exists() else ():
+            _, token, pid = line.split()
+            tree.end_marked(mark(self.queue.root, token))
+            if STANDIN.encode() in _argv(int(pid)):
+                os.kill(int(pid), signal.SIGKILL)
+                until(lambda pid=int(pid): identity.started(pid) is None, "the end of a stand-in")
+
+
+def _argv(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
