@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,15 +46,6 @@ class Sample:
     defect: str | None = None
     output: str = ""
     full: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """Samples at one commit. `ok`: as many as were asked for, each clean and at target. Else the last one is the miss."""
-
-    samples: tuple[Sample, ...]
-    ok: bool
-    defect: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +141,6 @@ def needed(spec: Spec, converge: int, seen: Sequence[Mapping[str, float]]) -> in
         if metric.kind is Kind.NOISY or (metric.kind is Kind.AUTO and varied):
             return max(converge, NOISY)
     return converge
-
-
-def samples(count: int, take: Callable[[], Sample], spec: Spec) -> Measurement:
-    """`take` samples until `count` in a row (more for a noisy metric) are clean and at target, or one is not."""
-    taken: list[Sample] = []
-    while len(taken) < needed(spec, count, [one.values for one in taken]):
-        taken.append(take())
-        if not at_target(spec, taken[-1]):
-            return Measurement(tuple(taken), ok=False, defect=taken[-1].defect)
-    return Measurement(tuple(taken), ok=True)
 
 
 def check(

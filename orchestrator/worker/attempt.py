@@ -1,0 +1,120 @@
+"""One attempt: a prompt, an agent's session, and the judgement of what it left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.agents import registry, session
+from orchestrator.agents.protocol import Request
+from orchestrator.core.outcome import AgentEnd, AgentOutcome, Reason
+from orchestrator.core.record import Attempt, Result
+from orchestrator.core.spec import live_edit
+from orchestrator.core.task import Stage, State
+from orchestrator.errors import SpecError
+from orchestrator.proc.supervise import Limits
+from orchestrator.store import seal, specfile
+from orchestrator.worker import findings, judgement, prompt, setup
+from orchestrator.worker.space import Space
+from orchestrator.worker.work import Ending, Work, blocked
+
+
+def make(work: Work, space: Space) -> Ending | None:
+    """Send one agent, judge what it did. None: go on with the next attempt."""
+    take_up_edits(work)
+    number = work.record.attempts + 1
+    folder = work.claim.attempt_folder(number)
+    work.enter(Stage.AGENT)
+    watch = space.watch(work)
+    if problem := setup.hook(work, "before_run", space.path):
+        return blocked(Reason.SETUP, problem)
+    outcome = run_agent(work, space, number, folder)
+    work.pulse.check()
+    if problem := setup.hook(work, "after_run", space.path):
+        work.event("hook_failed", hook="after_run", detail=problem)
+    if ending := unjudged(work, space, outcome):
+        return ending
+    work.save(durable=False, spend=work.record.spend + outcome.spend)
+    return judgement.judge(work, space, summary(work, number, outcome), space.collect(work, number, watch))
+
+
+def summary(work: Work, number: int, outcome: AgentOutcome) -> Attempt:
+    """The attempt as far as the agent's end tells of it; what it was worth is not known yet."""
+    return Attempt(number, work.agent, outcome.end, Result.UNCHANGED, outcome.detail, seconds=outcome.spend.seconds)
+
+
+def take_up_edits(work: Work) -> None:
+    """A live edit of the spec counts from this attempt on; a broken one keeps the last good spec and says so."""
+    path = specfile.path_of(work.claim.folder)
+    key = specfile.key_of(path) if path else work.spec_key
+    if key == work.spec_key:
+        return
+    work.spec_key = key
+    try:
+        edited = specfile.read(work.claim.folder)
+    except SpecError as error:
+        work.event("spec_invalid", detail=str(error))
+        return
+    work.spec = live_edit(work.spec, edited)
+    work.event("spec_edited", title=work.spec.title)
+
+
+def run_agent(work: Work, space: Space, number: int, folder: Path) -> AgentOutcome:
+    """The agent's session in the worktree, supervised to its end; every process it left is gone afterwards."""
+    agent = registry.get(work.agent)
+    text = prompt.build(
+        work.spec, work.record, number=number, feedback=work.feedback, worktree=space.path, evaluator=work.evaluator
+    )
+    work.claim.write(f"attempts/{number:04d}/prompt.md", text.encode())
+    work.event("agent_started", attempt=number, agent=agent.name, model=work.spec.model or work.settings.model)
+    outcome = session.run(
+        agent,
+        request(work, space, number, text),
+        log_folder=folder,
+        limits=Limits(
+            seconds=work.spec.timeout or work.settings.timeout,
+            idle=work.settings.progress_timeout,
+            grace=work.settings.stop_grace,
+        ),
+        pump=work.pulse.beat,
+        log_bytes=work.settings.agent_log_max_bytes,
+        raw=work.settings.agent_log_raw,
+    )
+    work.event("agent_ended", attempt=number, end=outcome.end.value, detail=outcome.detail)
+    return outcome
+
+
+def request(work: Work, space: Space, number: int, text: str) -> Request:
+    """What the adapter needs to know, with the files the agent may read: its prompt and its own copy of the task folder."""
+    copy = findings.agent_copy(work)
+    seal.remove(copy)
+    work.sealed.agent_copy(copy, holdout=work.spec.reserved.get("holdout"))
+    prompt_file = work.scratch / "prompt.md"
+    prompt_file.write_text(text, errors="surrogateescape")
+    env = {**work.environment(space.path, number), "ORCH_TASK_DIR": str(copy), "ORCH_PROMPT_FILE": str(prompt_file)}
+    env.pop("ORCH_REPO", None)
+    return Request(
+        prompt=text,
+        prompt_file=prompt_file,
+        worktree=space.path,
+        model=work.spec.model or work.settings.model,
+        effort=work.spec.effort or work.settings.effort,
+        env=env,
+        attempt=number,
+        cmd=work.settings.agent_cmd,
+        tty=work.spec.tty,
+    )
+
+
+def unjudged(work: Work, space: Space, outcome: AgentOutcome) -> Ending | None:
+    """Ends that say nothing about the task: a limit waits for its reset, a login or a question needs a person. Not counted."""
+    match outcome.end:
+        case AgentEnd.RATE_LIMITED:
+            space.save_cut(work)
+            wait = outcome.reset_at or work.now() + work.settings.backoff_max
+            return Ending(State.PENDING, Reason.RATE_LIMITED, outcome.detail, not_before=wait)
+        case AgentEnd.AUTH:
+            return blocked(Reason.AUTH, outcome.detail)
+        case AgentEnd.NEEDS_INPUT:
+            space.save_cut(work)
+            return blocked(Reason.QUESTION, outcome.prompt or outcome.detail)
+    return None

@@ -1,0 +1,99 @@
+"""At target once. From here: the streak and the gates on a clean checkout, then the landing, or the reason why not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from orchestrator.core import convergence
+from orchestrator.core.convergence import Next
+from orchestrator.core.outcome import Reason
+from orchestrator.core.record import Attempt, Landed, Record, Result
+from orchestrator.core.task import State
+from orchestrator.worker import judgement, landing, verify
+from orchestrator.worker.landing import LandEnd, LandOutcome
+from orchestrator.worker.space import Space
+from orchestrator.worker.verify import Streak
+from orchestrator.worker.work import Ending, Work, blocked
+
+CHECKOUT_WAIT = 60.0  # at most so long until a checkout in the way is looked at again
+
+
+def close(work: Work, space: Space, before: Record, attempt: Attempt | None) -> Ending | None:
+    """Verify and land `space.tip`. `attempt` is None where an earlier claim counted it already."""
+    streak = verify.streak(work, space, space.tip)
+    if not streak.passed:
+        return missed(work, before, attempt, streak)
+    for verdict in verify.gates(work, space, space.tip):
+        if not verdict.ok:
+            work.feedback = verdict.output
+            return refuse(work, before, attempt, Result.GATE, f"{verdict.name}: {verdict.reason}")
+    count_converged(work, before, attempt)
+    outcome = landing.land(work, space)
+    match outcome.end:
+        case LandEnd.LANDED:
+            return landed(work, space, outcome.landed)
+        case LandEnd.CONFLICT:
+            return conflict(work, space, before, attempt, outcome)
+        case LandEnd.REJECTED:
+            space.continue_from(work, outcome.merged or space.tip, outcome.base or space.tip)
+            return refuse(work, before, attempt, Result.GATE, outcome.detail)
+    return wait_for_base(work, outcome)
+
+
+def count_converged(work: Work, before: Record, attempt: Attempt | None) -> None:
+    """The attempt is written down before the base moves: a kill while landing must not forget it."""
+    if attempt is None:
+        return
+    done = replace(attempt, result=Result.CONVERGED)
+    judgement.write(work, before, done, improved=attempt.result is Result.IMPROVED)
+
+
+def landed(work: Work, space: Space, result: Landed | None) -> Ending:
+    """It is on the base, or kept where the spec wants it: put the worktrees away and leave for converged/."""
+    assert result is not None
+    work.save(intent=None, landed=result)
+    work.event("landed", commit=result.commit, base=result.base, how=result.how)
+    space.retire(work)
+    return Ending(State.CONVERGED, Reason.CONVERGED, landed=result)
+
+
+def missed(work: Work, before: Record, attempt: Attempt | None, streak: Streak) -> Ending | None:
+    """At target once and not again, at one commit: the second time the task is flaky and needs a person."""
+    if streak.missed is not None:
+        work.feedback = streak.missed.output
+    ending = refuse(work, before, attempt, Result.FLAKY, f"at target once, then not: {streak.detail}")
+    record, step = convergence.missed(work.record)
+    work.record = record
+    work.save()
+    return blocked(Reason.FLAKY, step.detail) if step.next is Next.BLOCK else ending
+
+
+def conflict(work: Work, space: Space, before: Record, attempt: Attempt | None, outcome: LandOutcome) -> Ending | None:
+    """The base has changed the same lines. Once, an agent starts again on the fresh base; then a person decides."""
+    detail = f"conflicts with newer commits on {work.record.base} in {outcome.detail}"
+    refuse(work, before, attempt, Result.CONFLICT, detail)
+    if attempt is None:
+        work.save(conflicts=work.record.conflicts + 1)
+    if work.record.conflicts >= convergence.CONFLICTS:
+        return blocked(Reason.CONFLICT, detail)
+    work.feedback = (
+        f"Your last change {detail}. It is not in your worktree any more: you are on the fresh base now. Do it again there."
+    )
+    space.start_again(work, outcome.base or space.tip)
+    return None
+
+
+def refuse(work: Work, before: Record, attempt: Attempt | None, result: Result, detail: str) -> Ending | None:
+    """The attempt reached its target and does not count as converged, for this reason."""
+    if attempt is None:
+        work.event("discarded", result=result.value, detail=detail)
+        return None
+    return judgement.count(work, before, replace(attempt, result=result, detail=detail))
+
+
+def wait_for_base(work: Work, outcome: LandOutcome) -> Ending:
+    """The landing could not happen now: park, and look again soon. The work is verified and stays on its branch."""
+    reason = Reason.CHECKOUT if outcome.end is LandEnd.WAITS else Reason.BASE_MOVED
+    wait = convergence.backoff(work.record.backoffs, work.settings.backoff, min(CHECKOUT_WAIT, work.settings.backoff_max))
+    work.save(backoffs=work.record.backoffs + 1)
+    return Ending(State.PENDING, reason, outcome.detail, not_before=work.now() + wait)

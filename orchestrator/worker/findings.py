@@ -1,0 +1,139 @@
+"""What an agent must not touch, looked at before and after it ran: the evaluator, the base, the scope, the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.core.record import Result
+from orchestrator.core.scope import Scope
+from orchestrator.git import changes, files, repository, save
+from orchestrator.git.changes import Change
+from orchestrator.git.repository import Repository
+from orchestrator.store import seal
+from orchestrator.store.layouts import EvaluatorKind
+from orchestrator.store.seal import SealedFile
+from orchestrator.worker import scripts
+from orchestrator.worker.work import Work
+
+SHOWN = 5  # paths named in a finding
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What an agent left behind: the commit that holds all of it, and a finding where it did what it must not."""
+
+    start: str
+    commit: str
+    finding: Result | None = None
+    detail: str = ""
+    patch: bytes = b""
+
+    @property
+    def changed(self) -> bool:
+        return self.commit != self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How things were before the agent started. `evaluator` is the digest of the task folder on disk."""
+
+    start: str
+    base: str
+    config: str
+    evaluator: str
+    saved: save.Before | None = None
+
+
+def watch(work: Work, repo: Repository, start: str, saved: save.Before) -> Watch:
+    """Look before the agent starts."""
+    assert work.record.base is not None
+    return Watch(start, repository.tip(repo, work.record.base), repository.config_digest(repo), evaluator_digest(work), saved)
+
+
+def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected) -> Left:
+    """Look again. A finding refuses the attempt; a changed configuration is reported."""
+    assert work.record.base is not None
+    tip = collected.tip
+    if repository.config_digest(repo) != before.config:
+        work.event("finding", detail="the repository's git configuration or hooks changed while the agent ran")
+    base = repository.tip(repo, work.record.base)
+    if base != before.base and base in {*collected.seen, tip}:
+        return Left(before.start, tip, Result.TAMPERED, f"{work.record.base} was moved to a commit of the agent's")
+    if problem := tampered(work, before):
+        return Left(before.start, tip, Result.TAMPERED, problem)
+    review = changes.review(repo.git, before.start, tip) if tip != before.start else changes.Review((), b"")
+    if outside := out_of_scope(work, repo, review.changes):
+        return Left(before.start, tip, Result.SCOPE_VIOLATION, outside, review.patch)
+    return Left(before.start, tip, patch=review.patch)
+
+
+def tampered(work: Work, before: Watch) -> str | None:
+    """Whether the evaluator was changed, in the task folder or in the copy the agent was given."""
+    copy = agent_copy(work)
+    for name in (work.evaluator.path, work.evaluator.checks):
+        sealed = work.sealed.get(name) if name else None
+        if name and sealed and sealed.data is not None and content(copy / name) not in (None, sealed.data):
+            return f"the agent changed {name} in its copy of the task folder"
+    if evaluator_digest(work) != before.evaluator:
+        return "the task folder's benchmark or other files changed while the agent ran; edits of yours count from the next claim"
+    return None
+
+
+def out_of_scope(work: Work, repo: Repository, changed: Iterable[Change]) -> str | None:
+    """Those of the changed files that the task must not change, in words; None where there are none."""
+    scope = Scope(work.spec.scope, work.spec.off_limits, forbidden(work, repo))
+    refused = scope.explained(change.path for change in changed)
+    if not refused:
+        return None
+    named = ", ".join(f"{path} ({why})" for path, why in list(refused.items())[:SHOWN])
+    return f"changed {named}{f' and {len(refused) - SHOWN} more' if len(refused) > SHOWN else ''}"
+
+
+def forbidden(work: Work, repo: Repository) -> tuple[str, ...]:
+    """What no task of this queue may change: the queue itself, and the repository's files that the benchmark command runs."""
+    root = work.claim.queue.root
+    inside = (str(root.relative_to(repo.top)),) if root.is_relative_to(repo.top) else ()
+    return (*inside, *work.sealed.scripts)
+
+
+def evaluator_digest(work: Work) -> str:
+    """The digest of everything sealed, as the task folder has it now; the spec's prose does not count."""
+    return seal.seal(work.claim.folder, work.sealed_spec).digest
+
+
+def agent_copy(work: Work) -> Path:
+    """Where the agent's copy of the task folder lies."""
+    return work.scratch / "task"
+
+
+def content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def hide_queue(repo: Repository, root: Path, worktrees: Path) -> None:
+    """Keep the queue and the worktrees out of the repository's commits, in its own ignore file (never in a tracked one)."""
+    lines = []
+    if worktrees.is_relative_to(repo.top):
+        lines.append(f"/{worktrees.relative_to(repo.top)}/")
+    if root.is_relative_to(repo.top):
+        inside = root.relative_to(repo.top)
+        tracked = repository.tracked(repo, root)
+        lines += [f"/{inside}/running/", f"/{inside}/.orch/"] if tracked else [f"/{inside}/"]
+    repository.exclude(repo, lines)
+
+
+def seal_scripts(work: Work, repo: Repository) -> None:
+    """The repository's files that a benchmark command runs are taken from the base commit and count in the seal."""
+    command = work.evaluator.command
+    if work.evaluator.kind is not EvaluatorKind.COMMAND or command is None:
+        return
+    assert work.record.base_commit is not None
+    found = files.at(repo.git, work.record.base_commit, scripts.named(command))
+    work.sealed = work.sealed.with_scripts(
+        {file.path: SealedFile(file.path, 0o755 if file.executable else 0o644, data=file.data) for file in found}
+    )

@@ -1,0 +1,65 @@
+"""A task whose `repo` is no git repository: worked on in place, one at a time, nothing to land and nothing to take back.
+
+What is lost against a repository is said in the documentation: no branch, no clean checkout, no scope check, no recovery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.core.outcome import Reason
+from orchestrator.core.record import Intent, Result
+from orchestrator.core.task import Stage
+from orchestrator.worker import findings, setup
+from orchestrator.worker.findings import Left, Watch
+from orchestrator.worker.work import Ending, Work, blocked
+
+
+class PlainFolder:
+    """The same steps as a `Workspace`, without git. `tip` only says that an agent has been here since."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tip = "start"
+
+    def recover_landing(self, intent: Intent) -> bool:
+        return False
+
+    def open(self, work: Work) -> Ending | None:
+        work.enter(Stage.SETUP)
+        work.save(repo=str(self.path), base_commit="start")
+        problem = setup.run(work, "setup", work.spec.setup, self.path) if work.spec.setup else None
+        return blocked(Reason.SETUP, problem) if problem else None
+
+    @contextmanager
+    def at_base(self, work: Work) -> Iterator[Path]:
+        yield self.path
+
+    def checkout(self, work: Work, commit: str) -> Path:
+        return self.path
+
+    def watch(self, work: Work) -> Watch:
+        return Watch(self.tip, "", "", findings.evaluator_digest(work))
+
+    def collect(self, work: Work, number: int, watch: Watch) -> Left:
+        """Without git nobody can tell whether the agent changed something: the measurement decides."""
+        self.tip = f"attempt-{number}"
+        problem = findings.tampered(work, watch)
+        return Left(watch.start, self.tip, Result.TAMPERED if problem else None, problem or "")
+
+    def put_back(self, work: Work, left: Left) -> None:
+        return
+
+    def save_cut(self, work: Work) -> None:
+        return
+
+    def start_again(self, work: Work, base: str) -> None:
+        return
+
+    def continue_from(self, work: Work, merged: str, base: str) -> None:
+        return
+
+    def retire(self, work: Work) -> None:
+        return

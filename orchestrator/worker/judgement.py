@@ -1,0 +1,81 @@
+"""What an attempt was worth: a finding refuses it, else the sealed benchmark gives it a number, and the record counts it once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from orchestrator.core import convergence, metrics
+from orchestrator.core.convergence import Next
+from orchestrator.core.record import Attempt, Record, Result
+from orchestrator.core.task import Stage, State
+from orchestrator.worker import closing, verify
+from orchestrator.worker.findings import Left
+from orchestrator.worker.measure import Sample
+from orchestrator.worker.space import Space
+from orchestrator.worker.work import Ending, Work
+
+KEPT = frozenset({Result.CONVERGED, Result.IMPROVED, Result.UNCHANGED, Result.DEFECT, Result.GATE, Result.FLAKY})
+
+
+def judge_left_over(work: Work, space: Space) -> Ending | None:
+    """Commits that an earlier claim left on the branch: measured once, landed where they are at target."""
+    work.enter(Stage.MEASURE)
+    result = verify.sample(work, space.path)
+    work.event("measured", where="resumed", commit=space.tip, values=dict(result.values), defect=result.defect)
+    work.save(durable=False, values=result.values or work.record.values)
+    if verify.at_target(work, result):
+        return closing.close(work, space, work.record, None)
+    work.feedback = work.feedback or result.output
+    return None
+
+
+def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | None:
+    """Count the attempt by what it left behind."""
+    before = work.record
+    if left.finding:
+        space.put_back(work, left)
+        return count(work, before, replace(attempt, result=left.finding, detail=left.detail))
+    if not left.changed:
+        detail = attempt.detail or "the agent changed nothing"
+        return count(work, before, replace(attempt, detail=detail, values=before.values))
+    work.enter(Stage.MEASURE)
+    result = verify.sample(work, space.path)
+    work.event(
+        "measured", attempt=attempt.number, where="attempt", commit=left.commit, values=dict(result.values), defect=result.defect
+    )
+    return weigh(work, space, replace(attempt, values=dict(result.values)), result)
+
+
+def weigh(work: Work, space: Space, attempt: Attempt, result: Sample) -> Ending | None:
+    """One sample of what the agent left: a defect, short of the target, or there."""
+    before = work.record
+    if result.defect:
+        work.feedback = result.output
+        return count(work, before, replace(attempt, result=Result.DEFECT, detail=result.defect))
+    improved = metrics.improved(work.spec.metrics, result.values, before.best or before.baseline)
+    found = replace(attempt, result=Result.IMPROVED if improved else Result.UNCHANGED)
+    if verify.at_target(work, result):
+        return closing.close(work, space, before, found)
+    work.feedback = result.output
+    return count(work, before, replace(found, detail=verify.shortfall(work, result)), improved=improved)
+
+
+def count(work: Work, before: Record, attempt: Attempt, *, improved: bool = False) -> Ending | None:
+    """Write the attempt down and decide what comes next."""
+    write(work, before, attempt, improved=improved)
+    work.event("kept" if attempt.result in KEPT else "discarded", result=attempt.result.value, detail=attempt.detail)
+    step = convergence.after_attempt(work.record, attempt, convergence.limits(work.spec, work.settings))
+    match step.next:
+        case Next.BLOCK:
+            return Ending(State.BLOCKED, step.reason, step.detail)
+        case Next.PARK:
+            return Ending(State.PENDING, step.reason, step.detail, not_before=work.now() + step.wait)
+    return None
+
+
+def write(work: Work, before: Record, attempt: Attempt, *, improved: bool) -> None:
+    """The record after this attempt, from the record before it: said twice it still counts once."""
+    now = work.record
+    counted = convergence.counted(before, attempt, improved=improved, values=attempt.values)
+    work.record = replace(counted, spend=now.spend, streak=now.streak, streak_commit=now.streak_commit)
+    work.save(best_commit=attempt.commit if improved else counted.best_commit)

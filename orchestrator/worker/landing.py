@@ -1,0 +1,108 @@
+"""From a verified commit to the base branch, top to bottom, under the repository's landing lock.
+
+Merge onto the base as it is now, measure exactly that commit, then let the base point to it if it still is where
+it was. The intent is in the record before anything of the user's changes, so that whoever comes after a kill can
+finish it or take it back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestrator.core.record import Intent, Landed
+from orchestrator.core.spec import Land
+from orchestrator.core.task import Stage
+from orchestrator.git import checkouts, merge
+from orchestrator.store import locks
+from orchestrator.store.locks import LockProof
+from orchestrator.worker import verify
+from orchestrator.worker.space import Space
+from orchestrator.worker.work import Work
+from orchestrator.worker.workspace import Workspace
+
+TRIES = 5  # how often the base may move under us before the task waits
+
+
+class LandEnd(StrEnum):
+    LANDED = "landed"
+    CONFLICT = "conflict"  # detail names the files
+    REJECTED = "rejected"  # the merged commit did not hold what the branch held; `merged` is that commit
+    WAITS = "waits"  # a checkout of the base is in the way; detail names it
+    MOVED = "moved"  # the base kept moving
+
+
+@dataclass(frozen=True, slots=True)
+class LandOutcome:
+    end: LandEnd
+    detail: str = ""
+    landed: Landed | None = None
+    merged: str | None = None
+    base: str | None = None
+
+
+def land(work: Work, space: Space) -> LandOutcome:
+    """Land the verified commit `space.tip`, or keep it on its branch where the spec says so."""
+    work.enter(Stage.LAND)
+    if not isinstance(space, Workspace):
+        return LandOutcome(LandEnd.LANDED, landed=Landed(None, None, "none"))
+    if work.spec.land is not Land.MERGE:
+        how = "branch" if work.spec.land is Land.BRANCH else "none"
+        return LandOutcome(LandEnd.LANDED, landed=Landed(space.tip, work.record.base, how))
+    with locks.acquire(space.repo.landing_lock, work.pulse.wait) as proof:
+        for _ in range(TRIES):
+            outcome = land_once(work, space, proof)
+            if outcome.end is not LandEnd.MOVED:
+                return outcome
+    return LandOutcome(LandEnd.MOVED, f"{work.record.base} moved {TRIES} times while this was landing")
+
+
+def land_once(work: Work, space: Workspace, proof: LockProof) -> LandOutcome:
+    """One try onto the base as it is now."""
+    old = space.base_tip(work)
+    moved = old != work.record.base_commit
+    tree = f"{space.tip}^{{tree}}"
+    if moved:
+        space.checkout(work, old)
+        merged = merge.merge(space.verify.git, old, space.tip)
+        if isinstance(merged, merge.Conflict):
+            return LandOutcome(LandEnd.CONFLICT, ", ".join(merged.files), base=old)
+        tree = merged.tree
+    new = space.merge_commit(work, tree, old)
+    if moved and (rejected := reject(work, space, old, new)):
+        return rejected
+    work.pulse.check()
+    return advance(work, space, old, new, proof)
+
+
+def reject(work: Work, space: Workspace, old: str, new: str) -> LandOutcome | None:
+    """Why the merged commit does not hold, None where it does: the same evaluator and gates, on exactly that commit."""
+    result = verify.sample(work, space.checkout(work, new))
+    work.event("measured", where="merged", commit=new, values=dict(result.values), defect=result.defect)
+    if not verify.at_target(work, result):
+        work.feedback = result.output
+        return LandOutcome(LandEnd.REJECTED, f"after merging the base: {verify.shortfall(work, result)}", merged=new, base=old)
+    for verdict in verify.gates(work, space, new):
+        if not verdict.ok:
+            work.feedback = verdict.output
+            return LandOutcome(
+                LandEnd.REJECTED, f"after merging the base, {verdict.name}: {verdict.reason}", merged=new, base=old
+            )
+    return None
+
+
+def advance(work: Work, space: Workspace, old: str, new: str, proof: LockProof) -> LandOutcome:
+    """Intent, checkouts of the base, the base itself: in this order, each undone by recovery if the next never came."""
+    assert work.record.base is not None
+    if blockers := checkouts.blockers(space.repo, work.record.base, old, new):
+        return LandOutcome(LandEnd.WAITS, "; ".join(str(blocker) for blocker in blockers))
+    work.save(intent=Intent(work.record.base, old, new))
+    match checkouts.advance(space.repo, work.record.base, old, new, proof):
+        case checkouts.Advanced():
+            return LandOutcome(LandEnd.LANDED, landed=Landed(new, work.record.base, "merge"))
+        case checkouts.Moved():
+            end = LandOutcome(LandEnd.MOVED)
+        case checkouts.Blocked(blockers):
+            end = LandOutcome(LandEnd.WAITS, "; ".join(str(blocker) for blocker in blockers))
+    work.save(intent=None)
+    return end

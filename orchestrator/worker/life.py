@@ -1,0 +1,74 @@
+"""The worker's whole flow, top to bottom: measure, send an agent, measure, verify, land, or leave with a reason.
+
+Every step returns an `Ending` when the claim ends there, None when the flow goes on.
+"""
+
+from __future__ import annotations
+
+from orchestrator.core import convergence
+from orchestrator.core.outcome import Reason
+from orchestrator.core.record import Landed
+from orchestrator.core.task import Stage, State
+from orchestrator.worker import attempt, closing, judgement, verify
+from orchestrator.worker.space import Space
+from orchestrator.worker.work import Ending, Work, blocked
+
+
+def live(work: Work, space: Space) -> Ending:
+    """Work on the task until it converges, has to wait, needs a person, or this claim is to end after one attempt."""
+    ending = finish_landing(work, space) or space.open(work) or measure_baseline(work, space) or resume(work, space)
+    while ending is None:
+        ending = attempt.make(work, space) or one_only(work)
+    return ending
+
+
+def finish_landing(work: Work, space: Space) -> Ending | None:
+    """A landing that a dead owner had begun is finished where the base has it, undone where it has not."""
+    intent = work.record.intent
+    if intent is None:
+        return None
+    if space.recover_landing(intent):
+        return closing.landed(work, space, Landed(intent.new, intent.base, "merge"))
+    work.save(intent=None)
+    return None
+
+
+def measure_baseline(work: Work, space: Space) -> Ending | None:
+    """The number to beat, on the base commit. A benchmark that fails here is a defect of the task, not of an attempt."""
+    if work.record.baseline and work.record.seal == work.sealed.digest:
+        return None
+    work.enter(Stage.MEASURE)
+    with space.at_base(work) as place:
+        sample = verify.sample(work, place)
+        work.event("measured", where="baseline", values=dict(sample.values), defect=sample.defect)
+        if sample.defect:
+            return blocked(Reason.BENCHMARK_DEFECT, sample.defect)
+        work.record = convergence.resealed(work.record, work.sealed.digest)
+        work.save(
+            baseline=dict(sample.values),
+            best=dict(sample.values),
+            values=dict(sample.values),
+            best_commit=work.record.base_commit,
+        )
+        if space.tip == work.record.base_commit and verify.at_target(work, sample):
+            return already_there(work, space)
+    return None
+
+
+def already_there(work: Work, space: Space) -> Ending | None:
+    """At target before anybody worked on it: as many samples as any convergence needs, and nothing to land."""
+    if not verify.streak(work, space, space.tip).passed:
+        return None
+    return closing.landed(work, space, Landed(space.tip, work.record.base, "none"))
+
+
+def resume(work: Work, space: Space) -> Ending | None:
+    """Work of an earlier claim may be at target already: look before an agent is paid for."""
+    if space.tip == work.record.base_commit:
+        return None
+    return judgement.judge_left_over(work, space)
+
+
+def one_only(work: Work) -> Ending | None:
+    """`--once`: one attempt, then back to pending."""
+    return Ending(State.PENDING) if work.once else None

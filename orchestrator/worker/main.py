@@ -1,0 +1,166 @@
+"""`orchestrator work ROOT NAME TOKEN`: what an executor starts. One process, one claim, then gone."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.core import convergence
+from orchestrator.core.lease import Lease
+from orchestrator.core.outcome import Reason, StopRequest
+from orchestrator.core.record import Record
+from orchestrator.core.settings import Settings
+from orchestrator.core.task import State
+from orchestrator.errors import AgentError, ClaimLost, OrchestratorError, RepositoryError, SpecError, StoreError
+from orchestrator.proc import identity, tree
+from orchestrator.store import config, seal
+from orchestrator.store.claim import Claim
+from orchestrator.store.queue import Queue
+from orchestrator.worker import life, opening
+from orchestrator.worker.pulse import Pulse, Stopped
+from orchestrator.worker.setup import SetupFailed
+from orchestrator.worker.space import Space
+from orchestrator.worker.work import Ending, Work, blocked
+
+RETRY = 1.0  # seconds between tries to let go of a task whose destination is taken or whose disk is full
+
+
+def main(root: str, name: str, token: str) -> int:
+    """Work on the claimed task until this claim ends. 0 also where the claim was lost or stopped; 3 for a fault of ours."""
+    descriptor = os.environ.pop("ORCH_OWNER_FD", None)
+    tree.become_subreaper()
+    try:
+        claim = Claim.adopt(Queue(Path(root)), name, token, None if descriptor is None else int(descriptor))
+    except ClaimLost:
+        return 0
+    try:
+        return serve(claim)
+    except ClaimLost:
+        return 0  # whoever holds the task now goes on from what the record and the refs say
+
+
+def serve(claim: Claim) -> int:
+    """Take the task up, live, and leave; whatever goes wrong in between becomes an ending with its reason."""
+    lease = claim.lease or Lease(claim.token, identity.here())
+    claim.begin(replace(lease, owner=identity.here(), starting_until=None))
+    settings = config.from_json(lease.settings)
+    pulse = Pulse(claim, lease.ttl)
+    pulse.listen()
+    record = claim.record()
+    if ending := unfinished_release(record, lease):
+        return leave(claim, pulse, record, ending)
+    scratch = claim.queue.scratch()
+    try:
+        return work_on(claim, pulse, settings, lease, record, scratch)
+    finally:
+        seal.remove(scratch)
+
+
+def work_on(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record: Record | None, scratch: Path) -> int:
+    """From taking the task up to letting it go. What the agent left is kept whatever happens."""
+    work: Work | None = None
+    space: Space | None = None
+    code = 0
+    try:
+        work = opening.take_up(claim, pulse, settings, lease, record, scratch)
+        space = opening.find_space(work)
+        ending = life.live(work, space)
+    except Exception as error:  # noqa: BLE001 - the one place that turns every failure into an ending
+        keep_work(work, space)
+        ending, code = ending_of(error, work, settings)
+    return leave(claim, pulse, work.record if work else record, ending) or code
+
+
+def ending_of(error: Exception, work: Work | None, settings: Settings) -> tuple[Ending, int]:
+    """How a claim ends that could not be worked to its end, and the exit code. Raises ClaimLost where nothing may be written any more."""
+    match error:
+        case ClaimLost():
+            raise error
+        case Stopped():
+            return stopped(error.request), 0
+        case SpecError():
+            return blocked(Reason.BENCHMARK_DEFECT, str(error)), 0
+        case RepositoryError():
+            return blocked(Reason.REPO, said(error)), 0
+        case AgentError() | SetupFailed():
+            return blocked(Reason.SETUP, said(error)), 0
+        case OrchestratorError():
+            return later(work, settings, said(error)), 0
+    traceback.print_exception(error, file=sys.stderr)
+    return later(
+        work, settings, f"a fault of the orchestrator itself ({type(error).__name__}: {error}); the worker's log tells more"
+    ), 3
+
+
+def stopped(request: StopRequest) -> Ending:
+    """Asked to stop: the task goes where the request says."""
+    match request:
+        case StopRequest.LOST:
+            raise ClaimLost("The task's folder was moved.")
+        case StopRequest.BLOCK:
+            return blocked(Reason.STOPPED, "stopped by a person")
+        case StopRequest.CANCEL:
+            return blocked(Reason.CANCELLED, "cancelled by a person")
+    return Ending(State.PENDING)
+
+
+def keep_work(work: Work | None, space: Space | None) -> None:
+    """Save what lies in the worktree. Where even that fails it stays there, and the next claim saves it."""
+    if work is None or space is None:
+        return
+    try:
+        space.save_cut(work)
+    except (OrchestratorError, OSError) as error:
+        print(f"what the agent left could not be saved yet: {error}", file=sys.stderr)
+
+
+def said(error: OrchestratorError) -> str:
+    """The error in words, with what to do about it."""
+    return f"{error.message} {error.hint}".strip()
+
+
+def unfinished_release(record: Record | None, lease: Lease) -> Ending | None:
+    """The dead owner had written its last word and not yet moved the folder: that word stands."""
+    if record is None or record.reason is None or lease.previous is None or record.token != lease.previous:
+        return None
+    if not record.reason.terminal:
+        return Ending(State.PENDING, record.reason, record.detail or "", record.not_before, record.landed)
+    state = State.CONVERGED if record.reason is Reason.CONVERGED else State.BLOCKED
+    return Ending(state, record.reason, record.detail or "", None, record.landed)
+
+
+def later(work: Work | None, settings: Settings, detail: str) -> Ending:
+    """Something that may pass by itself: wait, twice as long each time."""
+    backoffs = (work.record.backoffs if work else 0) + 1
+    if work is not None:
+        work.record = replace(work.record, backoffs=backoffs)
+    return Ending(
+        State.PENDING, Reason.BACKOFF, detail, time.time() + convergence.backoff(backoffs, settings.backoff, settings.backoff_max)
+    )
+
+
+def leave(claim: Claim, pulse: Pulse, record: Record | None, ending: Ending) -> int:
+    """Last word into the record, then the rename that makes it true. Where that can't be now, keep trying: the claim is held."""
+    final = replace(
+        record or claim.fresh_record(),
+        reason=ending.reason,
+        detail=ending.detail or None,
+        not_before=ending.not_before,
+        stage=None,
+    )
+    told = False
+    while pulse.beat() not in (StopRequest.KILL, StopRequest.LOST):
+        try:
+            claim.release(ending.state, final)
+        except StoreError as error:
+            if not told:
+                print(said(error), file=sys.stderr)
+                told = True
+            time.sleep(RETRY)
+        else:
+            return 0
+    return 0

@@ -1,0 +1,86 @@
+"""From a claim to a `Work` and the space it is done in: the spec, the seal, the record, the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.core import convergence
+from orchestrator.core.lease import Lease
+from orchestrator.core.record import Record
+from orchestrator.core.settings import Settings
+from orchestrator.core.spec import Spec
+from orchestrator.git import repository
+from orchestrator.git.repository import NotARepository
+from orchestrator.store import layouts, seal, specfile
+from orchestrator.store.claim import Claim
+from orchestrator.worker.folder import PlainFolder
+from orchestrator.worker.pulse import Pulse
+from orchestrator.worker.space import Space
+from orchestrator.worker.work import Work
+from orchestrator.worker.workspace import Workspace
+
+
+def take_up(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record: Record | None, scratch: Path) -> Work:
+    """Read the spec, seal the evaluator, open the record. A task that a person queued again starts its counts anew.
+
+    Raises SpecError where the spec or the benchmark can't be used.
+    """
+    spec, key = read_spec(claim.folder, lease)
+    if record is None:
+        record = claim.fresh_record()
+    elif record.ended:
+        record = convergence.requeued(record)
+    sealed = seal.seal(claim.folder, spec)
+    work = Work(
+        claim=claim,
+        settings=settings,
+        pulse=pulse,
+        spec=spec,
+        spec_key=key,
+        record=record,
+        sealed=sealed,
+        sealed_spec=spec,
+        evaluator=layouts.evaluator(claim.folder, spec),
+        scratch=scratch,
+        once=lease.once,
+        feedback=last_feedback(claim, record),
+    )
+    work.save(reason=None, detail=None, not_before=None)
+    return work
+
+
+def read_spec(folder: Path, lease: Lease) -> tuple[Spec, tuple[int, ...]]:
+    """The spec with its file's key: as the claimer parsed it where the file is still the same, else parsed here."""
+    path = specfile.path_of(folder)
+    key = tuple(specfile.key_of(path)) if path else ()
+    if lease.spec is not None and lease.spec_key is not None and key == tuple(lease.spec_key):
+        return specfile.from_json(lease.spec), key
+    return specfile.read(folder), key
+
+
+def last_feedback(claim: Claim, record: Record) -> str:
+    """The end of the last failure, as the claim that saw it left it."""
+    try:
+        return (claim.control / f"attempts/{record.attempts:04d}/feedback.txt").read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def find_space(work: Work) -> Space:
+    """Where the task is worked on. Raises RepositoryError where that can't be told or used."""
+    named = work.spec.repo or work.settings.repo
+    project = work.claim.queue.root.parent
+    if work.record.repo and work.record.branch:
+        return Workspace(repository.discover(Path(work.record.repo)))
+    if named:
+        path = Path((work.spec.repo and project / Path(work.spec.repo).expanduser()) or named)
+        try:
+            return Workspace(repository.discover(path))
+        except NotARepository:
+            if path.is_dir():
+                return PlainFolder(path.resolve())
+            raise
+    try:
+        return Workspace(repository.discover(project))
+    except NotARepository:
+        return Workspace(repository.discover(Path.cwd()))

@@ -1,0 +1,60 @@
+"""What a fresh worktree needs before anybody works in it, and the hooks around an agent.
+
+Hooks come from the configuration: `after_create` and `before_run` must succeed; `after_run` and `before_remove` are reported.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.git import included
+from orchestrator.git.repository import Repository
+from orchestrator.git.worktree import Worktree
+from orchestrator.proc.supervise import Limits
+from orchestrator.worker import measure
+from orchestrator.worker.work import Work
+
+SHOWN = 1500  # characters of a failed command's output that the reason carries
+
+
+class SetupFailed(OrchestratorError):
+    """A worktree could not be furnished: the setup command or a hook said no."""
+
+
+def furnish(work: Work, repo: Repository, tree: Worktree) -> str | None:
+    """Copy the ignored files that `.worktreeinclude` names, then the hook, then the spec's setup. Why it failed, or None."""
+    included.copy(repo, tree)
+    for name, command in (("after_create", work.settings.hooks.get("after_create")), ("setup", work.spec.setup)):
+        if command and (problem := run(work, name, command, tree.path)):
+            return problem
+    return None
+
+
+def furnish_or_raise(work: Work, repo: Repository, tree: Worktree) -> None:
+    """The same for the verify worktree. Raises SetupFailed."""
+    if problem := furnish(work, repo, tree):
+        raise SetupFailed(problem, hint="Run the setup command by hand in a fresh checkout.")
+
+
+def hook(work: Work, name: str, place: Path) -> str | None:
+    """Run a configured hook; why it failed, None where it did not or there is none."""
+    command = work.settings.hooks.get(name)
+    return run(work, name, command, place) if command else None
+
+
+def run(work: Work, name: str, command: str, place: Path) -> str | None:
+    """One shell command in a worktree; why it failed with the end of its output, None where it went well."""
+    verdict = measure.check(
+        name,
+        command,
+        worktree=place,
+        env=work.environment(place),
+        limits=Limits(seconds=work.settings.setup_timeout, grace=work.settings.stop_grace),
+        pump=work.pulse.beat,
+        scratch=work.scratch,
+    )
+    work.pulse.check()
+    if verdict.ok:
+        return None
+    return f"{verdict.reason} {verdict.output[-SHOWN:]}".strip()

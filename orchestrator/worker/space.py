@@ -1,0 +1,53 @@
+"""What the flow asks of the place a task is worked on in, be it a repository's worktrees or a plain folder."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from orchestrator.core.record import Intent
+from orchestrator.worker.findings import Left, Watch
+from orchestrator.worker.work import Ending, Work
+
+
+class Space(Protocol):
+    """`path` is where the agent works, `tip` names what is there now."""
+
+    tip: str
+
+    @property
+    def path(self) -> Path: ...
+
+    def recover_landing(self, intent: Intent) -> bool:
+        """Finish or undo a landing that a dead owner began; whether the base has it."""
+
+    def open(self, work: Work) -> Ending | None:
+        """Make it ready to be worked in."""
+
+    def at_base(self, work: Work) -> AbstractContextManager[Path]:
+        """A checkout of what the task began with."""
+
+    def checkout(self, work: Work, commit: str) -> Path:
+        """A clean checkout of `commit`."""
+
+    def watch(self, work: Work) -> Watch:
+        """Look before an agent starts."""
+
+    def collect(self, work: Work, number: int, watch: Watch) -> Left:
+        """Take in what the agent of attempt `number` left."""
+
+    def put_back(self, work: Work, left: Left) -> None:
+        """Take refused work off the task branch; it stays reachable."""
+
+    def save_cut(self, work: Work) -> None:
+        """Keep what lies there in the middle of an attempt."""
+
+    def start_again(self, work: Work, base: str) -> None:
+        """The next attempt starts on the base as it is now."""
+
+    def continue_from(self, work: Work, merged: str, base: str) -> None:
+        """The next attempt goes on from the merge of its work with the base as it is now."""
+
+    def retire(self, work: Work) -> None:
+        """The task has converged: clean up."""

@@ -1,0 +1,96 @@
+"""Samples, streaks and gates on one commit. What counts as converged is decided here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.core import metrics
+from orchestrator.core.outcome import ProcessEnd, StopRequest
+from orchestrator.core.task import Stage
+from orchestrator.proc.supervise import Limits
+from orchestrator.worker import measure
+from orchestrator.worker.measure import Sample, Verdict
+from orchestrator.worker.pulse import Stopped
+from orchestrator.worker.space import Space
+from orchestrator.worker.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """`passed`: every sample was clean and at target. Else `missed` is the sample that was not, `detail` says how."""
+
+    passed: bool
+    missed: Sample | None = None
+    detail: str = ""
+
+
+def sample(work: Work, place: Path) -> Sample:
+    """One execution of the sealed benchmark in `place`. Raises Stopped where it was ended because this worker is asked to stop."""
+    result = measure.sample(
+        work.sealed,
+        work.evaluator,
+        work.spec,
+        worktree=place,
+        env=work.environment(place),
+        limits=Limits(seconds=work.spec.benchmark_timeout or work.settings.benchmark_timeout, grace=work.settings.stop_grace),
+        pump=work.pulse.beat,
+        scratch=work.scratch,
+    )
+    if result.end is ProcessEnd.STOPPED:
+        raise Stopped(work.pulse.beat() or StopRequest.RELEASE)
+    return result
+
+
+def at_target(work: Work, result: Sample) -> bool:
+    """Whether this sample is a clean one with every deciding metric at its target."""
+    return measure.at_target(work.spec, result)
+
+
+def shortfall(work: Work, result: Sample) -> str:
+    """What keeps this sample from its target, in words."""
+    return result.defect or metrics.shortfall(work.spec.metrics, result.values)
+
+
+def streak(work: Work, space: Space, commit: str) -> Streak:
+    """As many fresh samples in a row as convergence needs, at one commit in a clean checkout.
+
+    A streak that an earlier claim had begun at this commit with this evaluator is continued.
+    """
+    work.enter(Stage.VERIFY)
+    place = space.checkout(work, commit)
+    key = f"{commit}:{work.sealed.digest}"
+    count = work.record.streak if work.record.streak_commit == key else 0
+    seen = [work.record.values] * count
+    while count < measure.needed(work.spec, work.converge, seen):
+        result = sample(work, place)
+        count += 1
+        seen.append(result.values)
+        work.event("measured", where="verify", commit=commit, values=dict(result.values), defect=result.defect, streak=count)
+        if not at_target(work, result):
+            work.save(durable=False, streak=0, streak_commit=None)
+            return Streak(False, result, shortfall(work, result))
+        work.save(durable=False, streak=count, streak_commit=key, values=result.values)
+    return Streak(True)
+
+
+def gates(work: Work, space: Space, commit: str) -> tuple[Verdict, ...]:
+    """Every gate's verdict on this commit, in a clean checkout: the task's checks, then the configured verify command."""
+    commands = [("checks", work.evaluator.checks), ("verify", work.settings.verify_cmd)]
+    return tuple(_gate(work, space, name, command, space.checkout(work, commit)) for name, command in commands if command)
+
+
+def _gate(work: Work, space: Space, name: str, command: str, place: Path) -> Verdict:
+    verdict = measure.check(
+        name,
+        command,
+        work.sealed if name == "checks" else None,
+        worktree=place,
+        env=work.environment(place),
+        limits=Limits(seconds=work.spec.timeout or work.settings.timeout, grace=work.settings.stop_grace),
+        pump=work.pulse.beat,
+        scratch=work.scratch,
+    )
+    work.pulse.check()
+    work.event("verdict", gate=name, ok=verdict.ok, reason=verdict.reason)
+    return verdict

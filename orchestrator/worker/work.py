@@ -1,0 +1,107 @@
+"""What a worker holds while it works on one task: its claim, the record it writes, the sealed spec and evaluator."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from orchestrator.core.outcome import Reason
+from orchestrator.core.record import Landed, Record
+from orchestrator.core.settings import Settings
+from orchestrator.core.spec import Spec
+from orchestrator.core.task import Stage, State, mark
+from orchestrator.errors import AgentError
+from orchestrator.proc import environment, tree
+from orchestrator.store.claim import Claim
+from orchestrator.store.layouts import Evaluator
+from orchestrator.store.seal import Sealed
+from orchestrator.worker.pulse import Pulse
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How this claim ends: the folder's next state, why, and for parked tasks not before when (epoch seconds)."""
+
+    state: State
+    reason: Reason | None = None
+    detail: str = ""
+    not_before: float | None = None
+    landed: Landed | None = None
+
+
+def blocked(reason: Reason, detail: str) -> Ending:
+    """The task needs a person."""
+    return Ending(State.BLOCKED, reason, detail)
+
+
+@dataclass(slots=True)
+class Work:
+    """The one mutable thing of a worker. `record` is what state.json says; change it through `save` only."""
+
+    claim: Claim
+    settings: Settings
+    pulse: Pulse
+    spec: Spec
+    spec_key: tuple[int, ...]
+    record: Record
+    sealed: Sealed
+    sealed_spec: Spec  # as it was when sealed; live edits do not reach it
+    evaluator: Evaluator
+    scratch: Path  # private to this worker, outside the task folder; gone with it
+    once: bool = False
+    feedback: str = ""  # the end of the last failure, for the next prompt
+
+    @property
+    def name(self) -> str:
+        return self.claim.name
+
+    @property
+    def converge(self) -> int:
+        return self.spec.converge or self.settings.converge
+
+    def save(self, *, durable: bool = True, **changes: Any) -> None:
+        """Evolve the record and write it. Facts are durable; a stage or a running streak may be lost in a power cut."""
+        self.record = replace(self.record, **changes)
+        self.claim.save(self.record, durable=durable)
+
+    def enter(self, stage: Stage) -> None:
+        """Show which part of the flow this is. Raises Stopped where the worker was asked to stop meanwhile."""
+        self.pulse.check()
+        self.save(durable=False, stage=stage.value)
+
+    def event(self, event: str, **fields: Any) -> None:
+        """Tell what happened, for the audit and whoever follows live. The attempt's number is added."""
+        self.claim.event(event, **{"attempt": self.record.attempts, **fields})
+
+    def now(self) -> float:
+        return time.time()
+
+    @property
+    def agent(self) -> str:
+        """The name of the agent that works on this task now. Raises AgentError where none is configured."""
+        if self.agent_name != "none":
+            return self.agent_name
+        raise AgentError(
+            "No agent is configured.",
+            hint="Set ORCH_AGENT, or `agent:` in the spec; ORCH_AGENT=exec runs ORCH_AGENT_CMD in the worktree.",
+        )
+
+    @property
+    def agent_name(self) -> str:
+        """For trailers: the agent's name, `none` where none is configured."""
+        return self.spec.agent or self.settings.agent or ("exec" if self.settings.agent_cmd else "none")
+
+    def environment(self, place: Path, attempt: int | None = None) -> dict[str, str]:
+        """What a child in `place` sees: the allow-list, the spec's own, and the names of the contract."""
+        said = {
+            "ORCH_TASK": self.name,
+            "ORCH_WORKTREE": str(place),
+            "ORCH_REPO": self.record.repo,
+            "ORCH_GOAL": self.spec.goal,
+            "ORCH_ATTEMPT": str(attempt or max(self.record.attempts, 1)),
+            tree.MARK: mark(self.claim.queue.root, self.claim.token),
+        }
+        return environment.compose({**environment.allowed(os.environ, self.settings.env_pass), **self.spec.env}, said)

@@ -1,0 +1,204 @@
+"""Where a task is worked on: its repository, its branch, its two worktrees, and everything git does for the worker.
+
+The agent's worktree is on the task's branch; the verify worktree is ours alone, detached, clean, at the commit that is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.core.outcome import Reason
+from orchestrator.core.record import Intent
+from orchestrator.core.task import Stage
+from orchestrator.git import changes, checkouts, merge, refs, repository, save, worktree
+from orchestrator.git.repository import Repository
+from orchestrator.git.worktree import Worktree
+from orchestrator.worker import findings, setup
+from orchestrator.worker.findings import Left, Watch
+from orchestrator.worker.work import Ending, Work, blocked
+
+
+class Workspace:
+    """One per worker, in a git repository. `open` makes it; before that only `recover_landing` may be called."""
+
+    def __init__(self, repo: Repository) -> None:
+        self.repo = repo
+        self.tip = ""  # what the task branch holds
+        self._tree: Worktree | None = None
+        self._verify: Worktree | None = None
+
+    @property
+    def path(self) -> Path:
+        """The agent's worktree."""
+        assert self._tree is not None
+        return self._tree.path
+
+    @property
+    def verify(self) -> Worktree:
+        assert self._verify is not None
+        return self._verify
+
+    # --- opening ----------------------------------------------------------------------------------------------------
+
+    def recover_landing(self, intent: Intent) -> bool:
+        """Finish or undo what a killed landing had begun; whether the base has it."""
+        return checkouts.recover(self.repo, intent)
+
+    def open(self, work: Work) -> Ending | None:
+        """Branch and worktree, made or taken up again; what a dead owner left uncommitted is kept first."""
+        work.enter(Stage.SETUP)
+        self._begin(work)
+        findings.seal_scripts(work, self.repo)
+        found = worktree.find(self.repo, self._place(work))
+        if found and found.owner == work.record.id and self._take_up(work, found):
+            return None
+        branch, commit = self._branch(work), self._branch_tip(work)
+        self._tree = worktree.prepare(
+            self.repo, self._place(work), owner=work.record.id, branch=branch, commit=commit, pump=work.pulse.wait
+        )
+        self.tip = commit
+        problem = setup.furnish(work, self.repo, self._tree)
+        return blocked(Reason.SETUP, problem) if problem else None
+
+    def _begin(self, work: Work) -> None:
+        """The first claim decides base, branch and slug, and writes them down before anything is made."""
+        record = work.record
+        if record.branch is not None:
+            return
+        base = repository.base_branch(self.repo, work.spec.base or work.settings.base)
+        slug = repository.reserve(self.repo, record.slug, record.id)
+        findings.hide_queue(self.repo, work.claim.queue.root, self._folder(work))
+        work.save(
+            repo=str(self.repo.top),
+            base=base,
+            base_commit=repository.tip(self.repo, base),
+            slug=slug,
+            branch=f"orchestrator/{slug}",
+        )
+
+    def _take_up(self, work: Work, found: Worktree) -> bool:
+        """Go on in the worktree of an earlier claim: what lies there is kept, and committed where it is in scope."""
+        self._tree = found
+        self.tip = self._branch_tip(work)
+        self.save_cut(work)
+        return found.head == self.tip
+
+    def _folder(self, work: Work) -> Path:
+        return Path(work.settings.worktrees) if work.settings.worktrees else self.repo.top / ".worktrees"
+
+    def _place(self, work: Work) -> Path:
+        return self._folder(work) / work.record.slug
+
+    def _branch(self, work: Work) -> str:
+        assert work.record.branch is not None
+        return work.record.branch
+
+    def _branch_tip(self, work: Work) -> str:
+        """Where the task branch is; where it began if it isn't made yet or was deleted by hand."""
+        assert work.record.base_commit is not None
+        return refs.read(self.repo.common, repository.HEADS + self._branch(work)) or work.record.base_commit
+
+    # --- measuring --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def at_base(self, work: Work) -> Iterator[Path]:
+        """A checkout of the commit the task began at: the fresh worktree itself, later the verify one."""
+        assert work.record.base_commit is not None
+        yield self.path if self.tip == work.record.base_commit else self.checkout(work, work.record.base_commit)
+
+    def checkout(self, work: Work, commit: str) -> Path:
+        """A clean checkout of `commit`, furnished like the agent's. The same commit is not checked out twice in a row."""
+        if self._verify is None or self._verify.head != commit:
+            place = self._place(work)
+            self._verify = worktree.prepare(
+                self.repo,
+                place.with_name(f"{place.name}.verify"),
+                owner=work.record.id,
+                branch=None,
+                commit=commit,
+                pump=work.pulse.wait,
+            )
+            setup.furnish_or_raise(work, self.repo, self._verify)
+        else:  # what setup made stays, what a benchmark left goes
+            worktree.checkout(self._verify, branch=None, commit=commit)
+            self._verify.git.run("clean", "-ffdq")
+        return self._verify.path
+
+    # --- the agent --------------------------------------------------------------------------------------------------
+
+    def watch(self, work: Work) -> Watch:
+        """How things are before the agent starts, to see afterwards what it touched."""
+        assert self._tree is not None
+        return findings.watch(work, self.repo, self.tip, save.before(self._tree))
+
+    def collect(self, work: Work, number: int, watch: Watch) -> Left:
+        """Everything the agent did, as one commit on the task branch, kept under the attempt's own ref."""
+        collected = self._gather(work, number, work.spec.title or work.name, watch)
+        label = f"{number:04d}"
+        extra = {f"extra/{label}-{index}": commit for index, commit in enumerate(collected.extra, 1)}
+        if collected.tip != watch.start or extra:
+            save.keep_all(self.repo, work.record.slug, {label: collected.tip, **extra})
+        self.tip = collected.tip
+        left = findings.judge(work, self.repo, watch, collected)
+        if left.changed:
+            work.claim.write(f"attempts/{label}/diff.patch", left.patch)
+        return left
+
+    def put_back(self, work: Work, left: Left) -> None:
+        """Refused work is kept under its ref and taken off the task branch."""
+        self._reset(work, left.start)
+
+    def save_cut(self, work: Work) -> None:
+        """Keep what lies in the worktree in the middle of an attempt; in scope it stays on the branch for the next one."""
+        if self._tree is None:
+            return
+        number = work.record.attempts + 1
+        start = self.tip or self._branch_tip(work)
+        label = f"cut/{number:04d}-{work.claim.token}"
+        save.keep_everything(self.repo, self._tree.path, work.record.slug, label, base=work.record.base_commit)
+        self.tip = self._gather(work, number, f"Unfinished: {work.spec.title or work.name}", None, start).tip
+        if self.tip != start and findings.out_of_scope(work, self.repo, changes.changed(self.repo.git, start, self.tip)):
+            self._reset(work, start)
+
+    def _gather(self, work: Work, number: int, subject: str, watch: Watch | None, start: str = "") -> save.Collected:
+        assert self._tree is not None
+        trailers = {"Task": work.name, "Attempt": str(number), "Agent": work.agent_name}
+        save.commit_all(self._tree, subject, trailers=trailers)
+        return save.collect(self._tree, self._branch(work), watch.start if watch else start, watch.saved if watch else None)
+
+    def _reset(self, work: Work, commit: str) -> None:
+        assert self._tree is not None
+        worktree.reset(self._tree, branch=self._branch(work), commit=commit)
+        self.tip = commit
+
+    # --- landing ----------------------------------------------------------------------------------------------------
+
+    def base_tip(self, work: Work) -> str:
+        assert work.record.base is not None
+        return repository.tip(self.repo, work.record.base)
+
+    def merge_commit(self, work: Work, tree: str, base: str) -> str:
+        """The commit that would land: always a merge of the base as it is and the task branch."""
+        message = f"{work.spec.title or work.name}\n\n{work.spec.goal.strip()[:2000]}"
+        trailers = {"Task": work.name, "Attempt": str(work.record.attempts), "Agent": work.agent_name}
+        return merge.commit(self.repo.git, tree, (base, self.tip), message, trailers=trailers)
+
+    def continue_from(self, work: Work, merged: str, base: str) -> None:
+        """The merge was clean and did not hold: the next attempt works on the merged commit."""
+        self._restart(work, merged, base)
+
+    def start_again(self, work: Work, base: str) -> None:
+        """The merge conflicted: the next attempt starts on the fresh base; the earlier commits stay under their refs."""
+        self._restart(work, base, base)
+
+    def _restart(self, work: Work, commit: str, base: str) -> None:
+        work.save(base_commit=base)
+        self._reset(work, commit)
+
+    def retire(self, work: Work) -> None:
+        """All is saved: the worktrees go back to the pool, or away. The branch stays."""
+        for tree in (self._tree, self._verify):
+            if tree is not None and (why := worktree.retire(tree, pump=work.pulse.nap)):
+                work.event("worktree_kept", path=str(tree.path), detail=why)
