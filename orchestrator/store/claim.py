@@ -132,10 +132,9 @@ class Claim:
     def fresh_record(self) -> Record:
         """The record of a task that has none yet; not saved."""
         task_id = os.urandom(8).hex()
+        label = slug(self.name, task_id)
         now = time.time()
-        return Record(
-            id=task_id, name=self.name, inode=self._inode(), slug=slug(self.name, task_id), token=self.token, created=now, updated=now
-        )  # fmt: skip
+        return Record(task_id, self.name, self._inode(), label, token=self.token, created=now, updated=now)
 
     def save(self, record: Record, *, durable: bool = True) -> None:
         """Write the record. A fact must be `durable`; what may be lost in a power cut (a stage) need not be."""

@@ -194,7 +194,8 @@ class Queue:
 
     def _unused(self, name: str) -> str:
         """`name`, if a new task may have it: names are unique over the four states."""
-        if used := [place for place in self.places() if place.name == check_name(name)]:
+        check_name(name)
+        if used := [place for place in self.places() if place.name == name]:
             raise durable.Taken(f"There is a task called {name!r} already: {self.path(used[0])}.", hint="Choose another name.")
         return name
 
