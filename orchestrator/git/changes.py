@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.git.command import Git
+from orchestrator.git.repository import Repository
 
 ABSENT = "000000"
 SYMLINK = "120000"
@@ -53,27 +53,28 @@ class Review:
     patch: bytes
 
 
-def changed(git: Git, old: str, new: str) -> tuple[Change, ...]:
+def changed(repo: Repository, old: str, new: str) -> tuple[Change, ...]:
     """The paths that differ between two commits or trees; a rename is a deletion and an addition."""
-    return _parse(git.run(*RAW, old, new).stdout)[0]
+    return _parse(repo.git.run(*RAW, old, new).stdout)[0]
 
 
-def review(git: Git, old: str, new: str, *, limit: int = PATCH_LIMIT) -> Review:
+def review(repo: Repository, old: str, new: str, *, limit: int = PATCH_LIMIT) -> Review:
     """The same with the patch, by one process."""
-    changes, patch = _parse(git.run(*RAW, "-p", "--binary", old, new).stdout)
+    changes, patch = _parse(repo.git.run(*RAW, "-p", "--binary", old, new).stdout)
     return Review(changes, _cut(patch, limit))
 
 
-def patch(git: Git, old: str, new: str, *, limit: int = PATCH_LIMIT) -> bytes:
+def patch(repo: Repository, old: str, new: str, *, limit: int = PATCH_LIMIT) -> bytes:
     """The patch from `old` to `new`, at most `limit` bytes of it."""
     return _cut(
-        git.run("diff-tree", "-r", "-p", "--binary", "--no-renames", "--no-ext-diff", "--no-textconv", old, new).stdout, limit
+        repo.git.run("diff-tree", "-r", "-p", "--binary", "--no-renames", "--no-ext-diff", "--no-textconv", old, new).stdout,
+        limit,
     )
 
 
-def stat(git: Git, old: str, new: str) -> str:
+def stat(repo: Repository, old: str, new: str) -> str:
     """The summary that `git diff --stat` prints."""
-    return os.fsdecode(git.run("diff-tree", "-r", "--stat=100", "--no-renames", "--no-ext-diff", old, new).stdout)
+    return os.fsdecode(repo.git.run("diff-tree", "-r", "--stat=100", "--no-renames", "--no-ext-diff", old, new).stdout)
 
 
 def _parse(data: bytes) -> tuple[tuple[Change, ...], bytes]:

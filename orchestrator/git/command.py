@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import GitError
-from orchestrator.proc.capture import NOT_FOUND, capture
+from orchestrator.git import stale
+from orchestrator.proc.capture import NOT_FOUND, Captured, capture
 
 TIMEOUT = 900.0
 
@@ -86,10 +88,13 @@ class Git:
     ) -> Output:
         """Run `git ARGS`. Raises GitError where it ends with a code that is not in `ok`; an empty `ok` takes every end."""
         ended = capture(("git", *OPTIONS, *args), cwd=self.cwd, env=self._environment(env), input=input, timeout=timeout)
-        output = Output(ended.code, ended.stdout, os.fsdecode(ended.stderr))
+        if (lock := _lock_in_the_way(ended)) and stale.clear(lock):
+            ended = capture(("git", *OPTIONS, *args), cwd=self.cwd, env=self._environment(env), input=input, timeout=timeout)
         if ended.code in ok or (not ok and ended.code != NOT_FOUND):
-            return output
-        raise GitError(args, ended.code, output.stderr or ended.detail)
+            return Output(ended.code, ended.stdout, os.fsdecode(ended.stderr))
+        if lock := _lock_in_the_way(ended):
+            raise Locked(lock, args, ended.code)
+        raise GitError(args, ended.code, os.fsdecode(ended.stderr) or ended.detail)
 
     def text(self, *args: str) -> str:
         """What the command printed, as one stripped string."""
@@ -102,6 +107,17 @@ class Git:
     def _environment(self, extra: Mapping[str, str] | None) -> dict[str, str]:
         place = {"GIT_DIR": str(self.git_dir), "GIT_WORK_TREE": str(self.cwd)} if self.git_dir else {}
         return {**clean(os.environ), **place, **(self.author or {}), **(extra or {})}
+
+
+class Locked(GitError):
+    """A lock file is in the way: another git is at work, or one was killed just now. Worth another try later."""
+
+    def __init__(self, lock: Path, argv: tuple[str, ...] = (), code: int = 128) -> None:
+        super().__init__(argv, code, f"{lock} is in the way: another git is at work, or was killed.")
+        self.lock = lock
+        self.message = self.stderr
+        self.hint = "Wait until that git has ended; if none runs, remove the file."
+        self.args = (self.message,)
 
 
 def clean(environ: Mapping[str, str]) -> dict[str, str]:
@@ -119,6 +135,15 @@ def split(data: bytes) -> list[str]:
 def join(names: list[str] | tuple[str, ...]) -> bytes:
     """Names as git reads them with `-z`."""
     return b"".join(os.fsencode(name) + b"\0" for name in names)
+
+
+def _lock_in_the_way(ended: Captured) -> Path | None:
+    """The lock file that git says it can't make; an index's belongs to whoever works in that checkout."""
+    if ended.code in (0, 1):
+        return None
+    found = re.search(rb"Unable to create '(.+\.lock)': File exists", ended.stderr)
+    lock = Path(os.fsdecode(found[1])) if found else None
+    return lock if lock and lock.name != "index.lock" else None
 
 
 def _keep(name: str) -> bool:

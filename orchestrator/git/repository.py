@@ -130,9 +130,14 @@ def base_branch(repo: Repository, wanted: str | None) -> str:
     )
 
 
+def find_branch(repo: Repository, name: str) -> str | None:
+    """The commit that a local branch points to, None where there is no such branch."""
+    return refs.read(repo.common, HEADS + name)
+
+
 def tip(repo: Repository, name: str) -> str:
     """The commit that a local branch points to. Raises RepositoryError where it does not exist."""
-    if found := refs.read(repo.common, HEADS + name):
+    if found := find_branch(repo, name):
         return found
     raise RepositoryError(
         f"The branch {name!r} of {repo.top} is gone.", hint=f"Make it again, or correct `base`: git branch {name} …"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,19 @@ CREATED = ("commit", "merge", "rebase", "cherry-pick", "revert", "pull", "am")
 SPECIAL = ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
 REBASING = ("rebase-merge", "rebase-apply")
 
-__all__ = ["Before", "Collected", "Kept", "attempts", "before", "collect", "commit_all", "keep", "keep_all", "keep_everything"]
+__all__ = [
+    "Before",
+    "Collected",
+    "Kept",
+    "attempts",
+    "before",
+    "collect",
+    "commit_all",
+    "keep",
+    "keep_all",
+    "keep_everything",
+    "keep_lost",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +78,19 @@ def commit_all(
     return tree.head
 
 
-def collect(tree: Worktree, branch_name: str, start: str, since: Before | None = None) -> Collected:
+def collect(
+    tree: Worktree,
+    branch_name: str,
+    start: str,
+    since: Before | None = None,
+    *,
+    message: str | None = None,
+    identity: Mapping[str, str] | None = None,
+) -> Collected:
     """Find the work of an attempt that began at `start`, whatever the agent did to HEAD and branches, and put the worktree
-    back on our branch at its tip. To be called after `commit_all`."""
+    back on our branch at its tip. With a `message` everything uncommitted is committed first, else it must have been."""
+    if message is not None:
+        commit_all(tree, message, identity=identity)
     since = since or Before()
     log = _log(tree.admin)[since.log :]
     on, head = branch(tree.admin, tree.repo.common), tree.head
@@ -83,18 +105,25 @@ def collect(tree: Worktree, branch_name: str, start: str, since: Before | None =
     return Collected(tip, None if on == branch_name else on or "detached", extra, seen)
 
 
-def keep_everything(repo: Repository, path: Path, slug: str, label: str, *, base: str | None = None) -> tuple[str, ...]:
-    """Give every commit of our worktree at `path`, and everything uncommitted in it, a ref. Returns the labels. It changes
-    neither files nor branches, so it may be called at any time and any number of times; before any reset or removal it must.
+def keep_everything(tree: Worktree, slug: str, label: str, *, base: str | None = None) -> tuple[str, ...]:
+    """Give every commit of our worktree, and everything uncommitted in it, a ref. Returns the labels. It changes neither
+    files nor branches, so it may be called at any time and any number of times; before any reset or removal it must be.
     `base` is a commit whose history needs no keeping."""
-    tree = worktree.find(repo, path)
-    if tree is None:
-        commits: list[str | None] = [_lost(repo, path, base)] if path.is_dir() else []
-    else:
-        log = {commit for commit, _ in _log(tree.admin)}
-        commits = [*_uncommitted(tree), tree.head, *log, *_operation_commits(tree.admin), *_made_on(tree, _stashes(repo), log)]
+    log = {commit for commit, _ in _log(tree.admin)}
+    commits = [*_uncommitted(tree), tree.head, *log, *_operation_commits(tree.admin), *_made_on(tree, _stashes(tree.repo), log)]
+    return _keep_new(tree.repo, slug, label, filter(None, commits), base)
+
+
+def keep_lost(repo: Repository, path: Path, slug: str, label: str, *, base: str | None = None) -> tuple[str, ...]:
+    """The same for a folder that was a worktree of ours, and that git no longer knows since an agent made it forget."""
+    if not path.is_dir() or worktree.find(repo, path):
+        return ()
+    return _keep_new(repo, slug, label, [_lost(repo, path, base)], base)
+
+
+def _keep_new(repo: Repository, slug: str, label: str, commits: Iterable[str], base: str | None) -> tuple[str, ...]:
     known = (*filter(None, (base,)), f"--glob=refs/orchestrator/{slug}/")
-    new = heads(repo, filter(None, commits), known)
+    new = heads(repo, commits, known)
     return keep_all(repo, slug, {f"{label}-{number}" if number else label: commit for number, commit in enumerate(new)})
 
 

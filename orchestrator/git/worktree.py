@@ -96,7 +96,12 @@ def prepare(repo: Repository, path: Path, *, owner: str, branch: str | None, com
 def reset(worktree: Worktree, *, branch: str | None, commit: str) -> None:
     """Put a worktree of ours at `commit`, as clean as a fresh one."""
     checkout(worktree, branch=branch, commit=commit)
-    worktree.git.run("clean", "-ffdxq")
+    clean(worktree)
+
+
+def clean(worktree: Worktree, *, keep_ignored: bool = False) -> None:
+    """Remove what git doesn't track, repositories of their own included; on request only what it doesn't ignore."""
+    worktree.git.run("clean", "-ffdq" if keep_ignored else "-ffdxq")
 
 
 def checkout(worktree: Worktree, *, branch: str | None, commit: str) -> None:

@@ -1,0 +1,169 @@
+"""Moving the base branch forward, and every checkout of it along: the one thing done to files of the user's (`rulings` 27).
+
+All or nothing at every instant: whatever would be lost makes the task wait before anything is touched, the branch moves
+last and only from where it was expected, and `recover` takes back what a kill left half done.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import GitError
+from orchestrator.git import changes, listing, refs, undo
+from orchestrator.git.changes import Change
+from orchestrator.git.command import Git
+from orchestrator.git.listing import Checkout
+from orchestrator.git.repository import HEADS, Repository
+from orchestrator.store.failpoints import hit
+from orchestrator.store.locks import LockProof
+
+SHOWN = 5
+MESSAGE = "orchestrator: land tested work"
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """Why a checkout of the base can't follow it now. `paths` are the files concerned."""
+
+    checkout: Path
+    reason: str
+    paths: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        more = f" and {len(self.paths) - SHOWN} more" if len(self.paths) > SHOWN else ""
+        return f"{self.checkout}: {self.reason}{': ' if self.paths else ''}{', '.join(self.paths[:SHOWN])}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """The base and all its checkouts are at the new commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The base is not where the merge was made any more; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A checkout of the base is in the way; nothing was changed."""
+
+    blockers: tuple[Blocker, ...]
+
+
+def blockers(repo: Repository, base: str, old: str, new: str) -> tuple[Blocker, ...]:
+    """What can be told beforehand: a checkout in the middle of something, and files that nobody tracks where NEW has one."""
+    places = listing.holding(repo, base)
+    return _blockers(places, changes.changed(repo, old, new)) if places else ()
+
+
+def advance(repo: Repository, base: str, old: str, new: str, _: LockProof) -> Advanced | Moved | Blocked:
+    """Move `base` from `old` to `new`, its checkouts first. The caller has written the intent down; the proof is that of
+    the repository's landing lock."""
+    if refs.read(repo.common, HEADS + base) != old:
+        return Moved()
+    places = listing.holding(repo, base)
+    changed = changes.changed(repo, old, new) if places else ()
+    if found := _blockers(places, changed) or _refusals(places, changed, old, new):
+        return Blocked(found)
+    for place in places:
+        hit("land.read-tree:before")
+        refused = _forward(place, changed, old, new)
+        hit("land.read-tree:after")
+        if refused:
+            undo.restore(repo, base, old, new)
+            return Blocked((refused,))
+    return _move(repo, base, old, new, places)
+
+
+def recover(repo: Repository, base: str, old: str, new: str) -> bool:
+    """After a kill in `advance`: whether the base has `new`. If not, every path that was brought forward is taken back, and
+    none is touched whose content is neither old nor new. Raises GitError while a lock of a living git is in the way."""
+    tip = refs.read(repo.common, HEADS + base)
+    if tip and (tip == new or repo.git.run("merge-base", "--is-ancestor", new, tip, ok=(0, 1)).code == 0):
+        return True
+    undo.restore(repo, base, old, new)
+    return False
+
+
+def _move(repo: Repository, base: str, old: str, new: str, places: Sequence[Checkout]) -> Advanced | Moved | Blocked:
+    """Compare and swap; run in a checkout of the base, so that its own history shows the step too."""
+    git = places[0].git if places else repo.git
+    hit("land.update-ref:before")
+    try:
+        git.run("update-ref", "-m", MESSAGE, HEADS + base, new, old)
+    except GitError as error:
+        if (now := refs.read(repo.common, HEADS + base)) == new:
+            return Advanced()
+        undo.restore(repo, base, old, new)
+        reason = f"{base} can't be moved ({error.stderr.strip()})"
+        return Moved() if now != old else Blocked((Blocker(git.cwd, reason),))
+    hit("land.update-ref:after")
+    return Advanced()
+
+
+def _forward(place: Checkout, changed: Sequence[Change], old: str, new: str, *, dry: bool = False) -> Blocker | None:
+    """Take one checkout from `old` to `new`, or say why not. Git looks at everything before it writes anything; a second
+    try follows a refresh, for files that were touched but hold what they held."""
+    command = ("read-tree", *(("-n",) if dry else ()), "-m", "-u", old, new)
+    if place.git.run(*command, ok=(0, 128)).code == 0:
+        return None
+    place.git.run("update-index", "-q", "--refresh", ok=(0, 1, 128))
+    output = place.git.run(*command, ok=(0, 128))
+    return None if output.code == 0 else _refusal(place, changed, old, output.stderr)
+
+
+def _refusals(places: Sequence[Checkout], changed: Sequence[Change], old: str, new: str) -> tuple[Blocker, ...]:
+    """A dry run where there are several: none may be changed if one of them can't be."""
+    found = [_forward(place, changed, old, new, dry=True) for place in places] if len(places) > 1 else []
+    return tuple(filter(None, found))
+
+
+def _refusal(place: Checkout, changed: Sequence[Change], old: str, stderr: str) -> Blocker:
+    if lock := re.search(r"Unable to create '(.+)': File exists", stderr):
+        return Blocker(place.path, "another git is at work there, or one was killed", (lock[1],))
+    ours = {change.path for change in changed}
+    dirty = [path for path in place.git.split("diff-index", "-z", "--name-only", old) if path in ours]
+    reason = "uncommitted changes would be overwritten" if dirty else stderr.strip().removeprefix("error: ")
+    return Blocker(place.path, reason, tuple(dirty))
+
+
+def _blockers(places: Iterable[Checkout], changed: Sequence[Change]) -> tuple[Blocker, ...]:
+    added = [change.path for change in changed if change.old_mode == changes.ABSENT]
+    found = []
+    for place in places:
+        if place.busy:
+            found.append(Blocker(place.path, f"{place.busy} is in progress; finish or abort it"))
+        elif paths := _untracked(place.git, added):
+            found.append(Blocker(place.path, "files that git doesn't track there would be overwritten", paths))
+    return tuple(found)
+
+
+def _untracked(git: Git, added: Iterable[str]) -> tuple[str, ...]:
+    """What exists on disk where `added` paths will go, and isn't in the index: git overwrites ignored files without a word."""
+    present = list(dict.fromkeys(path for name in added for path in _in_the_way(git.cwd, name)))
+    if not present:
+        return ()
+    tracked = set(git.split("ls-files", "-z"))
+    return tuple(path for path in present if path not in tracked)
+
+
+def _in_the_way(top: Path, name: str) -> Iterator[str]:
+    """The files at `name`, below it, or in place of one of the folders above it."""
+    parts = name.split("/")
+    for length in range(1, len(parts)):
+        above = "/".join(parts[:length])
+        if os.path.islink(top / above) or not (top / above).is_dir():  # noqa: PTH114
+            if os.path.lexists(top / above):
+                yield above
+            return
+    path = top / name
+    if path.is_dir() and not path.is_symlink():
+        for folder, _, files in os.walk(path):
+            yield from (str(Path(folder, file).relative_to(top)) for file in files)
+    elif os.path.lexists(path):
+        yield name
