@@ -49,6 +49,9 @@ class PlainFolder:
         problem = findings.tampered(work, watch)
         return Left(watch.start, self.tip, Result.TAMPERED if problem else None, problem or "")
 
+    def kept(self, work: Work, number: int) -> str | None:
+        return None
+
     def put_back(self, work: Work, left: Left) -> None:
         return
 

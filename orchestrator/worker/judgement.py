@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from orchestrator.core import convergence, metrics
 from orchestrator.core.convergence import Next
+from orchestrator.core.outcome import AgentEnd
 from orchestrator.core.record import Attempt, Record, Result
 from orchestrator.core.task import Stage, State
 from orchestrator.worker import closing, verify
@@ -23,10 +24,21 @@ def judge_left_over(work: Work, space: Space) -> Ending | None:
     result = verify.sample(work, space.path)
     work.event("measured", where="resumed", commit=space.tip, values=dict(result.values), defect=result.defect)
     work.save(durable=False, values=result.values or work.record.values)
+    if attempt := uncounted(work, space):
+        return weigh(work, space, replace(attempt, values=dict(result.values)), result)
     if verify.at_target(work, result):
         return closing.close(work, space, work.record, None)
     work.feedback = work.feedback or result.output
     return None
+
+
+def uncounted(work: Work, space: Space) -> Attempt | None:
+    """The attempt that a dead worker had taken in and not yet counted; its ref is there, its number is not."""
+    number = work.record.attempts + 1
+    if space.kept(work, number) != space.tip:
+        return None
+    detail = "its worker died before it was measured"
+    return Attempt(number, work.agent_name, AgentEnd.FINISHED, Result.UNCHANGED, detail, commit=space.tip)
 
 
 def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | None:
@@ -63,6 +75,8 @@ def weigh(work: Work, space: Space, attempt: Attempt, result: Sample) -> Ending 
 def count(work: Work, before: Record, attempt: Attempt, *, improved: bool = False) -> Ending | None:
     """Write the attempt down and decide what comes next."""
     write(work, before, attempt, improved=improved)
+    if work.feedback:
+        work.claim.write(f"attempts/{attempt.number:04d}/feedback.txt", work.feedback.encode(errors="replace"))
     work.event("kept" if attempt.result in KEPT else "discarded", result=attempt.result.value, detail=attempt.detail)
     step = convergence.after_attempt(work.record, attempt, convergence.limits(work.spec, work.settings))
     match step.next:

@@ -76,7 +76,7 @@ def work_on(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
 
 
 def ending_of(error: Exception, work: Work | None, settings: Settings) -> tuple[Ending, int]:
-    """How a claim ends that could not be worked to its end, and the exit code. Raises ClaimLost where nothing may be written any more."""
+    """How a claim ends that could not be worked to its end, and the exit code. Raises ClaimLost where nothing may be written."""
     match error:
         case ClaimLost():
             raise error

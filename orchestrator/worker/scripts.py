@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from orchestrator.store.layouts import Evaluator
+from orchestrator.store.layouts import INTERPRETERS, Evaluator
 from orchestrator.store.seal import Sealed, SealedFile
 
 PUNCTUATION = re.compile(r"[();<>|&]+")
@@ -43,7 +43,7 @@ def named(command: str) -> tuple[str, ...]:
         elif word in INLINE and given:
             runs = given = False
         elif (runs or given) and not (ASSIGNMENT.match(word) or word in PREFIXES or word.startswith("-")):
-            if (given or "/" in word or PurePosixPath(word).suffix) and (path := _relative(word)):
+            if (given or "/" in word or PurePosixPath(word).suffix in INTERPRETERS) and (path := _relative(word)):
                 found[path] = None
             runs, given = False, runs and bool(INTERPRETER.fullmatch(PurePosixPath(word).name))
     return tuple(found)
@@ -58,7 +58,7 @@ def _words(command: str) -> list[str]:
     try:
         return list(lexer)
     except ValueError:  # a quote without its end: the shell will say so
-        return command.split()
+        return []
 
 
 @contextmanager

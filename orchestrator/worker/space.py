@@ -37,6 +37,9 @@ class Space(Protocol):
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Take in what the agent of attempt `number` left."""
 
+    def kept(self, work: Work, number: int) -> str | None:
+        """The commit that attempt `number` left, where it was taken in."""
+
     def put_back(self, work: Work, left: Left) -> None:
         """Take refused work off the task branch; it stays reachable."""
 

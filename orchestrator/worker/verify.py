@@ -26,7 +26,7 @@ class Streak:
 
 
 def sample(work: Work, place: Path) -> Sample:
-    """One execution of the sealed benchmark in `place`. Raises Stopped where it was ended because this worker is asked to stop."""
+    """One execution of the sealed benchmark in `place`. Raises Stopped where it was ended because we are asked to stop."""
     result = measure.sample(
         work.sealed,
         work.evaluator,
@@ -77,10 +77,10 @@ def streak(work: Work, space: Space, commit: str) -> Streak:
 def gates(work: Work, space: Space, commit: str) -> tuple[Verdict, ...]:
     """Every gate's verdict on this commit, in a clean checkout: the task's checks, then the configured verify command."""
     commands = [("checks", work.evaluator.checks), ("verify", work.settings.verify_cmd)]
-    return tuple(_gate(work, space, name, command, space.checkout(work, commit)) for name, command in commands if command)
+    return tuple(_gate(work, name, command, space.checkout(work, commit)) for name, command in commands if command)
 
 
-def _gate(work: Work, space: Space, name: str, command: str, place: Path) -> Verdict:
+def _gate(work: Work, name: str, command: str, place: Path) -> Verdict:
     verdict = measure.check(
         name,
         command,

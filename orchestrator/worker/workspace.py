@@ -12,7 +12,7 @@ from pathlib import Path
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent
 from orchestrator.core.task import Stage
-from orchestrator.git import changes, checkouts, merge, refs, repository, save, worktree
+from orchestrator.git import changes, checkouts, kept, merge, refs, repository, save, worktree
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.worker import findings, setup
@@ -145,6 +145,9 @@ class Workspace:
         if left.changed:
             work.claim.write(f"attempts/{label}/diff.patch", left.patch)
         return left
+
+    def kept(self, work: Work, number: int) -> str | None:
+        return refs.read(self.repo.common, kept.ref(work.record.slug, f"{number:04d}"))
 
     def put_back(self, work: Work, left: Left) -> None:
         """Refused work is kept under its ref and taken off the task branch."""
