@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
-from typing import Any
 
 from orchestrator.core import convergence
 from orchestrator.core.lease import Lease
@@ -26,14 +25,12 @@ def start(loop: Loop, claim: Claim, executor: str | None, moment: Moment, *, pre
     """Write the lease, start a worker, hand the claim over. `previous`: the dead owner's token. False where it failed."""
     try:
         place = loop.executor(executor or DEFAULT)
-        spec, key = _parsed(claim)
         waits = None if place.passes_lock else moment.now + leases.STARTING
         spec, key = _parsed(claim)
         claim.begin(
             Lease(
                 token=claim.token, owner=loop.queue.me(), executor=place.name, ttl=loop.settings.heartbeat, starting_until=waits,
                 settings=config.to_json(loop.settings), spec=spec, spec_key=key, once=loop.mode is Mode.ONCE, previous=previous, loop=loop.me.token,
-                spec=spec, spec_key=key,
             )
         )  # fmt: skip
         loop.workers.start(place, claim.name, claim.token, claim.fileno(), moment.mono)
@@ -87,15 +84,3 @@ def _waiting(loop: Loop, record: Record, moment: Moment, reason: str) -> Record:
     wait = convergence.backoff(record.backoffs, loop.settings.backoff, loop.settings.backoff_max)
     parked = replace(record, reason=Reason.BACKOFF, detail=reason, backoffs=record.backoffs + 1)
     return replace(parked, not_before=moment.now + wait, updated=moment.now)
-
-
-def _parsed(claim: Claim) -> tuple[dict[str, Any] | None, tuple[int, ...] | None]:
-    """The spec as JSON with its file's key from before it was read: parsing costs a worker ten times what it costs us here."""
-    path = specfile.path_of(claim.folder)
-    if path is None:
-        return None, None
-    try:
-        key = specfile.key_of(path)
-        return specfile.to_json(specfile.read(claim.folder)), key
-    except (OrchestratorError, OSError):
-        return None, None  # the worker finds out and says why
