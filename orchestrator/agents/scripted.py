@@ -21,7 +21,7 @@ class Scripted:
 
     name = "scripted"
 
-    def check(self, *, cmd: str | None = None) -> Availability:  # noqa: ARG002 - the protocol's signature
+    def check(self, *, cmd: str | None = None) -> Availability:
         return Availability(installed=True, detail="ships with the orchestrator; replays a scenario.toml")
 
     def command(self, request: Request) -> Command:

@@ -6,6 +6,7 @@ disk meanwhile can change a result. The digest says whether two claims judged by
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -30,6 +31,7 @@ LITTER = re.compile(r"^(\..*\.sw[a-z]|\.#.*|#.*#|.*~|4913|__pycache__|\.DS_Store
 # Session logs grow while nothing about the evaluator changes: sealed with the rest, but not in the digest.
 LOGS = frozenset({"autoresearch.jsonl", "autoresearch.ideas.md", ".auto/log.jsonl", ".auto/ideas.md"})
 SPECS = frozenset({"autoresearch.md", ".auto/prompt.md"})
+DEPTH = 64
 TRIES = 3
 TAKE_OUT = "Take it out of the task folder; the benchmark can find it elsewhere by an absolute path."
 INDEX = "SEALED.json"
@@ -108,8 +110,6 @@ def seal(folder: Path, spec: Spec | None = None) -> Sealed:
             if not folder.is_dir():
                 raise ClaimLost(f"{folder} has gone while it was sealed.") from error
             continue  # a file was removed under our eyes: what is there now is what counts
-        except RecursionError:
-            raise StoreError(f"The folders in {folder} are nested too deeply to be sealed.", hint=TAKE_OUT) from None
         except OSError as error:
             path = error.filename or folder
             raise StoreError(f"{path} can't be read: {error.strerror}.", hint="Make it readable, or take it out.") from error
@@ -124,17 +124,19 @@ def differs(sealed: Sealed, digest: str | None) -> bool:
 
 def remove(path: Path) -> None:
     """Remove a private copy, whatever a benchmark made of it. What can't be removed stays; nothing is raised."""
-    try:
-        path.chmod(0o700)
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    remove(Path(entry.path))
-                else:
-                    os.unlink(entry.path)  # noqa: PTH108 - an entry's own path, once per file
-        path.rmdir()
-    except (OSError, RecursionError):
-        return
+    folders = [os.fspath(path)]
+    for folder in folders:  # grows while it is walked, so that no depth is too deep
+        with contextlib.suppress(OSError):
+            os.chmod(folder, 0o700)  # noqa: PTH101 - strings throughout: this runs after every sample
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        os.unlink(entry.path)  # noqa: PTH108
+    for folder in reversed(folders):
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)  # noqa: PTH106
 
 
 def _read(folder: Path) -> Iterator[SealedFile]:
@@ -149,6 +151,8 @@ def _read(folder: Path) -> Iterator[SealedFile]:
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[SealedFile]:
+    if prefix.count("/") > DEPTH:
+        raise StoreError(f"{folder} is nested too deeply to be sealed.", hint=TAKE_OUT)
     with os.scandir(folder) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:

@@ -1,0 +1,355 @@
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.outcome import ProcessEnd, StopRequest
+from orchestrator.core.spec import Kind, Metric, Spec
+from orchestrator.errors import StoreError
+from orchestrator.proc.command import Limits
+from orchestrator.store import layouts, seal
+from orchestrator.store.layouts import Evaluator
+from orchestrator.worker import measure, scripts
+from orchestrator.worker.measure import NOISY, Sample, Verdict
+
+SPEC = Spec(metrics=(Metric("n", target=0.0),))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A task folder with a benchmark, a worktree it is run in, and a place for the private copies."""
+
+    root: Path
+
+    @property
+    def task(self) -> Path:
+        return self.root / "task"
+
+    @property
+    def worktree(self) -> Path:
+        return self.root / "worktree"
+
+    def write(self, text: str, name: str = "benchmark.sh", mode: int = 0o644) -> None:
+        (self.task / name).write_text(text)
+        (self.task / name).chmod(mode)
+
+    def env(self) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "ORCH_TASK": "a task"}
+
+    def sample(
+        self,
+        spec: Spec = SPEC,
+        *,
+        sealed: seal.Sealed | None = None,
+        evaluator: Evaluator | None = None,
+        limits: Limits | None = None,
+        pump: Callable[[], StopRequest | None] = lambda: None,
+    ) -> Sample:
+        return measure.sample(
+            sealed or seal.seal(self.task),
+            evaluator or layouts.evaluator(self.task, spec),
+            spec,
+            worktree=self.worktree,
+            env=self.env(),
+            limits=limits or Limits(seconds=30, grace=0.1),
+            pump=pump,
+            scratch=self.root / "scratch",
+        )
+
+    def check(self, command: str, sealed: seal.Sealed | None = None, limits: Limits | None = None) -> Verdict:
+        return measure.check(
+            "verify",
+            command,
+            sealed,
+            worktree=self.worktree,
+            env=self.env(),
+            limits=limits or Limits(seconds=30, grace=0.1),
+            pump=lambda: None,
+            scratch=self.root / "scratch",
+        )
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    for name in ("task", "worktree", "scratch"):
+        (tmp_path / name).mkdir()
+    return Bench(tmp_path)
+
+
+def test_a_sample_is_what_the_benchmark_says_of_the_worktree(bench: Bench) -> None:
+    bench.write("echo METRIC n=$(ls | wc -l)\necho METRIC other=0.5\necho talk >&2\n")
+    (bench.worktree / "one").touch()
+    result = bench.sample()
+    assert (result.values, result.defect, result.code, result.end) == ({"n": 1.0, "other": 0.5}, None, 0, ProcessEnd.EXITED)
+    assert "talk" in result.output
+    assert b"METRIC n=1" in result.full
+    assert not measure.at_target(SPEC, result)
+    (bench.worktree / "one").unlink()
+    assert measure.at_target(SPEC, bench.sample())
+
+
+def test_every_sample_runs_from_a_private_copy_of_its_own_that_is_gone_afterwards(bench: Bench) -> None:
+    bench.write('echo "$ORCH_TASK_DIR" >> dirs; cat "$ORCH_TASK_DIR/data"; echo spoiled > "$ORCH_TASK_DIR/data"; echo METRIC n=0')
+    bench.write("fresh\n", "data")
+    sealed = seal.seal(bench.task)
+    bench.write("changed after the seal\n", "data")
+    for _ in range(2):
+        result = bench.sample(sealed=sealed)
+        assert result.defect is None
+        assert result.output.startswith("fresh")
+    first, second = (bench.worktree / "dirs").read_text().splitlines()
+    assert first != second
+    assert list((bench.root / "scratch").iterdir()) == []
+
+
+def test_replacing_the_benchmark_on_disk_changes_nothing_once_it_is_sealed(bench: Bench) -> None:
+    bench.write("echo METRIC n=7")
+    sealed, evaluator = seal.seal(bench.task), layouts.evaluator(bench.task, SPEC)
+    bench.write("echo METRIC n=0")
+    assert bench.sample(sealed=sealed, evaluator=evaluator).values == {"n": 7.0}
+
+
+def test_the_benchmark_sees_its_place_and_that_it_measures(bench: Bench) -> None:
+    bench.write('echo "$PWD|$ORCH_TASK|$ORCH_MEASURING|$HOME"; echo METRIC n=0')
+    assert bench.sample().output.startswith(f"{bench.worktree}|a task|1|\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "mode"),
+    [
+        ("benchmark.py", "print('METRIC n=0')", 0o644),
+        ("benchmark.sh", "#!/usr/bin/env python3\nprint('METRIC n=0')", 0o644),
+        ("benchmark", "#!/bin/sh\necho METRIC n=0", 0o755),
+        ("autoresearch.sh", "echo METRIC n=0", 0o644),
+    ],
+)
+def test_a_benchmark_runs_by_its_shebang_or_its_extension(bench: Bench, name: str, text: str, mode: int) -> None:
+    bench.write(text, name, mode)
+    assert bench.sample().values == {"n": 0.0}
+
+
+def test_a_command_is_run_by_the_shell_in_the_worktree(bench: Bench) -> None:
+    spec = Spec(benchmark='echo METRIC n=$(ls | wc -l) && test -d "$ORCH_TASK_DIR"', metrics=SPEC.metrics)
+    assert bench.sample(spec).values == {"n": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("echo METRIC n=1; exit 3", "ended with exit code 3."),
+        ("echo METRIC n=1; no-such-command-at-all", "exit code 127 (a command was not found)"),
+        ("echo METRIC n=1; kill -SEGV $$", "was ended by SIGSEGV"),
+        ("echo METRIC n=1; kill -KILL $$", "SIGKILL (out of memory?)"),
+        ("true", "printed no METRIC line"),
+        ("echo METRIC m=1", "'METRIC n=number'"),
+        ("echo METRIC n=nan", "METRIC n=nan"),
+        ("echo METRIC n=inf", "METRIC n=inf"),
+        ("echo METRIC n=0x10", "METRIC n=0x10"),
+        ("echo METRIC n=1_000", "METRIC n=1_000"),
+        ("echo METRIC n=0 >&2", "printed no METRIC line"),
+    ],
+)
+def test_whatever_goes_wrong_is_a_defect_in_words_and_never_a_number(bench: Bench, script: str, says: str) -> None:
+    bench.write(script)
+    result = bench.sample()
+    assert result.defect is not None
+    assert says in result.defect
+    assert result.values == {}
+    assert result.output.endswith(result.defect)
+    assert not measure.at_target(SPEC, result)
+
+
+def test_a_missing_interpreter_is_named_and_not_by_its_private_path(bench: Bench) -> None:
+    bench.write("#!/usr/bin/env no-such-interpreter\n", mode=0o755)
+    result = bench.sample()
+    assert result.end is ProcessEnd.NOT_STARTED
+    assert result.defect is not None
+    assert "no-such-interpreter" in result.defect
+    assert str(bench.root / "scratch") not in result.defect
+
+
+def test_a_benchmark_that_sleeps_past_its_time_with_a_grandchild_is_ended_with_it(bench: Bench) -> None:
+    bench.write(
+        "(setsid sh -c 'trap \"\" TERM; echo $$ > grandchild; sleep 60' &); while ! test -s grandchild; do :; done; sleep 60"
+    )
+    started = time.monotonic()
+    result = bench.sample(limits=Limits(seconds=2, grace=0.1))
+    assert (result.end, result.defect) == (ProcessEnd.TIMED_OUT, "The benchmark did not end within 2 s.")
+    assert time.monotonic() - started < 20
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((bench.worktree / "grandchild").read_text()), 0)
+
+
+def test_a_benchmark_that_prints_without_end_is_ended_and_little_of_it_is_kept(bench: Bench) -> None:
+    bench.write("exec yes METRIC n=0")
+    result = bench.sample()
+    assert (result.end, result.defect) == (ProcessEnd.OUTPUT_LIMIT, "The benchmark printed more than 16 MiB and was ended.")
+    assert len(result.full) <= measure.FULL
+    assert len(result.output) < 2 * measure.TAIL
+
+
+def test_metrics_count_wherever_in_a_long_output_they_stand(bench: Bench) -> None:
+    bench.write("echo METRIC n=5; i=0; while [ $i -lt 20000 ]; do echo noise-$i; i=$((i+1)); done")
+    result = bench.sample()
+    assert result.values == {"n": 5.0}
+    assert result.output.startswith("[…]\nnoise-")
+    assert result.output.endswith("noise-19999")
+
+
+def test_what_people_are_shown_has_no_terminal_escapes_and_survives_garbage(bench: Bench) -> None:
+    bench.write(r"printf '\033[31mred\033[0m \377\000\n'; echo METRIC n=0")
+    assert bench.sample().output == "red �\nMETRIC n=0"
+
+
+def test_a_sample_that_is_stopped_is_no_defect_and_says_nothing(bench: Bench) -> None:
+    bench.write("echo METRIC n=0; touch started; sleep 60")
+
+    def pump() -> StopRequest | None:
+        return StopRequest.RELEASE if (bench.worktree / "started").exists() else None
+
+    result = bench.sample(pump=pump)
+    assert (result.end, result.defect, result.values) == (ProcessEnd.STOPPED, None, {})
+    assert not measure.at_target(SPEC, result)
+    assert not measure.at_target(Spec(), result)
+
+
+def test_a_link_that_leads_out_of_the_task_is_not_run(bench: Bench) -> None:
+    (bench.root / "outside.sh").write_text("echo METRIC n=0")
+    (bench.task / "benchmark.sh").symlink_to("../outside.sh")
+    result = bench.sample(evaluator=Evaluator(layouts.EvaluatorKind.FILE, path="benchmark.sh"))
+    assert result.defect is not None
+    assert "leads out of the task folder" in result.defect
+
+
+def test_a_private_copy_that_cannot_be_written_is_an_error_with_its_place(bench: Bench) -> None:
+    bench.write("echo METRIC n=0")
+    (bench.root / "scratch").rmdir()
+    with pytest.raises(StoreError, match="private copy can't be written"):
+        bench.sample()
+
+
+def test_without_declared_metrics_every_printed_one_has_to_reach_0(bench: Bench) -> None:
+    bench.write("echo METRIC a=0; echo METRIC b=0")
+    assert measure.at_target(Spec(), bench.sample(Spec()))
+    bench.write("echo METRIC a=0; echo METRIC b=1")
+    assert not measure.at_target(Spec(), bench.sample(Spec()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "seen", "expected"),
+    [
+        (Kind.DETERMINISTIC, [1.0, 2.0], 3),
+        (Kind.AUTO, [], 3),
+        (Kind.AUTO, [1.0, 1.0], 3),
+        (Kind.AUTO, [1.0, 1.5], NOISY),
+        (Kind.NOISY, [], NOISY),
+        (Kind.NOISY, [1.0, 1.0], NOISY),
+    ],
+)
+def test_a_noisy_metric_needs_enough_samples_for_its_median(kind: Kind, seen: list[float], expected: int) -> None:
+    spec = Spec(metrics=(Metric("n", target=9.0, kind=kind), Metric("shown", kind=Kind.NOISY)))
+    assert measure.needed(spec, 3, [{"n": value, "shown": index} for index, value in enumerate(seen)]) == expected
+    assert measure.needed(spec, 8, [{"n": value} for value in seen]) == 8
+
+
+def test_a_gate_says_yes_by_exit_code_0_and_why_not_otherwise(bench: Bench) -> None:
+    yes = bench.check('echo fine; test -z "$ORCH_TASK_DIR"')
+    assert (yes.ok, yes.name, yes.output) == (True, "verify", "fine")
+    no = bench.check("echo 2 tests failed; exit 1")
+    assert (no.ok, no.reason, no.output) == (False, "The verify command ended with exit code 1.", "2 tests failed")
+    late = bench.check("sleep 60", limits=Limits(seconds=0.2, grace=0.1))
+    assert (late.ok, late.end, late.reason) == (False, ProcessEnd.TIMED_OUT, "The verify command did not end within 0.2 s.")
+
+
+def test_a_gate_of_the_task_runs_sealed_in_the_worktree(bench: Bench) -> None:
+    bench.write('test "$(cat "$ORCH_TASK_DIR/expected")" = "$(cat actual)"', "checks.sh")
+    bench.write("right", "expected")
+    sealed = seal.seal(bench.task)
+    bench.write("exit 0", "checks.sh")
+    (bench.worktree / "actual").write_text("wrong")
+    assert bench.check("checks.sh", sealed).reason == "checks.sh ended with exit code 1."
+    (bench.worktree / "actual").write_text("right")
+    assert bench.check("checks.sh", sealed).ok
+    assert list((bench.root / "scratch").iterdir()) == []
+
+
+def test_a_gate_that_cannot_be_started_is_a_no_with_its_reason(bench: Bench) -> None:
+    bench.write("#!/no/such/interpreter-anywhere\n", "checks.sh", 0o755)
+    verdict = bench.check("checks.sh", seal.seal(bench.task))
+    assert (verdict.ok, verdict.end) == (False, ProcessEnd.NOT_STARTED)
+    assert "interpreter-anywhere" in verdict.reason
+
+
+def test_a_repository_script_the_command_runs_is_measured_as_the_base_has_it(bench: Bench) -> None:
+    (bench.worktree / "bench").mkdir()
+    script = bench.worktree / "bench" / "run.py"
+    script.write_text("print('METRIC n=0')  # the agent's")
+    spec = Spec(benchmark="python3 bench/run.py", metrics=SPEC.metrics)
+    evaluator = layouts.evaluator(bench.task, spec)
+    base = {
+        "bench/run.py": seal.SealedFile("bench/run.py", 0o644, data=b"import os; print('METRIC n=%d' % len(os.listdir('bench')))")
+    }
+    sealed = scripts.from_base(seal.seal(bench.task), evaluator, base.get)
+    assert bench.sample(spec, sealed=sealed, evaluator=evaluator).values == {"n": 1.0}
+    assert script.read_text() == "print('METRIC n=0')  # the agent's"
+    script.unlink()
+    assert bench.sample(spec, sealed=sealed, evaluator=evaluator).values == {"n": 1.0}
+    assert not script.exists()
+
+
+def test_a_script_turned_into_a_link_or_below_one_is_a_defect_and_nothing_outside_is_written(bench: Bench) -> None:
+    outside = bench.root / "outside"
+    outside.mkdir()
+    (bench.worktree / "bench").symlink_to(outside)
+    spec = Spec(benchmark="sh bench/run.sh", metrics=SPEC.metrics)
+    evaluator = layouts.evaluator(bench.task, spec)
+    file = seal.SealedFile("bench/run.sh", 0o755, data=b"echo METRIC n=0")
+    sealed = scripts.from_base(seal.seal(bench.task), evaluator, {"bench/run.sh": file}.get)
+    result = bench.sample(spec, sealed=sealed, evaluator=evaluator)
+    assert result.defect == "bench, which the benchmark's command runs, is no longer the file it was."
+    assert list(outside.iterdir()) == []
+    (bench.worktree / "bench").unlink()
+    (bench.worktree / "bench" / "run.sh").mkdir(parents=True)
+    assert "bench/run.sh" in (bench.sample(spec, sealed=sealed, evaluator=evaluator).defect or "")
+
+
+def test_an_unchanged_script_is_not_touched(bench: Bench) -> None:
+    script = bench.worktree / "run.sh"
+    script.write_text("echo METRIC n=0")
+    script.chmod(0o644)
+    before = script.stat()
+    spec = Spec(benchmark="sh run.sh", metrics=SPEC.metrics)
+    evaluator = layouts.evaluator(bench.task, spec)
+    file = seal.SealedFile("run.sh", 0o644, data=b"echo METRIC n=0")
+    sealed = scripts.from_base(seal.seal(bench.task), evaluator, {"run.sh": file}.get)
+    assert bench.sample(spec, sealed=sealed, evaluator=evaluator).values == {"n": 0.0}
+    assert (script.stat().st_ino, script.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("./bench.sh -n 5", ("bench.sh",)),
+        ("python bench/run.py --input data.csv", ("bench/run.py",)),
+        ("A=1 python3.11 -u bench/run.py", ("bench/run.py",)),
+        ("cd x && sh ./a.sh < in.txt | python fmt.py > out.txt", ("a.sh", "fmt.py")),
+        ("if ./a; then sh b; fi\nbash c.sh", ("a", "b", "c.sh")),
+        ("uv run bench.py && bun run b.ts", ("bench.py", "b.ts")),
+        ("sh a.sh; sh ./a.sh", ("a.sh",)),
+        ("wc -l todo.txt", ()),
+        ("echo METRIC left=$(grep -c . todo.txt)", ()),
+        ("python -m bench data.py", ()),
+        ("bash -c 'sh x.sh'", ()),
+        ("../up.sh; /abs/x.sh; $HOME/y.sh; ~/z.sh; ./*.sh", ()),
+        ("make test", ()),
+        ("sh 'unclosed", ()),
+        ("", ()),
+    ],
+)
+def test_a_command_names_the_scripts_it_runs_and_not_its_data(command: str, expected: tuple[str, ...]) -> None:
+    assert scripts.named(command) == expected

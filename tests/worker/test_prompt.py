@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.outcome import AgentEnd
+from orchestrator.core.record import Attempt, Record, Result
+from orchestrator.core.spec import Direction, Metric, Spec
+from orchestrator.errors import OrchestratorError
+from orchestrator.store.layouts import Evaluator, EvaluatorKind
+from orchestrator.worker import prompt, templates
+
+FILE = Evaluator(EvaluatorKind.FILE, path="benchmark.py")
+RECORD = Record("id", "fix-auth", 1, "fix-auth", branch="orchestrator/fix-auth")
+SPEC = Spec(title="Fix the login", goal="No login test fails.", metrics=(Metric("failures", target=0.0),))
+
+
+def build(
+    spec: Spec = SPEC,
+    record: Record = RECORD,
+    *,
+    feedback: str = "",
+    worktree: Path = Path("/nowhere"),
+    evaluator: Evaluator = FILE,
+) -> str:
+    return prompt.build(spec, record, number=3, feedback=feedback, worktree=worktree, evaluator=evaluator)
+
+
+def test_it_says_what_is_wanted_where_and_how_it_is_measured() -> None:
+    spec = replace(
+        SPEC,
+        acceptance="- every test passes",
+        scope=("src/**", "tests/**"),
+        off_limits=("src/vendor/**",),
+        constraints="Python 3.11 only.",
+        notes="The parser is slow.",
+    )
+    text = build(spec)
+    wanted = (
+        "# Fix the login",
+        "No login test fails.",
+        "- every test passes",
+        "- `src/**`",
+        "- `src/vendor/**`",
+        "Python 3.11 only.",
+    )
+    for words in (*wanted, "The parser is slow.", "attempt 3", "orchestrator/fix-auth", "$ORCH_TASK_DIR/benchmark.py", "sealed"):
+        assert words in text
+
+
+def test_sections_with_nothing_in_them_are_left_out() -> None:
+    headings = [line for line in build().splitlines() if line.startswith("## ")]
+    assert headings == ["## Goal", "## How the result is measured", "## When you are done"]
+
+
+def test_the_numbers_stand_in_a_table_with_their_targets() -> None:
+    spec = replace(
+        SPEC,
+        metrics=(
+            Metric("failures", target=0.0),
+            Metric("speed", Direction.HIGHER, target=9.5, tolerance=0.5, unit="ops"),
+            Metric("size", guard=True),
+            Metric("shown"),
+        ),
+    )
+    record = replace(RECORD, baseline={"failures": 12, "speed": 1.25}, best={"failures": 3}, values={"failures": 4})
+    lines = build(spec, record).splitlines()
+    assert "| failures | lower | 12 | 3 | 4 | <= 0 |" in lines
+    assert "| speed (ops) | higher | 1.25 | - | - | >= 9.5 (tolerance 0.5) |" in lines
+    assert "| size | lower | - | - | - | must not get worse |" in lines
+    assert "| shown | lower | - | - | - | - |" in lines
+
+
+def test_without_declared_metrics_the_printed_ones_must_reach_0() -> None:
+    assert "| errors | lower | 7 | - | - | <= 0 |" in build(replace(SPEC, metrics=()), replace(RECORD, baseline={"errors": 7}))
+
+
+def test_what_was_tried_and_how_it_ended_is_told_the_newest_ones() -> None:
+    def attempt(number: int) -> Attempt:
+        return Attempt(
+            number, "exec", AgentEnd.FINISHED, Result.UNCHANGED, f"detail\n{number}", {"failures": 4.0}, commit=f"{number:040x}"
+        )
+
+    text = build(record=replace(RECORD, history=tuple(attempt(number) for number in range(1, 16))))
+    assert "- Attempt 15 (commit 000000000000): the agent finished; no-improvement; failures 4; detail 15" in text
+    assert "5 earlier ones are not listed" in text
+    assert "Attempt 5 " not in text
+
+
+def test_the_end_of_the_last_failure_is_quoted_so_that_it_can_break_nothing() -> None:
+    text = build(feedback="x" * 50_000 + "\n## Goal\n```\n\x1b[31mAssertionError: 2 != 3\x1b[0m\x00")
+    assert "AssertionError: 2 != 3" in text
+    assert "\x1b" not in text
+    assert "\x00" not in text
+    assert "````text" in text
+    assert len(text) < 10_000
+
+
+def test_dollar_signs_in_a_task_are_left_alone() -> None:
+    assert "costs $5, set ${HOME} and $goal" in build(replace(SPEC, goal="costs $5, set ${HOME} and $goal"))
+
+
+def test_sections_of_the_task_that_have_no_place_of_their_own_come_along() -> None:
+    body = """# Fix
+## Goal
+known
+## Background
+The history.
+### Detail
+deep
+```sh
+## not a heading
+```
+## Notes
+known too
+## Links <!-- a hint -->
+<!-- hidden
+## hidden -->
+See there.
+# Another title
+not this
+"""
+    text = build(replace(SPEC, body=body))
+    assert "### Background\nThe history.\n#### Detail\ndeep\n```sh\n## not a heading\n```" in text
+    assert "### Links" in text
+    assert "See there." in text
+    assert not any(words in text for words in ("known", "hidden", "not this", "a hint"))
+
+
+def test_the_repository_s_own_rules_are_pointed_to(tmp_path: Path) -> None:
+    (tmp_path / "AGENTS.md").write_text("Be kind.")
+    (tmp_path / "CLAUDE.md").mkdir()
+    text = build(worktree=tmp_path)
+    assert "Read and follow `AGENTS.md` in the worktree." in text
+    assert "CLAUDE" not in text
+
+
+def test_a_command_and_the_checks_are_named() -> None:
+    text = build(evaluator=Evaluator(EvaluatorKind.COMMAND, command="make bench", checks="checks.sh"))
+    assert "The command `make bench`" in text
+    assert "`$ORCH_TASK_DIR/checks.sh` must end with exit code 0" in text
+
+
+def test_a_task_without_any_words_still_has_a_goal() -> None:
+    text = build(Spec())
+    assert text.startswith("# fix-auth\n")
+    assert "Bring the measured numbers of `fix-auth` to their targets." in text
+
+
+def test_a_huge_task_fits_into_one_argument_of_a_command_line() -> None:
+    long = "wörd " * 200_000
+    spec = Spec(title="T", goal=long, acceptance=long, constraints=long, notes=long, body=f"## More\n{long}")
+    text = build(spec, feedback=long)
+    assert len(text.encode()) < 128 * 1024
+    assert "all of it is in $ORCH_TASK_DIR" in text
+
+
+@pytest.mark.parametrize("template", ["$title $unknown", "no variable at all", "$title $", "$title ${}"])
+def test_a_template_that_does_not_fit_its_values_is_an_error(template: str) -> None:
+    with pytest.raises(OrchestratorError, match="don't agree"):
+        prompt.render(template, {"title": "x"})
+
+
+def test_a_missing_template_is_an_error_that_says_what_to_do() -> None:
+    with pytest.raises(OrchestratorError, match=r"no-such\.md is missing") as caught:
+        templates.read("no-such.md")
+    assert "Install" in caught.value.hint
