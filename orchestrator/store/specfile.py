@@ -9,11 +9,11 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core.spec import Direction, Kind, Land, Metric, Spec
+from orchestrator.core.spec import LIVE, Direction, Kind, Land, Metric, Spec
 from orchestrator.errors import Problem, SpecError
 
 SPEC = "autoresearch.md"
@@ -170,3 +170,9 @@ def from_json(data: Mapping[str, Any]) -> Spec:
 
 def _metric(data: Mapping[str, Any]) -> Metric:
     return Metric(**{**data, "direction": Direction(data["direction"]), "kind": Kind(data["kind"])})
+
+
+def live_edit(sealed: Spec, edited: Spec) -> Spec:
+    """The spec of a running task after an edit: prose, agent, model, effort and budget are taken up, all else is sealed
+    at the claim and counts from the next one."""
+    return replace(sealed, **{name: getattr(edited, name) for name in LIVE}, warnings=edited.warnings)

@@ -1,0 +1,129 @@
+"""Changing a spec's text: only the touched lines change, comments and order stay.
+
+Every edit is checked by reading the result: it says what was asked for and nothing else, or it is refused.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.store.page import Page, Steps, refusal
+from orchestrator.store.sections import PREFIX, Body, Section, read_body
+
+
+def edit(text: str, changes: Mapping[str, object]) -> str:
+    """`text` with these keys set; None removes one. `metric.target` reaches inside, and `metric.…` the first of `metrics`.
+
+    A goal or title that stands in the body is changed there. Raises SpecError where the front matter can't be read as
+    it is, OrchestratorError where a change can't be made without touching more.
+    """
+    bom, plain = ("\ufeff", text[1:]) if text.startswith("\ufeff") else ("", text)
+    for key in sorted(changes, key=lambda key: not key.endswith(".name")):
+        plain = _change(plain, key, changes[key])
+    return bom + plain
+
+
+def _change(text: str, key: str, value: object) -> str:
+    page = Page.of(text)
+    if key in ("goal", "title") and key not in page.data and value is not None and (edited := _in_body(page, key, str(value))):
+        return edited
+    steps = _steps(page, key)
+    wanted = _applied(page.data, steps, value)
+    if wanted == page.data:
+        return text
+    edited = page.removed(steps) if value is None else page.with_value(steps, value, wanted)
+    try:
+        after = Page.of(edited)
+    except OrchestratorError:
+        raise refusal(key) from None
+    if after.data != wanted or after.body != page.body:
+        raise refusal(key)
+    return edited
+
+
+def _steps(page: Page, key: str) -> Steps:
+    parts = key.split(".")
+    if parts[0] == "metric" and len(parts) > 1 and "metric" not in page.data and isinstance(page.data.get("metrics"), list):
+        return ("metrics", 0, *parts[1:])
+    return tuple(int(part) if part.isdecimal() else part for part in parts)
+
+
+def _applied(data: dict[str, Any], steps: Steps, value: object) -> dict[str, Any]:
+    """What the front matter must read as afterwards. A metric given as a bare name becomes a mapping."""
+    after = copy.deepcopy(data)
+    holder: Any = after
+    for step, following in pairwise(steps):
+        inner = _item(holder, step)
+        if isinstance(inner, str) and following != "name" and step in ("metric", 0):
+            inner = {"name": inner}
+        elif not isinstance(inner, dict | list):
+            inner = {}
+        holder[step] = inner
+        holder = inner
+    if value is not None:
+        holder[steps[-1]] = list(value) if isinstance(value, tuple) else value
+    elif isinstance(holder, dict):
+        holder.pop(steps[-1], None)
+        if not holder and len(steps) > 1:
+            return _applied(data, steps[:-1], None)
+    return after
+
+
+def _item(holder: Any, step: str | int) -> Any:
+    if isinstance(holder, dict):
+        return holder.get(str(step))
+    if isinstance(step, int) and step < len(holder):
+        return holder[step]
+    raise refusal(str(step))
+
+
+def _in_body(page: Page, key: str, value: str) -> str | None:
+    """The text with the goal or title changed where the body says it; None where it doesn't, or can't say the new one."""
+    start = page.body_start
+    body = "\n".join(page.lines[start:]).replace("\r", "")
+    told = read_body(body, start)
+    edited = _body_goal(page, told, value) if key == "goal" else _body_title(page, told, value)
+    if edited is None:
+        return None
+    after = Page.of(edited)
+    read = read_body("\n".join(after.lines[start:]).replace("\r", ""), start)
+    said = read.sections["goal"].text if key == "goal" and "goal" in read.sections else read.title
+    return edited if said == value.strip() and _others(read, key) == _others(told, key) and after.data == page.data else None
+
+
+def _others(body: Body, key: str) -> object:
+    sections = {name: section.text for name, section in body.sections.items() if name != key}
+    return (sections, body.preamble, None if key == "title" else body.title)
+
+
+def _body_goal(page: Page, told: Body, value: str) -> str | None:
+    section = told.sections.get("goal")
+    if section is None or not section.text:
+        return None
+    filled = [line.number for line in section.lines if line.text.strip()]
+    new = [line + page.ending for line in value.strip().split("\n")]
+    return "\n".join([*page.lines[: filled[0]], *new, *page.lines[filled[-1] + 1 :]]) if _together(section) else None
+
+
+def _together(section: Section) -> bool:
+    """Whether a section is one stretch of lines, and not two sections of one name with something in between."""
+    numbers = [line.number for line in section.lines]
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def _body_title(page: Page, told: Body, value: str) -> str | None:
+    if not told.title or "\n" in value.strip():
+        return None
+    for number in range(page.body_start, len(page.lines)):
+        line = page.lines[number]
+        heading = line.lstrip().removeprefix("#").strip()
+        if line.lstrip()[:2] in ("# ", "#\t") and PREFIX.sub("", heading).rstrip("# ").strip() == told.title:
+            prefix = PREFIX.match(heading)
+            ending = "\r" if line.endswith("\r") else ""
+            new = f"# {prefix[0] if prefix else ''}{value.strip()}{ending}"
+            return "\n".join([*page.lines[:number], new, *page.lines[number + 1 :]])
+    return None

@@ -1,0 +1,150 @@
+"""A new task folder: built out of sight in `.orch/tmp`, checked as a whole, then renamed into the queue, ready at once."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from string import Template
+
+from orchestrator.core.task import Place, check_name
+from orchestrator.errors import Misuse, SpecError
+from orchestrator.store import durable, layouts, specfile, templates
+from orchestrator.store.queue import Queue
+
+RUNNER = "autoresearch.sh"
+STUB = "benchmark.sh"
+# pi starts a session of the other layout, and ignores the flat files, unless these two exist.
+SESSION = ("autoresearch.jsonl", "autoresearch.ideas.md")
+SECTIONS = {"acceptance": "Acceptance criteria", "constraints": "Constraints", "notes": "Notes"}
+EXECUTABLE = 0o755
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """What to make. `keys` are front matter keys; `sections` texts by acceptance, constraints, notes.
+
+    `benchmark` is a file (copied in) or a command; without one a stub is written and the task is a draft.
+    """
+
+    name: str
+    goal: str = ""
+    title: str = ""
+    keys: Mapping[str, object] = field(default_factory=dict)
+    sections: Mapping[str, str] = field(default_factory=dict)
+    benchmark: str | None = None
+    checks: Path | None = None
+
+
+def create(queue: Queue, task: NewTask, *, cwd: Path | None = None) -> Place:
+    """Make `task` and put it into the queue. Raises Misuse where what it says can't be a task, StoreError, Taken.
+
+    Files are looked for from `cwd`. Nothing is left behind, and nothing was visible, when it fails.
+    """
+    check_name(task.name)
+    files, keys = _measured(task, cwd or Path.cwd())
+    files["autoresearch.md"] = (_spec(task, keys).encode(), 0o644)
+    folder = queue.scratch()
+    try:
+        _fill(folder, files)
+        _check(folder)
+        _add_runner(folder)
+        return queue.publish(folder, task.name)
+    except BaseException:
+        durable.remove_tree(folder, point="scaffold.undo")
+        raise
+
+
+def spec_text(task: NewTask) -> str:
+    """The `autoresearch.md` of a new task."""
+    return _spec(task, dict(task.keys))
+
+
+def _measured(task: NewTask, cwd: Path) -> tuple[dict[str, tuple[bytes, int]], dict[str, object]]:
+    """The evaluator's files and the keys that go with them."""
+    keys = dict(task.keys)
+    files = dict.fromkeys(SESSION, (b"", 0o644))
+    if task.checks:
+        files["checks.sh"] = _copied(cwd / task.checks)
+    if task.benchmark is None:
+        files[STUB] = (templates.read(STUB).encode(), EXECUTABLE)
+        return files, {**keys, "draft": True}
+    source = cwd / Path(task.benchmark).expanduser() if "\n" not in task.benchmark and len(task.benchmark) < 4096 else None
+    if source and source.is_file():
+        files[f"benchmark{source.suffix}"] = _copied(source)
+    elif (
+        not task.benchmark.split()[1:]
+        and Path(task.benchmark).suffix.lower() in layouts.INTERPRETERS
+        and "/" not in task.benchmark
+    ):
+        raise Misuse(f"There is no file {source}.", hint="Name the benchmark's file, or a command in quotes.")
+    else:
+        keys["benchmark"] = task.benchmark
+    return files, keys
+
+
+def _copied(source: Path) -> tuple[bytes, int]:
+    try:
+        return source.read_bytes(), EXECUTABLE if source.stat().st_mode & 0o111 else 0o644
+    except OSError as error:
+        raise Misuse(
+            f"{source} can't be read: {(error.strerror or 'an error').lower()}.", hint="Name a file that can be."
+        ) from error
+
+
+def _spec(task: NewTask, keys: Mapping[str, object]) -> str:
+    from orchestrator.store import yamltext
+
+    front = "".join(yamltext.entry(key, value) + "\n" for key, value in keys.items() if value is not None)
+    sections = "".join(f"\n## {SECTIONS[name]}\n\n{text.strip()}\n" for name, text in task.sections.items() if text.strip())
+    title = " ".join(task.title.split()) or task.name
+    goal = task.goal.strip() or "(to be written)"
+    text = Template(templates.read("autoresearch.md")).substitute(front=front, title=title, goal=goal, sections=sections)
+    if "goal" not in keys and _goal(text) != goal:  # it holds a heading or a comment, which the section can't
+        return _spec(replace(task, goal=title), {**keys, "goal": goal})
+    return text
+
+
+def _goal(text: str) -> str:
+    from orchestrator.store import header, sections
+
+    body = sections.read_body(header.read_header(Path(specfile.SPEC), text).body)
+    return body.sections["goal"].text if "goal" in body.sections else ""
+
+
+def _fill(folder: Path, files: Mapping[str, tuple[bytes, int]]) -> None:
+    for name, (data, mode) in files.items():
+        durable.write(folder / name, data, point="scaffold.file", durable=False)
+        (folder / name).chmod(mode)
+    durable.mkdir(folder / ".orch", point="scaffold.control")
+    durable.write(folder / ".orch" / "ready", b"", point="scaffold.ready", durable=False)
+
+
+def _check(folder: Path) -> None:
+    """Read it back as the queue will. A problem here is in what was asked for, so its place in the file says nothing."""
+    try:
+        layouts.evaluator(folder, specfile.read(folder))
+    except SpecError as error:
+        reasons = "; ".join(f"found {problem.found}, expected {problem.expected}" for problem in error.problems)
+        raise Misuse(f"This can't be a task: {reasons}.", hint="`orchestrator add --help` lists the options.") from error
+
+
+def _add_runner(folder: Path) -> None:
+    """The script that measures by hand what the orchestrator measures: the benchmark by its interpreter."""
+    evaluator = layouts.evaluator(folder, specfile.read(folder))
+    text = Template(templates.read(RUNNER)).substitute(run=_run_line(folder, evaluator))
+    if evaluator.path != RUNNER:
+        durable.write(folder / RUNNER, text.encode(), point="scaffold.file", durable=False)
+        (folder / RUNNER).chmod(EXECUTABLE)
+
+
+def _run_line(folder: Path, evaluator: layouts.Evaluator) -> str:
+    if evaluator.path is None:
+        return evaluator.command or ""
+    try:
+        *program, _ = layouts.command_for(folder / evaluator.path)
+    except SpecError:  # its interpreter is on another machine
+        program = []
+    words = [Path(program[0]).name, *program[1:]] if program else []
+    return " ".join(["exec", *(shlex.quote(word) for word in words), f'"$here/{evaluator.path}" "$@"'])
