@@ -63,7 +63,7 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
         return Left(before.start, tip, Result.TAMPERED, f"{work.record.base} was moved to a commit of the agent's")
     if problem := tampered(work, before):
         return Left(before.start, tip, Result.TAMPERED, problem)
-    review = changes.review(repo.git, before.start, tip) if tip != before.start else changes.Review((), b"")
+    review = changes.review(repo, before.start, tip) if tip != before.start else changes.Review((), b"")
     if outside := out_of_scope(work, repo, review.changes):
         return Left(before.start, tip, Result.SCOPE_VIOLATION, outside, review.patch)
     return Left(before.start, tip, patch=review.patch)

@@ -64,7 +64,7 @@ def land_once(work: Work, space: Workspace, proof: LockProof) -> LandOutcome:
     tree = f"{space.tip}^{{tree}}"
     if moved:
         space.checkout(work, old)
-        merged = merge.merge(space.verify.git, old, space.tip)
+        merged = merge.merge(space.verify, old, space.tip)
         if isinstance(merged, merge.Conflict):
             return LandOutcome(LandEnd.CONFLICT, ", ".join(merged.files), base=old)
         tree = merged.tree

@@ -24,7 +24,7 @@ class SetupFailed(OrchestratorError):
 
 def furnish(work: Work, repo: Repository, tree: Worktree) -> str | None:
     """Copy the ignored files that `.worktreeinclude` names, then the hook, then the spec's setup. Why it failed, or None."""
-    included.copy(repo, tree)
+    included.copy_included(repo, tree)
     for name, command in (("after_create", work.settings.hooks.get("after_create")), ("setup", work.spec.setup)):
         if command and (problem := run(work, name, command, tree.path)):
             return problem

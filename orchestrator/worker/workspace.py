@@ -13,6 +13,7 @@ from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent
 from orchestrator.core.task import Stage
 from orchestrator.git import changes, checkouts, kept, merge, refs, repository, save, worktree
+from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.worker import findings, setup
@@ -44,7 +45,7 @@ class Workspace:
 
     def recover_landing(self, intent: Intent) -> bool:
         """Finish or undo what a killed landing had begun; whether the base has it."""
-        return checkouts.recover(self.repo, intent)
+        return checkouts.recover(self.repo, intent.base, intent.old, intent.new)
 
     def open(self, work: Work) -> Ending | None:
         """Branch and worktree, made or taken up again; what a dead owner left uncommitted is kept first."""
@@ -160,9 +161,9 @@ class Workspace:
         number = work.record.attempts + 1
         start = self.tip or self._branch_tip(work)
         label = f"cut/{number:04d}-{work.claim.token}"
-        save.keep_everything(self.repo, self._tree.path, work.record.slug, label, base=work.record.base_commit)
+        save.keep_everything(self._tree, work.record.slug, label, base=work.record.base_commit)
         self.tip = self._gather(work, number, f"Unfinished: {work.spec.title or work.name}", None, start).tip
-        if self.tip != start and findings.out_of_scope(work, self.repo, changes.changed(self.repo.git, start, self.tip)):
+        if self.tip != start and findings.out_of_scope(work, self.repo, changes.changed(self.repo, start, self.tip)):
             self._reset(work, start)
 
     def _gather(self, work: Work, number: int, subject: str, watch: Watch | None, start: str = "") -> save.Collected:
@@ -186,7 +187,7 @@ class Workspace:
         """The commit that would land: always a merge of the base as it is and the task branch."""
         message = f"{work.spec.title or work.name}\n\n{work.spec.goal.strip()[:2000]}"
         trailers = {"Task": work.name, "Attempt": str(work.record.attempts), "Agent": work.agent_name}
-        return merge.commit(self.repo.git, tree, (base, self.tip), message, trailers=trailers)
+        return merge.commit(self.repo, tree, (base, self.tip), with_trailers(message, trailers))
 
     def continue_from(self, work: Work, merged: str, base: str) -> None:
         """The merge was clean and did not hold: the next attempt works on the merged commit."""
