@@ -192,10 +192,8 @@ def requeued(record: Record) -> Record:
 def ended(record: Record, step: Step, now: float) -> Record:
     """`record` as it is released with a BLOCK or PARK step: the reason, its words, and when it may go on."""
     if step.next is Next.PARK:
-        return replace(
-            record, reason=step.reason, detail=step.detail, not_before=now + step.wait, backoffs=record.backoffs + 1, streak=0
-        )
-    return replace(record, reason=step.reason, detail=step.detail, not_before=None, streak=0)
+        return replace(record, reason=step.reason, detail=step.detail, not_before=now + step.wait, backoffs=record.backoffs + 1)
+    return replace(record, reason=step.reason, detail=step.detail, not_before=None)
 
 
 def backoff(n: int, first: float, ceiling: float) -> float:

@@ -22,7 +22,8 @@ def cycles(depends: Depends) -> Mapping[str, tuple[str, ...]]:
     for component in _components(depends):
         for name in sorted(component):
             if name not in found and (cycle := _shortest(name, component, depends)):
-                found.update(dict.fromkeys(cycle, cycle))
+                for member in cycle:
+                    found.setdefault(member, cycle)
     return found
 
 

@@ -64,5 +64,5 @@ def _as_git_means_it(glob: str) -> str:
     """`./src` and `.` are what people write; in gitignore syntax they would match nothing."""
     sign, plain = ("!", glob[1:]) if glob.startswith("!") else ("", glob)
     if plain.strip() in {".", "./"}:
-        return f"{sign}**"
+        return f"{sign}/*"
     return sign + ("/" + plain.removeprefix("./") if plain.startswith("./") else plain)

@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core import convergence
+from orchestrator.core.convergence import Limits, Next, Step, after_attempt, before_attempt, counted
+from orchestrator.core.outcome import AgentEnd, Reason, Spend
+from orchestrator.core.record import HISTORY, Attempt, Landed, Record, Result
+from orchestrator.core.settings import Settings
+from orchestrator.core.spec import Spec
+
+FRESH = Record(id="1", name="fix", inode=1, slug="fix", baseline={"failures": 9.0}, best={"failures": 9.0}, best_commit="base")
+LIMITS = Limits()
+
+
+def attempt(result: Result = Result.UNCHANGED, end: AgentEnd = AgentEnd.FINISHED, **more: object) -> Attempt:
+    return Attempt(**{"number": 1, "agent": "exec", "end": end, "result": result, "commit": "c1", **more})
+
+
+def lived(
+    record: Record, result: Result, end: AgentEnd = AgentEnd.FINISHED, *, improved: bool = False, limits: Limits = LIMITS
+) -> tuple[Record, Step]:
+    """The record and the step after one more attempt."""
+    done = attempt(result, end)
+    record = counted(record, done, improved=improved, values={"failures": 9.0})
+    return record, after_attempt(record, done, limits)
+
+
+def test_an_attempt_without_improvement_is_a_failure() -> None:
+    record = counted(replace(FRESH, streak=2, failures=1), attempt(), improved=False, values={"failures": 9.0})
+    assert (record.attempts, record.tried, record.failures, record.streak) == (1, 1, 2, 0)
+    assert (record.best, record.best_commit, record.values) == ({"failures": 9.0}, "base", {"failures": 9.0})
+    assert [each.result for each in record.history] == [Result.UNCHANGED]
+
+
+def test_an_improvement_ends_the_failures_and_the_waits_and_is_the_new_best() -> None:
+    before = replace(FRESH, failures=4, backoffs=3, attempts=7, tried=4)
+    record = counted(before, attempt(Result.IMPROVED, AgentEnd.TIMED_OUT), improved=True, values={"failures": 3.0})
+    assert (record.attempts, record.tried, record.failures, record.backoffs) == (8, 5, 0, 0)
+    assert (record.best, record.best_commit, record.values) == ({"failures": 3.0}, "c1", {"failures": 3.0})
+
+
+def test_an_improvement_without_a_commit_keeps_the_commit_of_the_best() -> None:
+    record = counted(FRESH, attempt(Result.IMPROVED, commit=None), improved=True, values={"failures": 3.0})
+    assert record.best_commit == "base"
+
+
+def test_an_attempt_that_measured_nothing_leaves_the_values_alone() -> None:
+    record = counted(replace(FRESH, values={"failures": 4.0}), attempt(Result.DEFECT), improved=False, values={})
+    assert record.values == {"failures": 4.0}
+    assert record.failures == 1
+
+
+def test_convergence_keeps_the_streak() -> None:
+    record = counted(replace(FRESH, streak=3), attempt(Result.CONVERGED), improved=True, values={"failures": 0.0})
+    assert record.streak == 3
+
+
+@pytest.mark.parametrize("result", [Result.SCOPE_VIOLATION, Result.TAMPERED])
+def test_numbers_got_by_a_refused_attempt_are_a_failure_and_no_best(result: Result) -> None:
+    record = counted(replace(FRESH, failures=1), attempt(result), improved=True, values={"failures": 0.0})
+    assert (record.failures, record.best) == (2, {"failures": 9.0})
+
+
+def test_the_history_holds_the_last_fifty() -> None:
+    record = FRESH
+    for number in range(HISTORY + 5):
+        record = counted(record, attempt(number=number), improved=False, values={})
+    assert [each.number for each in record.history] == list(range(5, HISTORY + 5))
+    assert record.attempts == HISTORY + 5
+
+
+@pytest.mark.parametrize("end", [AgentEnd.RATE_LIMITED, AgentEnd.AUTH])
+def test_a_limit_or_a_missing_login_counts_no_attempt(end: AgentEnd) -> None:
+    before = replace(FRESH, failures=2, attempts=2, tried=2)
+    record = counted(before, attempt(Result.NO_AGENT, end), improved=False, values={})
+    assert record == before
+
+
+def test_what_an_agent_improved_before_its_limit_is_kept() -> None:
+    record = counted(
+        replace(FRESH, failures=2), attempt(Result.IMPROVED, AgentEnd.RATE_LIMITED), improved=True, values={"failures": 1.0}
+    )
+    assert (record.attempts, record.failures, record.best) == (0, 0, {"failures": 1.0})
+
+
+def test_an_agent_that_reached_the_target_before_its_limit_has_made_an_attempt() -> None:
+    record, step = lived(FRESH, Result.CONVERGED, AgentEnd.RATE_LIMITED, improved=True)
+    assert record.attempts == 1
+    assert step.next is Next.VERIFY
+
+
+def test_attempts_that_end_normally_follow_each_other_until_the_fifth_failure_blocks() -> None:
+    record, steps = FRESH, []
+    for _ in range(5):
+        record, step = lived(record, Result.UNCHANGED)
+        steps.append(step)
+    assert [step.next for step in steps] == [Next.AGENT] * 4 + [Next.BLOCK]
+    assert steps[-1].reason is Reason.EXHAUSTED
+    assert steps[-1].detail == "5 attempts in a row brought no improvement; the last one: no-improvement"
+
+
+def test_a_broken_benchmark_at_an_agents_commit_is_just_a_failure() -> None:
+    record, step = lived(FRESH, Result.DEFECT)
+    assert record.failures == 1
+    assert step.next is Next.AGENT
+    _, step = lived(replace(FRESH, failures=4), Result.DEFECT)
+    assert step.reason is Reason.EXHAUSTED
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        (Result.SCOPE_VIOLATION, Reason.SCOPE_VIOLATION),
+        (Result.TAMPERED, Reason.TAMPERED),
+        (Result.GATE, Reason.GATE),
+        (Result.UNCHANGED, Reason.EXHAUSTED),
+        (Result.FLAKY, Reason.EXHAUSTED),
+    ],
+)
+def test_the_last_failure_names_the_reason_a_task_is_blocked_by(result: Result, reason: Reason) -> None:
+    _, step = lived(replace(FRESH, failures=4), result)
+    assert (step.next, step.reason) == (Next.BLOCK, reason)
+
+
+def test_a_ceiling_ends_a_task_that_improves_for_ever() -> None:
+    record, step, count = FRESH, Step(Next.AGENT), 0
+    while step.next is Next.AGENT:
+        record, step = lived(record, Result.IMPROVED, improved=True, limits=Limits(max_failures=2, max_attempts=8))
+        count += 1
+    assert count == 8
+    assert (step.next, step.reason) == (Next.BLOCK, Reason.EXHAUSTED)
+    assert "8 attempts since it was queued" in step.detail
+
+
+def test_without_a_limit_nothing_is_ever_exhausted() -> None:
+    _, step = lived(
+        replace(FRESH, failures=999, tried=999), Result.UNCHANGED, limits=Limits(max_failures=None, max_attempts=None)
+    )
+    assert step.next is Next.AGENT
+
+
+def test_reaching_the_target_is_verified_whatever_the_counts_say() -> None:
+    _, step = lived(replace(FRESH, failures=9, tried=99), Result.CONVERGED, AgentEnd.TIMED_OUT)
+    assert step == Step(Next.VERIFY)
+
+
+def test_a_result_that_verification_overturns_is_counted_once() -> None:
+    """The worker counts again from the record before the attempt, with what verification found."""
+    first = counted(FRESH, attempt(Result.CONVERGED), improved=True, values={"failures": 0.0})
+    again = counted(FRESH, attempt(Result.GATE), improved=True, values={"failures": 0.0})
+    assert (first.attempts, again.attempts) == (1, 1)
+    assert [each.result for each in again.history] == [Result.GATE]
+    assert after_attempt(again, again.history[-1], LIMITS).next is Next.AGENT
+
+
+def test_a_missing_login_blocks_at_once() -> None:
+    _, step = lived(FRESH, Result.NO_AGENT, AgentEnd.AUTH)
+    assert (step.next, step.reason, step.detail) == (Next.BLOCK, Reason.AUTH, "exec is not logged in")
+
+
+def test_a_question_blocks_and_is_no_failure() -> None:
+    record, step = lived(FRESH, Result.UNCHANGED, AgentEnd.NEEDS_INPUT)
+    assert (record.attempts, record.failures) == (1, 0)
+    assert (step.next, step.reason) == (Next.BLOCK, Reason.QUESTION)
+
+
+def test_a_question_does_not_excuse_a_refused_attempt() -> None:
+    record, step = lived(FRESH, Result.TAMPERED, AgentEnd.NEEDS_INPUT)
+    assert record.failures == 1
+    assert step.next is Next.AGENT
+
+
+def test_a_usage_limit_parks_until_its_reset() -> None:
+    done = attempt(Result.NO_AGENT, AgentEnd.RATE_LIMITED, detail="resets at noon")
+    step = after_attempt(FRESH, done, LIMITS, now=1000.0, reset_at=4600.0)
+    assert step == Step(Next.PARK, Reason.RATE_LIMITED, "resets at noon", 3600.0)
+    assert after_attempt(FRESH, done, LIMITS, now=5000.0, reset_at=4600.0).wait == 0.0
+
+
+def test_a_usage_limit_without_a_known_end_waits_like_any_other_trouble() -> None:
+    step = after_attempt(replace(FRESH, backoffs=2), attempt(Result.NO_AGENT, AgentEnd.RATE_LIMITED), LIMITS)
+    assert (step.next, step.reason, step.wait) == (Next.PARK, Reason.RATE_LIMITED, 20.0)
+
+
+@pytest.mark.parametrize("end", sorted(convergence.ABNORMAL))
+def test_after_an_agent_that_could_not_work_the_task_waits(end: AgentEnd) -> None:
+    record, step = lived(FRESH, Result.NO_AGENT, end)
+    assert record.failures == 1
+    assert (step.next, step.wait) == (Next.PARK, 5.0)
+    assert step.reason is (Reason.AGENT_LOST if end is AgentEnd.LOST else Reason.BACKOFF)
+    assert str(end) in step.detail
+
+
+def test_waits_double_while_the_agent_keeps_crashing_and_then_the_task_is_blocked() -> None:
+    record, waits = FRESH, []
+    for now in range(5):
+        record, step = lived(record, Result.UNCHANGED, AgentEnd.FAILED)
+        record = convergence.ended(record, step, float(now))
+        waits.append(step.wait)
+    assert waits == [5.0, 10.0, 20.0, 40.0, 0.0]
+    assert (record.reason, record.not_before, record.failures) == (Reason.EXHAUSTED, None, 5)
+
+
+def test_a_normal_end_forgets_earlier_waits() -> None:
+    record, _ = lived(replace(FRESH, backoffs=3), Result.UNCHANGED)
+    assert record.backoffs == 0
+
+
+def test_a_conflict_gets_one_more_attempt_then_blocks() -> None:
+    record, step = lived(FRESH, Result.CONFLICT, improved=True)
+    assert (record.conflicts, step.next) == (1, Next.AGENT)
+    record, step = lived(record, Result.CONFLICT, improved=True)
+    assert (step.next, step.reason) == (Next.BLOCK, Reason.CONFLICT)
+
+
+def test_a_budget_of_attempts_blocks_when_it_is_used_up() -> None:
+    limits = Limits(budget_attempts=2)
+    record, step = lived(FRESH, Result.IMPROVED, improved=True, limits=limits)
+    assert step.next is Next.AGENT
+    record, step = lived(record, Result.IMPROVED, improved=True, limits=limits)
+    assert (step.next, step.reason, step.detail) == (Next.BLOCK, Reason.BUDGET, "its budget of 2 attempts is used up")
+    assert before_attempt(convergence.requeued(record), limits).next is Next.AGENT
+
+
+def test_a_budget_of_minutes_counts_the_time_since_the_task_was_queued() -> None:
+    limits = Limits(budget_minutes=2.0, max_failures=None, max_attempts=None)
+    old = replace(FRESH, history=(attempt(seconds=9000.0),), attempts=1, spend=Spend(seconds=9000.0))
+    assert before_attempt(old, limits).next is Next.AGENT
+    record = counted(old, attempt(seconds=119.0), improved=False, values={})
+    assert before_attempt(record, limits).next is Next.AGENT
+    record = counted(record, attempt(seconds=1.0), improved=False, values={})
+    assert before_attempt(record, limits).reason is Reason.BUDGET
+
+
+def test_a_budget_of_minutes_falls_back_to_the_whole_spend_when_the_history_is_too_short() -> None:
+    record = replace(FRESH, tried=HISTORY + 1, spend=Spend(seconds=120.0))
+    assert before_attempt(record, Limits(budget_minutes=2.0, max_failures=None, max_attempts=None)).reason is Reason.BUDGET
+
+
+def test_a_task_that_is_out_of_failures_gets_no_further_attempt_in_its_next_claim() -> None:
+    step = before_attempt(replace(FRESH, failures=1), Limits(max_failures=1))
+    assert (step.next, step.reason, step.detail) == (Next.BLOCK, Reason.EXHAUSTED, "1 attempt in a row brought no improvement")
+    assert before_attempt(FRESH, LIMITS) == Step(Next.AGENT)
+
+
+def test_one_miss_marks_a_task_flaky_and_the_second_blocks_it() -> None:
+    record, step = convergence.missed(replace(FRESH, streak=2, streak_commit="c1"))
+    assert (record.flaky, record.streak, record.streak_commit, step.next) == (1, 0, None, Next.AGENT)
+    record, step = convergence.missed(record)
+    assert (record.flaky, step.next, step.reason) == (2, Next.BLOCK, Reason.FLAKY)
+
+
+def test_a_streak_grows_at_its_commit_and_starts_over_at_another() -> None:
+    record = convergence.held(convergence.held(FRESH, "c1", 2), "c1", 1)
+    assert (record.streak, record.streak_commit) == (3, "c1")
+    record = convergence.held(record, "c2", 1)
+    assert (record.streak, record.streak_commit) == (1, "c2")
+
+
+def test_numbers_of_another_evaluator_are_dropped() -> None:
+    sealed = convergence.resealed(FRESH, "d1")
+    assert (sealed.seal, sealed.baseline) == ("d1", FRESH.baseline)
+    assert convergence.resealed(sealed, "d1") is sealed
+    other = convergence.resealed(replace(sealed, streak=2, values={"failures": 1.0}), "d2")
+    assert (other.seal, other.streak, other.baseline, other.best, other.values, other.best_commit) == ("d2", 0, {}, {}, {}, None)
+
+
+def test_queueing_again_resets_the_counters_and_keeps_history_and_branch() -> None:
+    used = replace(
+        counted(FRESH, attempt(), improved=False, values={}),
+        conflicts=2, flaky=2, streak=1, streak_commit="c", backoffs=4, not_before=9.0, stage="agent", branch="orchestrator/fix",
+        reason=Reason.EXHAUSTED, detail="so", landed=Landed("c", "main", "merge"),
+    )  # fmt: skip
+    again = convergence.requeued(used)
+    assert (again.failures, again.tried, again.conflicts, again.flaky, again.streak, again.backoffs) == (0, 0, 0, 0, 0, 0)
+    assert (again.streak_commit, again.not_before, again.stage, again.reason, again.detail, again.landed) == (None,) * 6
+    assert (again.history, again.branch, again.attempts, again.best) == (used.history, "orchestrator/fix", 1, used.best)
+
+
+def test_a_parked_record_says_until_when_and_doubles_the_next_wait() -> None:
+    record = convergence.ended(replace(FRESH, streak=2), Step(Next.PARK, Reason.BACKOFF, "crashed", 10.0), 100.0)
+    assert (record.reason, record.detail, record.not_before, record.backoffs) == (Reason.BACKOFF, "crashed", 110.0, 1)
+
+
+def test_a_blocked_record_waits_for_nobodys_clock() -> None:
+    record = convergence.ended(replace(FRESH, not_before=50.0), Step(Next.BLOCK, Reason.AUTH, "log in"), 100.0)
+    assert (record.reason, record.detail, record.not_before, record.backoffs) == (Reason.AUTH, "log in", None, 0)
+
+
+def test_the_back_off_doubles_up_to_its_ceiling() -> None:
+    assert [convergence.backoff(n, 5.0, 900.0) for n in (-1, 0, 1, 2, 7, 8, 10**9)] == [5.0, 5.0, 10.0, 20.0, 640.0, 900.0, 900.0]
+
+
+def test_a_spec_overrules_the_settings_and_the_ceiling_follows() -> None:
+    assert convergence.limits(Spec(), Settings()) == Limits()
+    limits = convergence.limits(
+        Spec(max_failures=2, budget_attempts=3, budget_minutes=1.5), Settings(max_failures=None, backoff=1.0)
+    )
+    assert (limits.max_failures, limits.max_attempts, limits.budget_attempts, limits.budget_minutes, limits.backoff) == (
+        2,
+        8,
+        3,
+        1.5,
+        1.0,
+    )
+    unlimited = convergence.limits(Spec(), Settings(max_failures=None))
+    assert (unlimited.max_failures, unlimited.max_attempts) == (None, None)
