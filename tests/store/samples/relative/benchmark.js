@@ -1,0 +1,2 @@
+let g = 0;
+console.log('METRIC gaps=' + g);
