@@ -12,6 +12,7 @@ from pathlib import Path
 
 from orchestrator.core.spec import Spec
 from orchestrator.errors import Problem, SpecError
+from orchestrator.store.specfile import careful
 
 BENCHMARK = "benchmark"
 RUNNERS = ("autoresearch.sh", ".auto/measure.sh")
@@ -150,9 +151,8 @@ def _runner(folder: Path | str, names: list[str]) -> str | None:
 def _head(path: Path | str) -> tuple[bytes, bool]:
     """The file's first bytes, and whether it is executable."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            return file.read(256), bool(os.fstat(descriptor).st_mode & 0o111)
+        with open(path, "rb", opener=careful) as file:  # Path.open takes no opener
+            return file.read(256), bool(os.fstat(file.fileno()).st_mode & 0o111)
     except OSError as error:
         raise _problem(path, (error.strerror or "an error").lower(), "a benchmark that can be read") from None
 

@@ -6,7 +6,6 @@ Each place fills what the others leave open. Two that disagree are an error with
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 from orchestrator.core.spec import Direction
 from orchestrator.errors import Problem
 from orchestrator.store.sections import BULLET, Section
+from orchestrator.store.specfile import careful
 
 MAX_LOG = 16 * 1024 * 1024
 ROLE = re.compile(r"^\**(Primary|Secondary|Monitor|Tradeoff|Guard)s?(?: metrics?)?\**\s*:\**\s*(.+)$", re.IGNORECASE)
@@ -102,8 +102,7 @@ def _config(path: Path, number: int, data: dict[str, Any]) -> Said | None:
 
 def _log_lines(path: Path) -> list[bytes]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
+        with open(path, "rb", opener=careful) as file:  # Path.open takes no opener
             return file.read(MAX_LOG).split(b"\n")
     except OSError:
         return []

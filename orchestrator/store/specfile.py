@@ -21,6 +21,13 @@ AUTO = ".auto"
 AUTO_SPEC = f"{AUTO}/prompt.md"
 MAX_BYTES = 1024 * 1024
 Key = tuple[int, int, int, int]
+WHY = {
+    errno.ENOENT: "no file",
+    errno.ELOOP: "a symbolic link",
+    errno.EACCES: "a file we may not read",
+    errno.EISDIR: "something that is no regular file (a folder)",
+    errno.ENXIO: "something that is no regular file (a socket)",
+}
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -99,16 +106,20 @@ def read_text(path: Path) -> str:
 def _bytes(path: Path) -> bytes:
     """At most MAX_BYTES of a regular file, never following a link and never waiting on a FIFO."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(path, "rb", opener=careful) as file:  # Path.open takes no opener
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise _refused(path, "something that is no regular file", "a text file")
+            if status.st_size > MAX_BYTES:
+                raise _refused(path, f"{status.st_size} bytes", f"at most {MAX_BYTES}; put long material into files beside it")
+            return file.read(MAX_BYTES + 1)[:MAX_BYTES]
     except OSError as error:
-        raise _refused(path, _why(error), "a readable file") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise _refused(path, "something that is no regular file", "a text file")
-        if status.st_size > MAX_BYTES:
-            raise _refused(path, f"{status.st_size} bytes", f"at most {MAX_BYTES}; put long material into files beside it")
-        return file.read(MAX_BYTES + 1)[:MAX_BYTES]
+        raise _refused(path, WHY.get(error.errno or 0, error.strerror or "an error"), "a readable file") from None
+
+
+def careful(path: str, flags: int) -> int:
+    """An opener for `open`, for files of which nothing is known: follows no link and waits for no FIFO."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _refuse_links(folder: Path, path: Path) -> None:
@@ -117,16 +128,6 @@ def _refuse_links(folder: Path, path: Path) -> None:
     for part in (path.parent, path):
         if part != folder and part.is_symlink():
             raise _refused(part, "a symbolic link", "a file in the task's own folder")
-
-
-def _why(error: OSError) -> str:
-    reasons = {
-        errno.ENOENT: "no file",
-        errno.ELOOP: "a symbolic link",
-        errno.EACCES: "a file we may not read",
-        errno.ENXIO: "a socket",
-    }
-    return reasons.get(error.errno or 0, error.strerror or "an error")
 
 
 def _conflict(text: str) -> int:

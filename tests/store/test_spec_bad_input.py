@@ -1,0 +1,243 @@
+"""Specs nobody can use: a clear problem with its place, at once, and never an exception of another kind."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.errors import Problem, SpecError
+from orchestrator.store import specfile
+
+
+def problems_of(folder: Path, data: bytes | str) -> tuple[Problem, ...]:
+    (folder / "autoresearch.md").write_bytes(data if isinstance(data, bytes) else data.encode())
+    with pytest.raises(SpecError) as caught:
+        specfile.read(folder)
+    assert all(problem.found and problem.expected for problem in caught.value.problems)
+    return caught.value.problems
+
+
+def front(yaml: str) -> str:
+    return f"---\n{yaml}\n---\n# T\n"
+
+
+@pytest.mark.parametrize(
+    ("yaml", "line", "column", "found", "expected"),
+    [
+        ("metric: {name: a, direction: no}", 2, 30, "which YAML reads as false", 'direction: "no"'),
+        ("timeout: 1:30", 2, 10, "timeout: 1:30", '"90s"'),
+        ("timeout: 1:00:30", 2, 10, "timeout: 1:00:30", '"3630s"'),
+        ("timeout: soon", 2, 10, "timeout: soon", "15m"),
+        ("timeout: 0", 2, 10, "timeout: 0", "above 0"),
+        ("timeout: [1]", 2, 10, "timeout: [1]", "seconds"),
+        ("benchmark_timeout: yes", 2, 20, "benchmark_timeout", "seconds"),
+        ("title: 1.50", 2, 8, "title: 1.50", 'title: "1.50"'),
+        ("title: off", 2, 8, "which YAML reads as false", 'title: "off"'),
+        ('priority: "5"', 2, 11, 'priority: "5"', "a whole number"),
+        ("priority: 1.5", 2, 11, "1.5", "a whole number"),
+        ("priority: 99999999", 2, 11, "99999999", "at most 1e+06"),
+        ("draft: maybe", 2, 8, "draft: maybe", "true or false"),
+        ("converge: 0", 2, 11, "converge: 0", "at least 1"),
+        ("max_failures: -1", 2, 15, "-1", "at least 1"),
+        ("labels: {a: 1}", 2, 9, "labels", "a list"),
+        ("labels:\n  - a\n  - true", 4, 5, "labels: true", '"true"'),
+        ("depends_on: [ok, a/b]", 2, 18, "a/b", "name of a task"),
+        ("depends_on: [..]", 2, 14, "..", "name of a task"),
+        ("scope: ['']", 2, 9, "''", "pattern"),
+        ("env: [A]", 2, 6, "env", "mapping"),
+        ("env: {DEBUG: yes}", 2, 14, "which YAML reads as true", 'DEBUG: "yes"'),
+        ("env: {A=B: x}", 2, 6, "env", "variables"),
+        ("metric: {target: 3}", 2, 9, "`metric` without `name`", "a `name`"),
+        ("metric: {name: a b, target: 3}", 2, 16, "a b", "one word"),
+        ("metric: {name: __proto__, target: 3}", 2, 16, "__proto__", "metric's name"),
+        ("metric: {name: a, target: .inf}", 2, 27, ".inf", "a number"),
+        ("metric: {name: a, target: 1e999}", 2, 27, "1e999", "finite"),
+        ("metric: {name: a, target: '0'}", 2, 27, "'0'", "a number"),
+        ("metric: {name: a, target: 0, tolerance: -1}", 2, 41, "-1", "at least 0"),
+        ("metric: {name: a, target: 0, kind: loud}", 2, 36, "loud", "deterministic"),
+        ("metric: [a]", 2, 9, "metric", "mapping"),
+        ("metrics: a", 2, 10, "metrics: a", "a list"),
+        ("metrics:\n  - {name: a, target: 1}\n  - {name: a}", 4, 5, "`a` a second time", "once"),
+        ("budget: 5", 2, 9, "budget: 5", "mapping"),
+        ("budget: {attempts: 0}", 2, 20, "0", "at least 1"),
+        ("land: yolo", 2, 7, "land: yolo", "merge, pr, branch or none"),
+        ("model: ''", 2, 8, "''", "one line"),
+        ("a: 1\nb: 2\na: 3", 4, 1, "`a` a second time", "2 lines above"),
+        ("metric: {name: a, name: b}", 2, 19, "`name` a second time", "once"),
+        ("1: x", 2, 1, "the key 1", "in quotes"),
+        ("yes: x", 2, 1, "the key yes", "in quotes"),
+        ("? [a]\n: b", 2, 3, "a list or mapping as a key", "a word"),
+        ("x: !!python/object/apply:os.system [ls]", 2, 4, "python/object", "plain text"),
+        ("x: !!binary aGk=", 2, 4, "binary", "plain text"),
+        ("x: !!int a", 2, 4, "a", "whole number"),
+        ("x: !!bool a", 2, 4, "a", "true or false"),
+        ("x: !!float a", 2, 4, "a", "finite"),
+        ("priority: " + "9" * 5000, 2, 11, "9999", "whole number"),
+        ("<<: 3", 2, 5, "merge key", "mapping"),
+        ("- a\n- b", 2, 1, "something else than", "mapping"),
+        ("just words", 2, 1, "something else than", "mapping"),
+        ("goal: fix: this", 2, 10, "mapping values", "quotes"),
+        ("a:\n\t- b", 3, 1, "cannot start any token", "spaces instead of tabs"),
+        ("goal: 'open", 3, 1, "quoted scalar", "valid YAML"),
+        ("a: [1, 2", 3, 1, "", "valid YAML"),
+        ("a: *nowhere", 2, 4, "undefined alias", "valid YAML"),
+        ("a: &x [*x]", 2, 1, "contains itself", "end"),
+        ("a: b\x07", 2, 1, "control characters", "printable"),
+        ("a: " + "[" * 30000, 2, 33, "too deep", "at most 30"),
+        ("a: " + "- " * 20000 + "x", 2, 4, "", ""),
+        ("a:\n  " + "- " * 20000 + "x", 3, 61, "too deep", "at most 30"),
+        ("x: " + "y" * 70000, 1, 1, "characters", "body"),
+    ],
+)
+def test_a_problem_names_its_place_what_was_found_and_what_is_expected(
+    tmp_path: Path, yaml: str, line: int, column: int, found: str, expected: str
+) -> None:
+    problem = problems_of(tmp_path, front(yaml))[0]
+    assert (problem.path, problem.line, problem.column) == (tmp_path / "autoresearch.md", line, column)
+    assert found in problem.found
+    assert expected in problem.expected
+    assert len(str(problem)) < 600
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    problems = problems_of(tmp_path, front("priority: high\ndraft: x\nmetric: {name: a, direction: up}"))
+    assert [problem.line for problem in problems] == [2, 3, 4]
+
+
+def test_a_yaml_bomb_is_refused_at_once(tmp_path: Path) -> None:
+    lines = ["a: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"b{n}: &a{n} [" + ", ".join([f"*a{n - 1}"] * 9) + "]" for n in range(1, 15)]
+    started = time.process_time()
+    assert "billions of values" in problems_of(tmp_path, front("\n".join(lines)))[0].found
+    assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize("value", ["[" * 30000, "{a: " * 10000, "\n  " + "- " * 20000, "\n  " + "? " * 20000])
+def test_deep_nesting_does_not_end_the_process(tmp_path: Path, value: str) -> None:
+    (tmp_path / "autoresearch.md").write_text(front(f"a: {value}"))
+    code = "import sys, pathlib; from orchestrator.store import specfile; specfile.read(pathlib.Path(sys.argv[1]))"
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "SpecError" in ended.stderr
+
+
+def test_a_front_matter_that_is_never_closed(tmp_path: Path) -> None:
+    problem = problems_of(tmp_path, "\n---\npriority: 1\n\n# T\n")[0]
+    assert (problem.line, problem.expected) == (2, "a line `---` after it")
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "---\n---\n", "---\npriority: 1\n---\n", "<!-- only a hint -->\n"])
+def test_a_spec_that_says_nothing(tmp_path: Path, text: str) -> None:
+    assert problems_of(tmp_path, text)[0].found == "nothing to work towards"
+
+
+@pytest.mark.parametrize(
+    ("data", "found", "line", "column"),
+    [
+        (b"# T\nabc \xff\xfe\n", "0xff", 2, 5),
+        (b"\xff\xfe#\x00 \x00T\x00", "UTF-16", 1, 1),
+        (b"# T\n\x00\n", "NUL", 2, 1),
+        (bytes(range(256)) * 100, "NUL", 1, 1),
+        (b"\x7fELF\x02\x01\x01\x00\x93\x80", "0x93", 1, 9),
+        (b"# T\n<<<<<<< HEAD\na\n=======\nb\n>>>>>>> other\n", "conflict", 2, 1),
+        (b"---\n<<<<<<< HEAD\npriority: 1\n=======\npriority: 2\n>>>>>>> other\n---\n# T\n", "conflict", 2, 1),
+    ],
+)
+def test_what_is_no_text(tmp_path: Path, data: bytes, found: str, line: int, column: int) -> None:
+    problem = problems_of(
+        tmp_path, data if data[:3] != bytes(range(3)) else data.replace(b"\x80", b"").decode("latin-1").encode()
+    )[0]
+    assert found in problem.found
+    assert (problem.line, problem.column) == (line, column)
+
+
+def test_conflict_markers_shown_in_code_are_no_conflict(tmp_path: Path) -> None:
+    (tmp_path / "autoresearch.md").write_text("# T\n```\n<<<<<<< HEAD\na\n=======\nb\n>>>>>>> other\n```\n")
+    assert specfile.read(tmp_path).title == "T"
+
+
+def test_a_spec_of_ten_megabytes_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "autoresearch.md").open("wb") as file:
+        file.truncate(10 * 1024 * 1024)
+    with pytest.raises(SpecError, match="10485760 bytes"):
+        specfile.read(tmp_path)
+
+
+def test_links_are_refused(tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    real.mkdir()
+    (real / "autoresearch.md").write_text("# T\n")
+    (tmp_path / "linked").symlink_to(real)
+    task = tmp_path / "task"
+    task.mkdir()
+    (task / "autoresearch.md").symlink_to(real / "autoresearch.md")
+    auto = tmp_path / "auto"
+    auto.mkdir()
+    (real / "prompt.md").write_text("# T\n")
+    (auto / ".auto").symlink_to(real)
+    dangling = tmp_path / "dangling"
+    dangling.mkdir()
+    (dangling / "autoresearch.md").symlink_to(tmp_path / "nowhere")
+    for folder in (tmp_path / "linked", task, auto, dangling):
+        with pytest.raises(SpecError, match="a symbolic link"):
+            specfile.read(folder)
+
+
+def test_what_is_no_file_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    for name, make in {"fifo": os.mkfifo, "folder": os.mkdir, "socket": _socket}.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        make(folder / "autoresearch.md")
+        with pytest.raises(SpecError, match="no regular file"):
+            specfile.read(folder)
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        here = Path.cwd()
+        os.chdir(path.parent)  # the path of a socket is short
+        try:
+            server.bind(path.name)
+        finally:
+            os.chdir(here)
+
+
+def test_no_spec_at_all(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"no autoresearch\.md"):
+        specfile.read(tmp_path)
+    with pytest.raises(SpecError, match=r"no autoresearch\.md"):
+        specfile.read(tmp_path / "gone")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_spec_that_may_not_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "autoresearch.md"
+    path.write_text("# T\n")
+    path.chmod(0)
+    with pytest.raises(SpecError, match="may not read"):
+        specfile.read(tmp_path)
+
+
+STARTS = "a: |metric:\n  |name: x\n|- |[|]|{|}|&a |*a |<<: |!!|'|\"|>\n|? |: |#|\t|metrics: |priority: |scope: |env: |---\n|\n"
+YAML_PIECES = st.sampled_from(STARTS.split("|")) | st.sampled_from(
+    ["|", "é", "\u2028", "\x85", "null", "1e5", "0x1f", ".nan", "1:30"]
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(pieces=st.lists(YAML_PIECES, max_size=25), body=st.text(max_size=40))
+def test_whatever_is_written_the_answer_is_a_spec_or_problems(tmp_path: Path, pieces: list[str], body: str) -> None:
+    text = "---\n" + "".join(pieces) + "\n---\n# T\n" + body.replace("\x00", "")
+    try:
+        spec = specfile.parse(tmp_path / "autoresearch.md", text)
+    except SpecError:
+        return
+    assert specfile.from_json(specfile.to_json(spec)) == spec

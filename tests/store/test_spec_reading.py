@@ -1,0 +1,219 @@
+"""Reading specs of every layout into the same data."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.spec import LIVE, RESERVED, Direction, Kind, Land, Metric, Spec
+from orchestrator.store import specfile
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+def spec_of(tmp_path: Path, text: str) -> Spec:
+    (tmp_path / "autoresearch.md").write_text(text, encoding="utf-8")
+    return specfile.read(tmp_path)
+
+
+def test_front_matter_and_sections_are_read_together() -> None:
+    spec = specfile.read(SAMPLES / "flat")
+    assert spec.title == "Fix the login"
+    assert spec.goal == "Users stay logged in for a day."
+    assert spec.metrics == (Metric("failures", Direction.LOWER, target=0.0),)
+    assert (spec.scope, spec.off_limits) == (("src/**", "tests/**"), ("tests/golden/**",))
+    assert (spec.depends_on, spec.timeout, spec.priority) == (("clean-up",), 900.0, 5)
+    assert (spec.acceptance, spec.constraints, spec.notes) == ("- `pytest` passes", "No new dependency.", "The clock is UTC.")
+    assert spec.body.startswith("# Login")
+    assert spec.warnings == ()
+
+
+def test_every_key_of_the_contract_is_known() -> None:
+    spec = specfile.read(SAMPLES / "full")
+    assert (spec.warnings, spec.unknown) == ((), {})
+    assert spec.metrics == (
+        Metric("latency_ms", target=100.0, tolerance=5.0, min_effect=0.01, kind=Kind.NOISY, unit="ms"),
+        Metric("errors", guard=True),
+        Metric("throughput", Direction.HIGHER, target=1000.0),
+    )
+    assert (spec.title, spec.goal, spec.labels, spec.priority) == ("Everything", "All keys of the contract", ("a", "b"), -3)
+    assert (spec.repo, spec.base, spec.setup, spec.env) == (
+        "../product",
+        "develop",
+        "make deps",
+        {"PORT": "3000", "MODE": "fast"},
+    )
+    assert (spec.benchmark, spec.converge, spec.scope, spec.off_limits) == (
+        "./scripts/bench --fast",
+        5,
+        ("src/**",),
+        ("docs/**",),
+    )
+    assert (spec.agent, spec.model, spec.effort, spec.tty, spec.executor) == ("exec", "big", "high", True, "local")
+    assert (spec.max_failures, spec.timeout, spec.benchmark_timeout) == (7, 7200.0, 90.0)
+    assert (spec.budget_attempts, spec.budget_minutes, spec.land) == (9, 30.0, Land.BRANCH)
+    assert set(spec.reserved) == RESERVED | {"budget.usd", "budget.tokens", "metrics.throughput.samples"}
+
+
+def test_a_pi_session_is_read_with_its_log(tmp_path: Path) -> None:
+    spec = specfile.read(SAMPLES / "pi-flat")
+    assert (spec.title, spec.goal) == ("parser speed", "Make the parser faster.")
+    primary, *secondary = spec.metrics
+    assert primary == Metric("total_µs", Direction.LOWER, target=10.0, unit="µs")
+    assert [(metric.name, metric.target) for metric in secondary] == [("schema_µs", None), ("kitchen_sink_µs", None)]
+    assert spec.scope == ("src/lexer.rs", "src/ast/")
+    assert spec.off_limits == ("tests/",)
+    assert spec.notes == "- (baseline established)"
+    assert ["off_limits" in warning for warning in spec.warnings] == [True]
+
+
+def test_an_auto_session_is_read_and_wins_over_flat_files(tmp_path: Path) -> None:
+    shutil.copytree(SAMPLES / "pi-auto", tmp_path / "task")
+    (tmp_path / "task/autoresearch.md").write_text("# Flat\n")
+    spec = specfile.read(tmp_path / "task")
+    assert specfile.path_of(tmp_path / "task") == tmp_path / "task/.auto/prompt.md"
+    assert (spec.title, spec.goal) == ("smaller bundle", "Shrink the bundle.")
+    assert spec.metrics == (Metric("bundle_kb", Direction.LOWER, target=200.0, unit="kb"),)
+
+
+def test_a_log_that_pi_began_does_not_hide_the_flat_spec(tmp_path: Path) -> None:
+    (tmp_path / ".auto").mkdir()
+    (tmp_path / ".auto/log.jsonl").write_text("")
+    assert spec_of(tmp_path, "# Flat\n").title == "Flat"
+
+
+def test_a_folder_of_the_relative_is_read_with_its_labelled_lines() -> None:
+    spec = specfile.read(SAMPLES / "relative")
+    assert (spec.model, spec.effort, spec.max_failures) == ("claude-opus-4", "high", 3)
+    assert (spec.goal, spec.acceptance, spec.metrics) == ("Every command is documented.", "All gaps closed.", ())
+
+
+def test_an_empty_front_matter_is_none() -> None:
+    spec = specfile.read(SAMPLES / "empty-header")
+    assert (spec.title, spec.goal) == ("Only a title", "Only a title")
+
+
+def test_plain_data_and_back_is_the_same_spec() -> None:
+    for folder in [path for path in SAMPLES.iterdir() if path.is_dir()]:
+        spec = specfile.read(folder)
+        assert specfile.from_json(json.loads(json.dumps(specfile.to_json(spec)))) == spec
+
+
+def test_keys_without_a_value_count_as_not_written(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "---\ndraft:\npriority:\nmetric:\nscope:\nbudget: {minutes: }\n---\n# x\n")
+    assert spec == Spec(title="x", goal="x", body="# x")
+
+
+@pytest.mark.parametrize("newline", ["\r\n", "\r", "\n"])
+def test_line_ends_and_a_byte_order_mark_make_no_difference(tmp_path: Path, newline: str) -> None:
+    text = "\ufeff---\npriority: 2\n---\n# x\n\n## Goal\n\nAll\nof it\n".replace("\n", newline)
+    (tmp_path / "autoresearch.md").write_bytes(text.encode())
+    spec = specfile.read(tmp_path)
+    assert (spec.priority, spec.goal) == (2, "All\nof it")
+
+
+@pytest.mark.parametrize(
+    ("heading", "field"),
+    [
+        ("Goal", "goal"),
+        ("Objective:", "goal"),
+        ("**Goal**", "goal"),
+        ("Acceptance", "acceptance"),
+        ("Stop Conditions", "acceptance"),
+        ("ACCEPTANCE CRITERIA", "acceptance"),
+        ("Constraints ##", "constraints"),
+        ("What’s Been Tried", "notes"),
+        ("Notes", "notes"),
+    ],
+)
+def test_heading_aliases_are_folded(tmp_path: Path, heading: str, field: str) -> None:
+    assert getattr(spec_of(tmp_path, f"# T\n## {heading}\nthe text\n## Other\nnot this\n"), field) == "the text"
+
+
+def test_headings_in_code_and_hints_in_comments_are_no_sections(tmp_path: Path) -> None:
+    text = "# T\n## Goal\nreal\n```\n## Notes\nin code\n```\n<!-- hidden\n## Constraints\nhint\n-->\nmore"
+    text += " <!-- x --> here\n### Part\ndeep\n"
+    spec = spec_of(tmp_path, text)
+    assert spec.goal == "real\n```\n## Notes\nin code\n```\nmore  here\n### Part\ndeep"
+    assert (spec.notes, spec.constraints) == ("", "")
+
+
+def test_text_below_the_title_is_the_goal_where_no_section_is(tmp_path: Path) -> None:
+    assert spec_of(tmp_path, "# T\n\nDo this.\n- **Model:** m\n\n## Design\nno\n").goal == "Do this."
+
+
+def test_a_key_goes_before_its_section(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "---\ngoal: key\nscope: [a/**]\n---\n# T\n## Goal\nsection\n## Scope\n- `b/**`\n")
+    assert (spec.goal, spec.scope) == ("key", ("a/**",))
+
+
+@pytest.mark.parametrize(
+    ("items", "scope"),
+    [
+        ("- `src/a.py` — the file\n- `b/**`, `c/*.js` and more", ("src/a.py", "b/**", "c/*.js")),
+        ("- src/a.py\n- docs/**: words\n1. tests/", ("src/a.py", "docs/**", "tests/")),
+        ("```\nsrc/**\nlib/**\n```", ("src/**", "lib/**")),
+        ("- `src/**`\n- anything that helps", ()),
+        ("Only the parser, please.", ()),
+    ],
+)
+def test_a_scope_section_is_enforced_only_where_every_item_is_a_path(tmp_path: Path, items: str, scope: tuple[str, ...]) -> None:
+    spec = spec_of(tmp_path, f"# T\n## Scope\n{items}\n")
+    assert spec.scope == scope
+    assert bool(spec.warnings) == ("anything" in items)
+
+
+def test_unknown_keys_are_kept_and_the_known_one_is_proposed(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "---\nprioritty: 3\nmetric: {name: a, target: 0, traget: 1}\nx-team: [core]\n---\n# T\n")
+    assert spec.unknown == {"prioritty": 3, "metric.traget": 1, "x-team": ["core"]}
+    assert [warning for warning in spec.warnings if "`prioritty`" in warning and "`priority`" in warning]
+    assert [warning for warning in spec.warnings if "`metric.traget`" in warning and "`target`" in warning]
+    assert len(spec.warnings) == 3
+
+
+def test_reserved_keys_are_kept_without_a_word(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "---\nreview: required\nlocks: {writes: [db]}\n---\n# T\n")
+    assert (spec.reserved, spec.warnings) == ({"review": "required", "locks": {"writes": ["db"]}}, ())
+
+
+def test_landing_by_pull_request_is_told_to_be_reserved(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "---\nland: pr\n---\n# T\n")
+    assert spec.land is Land.PR
+    assert "land: pr" in spec.warnings[0]
+
+
+def test_yaml_traps_are_defused(tmp_path: Path) -> None:
+    spec = spec_of(
+        tmp_path, "---\ntitle: 2026-01-02\nbase: 1:30\nmodel: 010\ndraft: yes\nmetric: {name: a, target: -1e3}\n---\n# T\n"
+    )
+    assert (spec.title, spec.base, spec.model, spec.draft, spec.metrics[0].target) == ("2026-01-02", "1:30", "010", True, -1000.0)
+
+
+def test_references_and_merge_keys_work(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "---\nmetrics:\n  - &m {name: a, target: 1}\n  - {<<: *m, name: b}\n---\n# T\n")
+    assert [(metric.name, metric.target) for metric in spec.metrics] == [("a", 1.0), ("b", 1.0)]
+
+
+def test_a_live_edit_takes_up_prose_and_agent_and_leaves_what_is_sealed(tmp_path: Path) -> None:
+    before = spec_of(tmp_path, "---\nmodel: a\nscope: [x]\nmetric: {name: m, target: 0}\n---\n# T\n")
+    edited = spec_of(
+        tmp_path, "---\nmodel: b\nscope: [y]\nmetric: {name: m, target: 9}\nbudget: {attempts: 2}\n---\n# U\n## Notes\nn\n"
+    )
+    after = specfile.live_edit(before, edited)
+    assert (after.model, after.title, after.notes, after.budget_attempts) == ("b", "U", "n", 2)
+    assert (after.scope, after.metrics) == (("x",), before.metrics)
+    assert set(LIVE) <= {field.name for field in fields(Spec)}
+
+
+def test_the_key_of_a_file_changes_with_every_edit(tmp_path: Path) -> None:
+    spec_of(tmp_path, "# one\n")
+    path = tmp_path / "autoresearch.md"
+    before = specfile.key_of(path)
+    assert specfile.key_of(path) == before
+    (tmp_path / "new").write_text("# two\n")
+    (tmp_path / "new").rename(path)
+    assert specfile.key_of(path) != before
