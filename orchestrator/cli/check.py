@@ -1,0 +1,222 @@
+"""`orchestrator --check`: is everything here that is needed, and how to get what is not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.cli import output
+from orchestrator.cli.options import App
+from orchestrator.core.task import State
+from orchestrator.errors import OrchestratorError
+
+if TYPE_CHECKING:
+    from orchestrator.git.repository import Repository
+
+OK, WARNING, MISSING = "ok", "warning", "missing"
+COLORS = {OK: "32", WARNING: "33", MISSING: "31"}
+FEW_BYTES = 1 << 30
+FEWEST_BYTES = 100 << 20
+FEW_WATCHES = 2048
+FEW_INSTANCES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `fix` says how to get it where it isn't fine."""
+
+    name: str
+    status: str
+    detail: str
+    fix: str = ""
+
+
+def check(app: App) -> int:
+    """Look at everything; 1 where something is missing."""
+    found = [finding for part in PARTS for finding in _safely(part, app)]
+    missing = sum(1 for finding in found if finding.status == MISSING)
+    if app.json:
+        checks = [{"name": f.name, "status": f.status, "detail": f.detail, "fix": f.fix or None} for f in found]
+        output.document({"schema": 1, "ok": not missing, "checks": checks})
+        return 1 if missing else 0
+    for finding in found:
+        for line in _lines(app, finding):
+            output.out(line)
+    warnings = sum(1 for finding in found if finding.status == WARNING)
+    app.say("")
+    if missing:
+        app.say(f"{output.count(missing, 'thing')} missing: nothing can run until that is mended.")
+    else:
+        app.say("Everything needed is here." + (f" {output.count(warnings, 'warning')}." if warnings else ""))
+    return 1 if missing else 0
+
+
+def _lines(app: App, finding: Finding) -> Iterator[str]:
+    if app.quiet and finding.status == OK:
+        return
+    word = f"\x1b[{COLORS[finding.status]}m{finding.status:<8}\x1b[0m" if app.color else f"{finding.status:<8}"
+    yield f"{word} {finding.name:<12} {output.clean(finding.detail)}"
+    if finding.fix:
+        yield f"{'':<21} -> {output.clean(finding.fix)}"
+
+
+def _safely(part: Callable[[App], Iterator[Finding]], app: App) -> Iterator[Finding]:
+    """A check that fails is a finding, so that the others are still told."""
+    name = part.__name__.strip("_")
+    try:
+        yield from part(app)
+    except OrchestratorError as error:
+        yield Finding(name, MISSING, error.message, error.hint)
+    except OSError as error:
+        yield Finding(
+            name, MISSING, f"{error.filename or name}: {error.strerror or error}", "Look at the path and its permissions."
+        )
+
+
+def _python(_app: App) -> Iterator[Finding]:
+    yield Finding("python", OK, f"{sys.version.split()[0]} ({sys.executable})")
+
+
+def _settings(app: App) -> Iterator[Finding]:
+    files = ", ".join(app.config.files) or "no file, only defaults, environment and flags"
+    yield Finding("settings", OK, files)
+    for warning in app.config.warnings:
+        yield Finding("settings", WARNING, warning)
+
+
+def _git(_app: App) -> Iterator[Finding]:
+    from orchestrator.git import repository
+
+    wanted = ".".join(map(str, repository.OLDEST))
+    how = "Install it: apt install git, dnf install git, brew install git, or git-scm.com."
+    if shutil.which("git") is None:
+        yield Finding("git", MISSING, "git is not installed, or not on PATH", how)
+        return
+    found = repository.version()
+    text = ".".join(map(str, found))
+    if found < repository.OLDEST:
+        yield Finding("git", MISSING, f"git {text} is too old; {wanted} or newer is needed", how)
+    else:
+        yield Finding("git", OK, text)
+
+
+def _tasks(app: App) -> Iterator[Finding]:
+    root = Path(app.settings.tasks)
+    if not root.is_dir():
+        yield Finding("tasks", MISSING, f"there is no tasks folder at {root}", "`orchestrator init` makes it.")
+        return
+    lacking = [state.value for state in State if not (root / state.value).is_dir()]
+    if problem := _unwritable(root, *(root / state.value for state in State if (root / state.value).is_dir())):
+        yield Finding("tasks", MISSING, problem, "Give this user write permission there.")
+        return
+    detail = str(root) + (f" ({', '.join(lacking)} will be made)" if lacking else "")
+    yield Finding("tasks", OK, detail)
+    if len({(root / state.value).stat().st_dev for state in State if (root / state.value).is_dir()} | {root.stat().st_dev}) > 1:
+        yield Finding(
+            "tasks", MISSING, "its state folders lie on different file systems", "A move must be one rename: put them on one."
+        )
+    yield from _disk("tasks", root)
+
+
+def _unwritable(*folders: Path) -> str | None:
+    """Why one of these can't be written into, found out by doing it."""
+    for folder in folders:
+        probe = folder / f".check-{uuid.uuid4().hex[:8]}"
+        try:
+            probe.touch(exist_ok=False)
+            probe.unlink()
+        except OSError as error:
+            return f"{folder} can't be written: {(error.strerror or str(error)).lower()}"
+    return None
+
+
+def _disk(name: str, path: Path) -> Iterator[Finding]:
+    free = shutil.disk_usage(path).free
+    text = f"{free / (1 << 30):.1f} GB free at {path}"
+    if free < FEWEST_BYTES:
+        yield Finding("disk", MISSING, text, "Free some space: worktrees and logs need it.")
+    elif free < FEW_BYTES:
+        yield Finding("disk", WARNING, text, "Each running task needs a checkout of its repository.")
+    else:
+        yield Finding("disk", OK, f"{text} ({name})")
+
+
+def _repository(app: App) -> Iterator[Finding]:
+    from orchestrator.git import repository
+
+    settings = app.settings
+    repo = repository.discover(Path(settings.repo) if settings.repo else _default_repository(Path(settings.tasks)))
+    base = repository.base_branch(repo, settings.base)
+    yield Finding("repository", OK, f"{repo.top}, work lands on {base}")
+    if repo.shallow:
+        yield Finding(
+            "repository", WARNING, "it is a shallow clone", "git fetch --unshallow, if merges fail for want of history."
+        )
+    if busy := repository.busy(repo.git_dir):
+        yield Finding("repository", WARNING, f"{busy} is unfinished in {repo.top}", "Finish it: landing on that checkout waits.")
+    root = Path(settings.tasks)
+    if root.is_relative_to(repo.top) and repository.tracked(repo, root):
+        yield Finding(
+            "repository", WARNING, f"git tracks files in {root}", "Keep the queue out of commits: git rm -r --cached it."
+        )
+    yield from _worktrees(app, repo)
+
+
+def _default_repository(root: Path) -> Path:
+    return root.parent if root.parent.is_dir() else Path.cwd()
+
+
+def _worktrees(app: App, repo: Repository) -> Iterator[Finding]:
+    folder = Path(app.settings.worktrees) if app.settings.worktrees else repo.top / ".worktrees"
+    existing = next(path for path in (folder, *folder.parents) if path.is_dir())
+    if problem := _unwritable(existing):
+        yield Finding("worktrees", MISSING, problem, "Give this user write permission there, or set ORCH_WORKTREES.")
+        return
+    yield Finding("worktrees", OK, str(folder))
+    if os.stat(existing).st_dev != os.stat(app.settings.tasks if Path(app.settings.tasks).is_dir() else existing).st_dev:  # noqa: PTH116
+        yield from _disk("worktrees", existing)
+
+
+def _agents(app: App) -> Iterator[Finding]:
+    """The agent in use must be there; the others are told, so that one can be chosen."""
+    from orchestrator.agents import registry
+
+    agents, warnings = registry.load_all()
+    for warning in warnings:
+        yield Finding("agents", WARNING, warning)
+    chosen = app.settings.agent
+    if chosen is None:
+        yield Finding(
+            "agent", WARNING, "none is chosen", f"ORCH_AGENT or `agent` in orchestrator.toml: one of {', '.join(agents)}."
+        )
+    elif chosen not in agents:
+        yield Finding("agent", MISSING, f"there is no agent called {chosen!r}", f"There are: {', '.join(agents)}.")
+    for name, agent in agents.items():
+        found = agent.check(cmd=app.settings.agent_cmd)
+        detail = " ".join(part for part in (found.version, found.detail) if part) or (
+            "found" if found.installed else "not installed"
+        )
+        mark = OK if found.installed else MISSING if name == chosen else WARNING
+        yield Finding(
+            f"agent {name}", mark, detail + (" (chosen)" if name == chosen else ""), "" if found.installed else found.fix
+        )
+
+
+def _watching(_app: App) -> Iterator[Finding]:
+    """inotify's limits: beyond them the loop still works, by looking every second."""
+    folder = Path("/proc/sys/fs/inotify")
+    if not folder.is_dir():
+        return
+    for name, few in (("max_user_watches", FEW_WATCHES), ("max_user_instances", FEW_INSTANCES)):
+        limit = int((folder / name).read_text())
+        fix = f"sudo sysctl fs.inotify.{name}={few * 16}; until then tasks may be noticed a second late." if limit < few else ""
+        yield Finding("inotify", WARNING if fix else OK, f"{name} = {limit:,}", fix)
+
+
+PARTS = (_python, _git, _settings, _tasks, _repository, _agents, _watching)

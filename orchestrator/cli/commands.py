@@ -1,0 +1,152 @@
+"""`orchestrator` itself: its flags, and the table of its commands. A command's module is imported when it is called."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from typing import Any
+
+import click
+
+from orchestrator import __version__
+from orchestrator.cli.options import App, common, complete_names, pass_app
+from orchestrator.errors import Misuse
+
+COMMANDS = {
+    "init": "orchestrator.cli.init:init",
+    "add": "orchestrator.cli.add:add",
+    "edit": "orchestrator.cli.edit:edit",
+    "list": "orchestrator.cli.list:list_tasks",
+    "show": "orchestrator.cli.show:show",
+    "logs": "orchestrator.cli.logs:logs",
+    "diff": "orchestrator.cli.diff:diff",
+    "why": "orchestrator.cli.why:why",
+    "queue": "orchestrator.cli.verbs:queue",
+    "retry": "orchestrator.cli.verbs:retry",
+    "block": "orchestrator.cli.verbs:block",
+    "cancel": "orchestrator.cli.verbs:cancel",
+    "stop": "orchestrator.cli.verbs:stop",
+    "recover": "orchestrator.cli.recover:recover",
+    "demo": "orchestrator.cli.demo:demo",
+    "schema": "orchestrator.cli.schema:schema",
+    "completions": "orchestrator.cli.completions:completions",
+}
+HIDDEN = {"work": "orchestrator.cli.verbs:work"}
+MODES = {
+    "loop": "orchestrator.cli.loop:loop",
+    "once": "orchestrator.cli.loop:once",
+    "task": "orchestrator.cli.loop:task",
+    "status": "orchestrator.cli.status:status",
+    "check": "orchestrator.cli.check:check",
+    "config": "orchestrator.cli.config:config",
+    "graph": "orchestrator.cli.graph:graph",
+    "stop": "orchestrator.cli.loop:stop",
+}
+DRAIN = "orchestrator.cli.loop:drain"
+IN_JSON = frozenset({"status", "check", "config", "graph"})
+EPILOG = """\b
+Examples:
+  orchestrator init                          make the folders and a configuration here
+  orchestrator add fix-auth --goal "All auth tests pass" --benchmark ./count-failures.sh --target 0
+  orchestrator                               work until nothing more can be done
+  orchestrator --loop --parallel 4           keep working on whatever is dropped into tasks/pending
+  orchestrator --status --watch              look on
+  orchestrator why fix-auth                  why it isn't running
+  orchestrator demo                          see all of it once, without keys, in a scratch folder
+
+A task is a folder in tasks/pending: an autoresearch.md that says what to reach, and a benchmark that prints
+`METRIC name=value`. The folder it lies in is its state: pending, running, converged or blocked.
+
+\b
+Exit codes: 0 done · 1 something is blocked or failed · 2 not understood · 3 our own fault · 75 parked, try later · 130 interrupted
+"""
+
+
+class Commands(click.Group):
+    """Commands by a table; a word that is none of them never starts anything."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        found = COMMANDS.get(name) or HIDDEN.get(name)
+        command: click.Command | None = _load(found) if found else None
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if word not in COMMANDS and word not in HIDDEN and not word.startswith("-"):
+            close = difflib.get_close_matches(word, COMMANDS, n=1)
+            hint = (
+                f"Did you mean `orchestrator {close[0]}`?"
+                if close
+                else "`orchestrator --help` lists the commands; a task is worked on by `orchestrator --task NAME`."
+            )
+            raise Misuse(f"There is no command {word!r}.", hint=hint)
+        return super().resolve_command(ctx, args)
+
+
+def _load(path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.option("--loop", is_flag=True, help="Watch and work until told to stop (--stop, or Ctrl-C).")
+@click.option("--once", is_flag=True, help="One tick: claim one task, make one attempt, put it down.")
+@click.option(
+    "--task", metavar="NAME", shell_complete=complete_names, help="Work on this task now, whatever its priority or back-off."
+)
+@click.option("--status", is_flag=True, help="What every task is doing.")
+@click.option("--watch", is_flag=True, help="With --status: keep showing it.")
+@click.option("--check", is_flag=True, help="Whether everything that is needed is there, and how to get what is not.")
+@click.option("--config", is_flag=True, help="The effective settings, and where each comes from.")
+@click.option("--graph", is_flag=True, help="Which task waits for which.")
+@click.option("--stop", is_flag=True, help="Stop every loop on this tasks folder; their tasks go back to pending.")
+@click.option("--parallel", type=int, metavar="N", help="How many tasks at once; 0 is one per core (ORCH_PARALLEL; default 1).")
+@click.option("--agent", metavar="NAME", help="Who works on tasks that don't say (ORCH_AGENT).")
+@click.option("--model", metavar="MODEL", help="The agent's model, where the task doesn't say (ORCH_MODEL).")
+@common(json=True)
+@click.version_option(__version__, prog_name="orchestrator", message="%(prog)s %(version)s")
+@pass_app
+@click.pass_context
+def root(ctx: click.Context, app: App, watch: bool, **options: Any) -> int | None:
+    """Works through a queue of task folders: sends a coding agent at each, in a git worktree, until its benchmark
+    holds the target, then merges the tested commit. Without a command or option: work until nothing more can be done.
+    """
+    for name in ("parallel", "agent", "model"):
+        if options[name] is not None:
+            app.flags[name] = options[name]
+    modes = [name for name in MODES if options[name]]
+    _refuse_mixtures(ctx, app, modes, watch=watch)
+    if ctx.invoked_subcommand:
+        return None
+    if not modes:
+        code: int | None = _load(DRAIN)(app)
+        return code
+    mode = modes[0]
+    extra = {"task": (options["task"],), "status": (watch,)}.get(mode, ())
+    code = _load(MODES[mode])(app, *extra)
+    return code
+
+
+def _refuse_mixtures(ctx: click.Context, app: App, modes: list[str], *, watch: bool) -> None:
+    """Two things to do at once, or an option that belongs to something else, are a mistake and start nothing."""
+    if ctx.invoked_subcommand and (modes or watch):
+        word = modes[0] if modes else "watch"
+        raise Misuse(f"--{word} and the command {ctx.invoked_subcommand!r} don't go together.", hint="Give one of the two.")
+    if len(modes) > 1:
+        raise Misuse(f"--{modes[0]} and --{modes[1]} don't go together.", hint="Give one of the two.")
+    if watch and modes != ["status"]:
+        raise Misuse("--watch goes with --status.", hint="orchestrator --status --watch")
+    if watch and app.json:
+        raise Misuse("--watch shows a changing table, --json prints one document.", hint="Leave out one of the two.")
+    if app.json and not ctx.invoked_subcommand and not IN_JSON & set(modes):
+        raise Misuse(
+            "--json has nothing to print here.", hint="It goes with --status, --check, --config, --graph and most commands."
+        )

@@ -1,0 +1,105 @@
+"""`orchestrator diff NAME`: what was changed for a task."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from orchestrator.cli import output
+from orchestrator.cli.options import App, common, name_argument, one, pass_app
+from orchestrator.core.record import Record
+from orchestrator.errors import OrchestratorError
+from orchestrator.git import changes, kept, repository
+from orchestrator.git.repository import Repository
+from orchestrator.store import records
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """From which commit to which."""
+
+    repo: Repository
+    old: str
+    new: str
+
+
+@click.command(epilog="\b\nExample: orchestrator diff fix-auth | less")
+@name_argument()
+@click.option("--attempt", metavar="LABEL", help="What one attempt left: its number, or a label of `orchestrator recover NAME`.")
+@click.option("--stat", is_flag=True, help="Only which files, and how much.")
+@common(json=True)
+@pass_app
+def diff(app: App, name: str, attempt: str | None, stat: bool) -> int:
+    """Print what has been committed for a task so far: from where it began to its branch, or what it landed."""
+    place = one(app, name)
+    record = records.peek(app.queue.path(place))
+    found = range_of(record, place.name, attempt)
+    if app.json:
+        output.document(_document(place.name, found))
+    elif stat:
+        output.out(output.clean(changes.stat(found.repo.git, found.old, found.new), lines=True).rstrip("\n"))
+    else:
+        _print(app, found)
+    return 0
+
+
+def range_of(record: Record | None, name: str, attempt: str | None) -> Range:
+    """The commits to compare. Raises OrchestratorError where there is nothing yet."""
+    if record is None or record.repo is None or record.base_commit is None:
+        raise OrchestratorError(f"Nothing has been done for {name!r} yet.", hint=f"`orchestrator why {name}` says why.")
+    repo = repository.discover(Path(record.repo))
+    if attempt is not None:
+        commit = _labelled(repo, record.slug, attempt)
+        return Range(repo, _fork(repo, commit, record.base_commit), commit)
+    landed = record.landed
+    if landed and landed.commit and landed.how == "merge":
+        return Range(repo, f"{landed.commit}^1", landed.commit)
+    tip = repository.find_branch(repo, record.branch) if record.branch else None
+    return Range(repo, record.base_commit, tip or record.best_commit or record.base_commit)
+
+
+def _labelled(repo: Repository, slug: str, label: str) -> str:
+    wanted = f"{int(label):04d}" if label.isdecimal() else label
+    refs = kept.attempts(repo, slug)
+    found = next((each.commit for each in refs if each.label == wanted), None)
+    if found is None:
+        labels = ", ".join(each.label for each in refs) or "none yet"
+        raise OrchestratorError(f"There is nothing kept as {label!r}.", hint=f"There are: {labels}.")
+    return found
+
+
+def _fork(repo: Repository, commit: str, base: str) -> str:
+    """Where `commit` left the base it began on."""
+    output_ = repo.git.run("merge-base", commit, base, ok=(0, 1))
+    return output_.stdout.decode().strip() or base
+
+
+def _print(app: App, found: Range) -> None:
+    color = "--color=always" if app.color else "--color=never"
+    git = found.repo.git.run("diff", color, "--no-ext-diff", "--no-textconv", found.old, found.new)
+    if not git.stdout and not app.quiet:
+        output.err("No difference.")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(git.stdout)
+
+
+def _document(name: str, found: Range) -> dict[str, object]:
+    git = found.repo.git
+    commits = [git.text("rev-parse", commit) for commit in (found.old, found.new)]
+    files = [
+        {"path": os.fsdecode(os.fsencode(each.path)), "status": each.status.value} for each in changes.changed(git, *commits)
+    ]
+    patch = changes.patch(git, *commits).decode(errors="replace")
+    return {
+        "schema": 1,
+        "name": name,
+        "repo": str(found.repo.top),
+        "old": commits[0],
+        "new": commits[1],
+        "files": files,
+        "patch": patch,
+    }

@@ -1,0 +1,129 @@
+"""`orchestrator edit NAME`: change a spec, by options or in an editor; a broken one is never put in place."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestrator.cli import output, specs
+from orchestrator.cli.keys import changes, spec_options
+from orchestrator.cli.options import App, common, name_argument, one, pass_app
+from orchestrator.core.spec import LIVE, Spec
+from orchestrator.core.task import Place, State
+from orchestrator.errors import Misuse, OrchestratorError, SpecError
+from orchestrator.store import specfile
+
+EPILOG = """\b
+Examples:
+  orchestrator edit fix-auth                        in $EDITOR
+  orchestrator edit fix-auth --priority 10 --model big
+  orchestrator edit fix-auth --depends-on ''        an empty value removes a key
+
+A running task takes up words, agent, model and budget at its next attempt; what is measured counts from its next claim.
+"""
+
+
+@click.command(epilog=EPILOG)
+@name_argument()
+@click.option("--benchmark", metavar="FILE|CMD", help="A file of the task folder, or a command.")
+@click.option("--draft/--no-draft", default=None, help="Whether it waits to be completed.")
+@spec_options
+@common(repo=False)
+@pass_app
+def edit(app: App, name: str, **given: Any) -> int:
+    """Change a task's spec. Only the touched lines change; a spec that can't be read is refused, with the reason."""
+    place = one(app, name)
+    wanted = changes(given)
+    for key in ("benchmark", "draft"):
+        if given[key] is not None:
+            wanted[key] = given[key] or None
+    path = specfile.path_of(app.queue.path(place))
+    if path is None:
+        raise OrchestratorError(f"{place.name!r} has no {specfile.SPEC}.", hint=f"Write one in {app.queue.path(place)}.")
+    seen = specfile.key_of(path)
+    if wanted:
+        _by_options(app, place, path, seen, wanted)
+    else:
+        _in_editor(app, place, path, seen)
+    return 0
+
+
+def _by_options(app: App, place: Place, path: Path, seen: specfile.Key, wanted: dict[str, object]) -> None:
+    from orchestrator.store import editing
+
+    before = specfile.read_text(path)
+    after = editing.edit(before, wanted)
+    specfile.parse(path, after, log=specfile.log_of(path))
+    _put(app, place, before, after, seen)
+
+
+def _in_editor(app: App, place: Place, path: Path, seen: specfile.Key) -> None:
+    """Edit a copy until it can be read; it is kept where the person gives up."""
+    if not sys.stdin.isatty():
+        raise Misuse("There is no terminal to open an editor in.", hint="Change it by options: `orchestrator edit --help`.")
+    before = path.read_text(encoding="utf-8", errors="surrogateescape")
+    folder = Path(tempfile.mkdtemp(prefix="orchestrator-"))
+    copy = folder / f"{place.name.replace(os.sep, '-')[:60]}.md"
+    copy.write_text(before, encoding="utf-8", errors="surrogateescape")
+    try:
+        after = _edited(copy, path)
+        _put(app, place, before, after, seen)
+    except OrchestratorError as error:
+        raise OrchestratorError(error.message, hint=f"{error.hint} Your version is kept at {copy}.".strip()) from error
+    copy.unlink()
+    folder.rmdir()
+
+
+def _edited(copy: Path, path: Path) -> str:
+    while True:
+        click.edit(filename=str(copy))
+        try:
+            after = specfile.read_text(copy)
+            specfile.parse(path, after, log=specfile.log_of(path))
+        except SpecError as error:
+            for problem in error.problems:
+                output.err(output.clean(problem))
+            if not click.confirm("Edit again?", default=True, err=True):
+                raise
+        else:
+            return after
+
+
+def _put(app: App, place: Place, before: str, after: str, seen: specfile.Key) -> None:
+    if after == before:
+        app.say("Nothing changed.")
+        return
+    specs.put(app.queue, place.name, after, seen=seen)
+    now = app.queue.find(place.name)
+    spec = specfile.parse(Path(specfile.SPEC), after)
+    app.say(f"{output.name_text(place.name)} is changed{_when(now, _old(before), spec)}.")
+    for warning in spec.warnings:
+        output.err(f"warning: {output.clean(warning)}")
+
+
+def _old(text: str) -> Spec | None:
+    try:
+        return specfile.parse(Path(specfile.SPEC), text)
+    except SpecError:
+        return None
+
+
+def _when(place: Place, old: Spec | None, new: Spec) -> str:
+    """From when it counts, where the task is running."""
+    if place.state is not State.RUNNING:
+        return ""
+    sealed = [
+        key
+        for key in Spec.__dataclass_fields__
+        if key not in {*LIVE, "warnings"} and old is not None and getattr(old, key) != getattr(new, key)
+    ]
+    return (
+        f"; {', '.join(sealed)} count{'s' if len(sealed) == 1 else ''} from its next claim"
+        if sealed
+        else "; it counts from the next attempt"
+    )

@@ -1,0 +1,119 @@
+"""Holding a task for a moment, as a worker would, to write into its record; and asking the worker that holds it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from orchestrator.core.lease import Lease
+from orchestrator.core.outcome import Reason
+from orchestrator.core.task import Place, State
+from orchestrator.errors import ClaimLost, OrchestratorError
+from orchestrator.store import durable, inbox, leases
+from orchestrator.store.claim import Claim
+from orchestrator.store.queue import Queue
+
+POLL = 0.05
+CLAIM_WITHIN = 5.0  # a task whose last worker is still stopping can be claimed soon
+FOLLOW_WITHIN = 15.0  # a worker looks once a second, ends its agent and saves the work
+WORDS = {Reason.STOPPED: "stopped by a person", Reason.CANCELLED: "cancelled by a person"}
+
+
+@contextmanager
+def claimed(queue: Queue, place: Place) -> Iterator[Claim]:
+    """A claim on a pending task. Release it within the block. Raises OrchestratorError where it can't be had."""
+    queue.ensure()
+    deadline = time.monotonic() + CLAIM_WITHIN
+    while (claim := queue.take(place.name)) is None:
+        if time.monotonic() > deadline or queue.find(place.name).state is not State.PENDING:
+            raise _moved(place)
+        time.sleep(POLL)
+    with _ours(queue, claim):
+        yield claim
+
+
+def block(queue: Queue, place: Place, reason: Reason) -> None:
+    """Move a pending task to blocked, with the reason in its record."""
+    with claimed(queue, place) as claim:
+        _end(claim, reason)
+
+
+def ask(queue: Queue, place: Place, kind: inbox.Kind, reason: Reason) -> None:
+    """Have the worker of a running task put it into blocked. One that has died is answered for; one that doesn't follow
+    loses the folder, which every worker notices within seconds."""
+    folder = queue.path(place)
+    if place.token is None or _dead(queue, place):
+        _end_dead(queue, place, reason)
+        return
+    try:
+        inbox.put(folder, kind)
+    except durable.Gone:
+        raise _moved(place) from None
+    deadline = time.monotonic() + FOLLOW_WITHIN
+    while durable.is_folder(folder) and time.monotonic() < deadline:
+        if _dead(queue, place):
+            _end_dead(queue, place, reason)
+            return
+        time.sleep(POLL)
+    if durable.is_folder(folder):
+        try:
+            queue.move(place, State.BLOCKED)
+        except durable.Gone:
+            pass  # it followed at the last moment
+    _wait_for_owner(queue, place, deadline)
+    if (now := queue.find(place.name)).state is not State.BLOCKED:
+        raise OrchestratorError(
+            f"{place.name!r} ended as {now.state} before it could be stopped.", hint="Look at it with `orchestrator show`."
+        )
+
+
+def _wait_for_owner(queue: Queue, place: Place, deadline: float) -> None:
+    """The folder has moved; the worker's last steps come after that."""
+    while place.token and queue.owner_alive(place.token) and time.monotonic() < deadline:
+        time.sleep(POLL)
+
+
+def _dead(queue: Queue, place: Place) -> bool:
+    """Whether the owner on this host has died. Of another host's nothing is known."""
+    lease = leases.read(queue.path(place))
+    here = lease is None or lease.owner.host == queue.me().host
+    return here and place.token is not None and not queue.owner_alive(place.token)
+
+
+def _end_dead(queue: Queue, place: Place, reason: Reason) -> None:
+    from orchestrator.loop.takeover import end_orphans
+
+    if place.token is None:
+        queue.move(place, State.BLOCKED)
+        return
+    end_orphans(queue.root, place.token, leases.read(queue.path(place)))
+    claim = queue.reclaim(place)
+    if claim is None:
+        raise _moved(place)
+    with _ours(queue, claim):
+        _end(claim, reason)
+
+
+@contextmanager
+def _ours(queue: Queue, claim: Claim) -> Iterator[None]:
+    """While the block runs, the claim has a lease that names us. What isn't released at its end goes back."""
+    try:
+        claim.begin(Lease(claim.token, queue.me()))
+        yield
+    except ClaimLost as error:
+        raise OrchestratorError(f"{claim.name!r} was moved meanwhile.", hint="Look where it is, and try again.") from error
+    finally:
+        if claim.lock is not None:
+            claim.release(State.PENDING)
+
+
+def _end(claim: Claim, reason: Reason) -> None:
+    record = claim.record() or claim.fresh_record()
+    ended = replace(record, reason=reason, detail=WORDS[reason], not_before=None, stage=None, streak=0, updated=time.time())
+    claim.release(State.BLOCKED, ended)
+
+
+def _moved(place: Place) -> OrchestratorError:
+    return OrchestratorError(f"{place.name!r} moved on while this was done.", hint="Look where it is, and try again.")

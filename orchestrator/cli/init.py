@@ -1,0 +1,100 @@
+"""`orchestrator init [DIR]`: everything a queue needs, and nothing overwritten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from orchestrator.cli import output
+from orchestrator.cli.options import App, common, pass_app
+from orchestrator.core.task import State
+from orchestrator.errors import Misuse, OrchestratorError, RepositoryError
+
+CONFIG = "orchestrator.toml"
+TEXT = """\
+# Settings of the orchestrator for this project. What is commented out shows the default.
+# `orchestrator --config` shows what is in force and why; a flag or an ORCH_ variable wins over this file.
+
+# agent = "exec"                # who works on tasks that don't say; `orchestrator --check` lists agents
+# agent_cmd = "my-agent"        # the shell command of the agent `exec`; it runs in the task's worktree
+# model = ""
+# parallel = 1                  # tasks at once; 0 is one per core
+# converge = 3                  # samples in a row that must be at target
+# max_failures = 5              # attempts in a row without improvement until a task is blocked
+# verify_cmd = "make test"      # must succeed before work lands
+# base = "main"                 # the branch that work starts from and lands on
+# timeout = "1h"                # one session of an agent
+# benchmark_timeout = "2m"      # one run of a benchmark
+# keep_converged = 100          # converged tasks kept; 0 is all
+
+# [hooks]                       # shell commands around a task's work, run in its worktree
+# after_create = "npm ci"
+"""
+
+
+@click.command(epilog="\b\nExample: cd my-project && orchestrator init")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@common(json=True)
+@pass_app
+def init(app: App, folder: Path | None) -> int:
+    """Make the tasks folder and a configuration in DIR (default: here). Never overwrites; can be run again."""
+    top = (folder or Path()).absolute()
+    if top.exists() and not top.is_dir():
+        raise Misuse(f"{top} is a file.", hint="Name a folder.")
+    made = list(_make(app, top, named=folder is not None))
+    if app.json:
+        output.document({"schema": 1, "root": str(_root(app, top, named=folder is not None)), "made": made})
+        return 0
+    for line in made or ["Everything was there already."]:
+        app.say(line)
+    app.say(
+        "Next: `orchestrator add NAME --goal … --benchmark …`, then `orchestrator`. `orchestrator --check` says what is missing."
+    )
+    return 0
+
+
+def _root(app: App, top: Path, *, named: bool) -> Path:
+    """Where the tasks go: in DIR where one is named, unless --tasks says otherwise; else where the settings say."""
+    return top / "tasks" if named and "tasks" not in app.flags else Path(app.settings.tasks)
+
+
+def _make(app: App, top: Path, *, named: bool) -> Iterator[str]:
+    from orchestrator.store.queue import Queue
+
+    root = _root(app, top, named=named)
+    missing = [state for state in State if not (root / state.value).is_dir()]
+    queue = Queue(root)
+    queue.ensure()
+    if missing:
+        yield f"made {root}/ with {', '.join(state.value for state in missing)}"
+    config = top / CONFIG
+    try:
+        with config.open("x", encoding="utf-8") as file:
+            file.write(TEXT)
+        yield f"made {config}"
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise OrchestratorError(
+            f"Can't write {config}: {error.strerror}.", hint="Give this user write permission there."
+        ) from error
+    yield from _hide(app, queue.root, top)
+
+
+def _hide(app: App, root: Path, top: Path) -> Iterator[str]:
+    """Keep queue and worktrees out of the repository's commits, where there is a repository."""
+    from orchestrator.git import refs, repository
+    from orchestrator.worker.findings import hide_queue
+
+    try:
+        repo = repository.discover(Path(app.settings.repo) if app.settings.repo else root.parent if root.parent.is_dir() else top)
+    except RepositoryError as error:
+        yield f"note: {error.message} {error.hint}"
+        return
+    path = repo.common / "info" / "exclude"
+    before = refs.content(path)
+    hide_queue(repo, root, Path(app.settings.worktrees) if app.settings.worktrees else repo.top / ".worktrees")
+    if refs.content(path) != before:
+        yield f"added the tasks folder and .worktrees to {path}, git's own ignore list of this clone"

@@ -1,0 +1,109 @@
+"""The options of `add` and `edit` that say something about a task, and the front matter they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from orchestrator.cli.options import complete_names
+from orchestrator.core.spec import Direction, Land
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Names(click.ParamType):
+    """Several values in one, separated by commas; the option may be repeated too."""
+
+    name = "a,b"
+
+    def convert(self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None) -> tuple[str, ...]:
+        return value if isinstance(value, tuple) else tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+OPTIONS = (
+    click.option("--goal", metavar="TEXT", help="What to reach, in words for the agent."),
+    click.option("--title", metavar="TEXT", help="One line for people."),
+    click.option("--metric", metavar="NAME", help="The number that decides, as the benchmark prints it: METRIC NAME=value."),
+    click.option("--direction", type=click.Choice([each.value for each in Direction]), help="Which way is better (default lower)."),
+    click.option("--target", type=float, metavar="N", help="Done when the metric is at least this good (default 0 for lower)."),
+    click.option("--tolerance", type=float, metavar="N", help="Widens the target by this much."),
+    click.option("--converge", type=click.IntRange(min=1), metavar="N", help="Samples in a row that must be at target."),
+    click.option("--scope", multiple=True, metavar="GLOB", help="What may be changed, as in .gitignore; may be repeated."),
+    click.option("--off-limits", multiple=True, metavar="GLOB", help="What must not be changed; may be repeated."),
+    click.option("--repo", metavar="DIR", help="The task's repository, relative to the folder that holds tasks/."),
+    click.option("--base", metavar="BRANCH", help="The branch to start from and land on."),
+    click.option("--priority", type=int, metavar="N", help="Higher first (default 0)."),
+    click.option(
+        "--depends-on", multiple=True, type=Names(), metavar="NAME", shell_complete=complete_names,
+        help="Tasks that must converge first; separated by commas, or repeated.",
+    ),
+    click.option("--label", "labels", multiple=True, type=Names(), metavar="LABEL", help="Words to find it by."),
+    click.option("--agent", metavar="NAME", help="Who does it."),
+    click.option("--model", metavar="MODEL", help="The agent's model."),
+    click.option("--effort", metavar="LEVEL", help="The agent's reasoning effort."),
+    click.option("--max-failures", type=click.IntRange(min=1), metavar="N", help="Attempts in a row without improvement, then blocked."),
+    click.option("--timeout", metavar="TIME", help="One agent session: 90s, 15m, 2h."),
+    click.option("--benchmark-timeout", metavar="TIME", help="One run of the benchmark: 90s, 15m, 2h."),
+    click.option("--land", type=click.Choice([each.value for each in Land if each is not Land.PR]), help="What becomes of the work (default merge)."),
+)  # fmt: skip
+IN_METRIC = {"direction": "direction", "target": "target", "tolerance": "tolerance"}
+LISTS = ("scope", "off_limits", "depends_on", "labels")
+PLAIN = (
+    "repo",
+    "base",
+    "priority",
+    "agent",
+    "model",
+    "effort",
+    "max_failures",
+    "timeout",
+    "benchmark_timeout",
+    "converge",
+    "land",
+)
+
+
+def spec_options(function: F) -> F:
+    """Give a command all options that say something about a task."""
+    for option in reversed(OPTIONS):
+        function = option(function)
+    return function
+
+
+def front_matter(given: Mapping[str, Any]) -> dict[str, object]:
+    """The front matter of a new task."""
+    metric = {"name": given["metric"], **{key: given[key] for key in IN_METRIC}}
+    said = {key: value for key, value in metric.items() if value is not None}
+    if said and "name" not in said:
+        raise click.UsageError(f"--{next(iter(said))} says something about a metric; --metric NAME says which.")
+    keys: dict[str, object] = {"metric": said["name"] if list(said) == ["name"] else said} if said else {}
+    return {**keys, **_rest(given)}
+
+
+def changes(given: Mapping[str, Any]) -> dict[str, object]:
+    """What `edit` changes: only what was given, an empty text removes a key."""
+    found: dict[str, object] = {}
+    for key in ("goal", "title"):
+        if given[key] is not None:
+            found[key] = given[key]
+    if given["metric"] is not None:
+        found["metric.name"] = given["metric"]
+    found |= {f"metric.{key}": given[key] for key in IN_METRIC if given[key] is not None}
+    return {key: value if value not in ("", ()) else None for key, value in {**found, **_rest(given)}.items()}
+
+
+def _rest(given: Mapping[str, Any]) -> dict[str, object]:
+    plain = {key: given[key] for key in PLAIN if given[key] is not None}
+    return {**plain, **{key: values for key in LISTS if (values := _flat(given[key])) is not None}}
+
+
+def _flat(values: tuple[Any, ...]) -> list[str] | None:
+    """`--scope a --scope b`; one empty value says: none."""
+    if not values:
+        return None
+    found: list[str] = []
+    for value in values:
+        found += value if isinstance(value, tuple) else [value]
+    return [value for value in found if value]

@@ -1,0 +1,128 @@
+"""Starting and stopping loops."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from orchestrator.cli import output
+from orchestrator.cli.options import App
+from orchestrator.core.task import Place, State
+from orchestrator.loop.parts import Mode
+from orchestrator.store import control, leases
+from orchestrator.store.queue import Queue
+
+POLL = 0.05
+PATIENCE = 2.0  # seconds until a person is told what is being waited for
+PUT_BACK = 30.0  # so long are workers without a loop waited for
+
+
+def drain(app: App) -> int:
+    """Work until nothing more can be done."""
+    return _work(app, Mode.DRAIN)
+
+
+def loop(app: App) -> int:
+    """Work until told to stop."""
+    return _work(app, Mode.LOOP)
+
+
+def once(app: App) -> int:
+    """One task, one attempt."""
+    return _work(app, Mode.ONCE)
+
+
+def task(app: App, name: str) -> int:
+    """One named task, now."""
+    return _work(app, Mode.TASK, name)
+
+
+def _work(app: App, mode: Mode, name: str | None = None) -> int:
+    from orchestrator.loop.run import run
+
+    assert app.queue  # a wrong folder is noticed before anything starts
+    return run(app.settings, mode, name=name, say=speaker(app))
+
+
+def speaker(app: App) -> Callable[[str], None]:
+    """Prints one line per happening, with the time. A reader that has gone doesn't end the work."""
+
+    def say(line: str) -> None:
+        text = output.clean(line)
+        clock = time.strftime("%H:%M:%S")
+        try:
+            sys.stdout.write(f"\x1b[2m{clock}\x1b[0m {text}\n" if app.color else f"{clock} {text}\n")
+            sys.stdout.flush()
+        except OSError:
+            return
+
+    return say
+
+
+def stop(app: App) -> int:
+    """Stop every loop of this queue, and workers that an ended loop left; returns when all have put their tasks back."""
+    queue = app.queue
+    tokens = control.request_stop(queue, f"pid {os.getpid()}") if queue.control.is_dir() else ()
+    count = len(tokens)
+    _wait(
+        lambda: any(queue.owner_alive(token) for token in tokens),
+        lambda: f"waiting for {output.count(count, 'loop')} to put {'its' if count == 1 else 'their'} tasks back …",
+    )
+    left = _stop_orphans(queue)
+    if tokens:
+        app.say(
+            f"Stopped {output.count(count, 'loop')}." + (f" {output.count(left, 'worker')} of an ended loop too." if left else "")
+        )
+    elif left:
+        app.say(f"No loop was running; stopped {output.count(left, 'worker')} that an ended one had left.")
+    else:
+        app.say("No loop was running.")
+    return 0
+
+
+def _stop_orphans(queue: Queue) -> int:
+    """Workers on this host whose loop is dead: each is asked to put its task back; how many did."""
+    asked = [place for place in queue.places((State.RUNNING,)) if _ask(queue, place)]
+    deadline = time.monotonic() + PUT_BACK
+    _wait(
+        lambda: time.monotonic() < deadline and any(_alive(queue, place) for place in asked),
+        lambda: f"waiting for {output.count(len(asked), 'worker')} …",
+    )
+    return len(asked)
+
+
+def _ask(queue: Queue, place: Place) -> bool:
+    from orchestrator.errors import OrchestratorError
+    from orchestrator.executors import registry
+
+    lease = leases.read(queue.path(place))
+    if lease is None or not _alive(queue, place) or lease.owner.host != queue.me().host:
+        return False
+    if lease.loop is not None and queue.owner_alive(lease.loop):
+        return False
+    try:
+        executor = registry.find(lease.executor)
+        handle = lease.handle or executor.handle_of(lease.owner)
+        if handle is None:
+            return False
+        executor.stop(handle, kill=False)
+    except OrchestratorError:
+        return False
+    return True
+
+
+def _alive(queue: Queue, place: Place) -> bool:
+    return place.token is not None and queue.owner_alive(place.token)
+
+
+def _wait(busy: Callable[[], bool], told: Callable[[], str]) -> None:
+    """Until it isn't busy any more; what is waited for is said when it takes long."""
+    begun = time.monotonic()
+    said = False
+    while busy():
+        time.sleep(POLL)
+        if not said and time.monotonic() - begun > PATIENCE:
+            said = True
+            output.err(told())

@@ -1,0 +1,101 @@
+"""The top of the command line: runs it and turns whatever happens into an exit code and a sentence."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from orchestrator.cli import output
+from orchestrator.cli.commands import root
+from orchestrator.errors import OrchestratorError
+
+FAULT = 3
+INTERRUPTED = 130
+MISUSE = 2
+PROGRAM = "orchestrator"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code of the contract."""
+    output.prepare()
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _mute()
+        return 0
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        result = root.main(argv, prog_name=PROGRAM, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except OrchestratorError as error:
+        output.error(error.message, error.hint)
+        return error.exit_code
+    except click.UsageError as error:
+        output.error(_sentence(error.format_message()), f"See `{_command(error)} --help`.")
+        return MISUSE
+    except click.ClickException as error:
+        output.error(error.format_message())
+        return 1
+    except (click.Abort, KeyboardInterrupt):
+        output.err("")
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - our own fault: never a traceback in a person's face
+        return _fault(error)
+
+
+def _command(error: click.UsageError) -> str:
+    return error.ctx.command_path if error.ctx else PROGRAM
+
+
+def _sentence(text: str) -> str:
+    plain = " ".join(text.split())
+    return plain if plain.endswith((".", "?", "!")) else f"{plain}."
+
+
+def _fault(error: Exception) -> int:
+    """Say that it was our fault and where the details are."""
+    summary = f"{type(error).__name__}: {error}".rstrip(": ")
+    try:
+        path = _write_log(error)
+    except OSError:
+        traceback.print_exception(error)
+        output.error(f"An error of the orchestrator itself: {summary}.", "Please report it with the lines above.")
+    else:
+        output.error(f"An error of the orchestrator itself: {summary}.", f"Please report it with {path}.")
+    return FAULT
+
+
+def _write_log(error: Exception) -> Path:
+    import platformdirs
+
+    from orchestrator import __version__
+
+    folder = Path(platformdirs.user_state_dir(PROGRAM, appauthor=False))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"error-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
+    lines = [
+        f"orchestrator {__version__}, Python {sys.version.split()[0]}, {sys.platform}",
+        f"command line: {sys.argv[1:]!r}",
+        "".join(traceback.format_exception(error)),
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8", errors="backslashreplace")
+    return path
+
+
+def _mute() -> None:
+    """The reader has gone: what is still buffered goes nowhere, instead of raising at exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

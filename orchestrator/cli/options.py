@@ -1,0 +1,166 @@
+"""Options that many commands share, and what they come to: settings, the queue, how to print."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from orchestrator.cli import output
+from orchestrator.errors import Misuse
+
+if TYPE_CHECKING:
+    from orchestrator.core.settings import Settings
+    from orchestrator.store.config import Config
+    from orchestrator.store.queue import Queue
+
+F = TypeVar("F", bound=Callable[..., Any])
+FLAGS = ("tasks", "repo", "parallel", "agent", "model")  # those that are settings
+
+
+@dataclass
+class App:
+    """One invocation: what the flags said, and what follows from them, found out when it is asked for."""
+
+    flags: dict[str, object] = field(default_factory=dict)
+    json: bool = False
+    no_color: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+    @cached_property
+    def config(self) -> Config:
+        """The effective configuration. Its warnings are told once, on stderr. Raises Misuse for a value that can't be."""
+        from orchestrator.store import config
+
+        loaded = config.load(self._settings_flags(), os.environ, Path.cwd())
+        for warning in loaded.warnings if not self.quiet else ():
+            output.err(f"orchestrator: {output.clean(warning)}")
+        return loaded
+
+    @property
+    def settings(self) -> Settings:
+        return self.config.settings
+
+    @cached_property
+    def queue(self) -> Queue:
+        """The queue, for reading or changing what is in it. Raises Misuse where there is none, so that a wrong folder is noticed."""
+        from orchestrator.store.queue import Queue
+
+        root = Path(self.settings.tasks)
+        if not root.is_dir():
+            raise Misuse(
+                f"There is no tasks folder at {root}.", hint="`orchestrator init` makes one here; --tasks DIR names another."
+            )
+        return Queue(root)
+
+    @cached_property
+    def new_queue(self) -> Queue:
+        """The queue, its folders made where they are missing: for commands that put something in."""
+        from orchestrator.store.queue import Queue
+
+        queue = Queue(Path(self.settings.tasks))
+        queue.ensure()
+        return queue
+
+    @property
+    def color(self) -> bool:
+        return output.color_wanted(sys.stdout, no_color=self.no_color)
+
+    @property
+    def rich(self) -> bool:
+        """Whether a person looks at a terminal, so that tables may fit themselves to it."""
+        return output.terminal(sys.stdout)
+
+    def say(self, text: str) -> None:
+        """A line for people: not with --quiet, not into a JSON document."""
+        if not self.quiet and not self.json:
+            output.out(output.clean(text, lines=True))
+
+    def _settings_flags(self) -> dict[str, object]:
+        level = "quiet" if self.quiet else "verbose" if self.verbose else None
+        flags = {name: value for name, value in self.flags.items() if value is not None}
+        return {**flags, **({"log_level": level} if level else {})}
+
+
+pass_app = click.make_pass_decorator(App, ensure=True)
+
+
+def _store(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    def callback(ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
+        if value is not None and value is not False:
+            app = ctx.ensure_object(App)
+            if name in FLAGS:
+                app.flags[name] = value
+            else:
+                setattr(app, name, value)
+        return value
+
+    return callback
+
+
+def _enter(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    try:
+        os.chdir(value)
+    except OSError as error:
+        raise Misuse(f"Can't go to {value}: {error.strerror}.", hint="-C wants an existing folder.") from error
+
+
+def _flag(*names: str, **attributes: Any) -> Callable[[F], F]:
+    stored = names[-1].lstrip("-").replace("-", "_")
+    return click.option(*names, expose_value=False, callback=_store(stored), **attributes)
+
+
+TASKS = _flag("--tasks", metavar="DIR", help="The tasks folder (ORCH_TASKS; default ./tasks).")
+REPO = _flag("--repo", metavar="DIR", help="The repository to work on (ORCH_REPO; default: found).")
+COMMON = (
+    click.option("-C", "enter", metavar="DIR", expose_value=False, is_eager=True, callback=_enter, help="Begin in this folder."),
+    _flag("--no-color", is_flag=True, help="No colors (also NO_COLOR=1)."),
+    _flag("-q", "--quiet", is_flag=True, help="Only results and errors."),
+    _flag("-v", "--verbose", is_flag=True, help="Tell more."),
+)
+JSON = _flag("--json", is_flag=True, help="One JSON document on stdout, nothing else.")
+
+
+def common(*, json: bool = False, repo: bool = True) -> Callable[[F], F]:
+    """Give a command the options that are the same everywhere."""
+
+    def decorate(function: F) -> F:
+        options = [*((JSON,) if json else ()), TASKS, *((REPO,) if repo else ()), *COMMON]
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def complete_names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of tasks that begin so, for the shell. Whatever goes wrong, it must print nothing."""
+    try:
+        queue = ctx.ensure_object(App).queue
+        return sorted({place.name for place in queue.places() if place.name.startswith(incomplete)})
+    except Exception:  # noqa: BLE001 - a completion that fails is an empty one
+        return []
+
+
+def name_argument(*, required: bool = True) -> Callable[[F], F]:
+    """The task a command is about: its name, or the beginning of it that fits no other."""
+    return click.argument("name", required=required, shell_complete=complete_names)
+
+
+def names_argument() -> Callable[[F], F]:
+    """One task or several."""
+    return click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_names)
+
+
+def one(app: App, name: str) -> Any:
+    """The Place of the task called `name`. Raises NoSuchTask."""
+    return app.queue.find(name)

@@ -1,0 +1,123 @@
+"""What reaches the person: plain text that is safe on a terminal, one JSON document, or an error of one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[ -/]*[0-~])", re.DOTALL)
+# Bytes that move a cursor or reverse the text: names and logs come from anywhere, and must not talk to the terminal.
+UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+UNSAFE_IN_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+WIDE = 100  # columns assumed where there is no terminal to ask
+
+
+def prepare() -> None:
+    """Let stdout and stderr take any text: a name may hold bytes that are no UTF-8, a locale may lack a letter."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def out(text: str = "") -> None:
+    """One line (or more) to stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def err(text: str) -> None:
+    """One line to stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def document(data: Any) -> None:
+    """The one JSON document of `--json`. Whoever reads it in a terminal gets it indented."""
+    indent = 2 if terminal(sys.stdout) else None
+    sys.stdout.write(json.dumps(data, indent=indent, default=str) + "\n")
+
+
+def error(message: str, hint: str = "") -> None:
+    """A sentence for what happened and one for what to do next."""
+    err("orchestrator: " + clean(message, lines=True))
+    if hint:
+        err("  " + clean(hint, lines=True))
+
+
+def clean(text: object, *, lines: bool = False) -> str:
+    """`text` without anything a terminal would obey. Without `lines` it becomes one line."""
+    plain = str(text)
+    if "\x1b" in plain:
+        plain = ESCAPES.sub("", plain)
+    if lines:
+        return UNSAFE.sub(_visible, plain.replace("\r\n", "\n"))
+    return UNSAFE_IN_LINE.sub(_visible, " ".join(plain.split()) if "\n" in plain or "\t" in plain else plain)
+
+
+def name_text(name: str) -> str:
+    """A task's name as it can be shown: control characters and broken bytes visible, and nothing that isn't there."""
+    return UNSAFE_IN_LINE.sub(_visible, name.encode(errors="surrogateescape").decode(errors="backslashreplace"))
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    short = {9: "\\t", 10: "\\n", 13: "\\r"}.get(code)
+    return short or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+
+
+def terminal(stream: TextIO) -> bool:
+    """Whether a person looks at `stream` through a terminal that can do more than print."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def color_wanted(stream: TextIO, *, no_color: bool) -> bool:
+    """Whether to color: a terminal, and neither --no-color nor NO_COLOR."""
+    return not no_color and not os.environ.get("NO_COLOR") and terminal(stream)
+
+
+def width() -> int:
+    """Columns of the terminal, or a readable number where there is none."""
+    return shutil.get_terminal_size((WIDE, 24)).columns
+
+
+def columns(text: str) -> int:
+    """How many columns `text` takes on a terminal: wide letters take two, combining marks none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text
+    )
+
+
+def cut(text: str, most: int) -> str:
+    """`text` in at most `most` columns, with an ellipsis where something is left out."""
+    if columns(text) <= most:
+        return text
+    kept = ""
+    used = 0
+    for letter in text:
+        used += columns(letter)
+        if used >= most:
+            break
+        kept += letter
+    return kept + "…"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, most: Sequence[int | None] = ()) -> list[str]:
+    """Rows as aligned lines, for a pipe or a log. The last column is never padded; `most` limits a column's width."""
+    limits = list(most) + [None] * (len(head) - len(most))
+    cells = [[cut(cell, limit) if limit else cell for cell, limit in zip(row, limits, strict=True)] for row in (head, *rows)]
+    widths = [max(columns(row[index]) for row in cells) for index in range(len(head))]
+    return [
+        "  ".join(cell + " " * (size - columns(cell)) for cell, size in zip(row, widths, strict=True)).rstrip() for row in cells
+    ]
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 task`, `2 tasks`, `5,000 tasks`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,150 @@
+"""`orchestrator recover`: every commit an agent ever made for a task, found again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from orchestrator.cli import output
+from orchestrator.cli.options import App, common, name_argument, pass_app
+from orchestrator.errors import Misuse, NoSuchTask, OrchestratorError
+from orchestrator.git import kept, repository
+from orchestrator.git.kept import Kept
+from orchestrator.git.repository import Repository
+from orchestrator.store import records
+
+EPILOG = """\b
+Examples:
+  orchestrator recover                               everything that is kept in this repository
+  orchestrator recover fix-auth                      what is kept of one task
+  orchestrator recover fix-auth --show 2             the second attempt, as a patch
+  orchestrator recover fix-auth --apply 2            put its changes into your working tree, uncommitted
+  orchestrator recover fix-auth --branch mine 2      make a branch of it
+
+A number is an attempt; cut/… is what lay uncommitted when an attempt was interrupted; extra/… what an agent committed elsewhere.
+"""
+
+
+@click.command(epilog=EPILOG)
+@name_argument(required=False)
+@click.argument("label", required=False)
+@click.option("--show", "action", flag_value="show", help="Print it as a patch.")
+@click.option(
+    "--apply", "action", flag_value="apply", help="Apply it to your working tree; nothing is changed if it doesn't fit."
+)
+@click.option("--branch", metavar="BRANCH", help="Make this new branch point to it.")
+@common(json=True)
+@pass_app
+def recover(app: App, name: str | None, label: str | None, action: str | None, branch: str | None) -> int:
+    """List, show or take back what agents did: every attempt's commits are kept, also of refused and cancelled work."""
+    repo, slug = _where(app, name)
+    found = sorted(kept.attempts(repo, slug), key=lambda each: (each.slug, each.when, each.label))
+    if label is None and (action or branch):
+        raise Misuse("Which of them?", hint="Give a label of the list: `orchestrator recover NAME --show LABEL`.")
+    if label is None:
+        _list(app, repo, found)
+        return 0
+    chosen = _choose(found, name or "", label)
+    if branch is not None:
+        _branch(app, repo, chosen, branch)
+    elif action == "apply":
+        _apply(app, repo, chosen)
+    else:
+        output.out(output.clean(_patch(repo, chosen).decode(errors="replace"), lines=True).rstrip("\n"))
+    return 0
+
+
+def _where(app: App, name: str | None) -> tuple[Repository, str | None]:
+    """The repository, and the task's name in its refs. A task that retention removed is still known by its refs."""
+    if name is None:
+        return _repository(app), None
+    try:
+        place = app.queue.find(name)
+    except NoSuchTask:
+        repo = _repository(app)
+        if kept.attempts(repo, name):
+            return repo, name
+        raise
+    record = records.peek(app.queue.path(place))
+    if record is None or record.repo is None:
+        raise OrchestratorError(
+            f"Nothing has been done for {place.name!r} yet.", hint=f"`orchestrator why {place.name}` says why."
+        )
+    return repository.discover(Path(record.repo)), record.slug
+
+
+def _repository(app: App) -> Repository:
+    settings = app.settings
+    return repository.discover(Path(settings.repo) if settings.repo else Path(settings.tasks).parent)
+
+
+def _list(app: App, repo: Repository, found: list[Kept]) -> None:
+    if app.json:
+        items = [
+            {
+                "task": each.slug,
+                "label": each.label,
+                "commit": each.commit,
+                "ref": each.ref,
+                "subject": each.subject,
+                "when": each.when,
+            }
+            for each in found
+        ]
+        output.document({"schema": 1, "repo": str(repo.top), "kept": items})
+    elif found:
+        rows = [
+            (
+                each.slug,
+                each.label,
+                each.commit[:10],
+                time.strftime("%Y-%m-%d %H:%M", time.localtime(each.when)),
+                output.clean(each.subject),
+            )
+            for each in found
+        ]
+        for line in output.table(("TASK", "LABEL", "COMMIT", "WHEN", "SUBJECT"), rows, most=(40, None, None, None, 100)):
+            output.out(line)
+    elif not app.quiet:
+        output.err("Nothing is kept yet.")
+
+
+def _choose(found: list[Kept], name: str, label: str) -> Kept:
+    wanted = f"{int(label):04d}" if label.isdecimal() else label
+    exact = [each for each in found if each.label == wanted] or [each for each in found if each.label.startswith(wanted)]
+    if len(exact) == 1:
+        return exact[0]
+    labels = ", ".join(each.label for each in exact or found) or "nothing"
+    problem = f"More than one is called {label}…" if exact else f"Nothing of {name!r} is kept as {label!r}."
+    raise OrchestratorError(problem, hint=f"There are: {labels}.")
+
+
+def _patch(repo: Repository, chosen: Kept) -> bytes:
+    """What it changed since the base it began on: everything between the fork and it."""
+    base = repository.base_branch(repo, None)
+    fork = repo.git.run("merge-base", chosen.commit, f"refs/heads/{base}", ok=(0, 1)).stdout.decode().strip()
+    old = fork if fork and fork != chosen.commit else f"{chosen.commit}^"
+    return repo.git.run("diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", old, chosen.commit).stdout
+
+
+def _apply(app: App, repo: Repository, chosen: Kept) -> None:
+    patch = _patch(repo, chosen)
+    if not patch:
+        app.say("It has no changes.")
+        return
+    done = repo.git.run("apply", "--whitespace=nowarn", "-", input=patch, ok=())
+    if done.code:
+        raise OrchestratorError(
+            f"It doesn't fit onto what is in {repo.top}: {done.stderr.strip()}. Nothing was changed.",
+            hint=f"Make a branch of it and merge that: orchestrator recover {chosen.slug} --branch NEW {chosen.label}",
+        )
+    app.say(f"Applied to {repo.top}, uncommitted: see `git diff`.")
+
+
+def _branch(app: App, repo: Repository, chosen: Kept, branch: str) -> None:
+    done = repo.git.run("branch", "--no-track", "--", branch, chosen.commit, ok=())
+    if done.code:
+        raise OrchestratorError(f"Can't make the branch {branch!r}: {done.stderr.strip()}.", hint="Choose another name.")
+    app.say(f"The branch {branch} is at {chosen.commit[:10]}: {output.clean(chosen.subject)}")

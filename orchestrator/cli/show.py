@@ -1,0 +1,156 @@
+"""`orchestrator show NAME`: one task, whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from orchestrator.cli import output, status, view
+from orchestrator.cli.options import App, common, name_argument, one, pass_app
+from orchestrator.cli.output import clean
+from orchestrator.cli.view import Look
+from orchestrator.cli.why import reasons, same
+from orchestrator.core import durations
+from orchestrator.core.candidate import Candidate
+from orchestrator.core.record import Attempt
+from orchestrator.core.spec import Spec
+from orchestrator.errors import SpecError
+
+
+@click.command()
+@name_argument()
+@common(json=True)
+@pass_app
+def show(app: App, name: str) -> int:
+    """Show a task: its goal, its numbers, what was tried and how it ended."""
+    place = one(app, name)
+    seen = view.look(app)
+    candidate = same(seen, place)
+    spec = _whole_spec(seen, candidate)
+    if app.json:
+        output.document({"schema": 1, **view.task(seen, candidate), **_details(candidate, spec)})
+        return 0
+    for line in lines(seen, candidate, spec):
+        output.out(line)
+    return 0
+
+
+def lines(seen: Look, candidate: Candidate, spec: Spec | None) -> Iterator[str]:
+    """The task in words, from what it is to what was tried."""
+    title = f": {clean(spec.title)}" if spec and spec.title and spec.title != candidate.name else ""
+    yield f"{output.name_text(candidate.name)}{title}"
+    for label, value in _facts(seen, candidate, spec):
+        if value:
+            yield f"  {label:<10} {clean(value)}"
+    for reason in reasons(seen, candidate):
+        yield f"  {reason.kind + ':':<10} {clean(reason.detail)}"
+        if reason.next:
+            yield f"  {'':<10} -> {clean(reason.next)}"
+    for heading, text in (("Goal", spec.goal), ("Acceptance criteria", spec.acceptance)) if spec else ():
+        if text.strip():
+            yield ""
+            yield f"{heading}:"
+            yield from (f"  {line}" for line in clean(text.strip(), lines=True).splitlines())
+    yield from _metric_lines(candidate)
+    yield from _attempt_lines(candidate)
+
+
+def _facts(seen: Look, candidate: Candidate, spec: Spec | None) -> Iterator[tuple[str, str]]:
+    record, settings = candidate.record, seen.settings
+    yield "state", candidate.place.state.value
+    yield "folder", str(seen.queue.path(candidate.place))
+    if spec:
+        yield "labels", ", ".join(spec.labels)
+        yield "priority", str(spec.priority) if spec.priority else ""
+        yield "depends on", ", ".join(spec.depends_on)
+        yield "scope", ", ".join(spec.scope)
+        yield "off limits", ", ".join(spec.off_limits)
+    yield "repository", (record.repo if record else None) or (spec.repo if spec else None) or settings.repo or ""
+    yield "base", (record.base if record else None) or (spec.base if spec else None) or settings.base or ""
+    yield "branch", (record.branch if record else None) or ""
+    agent = (spec.agent if spec else None) or settings.agent or ""
+    model = (spec.model if spec else None) or settings.model
+    yield "agent", f"{agent} ({model})" if agent and model else agent
+    if record and record.attempts:
+        yield "attempts", status.tries_text(seen, candidate)
+        yield "spent", _spent(candidate)
+
+
+def _spent(candidate: Candidate) -> str:
+    assert candidate.record is not None
+    spend = candidate.record.spend
+    parts = [durations.text(spend.seconds)]
+    if spend.usd is not None:
+        parts.append(f"{spend.usd:.2f} USD")
+    if spend.input_tokens is not None or spend.output_tokens is not None:
+        parts.append(f"{spend.input_tokens or 0:,} tokens in, {spend.output_tokens or 0:,} out")
+    return ", ".join(parts)
+
+
+def _metric_lines(candidate: Candidate) -> Iterator[str]:
+    record = view.facts(candidate)
+    rows = [
+        (
+            clean(metric.name) + (" (guard)" if metric.guard else ""),
+            metric.direction.value,
+            status.number(metric.target),
+            *(
+                status.number(values.get(metric.name))
+                for values in ((record.baseline, record.best, record.values) if record else ({}, {}, {}))
+            ),
+        )
+        for metric in view.metrics(candidate)
+    ]
+    if rows:
+        yield ""
+        yield from output.table(("METRIC", "BETTER", "TARGET", "BASELINE", "BEST", "LAST"), rows)
+
+
+def _attempt_lines(candidate: Candidate) -> Iterator[str]:
+    history = candidate.record.history if candidate.record else ()
+    if history:
+        yield ""
+        rows = [_attempt_row(attempt) for attempt in history]
+        yield from output.table(
+            ("ATTEMPT", "AGENT", "ENDED", "RESULT", "TIME", "COMMIT", "DETAIL"), rows, most=(None,) * 6 + (200,)
+        )
+
+
+def _attempt_row(attempt: Attempt) -> tuple[str, ...]:
+    commit = (attempt.commit or "")[:10]
+    return (
+        str(attempt.number),
+        clean(attempt.agent),
+        str(attempt.end),
+        str(attempt.result),
+        durations.text(attempt.seconds),
+        commit,
+        clean(attempt.detail),
+    )
+
+
+def _whole_spec(seen: Look, candidate: Candidate) -> Spec | None:
+    """The spec with its prose, which the cache leaves out; the cached one where the file can't be read now."""
+    from orchestrator.store import specfile
+
+    try:
+        return specfile.read(seen.queue.path(candidate.place))
+    except (SpecError, OSError):
+        return candidate.spec
+
+
+def _details(candidate: Candidate, spec: Spec | None) -> dict[str, object]:
+    from dataclasses import asdict
+
+    history = [asdict(attempt) for attempt in candidate.record.history] if candidate.record else []
+    return {
+        "goal": spec.goal if spec else None,
+        "acceptance": spec.acceptance if spec else None,
+        "scope": list(spec.scope) if spec else [],
+        "off_limits": list(spec.off_limits) if spec else [],
+        "warnings": list(spec.warnings) if spec else [],
+        "base_commit": candidate.record.base_commit if candidate.record else None,
+        "best_commit": candidate.record.best_commit if candidate.record else None,
+        "history": history,
+    }

@@ -1,0 +1,171 @@
+"""Moving tasks by name: `queue retry block cancel stop`. A move is one rename; where a task is running, its worker follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import click
+
+from orchestrator.cli import hold, output
+from orchestrator.cli.options import App, common, names_argument, pass_app
+from orchestrator.core.convergence import requeued
+from orchestrator.core.outcome import Reason
+from orchestrator.core.task import Place, State
+from orchestrator.errors import Misuse, OrchestratorError
+from orchestrator.store import inbox, records, specfile
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a verb did with one task."""
+
+    name: str
+    state: State
+    text: str
+
+
+Verb = Callable[[App, Place], Done]
+
+
+@click.command(epilog="\b\nExample: orchestrator queue fix-auth")
+@names_argument()
+@common(json=True)
+@pass_app
+def queue(app: App, names: tuple[str, ...]) -> int:
+    """Hand tasks to the queue: a draft loses `draft: true`; a blocked or converged one goes back to pending and begins anew."""
+    return _each(app, names, _queue)
+
+
+@click.command(epilog="\b\nExample, for all that are blocked: orchestrator retry $(orchestrator list --state blocked --names)")
+@names_argument()
+@common(json=True)
+@pass_app
+def retry(app: App, names: tuple[str, ...]) -> int:
+    """Try blocked tasks again: counters begin anew, branch and commits stay. Ends the wait of a parked one."""
+    return _each(app, names, _retry)
+
+
+@click.command()
+@names_argument()
+@common(json=True)
+@pass_app
+def block(app: App, names: tuple[str, ...]) -> int:
+    """Take tasks out of the queue, to blocked. A running one is stopped; its work is saved. `retry` undoes it."""
+    return _each(app, names, lambda app, place: _stop(app, place, Reason.STOPPED))
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="NAME...")
+@common(json=True)
+@pass_app
+def stop(app: App, names: tuple[str, ...]) -> int:
+    """Stop tasks: the same as `block`. All loops are stopped by `orchestrator --stop`."""
+    if not names:
+        raise Misuse(
+            "Which task should be stopped?", hint="`orchestrator stop NAME` stops a task, `orchestrator --stop` stops every loop."
+        )
+    return _each(app, names, lambda app, place: _stop(app, place, Reason.STOPPED))
+
+
+@click.command()
+@names_argument()
+@common(json=True)
+@pass_app
+def cancel(app: App, names: tuple[str, ...]) -> int:
+    """Give tasks up: to blocked, and the worktree is removed. Every commit stays (`recover`); `retry` undoes it."""
+    return _each(app, names, lambda app, place: _stop(app, place, Reason.CANCELLED))
+
+
+@click.command(hidden=True)
+@click.argument("arguments", nargs=-1)
+def work(arguments: tuple[str, ...]) -> int:
+    """What an executor starts: orchestrator work ROOT NAME TOKEN. Not for people."""
+    raise Misuse(
+        f"`work` wants ROOT NAME TOKEN, not {len(arguments)} arguments.",
+        hint="It is what a loop starts; `orchestrator --task NAME` is for people.",
+    )
+
+
+def _each(app: App, names: tuple[str, ...], verb: Verb) -> int:
+    """Do it for every name. One that can't be done doesn't keep the others from it; the worst exit code counts."""
+    done: list[Done] = []
+    code = 0
+    for name in dict.fromkeys(names):
+        try:
+            done.append(verb(app, app.queue.find(name)))
+        except OrchestratorError as error:
+            output.error(error.message, error.hint)
+            code = max(code, error.exit_code)
+            continue
+        app.say(f"{output.name_text(done[-1].name)} {done[-1].text}")
+    if app.json:
+        output.document(
+            {"schema": 1, "tasks": [{"name": each.name, "state": each.state.value, "done": each.text} for each in done]}
+        )
+    return code
+
+
+def _queue(app: App, place: Place) -> Done:
+    if place.state is State.RUNNING:
+        return Done(place.name, place.state, "is running already")
+    undrafted = _undraft(app, place)
+    if place.state in (State.BLOCKED, State.CONVERGED):
+        moved = app.queue.move(place, State.PENDING)
+        return Done(place.name, moved.state, "is pending again; it begins anew, on the same branch")
+    return Done(place.name, place.state, "is no draft any more, and pending" if undrafted else "is pending already")
+
+
+def _undraft(app: App, place: Place) -> bool:
+    """Take `draft: true` out of the spec; whether it was there."""
+    from orchestrator.cli import specs
+    from orchestrator.store import editing
+
+    path = specfile.path_of(app.queue.path(place))
+    if path is None or not specfile.read(path.parent if path.parent.name != specfile.AUTO else path.parent.parent).draft:
+        return False
+    text = specfile.read_text(path)
+    specs.put(app.queue, place.name, editing.edit(text, {"draft": None}), seen=specfile.key_of(path))
+    return True
+
+
+def _retry(app: App, place: Place) -> Done:
+    if place.state is State.RUNNING:
+        return Done(place.name, place.state, "is running already")
+    if place.state is State.CONVERGED:
+        raise OrchestratorError(
+            f"{place.name!r} has converged; there is nothing to retry.",
+            hint=f"`orchestrator queue {place.name}` runs it once more.",
+        )
+    if place.state is State.BLOCKED:
+        moved = app.queue.move(place, State.PENDING)
+        return Done(place.name, moved.state, "is pending again; its counters begin anew, on the same branch")
+    record = records.peek(app.queue.path(place))
+    if record is None or (record.reason is None and record.not_before is None and not record.failures):
+        return Done(place.name, place.state, "is pending already")
+    with hold.claimed(app.queue, place) as claim:
+        claim.release(State.PENDING, requeued(claim.record() or record))
+    return Done(place.name, State.PENDING, "need not wait any longer; its counters begin anew")
+
+
+def _stop(app: App, place: Place, reason: Reason) -> Done:
+    """To blocked with this reason: by its worker where one lives, else by us."""
+    words = "stopped" if reason is Reason.STOPPED else "cancelled"
+    if place.state is State.CONVERGED:
+        raise OrchestratorError(
+            f"{place.name!r} has converged; there is nothing to stop.",
+            hint=f"`orchestrator show {place.name}` says where it went.",
+        )
+    if place.state is State.RUNNING:
+        hold.ask(app.queue, place, inbox.Kind.CANCEL if reason is Reason.CANCELLED else inbox.Kind.BLOCK, reason)
+        text = f"is {words} and lies in blocked; its work is saved"
+    elif place.state is State.PENDING:
+        hold.block(app.queue, place, reason)
+        text = f"is {words} and lies in blocked"
+    else:
+        text = "was blocked already"
+    if reason is Reason.CANCELLED:
+        from orchestrator.cli.worktrees import remove
+
+        text += remove(app, place.name)
+    return Done(place.name, State.BLOCKED, text)

@@ -1,0 +1,217 @@
+"""One look at the queue as people and programs see it: every task in the words of the contract."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from orchestrator.cli.options import App
+from orchestrator.core import readiness
+from orchestrator.core.candidate import Candidate, Waiting
+from orchestrator.core.convergence import requeued
+from orchestrator.core.outcome import Reason
+from orchestrator.core.readiness import World
+from orchestrator.core.record import Record
+from orchestrator.core.selection import order_key
+from orchestrator.core.settings import Settings
+from orchestrator.core.spec import Metric
+from orchestrator.core.task import State
+from orchestrator.store import snapshot
+from orchestrator.store.owners import Owner
+from orchestrator.store.queue import Queue
+
+SHOWN_FIRST = {State.RUNNING: 0, State.BLOCKED: 1, State.PENDING: 2, State.CONVERGED: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """All tasks at one moment, in the order in which people want them: running, blocked, pending by turn, converged."""
+
+    queue: Queue
+    settings: Settings
+    candidates: tuple[Candidate, ...]
+    world: World
+    loops: tuple[Owner, ...]
+    now: float
+
+    def waiting(self, candidate: Candidate) -> tuple[Waiting, ...]:
+        """Every reason a pending task isn't running."""
+        return readiness.waiting_on(candidate, self.world, self.now)
+
+    def of(self, state: State) -> tuple[Candidate, ...]:
+        return tuple(candidate for candidate in self.candidates if candidate.place.state is state)
+
+
+def look(app: App) -> Look:
+    """Read everything once."""
+    queue, settings = app.queue, app.settings
+    found = snapshot.read_all(queue, settle=settings.settle)
+    now = time.time()
+    loops = queue.owners.loops() if (queue.control / "owners").is_dir() else ()
+    world = readiness.world(found, converged_before=queue.remembered(), capacity=_capacity(found, loops))
+    return Look(queue, settings, tuple(sorted(found, key=_order)), replace(world, agent=settings.agent), loops, now)
+
+
+def _order(candidate: Candidate) -> Any:
+    state = candidate.place.state
+    record = candidate.record
+    if state is State.PENDING:
+        return (SHOWN_FIRST[state], *order_key(candidate))
+    return (SHOWN_FIRST[state], 0, -(record.updated if record else candidate.arrived), candidate.name)
+
+
+def _capacity(candidates: Iterable[Candidate], loops: tuple[Owner, ...]) -> int | None:
+    """Free slots of all living loops, as their workers' leases tell; None where no loop lives or one hasn't said."""
+    leases = [candidate.lease for candidate in candidates if candidate.lease]
+    slots = {lease.loop: lease.settings.get("parallel", 1) for lease in leases}
+    if not loops or any(loop.token not in slots for loop in loops):
+        return None
+    return max(0, sum(int(slots[loop.token]) for loop in loops) - len(leases))
+
+
+def facts(candidate: Candidate) -> Record | None:
+    """The record as it counts now: a task that a person queued again begins its counts anew."""
+    record = candidate.record
+    if record is not None and candidate.place.state is State.PENDING and record.ended:
+        return requeued(record)
+    return record
+
+
+def stamp(moment: float | None) -> str | None:
+    """UTC as the contract writes it."""
+    return None if moment is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+
+
+def document(look: Look) -> dict[str, Any]:
+    """What `--status --json` prints."""
+    loops = [
+        {"running": True, "pid": o.identity.pid, "host": o.identity.host, "started": stamp(o.since), "paused": False}
+        for o in look.loops
+    ]
+    return {
+        "schema": 1,
+        "root": str(look.queue.root),
+        "loop": loops[0] if loops else {"running": False, "pid": None, "host": None, "started": None, "paused": False},
+        "loops": loops,
+        "counts": counts(look.candidates),
+        "tasks": [task(look, candidate) for candidate in look.candidates],
+    }
+
+
+def counts(candidates: Iterable[Candidate]) -> dict[str, int]:
+    """How many tasks lie in each state."""
+    found = dict.fromkeys((state.value for state in State), 0)
+    for candidate in candidates:
+        found[candidate.place.state.value] += 1
+    return found
+
+
+def task(look: Look, candidate: Candidate) -> dict[str, Any]:
+    """One task of the contract's list."""
+    spec, record, settings, state = candidate.spec, facts(candidate), look.settings, candidate.place.state
+    waiting = look.waiting(candidate)
+    failures = spec.max_failures if spec and spec.max_failures is not None else settings.max_failures
+    return {
+        "name": candidate.name,
+        "state": state.value,
+        "stage": record.stage if record and state is State.RUNNING else None,
+        "reason": record.reason.value if record and record.reason and state is not State.RUNNING else None,
+        "detail": record.detail if record and state is not State.RUNNING else None,
+        "title": spec.title if spec else None,
+        "labels": list(spec.labels) if spec else [],
+        "repo": (record.repo if record else None) or (spec.repo if spec else None) or settings.repo,
+        "base": (record.base if record else None) or (spec.base if spec else None) or settings.base,
+        "branch": record.branch if record else None,
+        "agent": (spec.agent if spec else None) or settings.agent,
+        "model": (spec.model if spec else None) or settings.model,
+        "priority": spec.priority if spec else 0,
+        "depends_on": list(spec.depends_on) if spec else [],
+        "metrics": [_metric(metric, record) for metric in metrics(candidate)],
+        "streak": record.streak if record else 0,
+        "converge": (spec.converge if spec else None) or settings.converge,
+        "attempts": record.attempts if record else 0,
+        "failures": record.failures if record else 0,
+        "max_failures": failures,
+        "ready": state is State.PENDING and not waiting,
+        "waiting_on": [{"kind": reason.kind.value, "detail": reason.detail} for reason in waiting],
+        "not_before": stamp(readiness.not_before(record, look.now)) if state is State.PENDING else None,
+        "spend": _spend(record),
+        "owner": _owner(candidate),
+        "landed": _landed(record),
+        "problems": list(candidate.problems),
+        "path": str(look.queue.path(candidate.place)),
+        "created": stamp(record.created) if record and record.created else None,
+        "updated": stamp(record.updated if record and record.updated else candidate.arrived),
+    }
+
+
+def metrics(candidate: Candidate) -> tuple[Metric, ...]:
+    """The metrics of the spec; where it names none, those the benchmark printed, which must reach 0."""
+    if candidate.spec and candidate.spec.metrics:
+        return candidate.spec.metrics
+    record = candidate.record
+    printed: Mapping[str, float] = {**record.baseline, **record.values} if record else {}
+    return tuple(Metric(name, target=0.0) for name in printed)
+
+
+def _metric(metric: Metric, record: Record | None) -> dict[str, Any]:
+    return {
+        "name": metric.name,
+        "direction": metric.direction.value,
+        "target": metric.target,
+        "value": record.values.get(metric.name) if record else None,
+        "baseline": record.baseline.get(metric.name) if record else None,
+        "best": record.best.get(metric.name) if record else None,
+        "unit": metric.unit,
+        "guard": metric.guard,
+    }
+
+
+def _spend(record: Record | None) -> dict[str, Any]:
+    spend = record.spend if record else None
+    if spend is None:
+        return {"usd": None, "input_tokens": None, "output_tokens": None, "seconds": 0.0}
+    return {"usd": spend.usd, "input_tokens": spend.input_tokens, "output_tokens": spend.output_tokens, "seconds": spend.seconds}
+
+
+def _owner(candidate: Candidate) -> dict[str, Any] | None:
+    lease = candidate.lease
+    if lease is None or candidate.place.state is not State.RUNNING:
+        return None
+    return {"host": lease.owner.host, "pid": lease.owner.pid, "heartbeat_age": candidate.heartbeat_age}
+
+
+def _landed(record: Record | None) -> dict[str, Any] | None:
+    if record is None or record.landed is None:
+        return None
+    return {"commit": record.landed.commit, "base": record.landed.base, "how": record.landed.how, "url": record.landed.url}
+
+
+ADVICE: Mapping[Reason | None, str] = {
+    Reason.EXHAUSTED: "Read `orchestrator logs {name}`; make the goal clearer or the step smaller, then `orchestrator retry {name}`.",
+    Reason.BUDGET: "Raise `budget` in the spec (`orchestrator edit {name}`), then `orchestrator retry {name}`.",
+    Reason.NO_IMPROVEMENT: "Read `orchestrator logs {name}`, change the task, then `orchestrator retry {name}`.",
+    Reason.BENCHMARK_DEFECT: "Mend the benchmark in the task folder (run it by hand in the repository), then `orchestrator retry {name}`.",
+    Reason.FLAKY: "Make the benchmark give the same answer for the same code, or set `tolerance`, then `orchestrator retry {name}`.",
+    Reason.SCOPE_VIOLATION: "Widen `scope` in the spec if the change was right, then `orchestrator retry {name}`.",
+    Reason.TAMPERED: "Look at what was changed (`orchestrator logs {name}`, `orchestrator recover {name}`) before `orchestrator retry {name}`.",
+    Reason.CONFLICT: "Merge the base into the task's branch yourself, or `orchestrator retry {name}` to start from the new base.",
+    Reason.QUESTION: "Answer in the spec (`orchestrator edit {name}`), then `orchestrator retry {name}`.",
+    Reason.GATE: "See the verdict in `orchestrator logs {name}`; mend the gate or the goal, then `orchestrator retry {name}`.",
+    Reason.AUTH: "Log the agent in (`orchestrator --check` says how), then `orchestrator retry {name}`.",
+    Reason.STOPPED: "`orchestrator retry {name}` sets it going again.",
+    Reason.CANCELLED: "`orchestrator retry {name}` sets it going again; its commits are in `orchestrator recover {name}`.",
+    Reason.SETUP: "Mend the set-up command, then `orchestrator retry {name}`.",
+    Reason.REPO: "Put the repository right, then `orchestrator retry {name}`.",
+    None: "`orchestrator retry {name}` sets it going again.",
+}
+
+
+def advice(candidate: Candidate) -> str:
+    """What a person can do about a blocked task."""
+    from shlex import quote
+
+    reason = candidate.record.reason if candidate.record else None
+    return ADVICE.get(reason, ADVICE[None]).format(name=quote(candidate.name))

@@ -1,0 +1,198 @@
+"""`orchestrator why NAME`: every reason a task is where it is, and what a person can do about it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import click
+
+from orchestrator.cli import output, status, view
+from orchestrator.cli.options import App, common, name_argument, one, pass_app
+from orchestrator.cli.view import Look
+from orchestrator.core.candidate import Candidate, WaitingKind
+from orchestrator.core.task import Place, State
+from orchestrator.errors import NoSuchTask
+from orchestrator.store import events
+
+NEXT = {
+    WaitingKind.DEPENDENCY: "`orchestrator --graph` shows who waits for whom; `retry` a blocked parent, or change `depends_on`.",
+    WaitingKind.BACKOFF: "It goes on by itself; `orchestrator --task {name}` tries at once, `orchestrator retry {name}` ends the wait.",
+    WaitingKind.LIMIT: "It goes on by itself; `orchestrator --task {name}` tries at once, `orchestrator retry {name}` ends the wait.",
+    WaitingKind.CHECKOUT: "Commit or move away what is in the way; it is tried again by itself.",
+    WaitingKind.DRAFT: "`orchestrator queue {name}` when it is complete.",
+    WaitingKind.INVALID: "Mend what is named; the folder is read again at once.",
+    WaitingKind.CAPACITY: "A slot has to get free, or start the loop with a higher --parallel.",
+    WaitingKind.SETTLING: "It becomes ready by itself once nobody changes the folder.",
+    WaitingKind.EDITOR: "Close the editor, or delete its left-over file.",
+    WaitingKind.STOPPING: "It becomes ready by itself within seconds.",
+}
+EVENTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason, by kind, with what to do about it."""
+
+    kind: str
+    detail: str
+    next: str = ""
+
+
+@click.command(
+    epilog="\b\nWith -v also: the last events, and which of your environment variables agents and benchmarks don't get."
+)
+@name_argument()
+@common(json=True)
+@pass_app
+def why(app: App, name: str) -> int:
+    """Why a task isn't running, or is blocked, or where it went: every reason, and what to do."""
+    place = one(app, name)
+    seen = view.look(app)
+    candidate = same(seen, place)
+    found = list(reasons(seen, candidate))
+    if app.json:
+        output.document(_document(app, seen, candidate, found))
+        return 0
+    output.out(f"{output.name_text(candidate.name)} is {_state_text(seen, candidate)}")
+    for reason in found:
+        output.out(f"  {reason.kind}: {output.clean(reason.detail)}")
+        if reason.next:
+            output.out(f"    -> {output.clean(reason.next)}")
+    for warning in candidate.spec.warnings if candidate.spec else ():
+        output.out(f"  warning: {output.clean(warning)}")
+    if app.verbose:
+        _tell_more(app, seen, candidate)
+    return 0
+
+
+def same(seen: Look, place: Place) -> Candidate:
+    """The task of `place` in this look, wherever it has moved since. Raises NoSuchTask where it went away."""
+    found = [candidate for candidate in seen.candidates if candidate.name == place.name]
+    exact = [candidate for candidate in found if candidate.place == place]
+    if not found:
+        raise NoSuchTask(f"{place.name!r} went away while it was looked at.", hint="`orchestrator list` shows what there is.")
+    return (exact or found)[0]
+
+
+def reasons(seen: Look, candidate: Candidate) -> Iterator[Reason]:
+    """Every reason, those a person can mend first."""
+    state = candidate.place.state
+    if state is State.PENDING:
+        yield from _pending(seen, candidate)
+    elif state is State.RUNNING:
+        yield from _running(seen, candidate)
+    elif state is State.BLOCKED:
+        record = candidate.record
+        kind = str(record.reason) if record and record.reason else "moved"
+        yield Reason(kind, (record.detail if record else None) or status.what_text(seen, candidate), view.advice(candidate))
+    else:
+        yield Reason("converged", status.landed_text(candidate) or "its target was held, verified and landed")
+    if state is not State.PENDING:
+        for problem in candidate.problems:
+            yield Reason("invalid", problem, "Mend what is named; it counts from the next claim.")
+
+
+def _pending(seen: Look, candidate: Candidate) -> Iterator[Reason]:
+    from shlex import quote
+
+    waiting = seen.waiting(candidate)
+    for reason in waiting:
+        yield Reason(reason.kind.value, reason.detail, NEXT.get(reason.kind, "").format(name=quote(candidate.name)))
+    if any(reason.kind is not WaitingKind.CAPACITY for reason in waiting):
+        return
+    if not seen.loops:
+        yield Reason(
+            "loop",
+            "it is ready, and no loop is running to take it",
+            "Start one: `orchestrator` works until nothing is left, `orchestrator --loop` for ever.",
+        )
+    elif not waiting:
+        ahead = [each.name for each in seen.of(State.PENDING) if not seen.waiting(each)]
+        turn = ahead.index(candidate.name) if candidate.name in ahead else 0
+        yield Reason(
+            "turn",
+            f"it is ready, with {output.count(turn, 'task')} ahead of it" if turn else "it is ready and next",
+            "`priority: N` in the spec moves it forward.",
+        )
+    agent = (candidate.spec.agent if candidate.spec else None) or seen.settings.agent
+    if agent is None:
+        yield Reason(
+            "agent",
+            "neither it nor a setting says which agent works on it",
+            "`orchestrator --check` lists agents; choose one with --agent, ORCH_AGENT or `agent:` in the spec.",
+        )
+
+
+def _running(seen: Look, candidate: Candidate) -> Iterator[Reason]:
+    if status.lost(seen, candidate):
+        yield Reason("lost", "its worker has died", "A running loop takes it over within seconds; `orchestrator` starts one.")
+        return
+    lease = candidate.lease
+    owner = f"worker {lease.owner.pid} on {lease.owner.host}" if lease else "a worker that is starting"
+    age = f", heard from {candidate.heartbeat_age:.0f} s ago" if candidate.heartbeat_age is not None else ""
+    yield Reason("running", f"{status.what_text(seen, candidate)}; {owner}{age}", "`orchestrator logs -f` follows its agent.")
+
+
+def _state_text(seen: Look, candidate: Candidate) -> str:
+    state = candidate.place.state
+    return f"pending ({status.pending_word(seen, candidate)})" if state is State.PENDING else state.value
+
+
+def _withheld(app: App) -> tuple[str, ...]:
+    from orchestrator.proc.environment import withheld
+
+    return withheld(os.environ, app.settings.env_pass)
+
+
+def _tell_more(app: App, seen: Look, candidate: Candidate) -> None:
+    found = events.tail(seen.queue.path(candidate.place), EVENTS)
+    if found:
+        output.out("last events:")
+        for event in found:
+            output.out(f"  {event_text(event)}")
+    names = _withheld(app)
+    output.out(f"not passed to agents and benchmarks (ORCH_ENV_PASS=NAME,… passes one): {', '.join(names) or 'nothing'}")
+
+
+def event_text(event: dict[str, object]) -> str:
+    """One event as a line: local time, attempt, what happened, and what goes with it."""
+    rest = {
+        key: value
+        for key, value in event.items()
+        if key not in {"schema", "at", "task", "event", "attempt"} and value not in (None, "", [], {})
+    }
+    told = " ".join(f"{key}={_value(value)}" for key, value in rest.items())
+    attempt = f"#{event['attempt']} " if event.get("attempt") else ""
+    return output.clean(f"{local_time(str(event.get('at', '')))}  {attempt}{event.get('event', '?')}  {told}".rstrip())
+
+
+def _value(value: object) -> str:
+    if isinstance(value, dict):
+        return ",".join(f"{key}:{_value(each)}" for key, each in value.items())
+    return status.number(value) if isinstance(value, float) else str(value)
+
+
+def local_time(stamp: str) -> str:
+    """An event's UTC time as the clock on the wall."""
+    import calendar
+
+    try:
+        moment = calendar.timegm(time.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S"))
+    except ValueError:
+        return stamp
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
+
+
+def _document(app: App, seen: Look, candidate: Candidate, found: list[Reason]) -> dict[str, object]:
+    return {
+        "schema": 1,
+        "name": candidate.name,
+        "state": candidate.place.state.value,
+        "reasons": [{"kind": reason.kind, "detail": reason.detail, "next": reason.next or None} for reason in found],
+        "warnings": list(candidate.spec.warnings) if candidate.spec else [],
+        "withheld": list(_withheld(app)),
+        "events": list(events.tail(seen.queue.path(candidate.place), EVENTS)),
+    }
