@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from orchestrator.proc import identity as identities
 
 MARK = "ORCH_MARK"
+NEWEST = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ def table() -> dict[int, Process]:
         return _table_elsewhere()
     with os.scandir(identities.PROC) as entries:
         found = [_read(int(entry.name)) for entry in entries if entry.name.isdecimal()]
+    found += [_read(pid) for pid in _newest()]
     return {process.pid: process for process in found if process is not None}
 
 
@@ -64,6 +66,12 @@ def carries(pid: int, mark: str) -> bool:
         return False if identities.PROC.joinpath("self/stat").exists() else _carries_elsewhere(pid, mark)
     except OSError:
         return False
+
+
+def _newest() -> range:
+    """The last pids given out. What forks and dies for ever is always younger than the listing that was just read."""
+    last = int(identities.PROC.joinpath("loadavg").read_text().split()[-1])
+    return range(max(1, last - NEWEST), last + 1)
 
 
 def _read(pid: int) -> Process | None:

@@ -77,9 +77,10 @@ def sweep(mark: str | None = None, exclude: Collection[int] = (), *, seconds: fl
         empty = 0 if living else empty + 1
         if empty == 2 or _childless() or time.monotonic() > deadline:
             break
-        _kill(living)
+        _kill(reversed(living))
+        fresh = not ended.keys() >= {process.pid for process in living}
         ended.update(dict.fromkeys(process.pid for process in living))
-        time.sleep(pause if living else 0.0)
+        time.sleep(0.0 if fresh or not living else pause)  # the dying need a moment; those that fork on get none
     if mark is not None:
         ended.update(dict.fromkeys(end_marked(mark, seconds=max(0.0, deadline - time.monotonic()))))
     return Swept(tuple(ended), tuple(process.pid for process in living))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-import resource
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -241,6 +241,7 @@ def test_the_rest_of_a_group_has_the_same_grace_after_its_leader_ended(run: Run)
         (("dos", "#!/bin/sh\r\necho hi\r\n", 0o755), ("./dos",), r"'/bin/sh\r', does not exist"),
         (("odd", "no shebang\n", 0o755), ("./odd",), "neither a binary of this machine nor a script"),
         (None, ("true", "a\0b"), "null byte"),
+        (None, ("true", "\ud800"), "surrogates not allowed"),
         (None, ("true", "x" * 3_000_000), "too large for the system"),
     ],
 )
@@ -277,21 +278,32 @@ def test_no_descriptor_of_ours_is_open_in_the_program_or_left_open_here(run: Run
     assert run.out.split() == [b"0", b"1", b"2", b"3"]  # 3 is the folder that ls reads
 
 
+FULL = """
+import os, resource, sys
+from pathlib import Path
+sys.path[:0] = %r
+from support.processes import Run
+run = Run(Path.cwd())
+run("cat", stdin=b"x", separate=True)  # imports what it needs while there are descriptors
+before = sorted(os.listdir("/proc/self/fd"))
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+for spare in range(1, 15):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, before)) + spare, hard))
+    finished = run("cat", stdin=b"x", separate=True)
+    print(finished.end, finished.code, finished.detail)
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+assert sorted(os.listdir("/proc/self/fd")) == before
+"""
+
+
 def test_running_out_of_descriptors_is_a_result_and_leaks_none(run: Run) -> None:
-    before = descriptors()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(before)
-    ends = []
-    try:
-        for spare in range(14):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (highest + spare, hard))
-            ends.append(run("cat", stdin=b"x", separate=True))
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert descriptors() == before
-    assert {finished.end for finished in ends} == {ProcessEnd.NOT_STARTED, ProcessEnd.EXITED}
-    assert "too many files open" in ends[0].detail
-    assert ends[-1].code == 0
+    tests = [path for path in sys.path if path]
+    argv = [sys.executable, "-W", "error", "-c", FULL % tests]
+    done = subprocess.run(argv, cwd=run.folder, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    ends = done.stdout.splitlines()
+    assert ends[0] == "not-started None 'bash' can't be started: this process has too many files open."
+    assert ends[-1] == "exited 0 "
 
 
 def test_an_ignored_sigchld_does_not_lose_the_exit_code(run: Run) -> None:
@@ -303,12 +315,20 @@ def test_an_ignored_sigchld_does_not_lose_the_exit_code(run: Run) -> None:
 
 
 def test_children_from_before_the_run_are_left_alone(run: Run) -> None:
-    import subprocess
-
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as mine:
         assert run("setsid sleep 60 & exit 0").strays == 1
         assert mine.poll() is None
         mine.kill()
+
+
+def test_a_child_reaped_by_someone_else_in_this_process_is_told_as_unknown(run: Run) -> None:
+    def thief(_: bytes) -> None:
+        os.waitpid(run.pids[0], 0)
+
+    command = Command(("bash", "-c", "(sleep 0.1; echo) & exit 3"), run.folder, dict(os.environ))
+    finished = supervise(command, Limits(), sink=thief, pump=lambda: None, on_start=run.pids.append)
+    assert (finished.end, finished.code, finished.signal) == (ProcessEnd.EXITED, None, None)
+    assert "unknown status" in finished.detail
 
 
 def test_being_a_subreaper_ends_with_the_run(run: Run) -> None:
@@ -316,7 +336,5 @@ def test_being_a_subreaper_ends_with_the_run(run: Run) -> None:
     with tree.subreaper() as can:
         assert can
     orphan = run.folder / "orphan"
-    import subprocess
-
     subprocess.run([sys.executable, "-S", "-c", f"import os\nif not os.fork(): open({str(orphan)!r}, 'w')"], check=True)
     assert not tree.children()

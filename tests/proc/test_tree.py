@@ -40,7 +40,7 @@ time.sleep(300)
 """
 BREEDER = """
 import os, time
-end = time.monotonic() + 300
+end = time.monotonic() + 30
 while time.monotonic() < end:  # every one leaves its group, forks and dies
     os.setsid() if os.getpid() != os.getsid(0) else None
     if os.fork(): os._exit(0)
