@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestrator.core import drain
-from orchestrator.core.readiness import waiting_on
+from orchestrator.core.readiness import not_before, waiting_on
 from orchestrator.core.task import State
 from orchestrator.errors import StoreError
 from orchestrator.loop import takeover
@@ -55,6 +55,8 @@ def stop(loop: Loop) -> bool:
     """Have the own workers put their tasks back; True where all of them did. A second signal, or too long a wait, kills."""
     begun = loop.clock().mono
     signals = len(loop.wakeup.stops)
+    if len(loop.workers):
+        loop.voice.note("Stopping: the workers save what they have and put their tasks back.", "stopping")
     loop.workers.stop()
     hurried: float | None = None
     while len(loop.workers):
@@ -64,6 +66,7 @@ def stop(loop: Loop) -> bool:
         more = len(loop.wakeup.stops) - signals
         if hurried is None and (more > 0 or moment.mono - begun > PATIENCE):
             hurried = moment.mono
+            loop.voice.note("Not stopping politely any longer: the agents are killed.", "stopping")
             loop.workers.stop()
         elif hurried is not None and (more > 1 or moment.mono - hurried > HURRY):
             _kill(loop)
@@ -112,7 +115,7 @@ def _code_of(loop: Loop) -> int:
     if place.state is State.BLOCKED:
         return STUCK
     record = records.peek(loop.queue.path(place))
-    parked = loop.mode is Mode.TASK or (record is not None and record.not_before is not None)
+    parked = loop.mode is Mode.TASK or not_before(record, loop.clock().now) is not None
     return LATER if parked else DONE
 
 

@@ -138,7 +138,8 @@ class Index:
 
     @property
     def invalid(self) -> list[Candidate]:
-        return [entry.candidate for entry in self._sorted if entry.candidate.problems]
+        """What can't be used as it is, and isn't just being written."""
+        return [entry.candidate for entry in self._sorted if entry.candidate.problems and not entry.candidate.holds]
 
     def next_due(self, now: float) -> float | None:
         """When the first parked task may go on (epoch), None where none is parked."""

@@ -18,7 +18,7 @@ from orchestrator.store import records
 
 RESCAN = 30.0  # seconds between looks at everything: events get lost
 LET_GO = 5.0  # a worker has so long to notice that its folder has gone
-GIVEN_UP = 15.0  # and so long until it is killed
+GRACES = 5  # and, asked to stop then, so many times the settings' grace until it is killed
 
 
 def tick(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
@@ -100,7 +100,7 @@ def follow_moves(loop: Loop, moment: Moment) -> None:
             continue
         worker.left = moment.mono if worker.left is None else worker.left
         gone = moment.mono - worker.left
-        if gone >= GIVEN_UP:
+        if gone >= LET_GO + GRACES * loop.settings.stop_grace:
             worker.executor.stop(worker.handle, kill=True)
             takeover.end_orphans(loop.queue.root, worker.token, None)
         elif gone >= LET_GO and not worker.asked:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from orchestrator.core.task import State
 from support.stage import Stage
 
@@ -18,3 +20,137 @@ def test_a_drain_converges_everything_and_ends_with_0(stage: Stage) -> None:
     assert [stage.state(f"t{number}") for number in range(5)] == [State.CONVERGED] * 5
     assert len(stage.started()) == 5
     assert "5 converged" in stage.said()
+
+
+def test_a_drain_with_something_blocked_ends_with_1_and_names_it(stage: Stage) -> None:
+    stage.task("good")
+    stage.task("bad", "block")
+    assert stage.code(stage.loop("drain")) == 1
+    assert stage.state("good") is State.CONVERGED
+    assert "bad is blocked (exhausted): five failures" in stage.said()
+
+
+def test_a_drain_ends_with_75_where_a_task_is_parked_for_long(stage: Stage) -> None:
+    stage.task("later", "park 600")
+    assert stage.code(stage.loop("drain")) == 75
+    assert len(stage.started("later")) == 1
+    assert "waits until" in stage.said()
+
+
+def test_a_drain_waits_for_a_short_back_off(stage: Stage) -> None:
+    folder = stage.task("soon", "park 0.4")
+    loop = stage.loop("drain")
+    stage.until(lambda: (folder / ".orch/state.json").exists(), "the first claim's end")
+    (folder / "act").write_text("converge")
+    assert stage.code(loop) == 0
+    assert stage.state("soon") is State.CONVERGED
+
+
+def test_an_invalid_task_is_shown_with_its_place_and_ends_a_drain_with_1(stage: Stage) -> None:
+    folder = stage.task("broken", front="priority: high")
+    assert stage.code(stage.loop("drain")) == 1
+    assert f"broken: invalid: {folder}/autoresearch.md:2" in stage.said()
+    assert stage.started() == []
+
+
+def test_drafts_neither_start_nor_count(stage: Stage) -> None:
+    stage.task("sketch", front="draft: true")
+    assert stage.code(stage.loop("drain")) == 0
+    assert stage.state("sketch") is State.PENDING
+    assert stage.started() == []
+
+
+def test_a_child_starts_after_its_parent_and_never_after_a_blocked_one(stage: Stage) -> None:
+    stage.task("parent")
+    stage.task("child", front="depends_on: [parent]\npriority: 9")
+    stage.task("fallen", "block")
+    stage.task("orphan", front="depends_on: [fallen]")
+    assert stage.code(stage.loop("drain", parallel=2)) == 1
+    assert stage.state("child") is State.CONVERGED
+    assert stage.state("orphan") is State.PENDING
+    assert "orphan waits: fallen is blocked" in stage.said()
+    assert stage.started("orphan") == []
+
+
+def test_higher_priority_goes_first(stage: Stage) -> None:
+    for name, priority in (("low", -1), ("high", 5), ("middle", 0)):
+        stage.task(name, front=f"priority: {priority}")
+    assert stage.code(stage.loop("drain")) == 0
+    order = [line.split()[0] for line in (stage.top / "started").read_text().splitlines()]
+    assert order == ["high", "middle", "low"]
+
+
+def test_a_drop_file_by_file_is_claimed_only_when_it_has_settled(stage: Stage) -> None:
+    folder = stage.queue.folder(State.PENDING) / "slow"
+    folder.mkdir()
+    loop = stage.loop("loop", settle=0.5)
+    stage.until(lambda: "slow: invalid" in stage.said(), "the half-made folder being shown")
+    stage.fill(folder, "slow")
+    stage.until(lambda: stage.state("slow") is State.CONVERGED, "the settled drop's end")
+    assert len(stage.started("slow")) == 1
+    loop.send_signal(signal.SIGTERM)
+    assert stage.code(loop) == 0
+
+
+def test_a_spec_that_an_editor_holds_open_is_left_alone(stage: Stage) -> None:
+    folder = stage.task("edited")
+    (folder / ".autoresearch.md.swp").write_text("")
+    loop = stage.loop("loop")
+    stage.until(stage.registered, "the loop")
+    stage.task("other")
+    stage.until(lambda: stage.state("other") is State.CONVERGED, "the task beside it")
+    assert stage.started("edited") == []
+    (folder / ".autoresearch.md.swp").unlink()
+    stage.until(lambda: stage.state("edited") is State.CONVERGED, "the edited task's end")
+    loop.send_signal(signal.SIGTERM)
+    assert stage.code(loop) == 0
+
+
+def test_an_invalid_spec_is_taken_as_soon_as_it_is_mended(stage: Stage) -> None:
+    folder = stage.task("mended", front="priority: high")
+    (folder / ".orch/ready").unlink()
+    loop = stage.loop("loop")
+    stage.until(lambda: "invalid" in stage.said(), "the complaint")
+    stage.fill(folder, "mended")
+    stage.until(lambda: stage.state("mended") is State.CONVERGED, "its end")
+    assert stage.said().count("mended: invalid") == 1
+    loop.send_signal(signal.SIGTERM)
+    assert stage.code(loop) == 0
+
+
+def test_old_converged_tasks_are_removed_but_for_those_still_needed(stage: Stage) -> None:
+    for name in ("old-needed", "old-1", "old-2"):
+        stage.task(name, state=State.CONVERGED)
+    stage.task("waiting", front="depends_on: [old-needed, never]")
+    stage.task("new")
+    assert stage.code(stage.loop("drain", keep_converged=2)) == 1
+    assert [stage.state(name) for name in ("old-needed", "old-1", "old-2", "new")] == [
+        State.CONVERGED,
+        None,
+        None,
+        State.CONVERGED,
+    ]
+    assert stage.queue.remembered() == {"old-1", "old-2"}
+
+
+def test_a_removed_task_still_releases_its_children(stage: Stage) -> None:
+    stage.queue.remember("long-ago")
+    stage.task("child", front="depends_on: [long-ago]")
+    assert stage.code(stage.loop("drain")) == 0
+    assert stage.state("child") is State.CONVERGED
+
+
+def test_two_folders_of_one_name_leave_the_second_one_alone(stage: Stage) -> None:
+    first = stage.task("twin", state=State.CONVERGED)
+    second = stage.queue.folder(State.PENDING) / "twin"
+    second.mkdir()
+    stage.fill(second, "twin")
+    assert stage.code(stage.loop("drain")) == 1
+    assert stage.started() == []
+    assert f"{second}: found a second folder of this name: {first}" in stage.said()
+
+
+def test_a_task_with_an_unknown_executor_says_which_there_are(stage: Stage) -> None:
+    stage.task("elsewhere", front="executor: moon")
+    assert stage.code(stage.loop("drain")) == 1
+    assert "There is no executor called 'moon'. Known executors: local." in stage.said()

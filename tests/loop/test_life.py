@@ -1,0 +1,225 @@
+"""Loops die, are stopped and meet; workers live on, are adopted, replaced or asked to put their tasks back."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from orchestrator.core.task import State
+from orchestrator.proc import identity
+from support.processes import gone, pid_in
+from support.stage import Stage
+
+
+def test_the_task_of_a_killed_worker_goes_on_with_a_new_one_and_its_agent_is_ended_first(stage: Stage) -> None:
+    folder = stage.task("t", "agent")
+    stage.loop("loop")
+    worker = stage.runs("t")
+    agent = pid_in(stage.top / "agent-t")
+    place = stage.place("t")
+    assert place is not None
+    assert folder.parent.name == "pending"
+    (stage.queue.path(place) / "act").write_text("hold")
+    os.kill(worker, signal.SIGKILL)
+    stage.until(lambda: stage.worker("t") not in (None, worker), "a new worker")
+    assert gone(agent)
+    assert len(set(stage.started("t"))) == 2
+    assert "t: its worker died; a new one goes on" in stage.said()
+
+
+def test_a_task_whose_worker_always_dies_is_not_started_for_ever(stage: Stage) -> None:
+    stage.task("t", "crash")
+    assert stage.code(stage.loop("drain", backoff=600.0, backoff_max=600.0)) == 75
+    assert len(stage.started("t")) == 2
+    record = stage.record("t")
+    assert record is not None
+    assert record.detail == "its worker died 2 times"
+    assert "the stand-in falls over" in stage.said()
+
+
+def test_workers_outlive_their_loop_and_the_next_loop_adopts_them(stage: Stage) -> None:
+    stage.task("a", "hold")
+    first = stage.loop("loop")
+    worker = stage.runs("a")
+    first.kill()
+    stage.task("b", "hold")
+    second = stage.loop("loop")
+    stage.until(lambda: "this one answers for its worker now" in stage.said(1), "the adoption")
+    assert stage.worker("a") == worker
+    assert stage.state("b") is State.PENDING  # the adopted worker takes the only slot
+    second.send_signal(signal.SIGINT)
+    assert stage.code(second) == 130
+    assert stage.state("a") is State.PENDING
+    assert gone(worker)
+    assert stage.started() == stage.started("a")
+
+
+def test_the_end_of_an_adopted_worker_frees_its_slot(stage: Stage) -> None:
+    stage.task("a", "hold")
+    first = stage.loop("loop")
+    worker = stage.runs("a")
+    first.kill()
+    stage.task("b")
+    loop = stage.loop("loop")
+    stage.until(lambda: "answers for its worker" in stage.said(), "the adoption")
+    place = stage.place("a")
+    assert place is not None
+    stage.queue.move(place, State.BLOCKED)
+    stage.until(lambda: gone(worker), "the end of the worker whose folder was taken away")
+    stage.until(lambda: stage.state("b") is State.CONVERGED, "the task that waited for the slot")
+    loop.send_signal(signal.SIGTERM)
+    assert stage.code(loop) == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 130)])
+def test_a_signal_has_the_tasks_put_back_and_nothing_started_again(stage: Stage, number: signal.Signals, code: int) -> None:
+    stage.task("a", "hold")
+    stage.task("b", "hold")
+    loop = stage.loop("loop", parallel=2)
+    workers = [stage.runs("a"), stage.runs("b")]
+    loop.send_signal(number)
+    assert stage.code(loop) == code
+    assert [stage.state("a"), stage.state("b")] == [State.PENDING, State.PENDING]
+    assert all(gone(worker) for worker in workers)
+    assert len(stage.started()) == 2
+
+
+def test_a_second_signal_tells_workers_not_to_wait_for_their_agents(stage: Stage) -> None:
+    stage.task("a", "late")
+    loop = stage.loop("loop")
+    stage.runs("a")
+    loop.send_signal(signal.SIGINT)
+    stage.until(lambda: "Stopping" in stage.said(), "the first signal being heard")
+    loop.send_signal(signal.SIGINT)
+    assert stage.code(loop) == 130
+    assert stage.state("a") is State.PENDING
+
+
+def test_a_worker_that_never_lets_go_is_killed_and_its_task_is_pending_again(stage: Stage) -> None:
+    stage.task("a", "deaf")
+    loop = stage.loop("loop")
+    worker = stage.runs("a")
+    for times in (1, 2, 3):
+        loop.send_signal(signal.SIGINT)
+        if times < 3:
+            stage.until(lambda times=times: stage.said().count("topping") >= times, "the signal being heard")
+    assert stage.code(loop) == 130
+    assert gone(worker)
+    assert stage.state("a") is State.PENDING
+
+
+def test_stop_ends_every_loop_and_puts_all_tasks_back(stage: Stage) -> None:
+    for number in range(3):
+        stage.task(f"t{number}", "hold")
+    loops = [stage.loop("loop"), stage.loop("loop"), stage.loop("drain")]
+    stage.until(lambda: len(stage.registered()) == 3, "three loops")
+    workers = [stage.runs(f"t{number}") for number in range(3)]
+    stage.stop()
+    assert [stage.code(loop) for loop in loops] == [0, 0, 75]
+    assert all(gone(worker) for worker in workers)
+    assert [stage.state(f"t{number}") for number in range(3)] == [State.PENDING] * 3
+
+
+def test_a_loop_started_after_a_stop_goes_on(stage: Stage) -> None:
+    first = stage.loop("loop")
+    stage.until(stage.registered, "the first loop")
+    stage.stop()
+    assert stage.code(first) == 0
+    stage.task("t")
+    assert stage.code(stage.loop("drain")) == 0
+
+
+def test_two_loops_share_the_work_and_start_each_task_once(stage: Stage) -> None:
+    for number in range(24):
+        stage.task(f"t{number:02}")
+    loops = [stage.loop("drain", parallel=2), stage.loop("drain", parallel=2)]
+    assert [stage.code(loop) for loop in loops] == [0, 0]
+    assert sorted(line.split()[0] for line in (stage.top / "started").read_text().splitlines()) == [f"t{n:02}" for n in range(24)]
+    assert "ended" not in stage.said(0)
+    assert stage.said(0).count(": started") + stage.said(1).count(": started") == 24
+
+
+def test_a_drain_waits_for_what_runs_in_another_loop(stage: Stage) -> None:
+    stage.task("a", "hold")
+    other = stage.loop("loop")
+    stage.runs("a")
+    drain = stage.loop("drain")
+    stage.until(lambda: len(stage.registered()) == 2, "the drain")
+    stage.task("b")
+    stage.until(lambda: stage.state("b") is State.CONVERGED, "the drain's own work")
+    assert drain.poll() is None
+    other.send_signal(signal.SIGTERM)
+    assert stage.code(other) == 0
+    stage.until(lambda: stage.worker("a") is not None, "the drain having taken the task that was put back")
+    drain.send_signal(signal.SIGINT)
+    assert stage.code(drain) == 130
+
+
+@pytest.mark.parametrize("state", [State.BLOCKED, State.PENDING])
+def test_a_running_task_moved_by_hand_stops_its_worker_and_keeps_a_clean_name(stage: Stage, state: State) -> None:
+    stage.task("t", "hold", front="priority: 1")
+    loop = stage.loop("loop")
+    worker = stage.runs("t")
+    place = stage.place("t")
+    assert place is not None
+    (stage.queue.path(place) / "autoresearch.md").write_text("---\ndraft: true\n---\n# t\n")
+    stage.queue.path(place).rename(stage.queue.folder(state) / place.folder)  # a plain `mv`, token and all
+    stage.until(lambda: gone(worker), "the end of the worker")
+    stage.until(lambda: (stage.queue.folder(state) / "t").is_dir(), "the clean name")
+    assert "t: moved by hand" in stage.said()
+    loop.send_signal(signal.SIGTERM)
+    assert stage.code(loop) == 0
+    assert stage.state("t") is state
+
+
+def test_a_folder_put_into_running_by_hand_goes_to_pending_and_is_worked_on(stage: Stage) -> None:
+    scratch = stage.queue.scratch()
+    stage.fill(scratch, "t")
+    loop = stage.loop("loop")
+    stage.until(stage.registered, "the loop")
+    scratch.rename(stage.queue.folder(State.RUNNING) / "t")
+    stage.until(lambda: stage.state("t") is State.CONVERGED, "its end")
+    loop.send_signal(signal.SIGTERM)
+    assert stage.code(loop) == 0
+
+
+def test_a_worker_that_does_not_notice_the_move_is_ended_by_the_loop(stage: Stage) -> None:
+    stage.task("t", "deaf")
+    loop = stage.loop("loop", stop_grace=0.1)
+    worker = stage.runs("t")
+    place = stage.place("t")
+    assert place is not None
+    stage.queue.move(place, State.BLOCKED)
+    stage.until(lambda: gone(worker), "the end of the deaf worker")
+    assert stage.state("t") is State.BLOCKED
+    loop.send_signal(signal.SIGTERM)
+    assert stage.code(loop) == 0
+
+
+def test_a_last_word_that_was_written_and_not_made_true_is_made_true(stage: Stage) -> None:
+    from dataclasses import replace
+
+    from orchestrator.core.lease import Lease
+    from orchestrator.core.outcome import Reason
+
+    stage.task("t")
+    claim = stage.queue.take("t")
+    assert claim is not None
+    claim.begin(Lease(claim.token, identity.here()))
+    claim.save(replace(claim.fresh_record(), reason=Reason.CONVERGED))
+    claim.abandon()  # the owner died between its last word and the rename
+    assert stage.code(stage.loop("drain")) == 0
+    assert stage.state("t") is State.CONVERGED
+    assert stage.started() == []
+
+
+def test_a_claim_without_a_lease_is_taken_over(stage: Stage) -> None:
+    stage.task("t")
+    claim = stage.queue.take("t")
+    assert claim is not None
+    claim.abandon()  # the loop died right after its rename
+    assert stage.code(stage.loop("drain")) == 0
+    assert stage.state("t") is State.CONVERGED
+    assert len(stage.started("t")) == 1

@@ -1,0 +1,63 @@
+"""`--once` and `--task NAME`: one claim, then the exit code that tells how it ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.core.task import State
+from support.stage import Stage
+
+
+@pytest.mark.parametrize(("act", "code", "state"), [
+    ("converge", 0, State.CONVERGED), ("block", 1, State.BLOCKED), ("park 600", 75, State.PENDING), ("park 0", 0, State.PENDING)
+])  # fmt: skip
+def test_once_makes_one_claim_and_tells_how_it_ended(stage: Stage, act: str, code: int, state: State) -> None:
+    stage.task("first", act, front="priority: 1")
+    stage.task("second")
+    assert stage.code(stage.loop("once", parallel=4)) == code
+    assert stage.state("first") is state
+    assert stage.started("second") == []
+
+
+def test_once_waits_for_a_folder_that_is_still_settling(stage: Stage) -> None:
+    folder = stage.queue.folder(State.PENDING) / "fresh"
+    folder.mkdir()
+    stage.fill(folder, "fresh")
+    assert stage.code(stage.loop("once", settle=0.6)) == 0
+    assert stage.state("fresh") is State.CONVERGED
+
+
+def test_once_without_anything_to_claim_ends_at_once(stage: Stage) -> None:
+    assert stage.code(stage.loop("once")) == 0
+    assert "Nothing to do." in stage.said()
+
+
+def test_a_named_task_goes_before_better_ones_and_before_its_back_off_is_over(stage: Stage) -> None:
+    stage.task("better", front="priority: 9")
+    folder = stage.task("parked", "park 600")
+    assert stage.code(stage.loop("task", "park")) == 75
+    (folder / "act").write_text("converge")
+    assert stage.code(stage.loop("task", "parked")) == 0
+    assert stage.state("parked") is State.CONVERGED
+    assert stage.started("better") == []
+
+
+@pytest.mark.parametrize(("front", "code", "says"), [
+    ("depends_on: [nobody]", 75, "no task is called nobody"),
+    ("draft: true", 1, "draft"),
+    ("priority: high", 1, "autoresearch.md:2"),
+])  # fmt: skip
+def test_what_nobody_can_force_is_said(stage: Stage, front: str, code: int, says: str) -> None:
+    stage.task("held", front=front)
+    assert stage.code(stage.loop("task", "held")) == code
+    assert says in stage.said()
+    assert stage.started() == []
+
+
+@pytest.mark.parametrize(("state", "code", "says"), [
+    (State.CONVERGED, 0, "has converged already"), (State.BLOCKED, 1, "is blocked"),
+])  # fmt: skip
+def test_a_named_task_that_is_not_pending_is_told_where_it_is(stage: Stage, state: State, code: int, says: str) -> None:
+    stage.task("there", state=state)
+    assert stage.code(stage.loop("task", "there")) == code
+    assert says in stage.said()
