@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import GitError
+from orchestrator.core.outcome import ProcessEnd
+from orchestrator.errors import GitError, RepositoryError
 from orchestrator.git import stale
-from orchestrator.proc.capture import NOT_FOUND, Captured, capture
+from orchestrator.proc.capture import Captured, capture
 
 TIMEOUT = 900.0
 
@@ -90,7 +91,9 @@ class Git:
         ended = capture(("git", *OPTIONS, *args), cwd=self.cwd, env=self._environment(env), input=input, timeout=timeout)
         if (lock := _lock_in_the_way(ended)) and stale.clear(lock):
             ended = capture(("git", *OPTIONS, *args), cwd=self.cwd, env=self._environment(env), input=input, timeout=timeout)
-        if ended.code in ok or (not ok and ended.code != NOT_FOUND):
+        if ended.end is ProcessEnd.NOT_STARTED:
+            raise RepositoryError(f"git can't be run: {ended.detail}", hint="Install git 2.38 or newer.")
+        if ended.code in ok or not ok:
             return Output(ended.code, ended.stdout, os.fsdecode(ended.stderr))
         if lock := _lock_in_the_way(ended):
             raise Locked(lock, args, ended.code)

@@ -41,7 +41,7 @@ def keep_all(repo: Repository, slug: str, commits: Mapping[str, str]) -> tuple[s
     new = {label: commit for label, commit in wanted.items() if refs.read(repo.common, ref(slug, label)) is None}
     if new:
         lines = b"".join(f"create {ref(slug, label)}\0{commit}\0".encode() for label, commit in new.items())
-        repo.git.run("update-ref", "--stdin", "-z", "--create-reflog", input=lines)
+        repo.git.run("update-ref", "--stdin", "-z", input=lines)
     return tuple(wanted)
 
 

@@ -63,13 +63,20 @@ def staged(git: Git, status: Status, *, whole: bool = True) -> Iterator[Staged]:
     env = {"GIT_INDEX_FILE": str(path)}
     try:
         if _index(git).exists():
-            path.write_bytes(_index(git).read_bytes())
+            _copy(_index(git), path)
         rest = not whole and not status.untracked and not status.links
         if not rest:
             _add(git, nested.survey(git, status.untracked, status.links), env)
         yield Staged(path, env, rest)
     finally:
         path.unlink(missing_ok=True)
+
+
+def _copy(index: Path, path: Path) -> None:
+    """With its time: git looks closer at files that changed in the second the index was written in."""
+    facts = index.stat()
+    path.write_bytes(index.read_bytes())
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
 def tree_of_all(git: Git, index: Path, base: str | None) -> str:

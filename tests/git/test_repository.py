@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import RepositoryError
+from orchestrator.git import identity, refs, repository
+from orchestrator.git.command import Git, clean
+from orchestrator.git.repository import NotARepository, Repository
+
+
+def test_a_repository_is_found_from_a_folder_inside_it(top: Path) -> None:
+    (top / "a" / "b").mkdir(parents=True)
+    found = repository.discover(top / "a" / "b")
+    assert (found.top, found.common, found.shallow) == (top, top / ".git", False)
+
+
+def test_a_linked_checkout_knows_its_common_folder(top: Path, tmp_path: Path, git) -> None:
+    git(top, "worktree", "add", "-q", str(tmp_path / "linked"))
+    found = repository.discover(tmp_path / "linked")
+    assert found.top == tmp_path / "linked"
+    assert found.common == top / ".git"
+    assert found.git_dir.parent == top / ".git" / "worktrees"
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path, git: None, "does not exist"),
+        (lambda path, git: path.mkdir(), "not a git repository"),
+        (lambda path, git: git(path.parent, "init", "-q", "--bare", path.name), "bare"),
+        (lambda path, git: git(path.parent, "init", "-q", path.name), "no commit yet"),
+    ],
+)
+def test_an_unusable_repository_is_an_error_with_a_hint(tmp_path: Path, git, make, says: str, monkeypatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    make(tmp_path / "there", git)
+    with pytest.raises(RepositoryError, match=says) as error:
+        repository.discover(tmp_path / "there")
+    assert error.value.hint
+
+
+def test_a_missing_repository_can_be_told_from_an_unusable_one(tmp_path: Path, git) -> None:
+    git(tmp_path, "init", "-q", "empty")
+    with pytest.raises(RepositoryError) as error:
+        repository.discover(tmp_path / "empty")
+    assert not isinstance(error.value, NotARepository)
+
+
+def test_a_git_directory_is_no_repository_to_work_in(top: Path) -> None:
+    with pytest.raises(RepositoryError, match="inside a git directory"):
+        repository.discover(top / ".git" / "refs")
+
+
+def test_an_old_git_is_refused(top: Path, tmp_path: Path, monkeypatch) -> None:
+    program = tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nfor a; do [ "$a" = version ] && { echo "git version 2.37.4"; exit; }; done\nexec /usr/bin/git "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(RepositoryError, match=r"git 2\.37\.4 is too old"):
+        repository.discover(top)
+
+
+def test_a_missing_git_is_an_error_and_no_traceback(top: Path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(RepositoryError):
+        repository.discover(top)
+
+
+def test_a_shallow_clone_is_usable(top: Path, tmp_path: Path, git, commit) -> None:
+    commit(top, "one", "changed\n")
+    git(tmp_path, "clone", "-q", "--depth=1", f"file://{top}", "clone")
+    found = repository.discover(tmp_path / "clone")
+    assert found.shallow
+    assert repository.base_branch(found, None) == "main"
+
+
+def test_the_version_is_asked_once_per_git_program(repo: Repository, monkeypatch) -> None:
+    known = repository.version(repo.control)
+    monkeypatch.setattr(Git, "text", lambda *_: pytest.fail("git was asked again"))
+    assert repository.version(repo.control) == known >= (2, 38)
+
+
+class TestBase:
+    def test_the_wanted_branch_wins(self, repo: Repository, git) -> None:
+        git(repo.top, "branch", "release")
+        assert repository.base_branch(repo, "release") == "release"
+
+    def test_a_wanted_branch_that_is_missing_is_an_error(self, repo: Repository) -> None:
+        with pytest.raises(RepositoryError, match="no branch called 'releas'"):
+            repository.base_branch(repo, "releas")
+
+    def test_the_remotes_head_comes_before_main(self, top: Path, tmp_path: Path, git) -> None:
+        git(top, "checkout", "-q", "-b", "trunk")
+        git(tmp_path, "clone", "-q", str(top), "clone")
+        git(tmp_path / "clone", "branch", "main")
+        assert repository.base_branch(repository.discover(tmp_path / "clone"), None) == "trunk"
+
+    def test_main_comes_before_the_current_branch(self, repo: Repository, git) -> None:
+        git(repo.top, "checkout", "-q", "-b", "feature")
+        assert repository.base_branch(repo, None) == "main"
+
+    def test_the_current_branch_is_the_last_resort(self, repo: Repository, git) -> None:
+        git(repo.top, "branch", "-m", "develop")
+        assert repository.base_branch(repo, None) == "develop"
+
+    def test_no_branch_at_all_is_an_error(self, repo: Repository, git) -> None:
+        git(repo.top, "checkout", "-q", "--detach")
+        git(repo.top, "branch", "-D", "main")
+        with pytest.raises(RepositoryError, match="on no branch"):
+            repository.base_branch(repo, None)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_ref_is_read_loose_and_packed(repo: Repository, git, packed: bool) -> None:
+    git(repo.top, "branch", "deep/er")
+    git(repo.top, "tag", "-a", "-m", "x", "v1")
+    if packed:
+        git(repo.top, "pack-refs", "--all")
+    assert repository.tip(repo, "deep/er") == git(repo.top, "rev-parse", "deep/er")
+    assert refs.read(repo.common, "refs/tags/v1") == git(repo.top, "rev-parse", "v1")
+    assert refs.read(repo.common, "refs/heads/deep") is None
+    assert refs.below(repo.common, "refs/heads/deep")
+    assert not refs.below(repo.common, "refs/heads/dee")
+
+
+def test_a_loose_ref_wins_over_an_older_packed_one(repo: Repository, git, commit) -> None:
+    git(repo.top, "pack-refs", "--all")
+    new = commit(repo.top, "one", "more\n")
+    assert repository.tip(repo, "main") == new
+
+
+def test_a_deleted_base_is_an_error(repo: Repository) -> None:
+    with pytest.raises(RepositoryError, match="gone"):
+        repository.tip(repo, "nothing")
+
+
+class TestReserving:
+    def test_a_name_is_kept_for_its_task(self, repo: Repository) -> None:
+        assert repository.reserve(repo, "fix", "id-1") == "fix"
+        assert repository.reserve(repo, "fix", "id-1") == "fix"
+
+    def test_another_task_of_that_name_gets_the_next(self, repo: Repository) -> None:
+        repository.reserve(repo, "fix", "id-1")
+        assert repository.reserve(repo, "fix", "id-2") == "fix-2"
+        assert repository.reserve(repo, "fix", "id-2") == "fix-2"
+
+    def test_a_branch_or_refs_that_are_there_are_never_reused(self, repo: Repository, git, base: str) -> None:
+        git(repo.top, "branch", "orchestrator/fix")
+        git(repo.top, "update-ref", "refs/orchestrator/fix-2/0001", base)
+        assert repository.reserve(repo, "fix", "id-1") == "fix-3"
+
+    def test_two_tasks_at_once_never_share_one(self, repo: Repository) -> None:
+        names: list[str] = []
+        threads = [threading.Thread(target=lambda n=n: names.append(repository.reserve(repo, "fix", f"id-{n}"))) for n in range(8)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        assert len(set(names)) == 8
+
+    def test_a_branch_called_orchestrator_is_an_error_with_its_fix(self, repo: Repository, git) -> None:
+        git(repo.top, "branch", "orchestrator")
+        with pytest.raises(RepositoryError, match="in the way") as error:
+            repository.reserve(repo, "fix", "id-1")
+        assert "git branch -m orchestrator" in error.value.hint
+
+
+def test_excludes_are_added_once_and_keep_what_was_there(repo: Repository, git) -> None:
+    (repo.common / "info" / "exclude").write_text("# mine\n*.log")
+    repository.exclude(repo, ["/tasks/", "/.worktrees/"])
+    repository.exclude(repo, ["/tasks/"])
+    assert (repo.common / "info" / "exclude").read_text() == "# mine\n*.log\n/tasks/\n/.worktrees/\n"
+    (repo.top / "tasks").mkdir()
+    (repo.top / "tasks" / "x").write_text("x")
+    assert git(repo.top, "status", "--porcelain") == ""
+
+
+def test_tracked_tells_whether_git_knows_anything_below_a_path(repo: Repository) -> None:
+    (repo.top / "new").mkdir()
+    assert repository.tracked(repo, repo.top / "one")
+    assert not repository.tracked(repo, repo.top / "new")
+    assert not repository.tracked(repo, Path("/elsewhere"))
+
+
+def test_a_changed_configuration_and_a_new_hook_show(repo: Repository, git) -> None:
+    first = repository.config_digest(repo)
+    assert repository.config_digest(repo) == first
+    git(repo.top, "config", "user.name", "Mallory")
+    second = repository.config_digest(repo)
+    assert second != first
+    (repo.common / "hooks").mkdir(exist_ok=True)
+    (repo.common / "hooks" / "post-merge").write_text("#!/bin/sh\n")
+    assert repository.config_digest(repo) != second
+
+
+def test_what_is_unfinished_has_a_name(repo: Repository, git, commit) -> None:
+    assert repository.busy(repo.git_dir) is None
+    git(repo.top, "checkout", "-q", "-b", "other")
+    commit(repo.top, "one", "theirs\n")
+    git(repo.top, "checkout", "-q", "main")
+    commit(repo.top, "one", "ours\n")
+    git(repo.top, "rebase", "other", ok=False)
+    assert repository.busy(repo.git_dir) == "a rebase"
+
+
+class TestIdentity:
+    def test_the_repositorys_own_is_used(self, repo: Repository) -> None:
+        assert repository.identity_env(repo) == {}
+
+    def test_without_any_it_is_ours_by_environment(self, repo: Repository, monkeypatch) -> None:
+        monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        assert repository.identity_env(repo) == identity.fallback()
+
+
+class TestEnvironment:
+    def test_a_hooks_variables_do_not_reach_us(self, repo: Repository, tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+        monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
+        monkeypatch.setenv("GIT_CONFIG_PARAMETERS", "'core.bare=true'")
+        assert repository.discover(repo.top).common == repo.common
+
+    def test_what_ssh_and_tls_need_stays(self) -> None:
+        kept = clean({"GIT_SSH_COMMAND": "ssh -i key", "GIT_SSL_CAINFO": "ca", "GIT_WORK_TREE": "x", "PATH": "p", "LANGUAGE": "de"})
+        assert kept["GIT_SSH_COMMAND"] == "ssh -i key"
+        assert kept["GIT_SSL_CAINFO"] == "ca"
+        assert kept["PATH"] == "p"
+        assert not kept.keys() & {"GIT_WORK_TREE", "LANGUAGE"}
+
+    def test_no_editor_can_hang_us(self, repo: Repository, git, monkeypatch) -> None:
+        git(repo.top, "config", "core.editor", "sleep 1000; false")
+        (repo.top / "one").write_text("edited\n")
+        assert Git(repo.top).run("commit", "-a", "--amend", timeout=20).code == 0
