@@ -209,6 +209,6 @@ def _number(value: float | None) -> str:
 
 
 def _goal(metric: Metric) -> str:
-    assert metric.target is not None  # noqa: S101  deciding() lets no other through
+    assert metric.target is not None, "deciding() lets no other through"
     sign = "<=" if metric.direction is Direction.LOWER else ">="
     return f"{sign} {_number(metric.target)}" + (f" (tolerance {_number(metric.tolerance)})" if metric.tolerance else "")
