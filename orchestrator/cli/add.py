@@ -35,7 +35,7 @@ The benchmark is a file, which is copied into the task, or a command, which the 
 @spec_options
 @common(json=True, repo=False)
 @pass_app
-def add(app: App, name: str, **given: Any) -> int:
+def add(app: App, /, name: str, **given: Any) -> int:
     """Add a task. It is built out of sight and appears complete."""
     from orchestrator.store import scaffold
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import uuid
@@ -179,7 +178,8 @@ def _worktrees(app: App, repo: Repository) -> Iterator[Finding]:
         yield Finding("worktrees", MISSING, problem, "Give this user write permission there, or set ORCH_WORKTREES.")
         return
     yield Finding("worktrees", OK, str(folder))
-    if os.stat(existing).st_dev != os.stat(app.settings.tasks if Path(app.settings.tasks).is_dir() else existing).st_dev:  # noqa: PTH116
+    tasks = Path(app.settings.tasks)
+    if tasks.is_dir() and existing.stat().st_dev != tasks.stat().st_dev:
         yield from _disk("worktrees", existing)
 
 

@@ -58,7 +58,8 @@ A task is a folder in tasks/pending: an autoresearch.md that says what to reach,
 `METRIC name=value`. The folder it lies in is its state: pending, running, converged or blocked.
 
 \b
-Exit codes: 0 done · 1 something is blocked or failed · 2 not understood · 3 our own fault · 75 parked, try later · 130 interrupted
+Exit codes: 0 done · 1 something is blocked or failed · 2 not understood · 3 our own fault
+            75 all that is left is parked, try later · 130 interrupted
 """
 
 
@@ -115,14 +116,14 @@ def _load(path: str) -> Any:
 @click.version_option(__version__, prog_name="orchestrator", message="%(prog)s %(version)s")
 @pass_app
 @click.pass_context
-def root(ctx: click.Context, app: App, watch: bool, **options: Any) -> int | None:
+def root(ctx: click.Context, app: App, /, watch: bool, **options: Any) -> int | None:
     """Works through a queue of task folders: sends a coding agent at each, in a git worktree, until its benchmark
     holds the target, then merges the tested commit. Without a command or option: work until nothing more can be done.
     """
     for name in ("parallel", "agent", "model"):
         if options[name] is not None:
             app.flags[name] = options[name]
-    modes = [name for name in MODES if options[name]]
+    modes = [name for name in MODES if options[name] not in (None, False)]
     _refuse_mixtures(ctx, app, modes, watch=watch)
     if ctx.invoked_subcommand:
         return None
@@ -131,8 +132,8 @@ def root(ctx: click.Context, app: App, watch: bool, **options: Any) -> int | Non
         return code
     mode = modes[0]
     extra = {"task": (options["task"],), "status": (watch,)}.get(mode, ())
-    code = _load(MODES[mode])(app, *extra)
-    return code
+    result: int | None = _load(MODES[mode])(app, *extra)
+    return result
 
 
 def _refuse_mixtures(ctx: click.Context, app: App, modes: list[str], *, watch: bool) -> None:

@@ -27,7 +27,8 @@ def config(app: App) -> int:
     for line in output.table(head if app.verbose else head[:4], cells, most=(None, 60, 60)):
         output.out(line)
     app.say(
-        f"\nRead: {', '.join(app.config.files) or 'no file'}. A flag wins over the environment, that over .env, orchestrator.toml, your own configuration, the default."
+        f"\nRead: {', '.join(app.config.files) or 'no file'}. A flag wins over the environment, then .env, "
+        "orchestrator.toml or pyproject.toml, your own configuration, the default."
     )
     return 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +40,7 @@ def diff(app: App, name: str, attempt: str | None, stat: bool) -> int:
     if app.json:
         output.document(_document(place.name, found))
     elif stat:
-        output.out(output.clean(changes.stat(found.repo.git, found.old, found.new), lines=True).rstrip("\n"))
+        output.out(output.clean(changes.stat(found.repo, found.old, found.new), lines=True).rstrip("\n"))
     else:
         _print(app, found)
     return 0
@@ -90,10 +89,8 @@ def _print(app: App, found: Range) -> None:
 def _document(name: str, found: Range) -> dict[str, object]:
     git = found.repo.git
     commits = [git.text("rev-parse", commit) for commit in (found.old, found.new)]
-    files = [
-        {"path": os.fsdecode(os.fsencode(each.path)), "status": each.status.value} for each in changes.changed(git, *commits)
-    ]
-    patch = changes.patch(git, *commits).decode(errors="replace")
+    files = [{"path": each.path, "status": each.status.value} for each in changes.changed(found.repo, *commits)]
+    patch = changes.patch(found.repo, *commits).decode(errors="replace")
     return {
         "schema": 1,
         "name": name,

@@ -35,7 +35,7 @@ A running task takes up words, agent, model and budget at its next attempt; what
 @spec_options
 @common(repo=False)
 @pass_app
-def edit(app: App, name: str, **given: Any) -> int:
+def edit(app: App, /, name: str, **given: Any) -> int:
     """Change a task's spec. Only the touched lines change; a spec that can't be read is refused, with the reason."""
     place = one(app, name)
     wanted = changes(given)

@@ -40,7 +40,7 @@ def _label(seen: Look, candidate: Candidate) -> str:
 
 def _document(seen: Look, depends: graphs.Depends) -> dict[str, object]:
     edges = [{"parent": parent, "child": child} for parent, child in graphs.edges(depends)]
-    cycles = sorted({cycle for cycle in seen.world.cycles.values()})
+    cycles = sorted(set(seen.world.cycles.values()))
     tasks = [{"name": each.name, "state": each.place.state.value} for each in seen.candidates]
     return {
         "schema": 1,

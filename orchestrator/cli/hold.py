@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from orchestrator.core.lease import Lease
@@ -58,10 +58,8 @@ def ask(queue: Queue, place: Place, kind: inbox.Kind, reason: Reason) -> None:
             return
         time.sleep(POLL)
     if durable.is_folder(folder):
-        try:
+        with suppress(durable.Gone):  # it followed at the last moment
             queue.move(place, State.BLOCKED)
-        except durable.Gone:
-            pass  # it followed at the last moment
     _wait_for_owner(queue, place, deadline)
     if (now := queue.find(place.name)).state is not State.BLOCKED:
         raise OrchestratorError(

@@ -13,20 +13,12 @@ from orchestrator.core.spec import Direction, Land
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Names(click.ParamType):
-    """Several values in one, separated by commas; the option may be repeated too."""
-
-    name = "a,b"
-
-    def convert(self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None) -> tuple[str, ...]:
-        return value if isinstance(value, tuple) else tuple(part.strip() for part in value.split(",") if part.strip())
-
-
+LANDS = [each.value for each in Land if each is not Land.PR]  # reserved
 OPTIONS = (
     click.option("--goal", metavar="TEXT", help="What to reach, in words for the agent."),
     click.option("--title", metavar="TEXT", help="One line for people."),
     click.option("--metric", metavar="NAME", help="The number that decides, as the benchmark prints it: METRIC NAME=value."),
-    click.option("--direction", type=click.Choice([each.value for each in Direction]), help="Which way is better (default lower)."),
+    click.option("--direction", type=click.Choice([each.value for each in Direction]), help="Which is better (default lower)."),
     click.option("--target", type=float, metavar="N", help="Done when the metric is at least this good (default 0 for lower)."),
     click.option("--tolerance", type=float, metavar="N", help="Widens the target by this much."),
     click.option("--converge", type=click.IntRange(min=1), metavar="N", help="Samples in a row that must be at target."),
@@ -36,20 +28,21 @@ OPTIONS = (
     click.option("--base", metavar="BRANCH", help="The branch to start from and land on."),
     click.option("--priority", type=int, metavar="N", help="Higher first (default 0)."),
     click.option(
-        "--depends-on", multiple=True, type=Names(), metavar="NAME", shell_complete=complete_names,
+        "--depends-on", multiple=True, metavar="NAME", shell_complete=complete_names,
         help="Tasks that must converge first; separated by commas, or repeated.",
     ),
-    click.option("--label", "labels", multiple=True, type=Names(), metavar="LABEL", help="Words to find it by."),
+    click.option("--label", "labels", multiple=True, metavar="LABEL", help="Words to find it by."),
     click.option("--agent", metavar="NAME", help="Who does it."),
     click.option("--model", metavar="MODEL", help="The agent's model."),
     click.option("--effort", metavar="LEVEL", help="The agent's reasoning effort."),
-    click.option("--max-failures", type=click.IntRange(min=1), metavar="N", help="Attempts in a row without improvement, then blocked."),
+    click.option("--max-failures", type=click.IntRange(min=1), metavar="N", help="Failures in a row, then blocked."),
     click.option("--timeout", metavar="TIME", help="One agent session: 90s, 15m, 2h."),
     click.option("--benchmark-timeout", metavar="TIME", help="One run of the benchmark: 90s, 15m, 2h."),
-    click.option("--land", type=click.Choice([each.value for each in Land if each is not Land.PR]), help="What becomes of the work (default merge)."),
+    click.option("--land", type=click.Choice(LANDS), help="What becomes of the work (default merge)."),
 )  # fmt: skip
 IN_METRIC = {"direction": "direction", "target": "target", "tolerance": "tolerance"}
 LISTS = ("scope", "off_limits", "depends_on", "labels")
+BY_COMMAS = frozenset({"depends_on", "labels"})
 PLAIN = (
     "repo",
     "base",
@@ -96,14 +89,12 @@ def changes(given: Mapping[str, Any]) -> dict[str, object]:
 
 def _rest(given: Mapping[str, Any]) -> dict[str, object]:
     plain = {key: given[key] for key in PLAIN if given[key] is not None}
-    return {**plain, **{key: values for key in LISTS if (values := _flat(given[key])) is not None}}
+    return {**plain, **{key: values for key in LISTS if (values := _flat(given[key], commas=key in BY_COMMAS)) is not None}}
 
 
-def _flat(values: tuple[Any, ...]) -> list[str] | None:
-    """`--scope a --scope b`; one empty value says: none."""
+def _flat(values: tuple[str, ...], *, commas: bool) -> list[str] | None:
+    """`--label a,b --label c`; one empty value says: none. Nothing given is None."""
     if not values:
         return None
-    found: list[str] = []
-    for value in values:
-        found += value if isinstance(value, tuple) else [value]
-    return [value for value in found if value]
+    parts = [part for value in values for part in (value.split(",") if commas else [value])]
+    return [part.strip() for part in parts if part.strip()]

@@ -50,7 +50,7 @@ class App:
 
     @cached_property
     def queue(self) -> Queue:
-        """The queue, for reading or changing what is in it. Raises Misuse where there is none, so that a wrong folder is noticed."""
+        """The queue as it is. Raises Misuse where there is none, so that a wrong folder is noticed."""
         from orchestrator.store.queue import Queue
 
         root = Path(self.settings.tasks)

@@ -9,9 +9,7 @@ import click
 from orchestrator.cli import output
 
 
-@click.command(
-    epilog="\b\nExample, for editors that speak to the YAML language server:\n  orchestrator schema > .vscode/autoresearch.schema.json"
-)
+@click.command(epilog="\b\nExample, for the YAML language server:\n  orchestrator schema > .vscode/autoresearch.schema.json")
 def schema() -> int:
     """Print the JSON schema of the front matter of autoresearch.md, so that an editor completes and checks it."""
     from orchestrator.store.schema import json_schema

@@ -139,8 +139,7 @@ def chosen(look: Look, most: int | None = None) -> tuple[list[Row], list[str]]:
     left_out: list[str] = []
     room = most
     for word, limit, members in groups:
-        limit = min(limit, max(0, room)) if room is not None else limit
-        shown = members[:limit]
+        shown = members[: limit if room is None else min(limit, max(0, room))]
         rows += [row(look, candidate) for candidate in shown]
         room = room - len(shown) if room is not None else None
         if len(members) > len(shown):

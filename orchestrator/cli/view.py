@@ -190,13 +190,13 @@ def _landed(record: Record | None) -> dict[str, Any] | None:
 
 
 ADVICE: Mapping[Reason | None, str] = {
-    Reason.EXHAUSTED: "Read `orchestrator logs {name}`; make the goal clearer or the step smaller, then `orchestrator retry {name}`.",
+    Reason.EXHAUSTED: "Read `orchestrator logs {name}`; make the goal clearer or smaller, then `orchestrator retry {name}`.",
     Reason.BUDGET: "Raise `budget` in the spec (`orchestrator edit {name}`), then `orchestrator retry {name}`.",
     Reason.NO_IMPROVEMENT: "Read `orchestrator logs {name}`, change the task, then `orchestrator retry {name}`.",
-    Reason.BENCHMARK_DEFECT: "Mend the benchmark in the task folder (run it by hand in the repository), then `orchestrator retry {name}`.",
-    Reason.FLAKY: "Make the benchmark give the same answer for the same code, or set `tolerance`, then `orchestrator retry {name}`.",
+    Reason.BENCHMARK_DEFECT: "Mend the benchmark in the task folder (try it by hand), then `orchestrator retry {name}`.",
+    Reason.FLAKY: "Make the benchmark give one answer for one state of the code, then `orchestrator retry {name}`.",
     Reason.SCOPE_VIOLATION: "Widen `scope` in the spec if the change was right, then `orchestrator retry {name}`.",
-    Reason.TAMPERED: "Look at what was changed (`orchestrator logs {name}`, `orchestrator recover {name}`) before `orchestrator retry {name}`.",
+    Reason.TAMPERED: "Look at what it did (`orchestrator recover {name}`) before `orchestrator retry {name}`.",
     Reason.CONFLICT: "Merge the base into the task's branch yourself, or `orchestrator retry {name}` to start from the new base.",
     Reason.QUESTION: "Answer in the spec (`orchestrator edit {name}`), then `orchestrator retry {name}`.",
     Reason.GATE: "See the verdict in `orchestrator logs {name}`; mend the gate or the goal, then `orchestrator retry {name}`.",

@@ -19,8 +19,8 @@ from orchestrator.store import events
 
 NEXT = {
     WaitingKind.DEPENDENCY: "`orchestrator --graph` shows who waits for whom; `retry` a blocked parent, or change `depends_on`.",
-    WaitingKind.BACKOFF: "It goes on by itself; `orchestrator --task {name}` tries at once, `orchestrator retry {name}` ends the wait.",
-    WaitingKind.LIMIT: "It goes on by itself; `orchestrator --task {name}` tries at once, `orchestrator retry {name}` ends the wait.",
+    WaitingKind.BACKOFF: "It goes on by itself; `orchestrator retry {name}` ends the wait.",
+    WaitingKind.LIMIT: "It goes on by itself; `orchestrator retry {name}` ends the wait.",
     WaitingKind.CHECKOUT: "Commit or move away what is in the way; it is tried again by itself.",
     WaitingKind.DRAFT: "`orchestrator queue {name}` when it is complete.",
     WaitingKind.INVALID: "Mend what is named; the folder is read again at once.",
