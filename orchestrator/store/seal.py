@@ -59,6 +59,7 @@ class Sealed:
     files: tuple[SealedFile, ...]
     digest: str
     scripts: Mapping[str, SealedFile] = field(default_factory=dict)
+    own: str = ""  # the digest without them
 
     def write(self, target: Path) -> None:
         """Make a private copy in the new folder `target`."""
@@ -71,12 +72,11 @@ class Sealed:
 
     def with_scripts(self, scripts: Mapping[str, SealedFile]) -> Sealed:
         """This, together with the repository's own files that the benchmark command runs; they count in the digest."""
-        if not scripts:
-            return self
-        digest = hashlib.sha256(self.digest.encode())
+        own = self.own or self.digest
+        digest = hashlib.sha256(own.encode())
         for path in sorted(scripts):
             digest.update(_fingerprint(scripts[path]))
-        return replace(self, scripts=dict(scripts), digest=digest.hexdigest())
+        return replace(self, scripts=dict(scripts), digest=digest.hexdigest() if scripts else own, own=own)
 
     def keep(self, claim: Claim) -> None:
         """Leave a copy for people under `.orch/sealed/DIGEST/`, once per evaluator; a large one only as a list of its files."""

@@ -25,7 +25,7 @@ from orchestrator.store import layouts
 from orchestrator.store import seal as seals
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.seal import Sealed
-from orchestrator.worker import scripts
+from orchestrator.worker import alone, scripts
 
 OUTPUT = 16 * 1024 * 1024  # a benchmark that prints more is defective
 FULL = 1024 * 1024  # kept of the output, its end
@@ -105,21 +105,28 @@ def sample(
         reader.feed(data)
         output.add(data)
 
-    with private_copy(sealed, scratch) as copy, scripts.in_place(sealed, worktree) as problem:
-        command = problem or _command(sealed, evaluator.path, evaluator.command, copy=copy, worktree=worktree, env=env)
-        if isinstance(command, str):
-            return Sample({}, None, ProcessEnd.NOT_STARTED, None, 0.0, defect=command, output=command)
-        finished = supervise.run(command, _capped(limits), sink=sink, err=output.add, pump=pump, on_start=None)
-    reading = reader.finish()
+    try:
+        with alone.measuring(spec, pump), private_copy(sealed, scratch) as copy, scripts.in_place(sealed, worktree) as problem:
+            command = problem or _command(sealed, evaluator.path, evaluator.command, copy=copy, worktree=worktree, env=env)
+            if isinstance(command, str):
+                return Sample({}, None, ProcessEnd.NOT_STARTED, None, 0.0, defect=command, output=command)
+            finished = supervise.run(command, _capped(limits), sink=sink, err=output.add, pump=pump)
+    except alone.Asked:
+        return Sample({}, None, ProcessEnd.STOPPED, None, 0.0)
+    return _judged(spec, finished, limits, reader.finish(), output)
+
+
+def _judged(spec: Spec, finished: Finished, limits: Limits, reading: Reading, output: Output) -> Sample:
     defect = _defect("The benchmark", finished, limits) or metrics.defect(spec.metrics, reading)
+    stopped = finished.end is ProcessEnd.STOPPED
     return Sample(
         values={} if defect else reading.values,
         reading=reading,
         end=finished.end,
         code=finished.code,
         seconds=finished.seconds,
-        defect=None if finished.end is ProcessEnd.STOPPED else defect,
-        output=_explained(defect, output.tail()),
+        defect=None if stopped else defect,
+        output=output.tail() if stopped else _explained(defect, output.tail()),
         full=output.full(),
     )
 
@@ -161,7 +168,7 @@ def check(
         argv = _command(sealed, path, line, copy=copy, worktree=worktree, env=env)
         if isinstance(argv, str):
             return Verdict(name, False, argv, argv, ProcessEnd.NOT_STARTED)
-        finished = supervise.run(argv, _capped(limits), sink=output.add, err=None, pump=pump, on_start=None)
+        finished = supervise.run(argv, _capped(limits), sink=output.add, err=None, pump=pump)
     reason = _defect(f"The {name} command" if not sealed else f"{command}", finished, limits)
     return Verdict(name, reason is None, reason or "passed", output.tail(), finished.end)
 
@@ -214,9 +221,9 @@ def _defect(who: str, finished: Finished, limits: Limits) -> str | None:  # noqa
         case ProcessEnd.SIGNALLED:
             return f"{who} was ended by {_signal(finished.signal)}."
         case ProcessEnd.TIMED_OUT:
-            return f"{who} did not end within {limits.seconds:g} s." if limits.seconds else f"{who} did not end in time."
+            return f"{who} did not end within {limits.seconds:g} s."
         case ProcessEnd.STALLED:
-            return f"{who} printed nothing for {limits.idle:g} s." if limits.idle else f"{who} stalled."
+            return f"{who} printed nothing for {limits.idle:g} s."
         case ProcessEnd.OUTPUT_LIMIT:
             return f"{who} printed more than {(_capped(limits).output or OUTPUT) // 1024 // 1024} MiB and was ended."
         case ProcessEnd.NOT_STARTED:

@@ -16,9 +16,9 @@ from orchestrator.core import metrics
 from orchestrator.core.record import Attempt, Record
 from orchestrator.core.spec import Direction, Metric, Spec
 from orchestrator.errors import OrchestratorError
+from orchestrator.store import templates
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.sections import ALIASES, FENCE, HEADING
-from orchestrator.worker import templates
 
 PROSE = 12_000  # characters of any one part: the whole prompt has to fit into one argument of a command line (128 KiB)
 FEEDBACK = 6_000

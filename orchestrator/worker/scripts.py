@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from orchestrator.store.layouts import INTERPRETERS, Evaluator
+from orchestrator.store.layouts import INTERPRETERS
 from orchestrator.store.seal import Sealed, SealedFile
 
 PUNCTUATION = re.compile(r"[();<>|&]+")
@@ -23,17 +23,11 @@ INTERPRETER = re.compile(
 INLINE = frozenset({"-c", "-e", "-m", "--eval"})  # what follows is a program's text or a module, not a file
 
 
-def from_base(sealed: Sealed, evaluator: Evaluator, read: Callable[[str], SealedFile | None]) -> Sealed:
-    """`sealed` with the scripts that the evaluator's command names; `read` gives a file of the base commit."""
-    found = {path: file for path in named(evaluator.command or "") if (file := read(path)) is not None}
-    return sealed.with_scripts(found)
-
-
 def named(command: str) -> tuple[str, ...]:
     """The words of a shell command that are run and could be a file of the repository: relative, each once, in order.
 
     A program (`./bench.sh -n 5`) or what an interpreter is given (`python bench/run.py`), never data (`wc -l todo.txt`), which
-    the agent may well have to change. Those that exist at the base commit belong to the evaluator.
+    the agent may well have to change. Those that exist at the base commit belong to the evaluator (`Sealed.with_scripts`).
     """
     found: dict[str, None] = {}
     runs, given = True, False  # the next word is a program; it is what an interpreter is given

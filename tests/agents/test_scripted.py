@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.sessions import Stage
 
-from orchestrator.agents import registry
+from orchestrator.agents import player, registry
 from orchestrator.agents.player import ACTIONS, MISUSE, steps_of
 from orchestrator.core.outcome import AgentEnd
 from orchestrator.proc.command import Limits
@@ -161,8 +161,6 @@ def test_a_line_that_only_looks_like_an_event_is_a_notice(stage: Stage) -> None:
 
 
 def test_every_action_stands_in_the_description() -> None:
-    from orchestrator.agents import player
-
     assert player.__doc__ is not None
     described = player.__doc__.replace("{", " ").replace("`", " ")
     assert [action for action in ACTIONS if f" {action} " not in described] == []
@@ -171,3 +169,39 @@ def test_every_action_stands_in_the_description() -> None:
 def test_it_is_always_available() -> None:
     assert registry.get("scripted").check().installed
     assert Path(registry.__file__).with_name("player.py").is_file()
+
+
+def test_the_player_alone_does_what_its_steps_say(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(stage.worktree)
+    monkeypatch.setenv("ORCH_TASK_DIR", str(stage.root / "copy"))
+    subprocess.run(["git", "init", "-q"], check=True)
+
+    def play(steps: str) -> int:
+        stage.scenario(f"steps = [{steps}]")
+        return player.main()
+
+    assert (
+        play('{write="a/b", content="1"}, {append="a/b", content="2"}, {delete="none"}, {run="true"}, {commit="m"}, {sleep=0}')
+        == 0
+    )
+    assert (stage.worktree / "a/b").read_text() == "12"
+    assert play('{run="exit 3"}') == 3
+    assert play('{run="kill -9 $$"}') == 137
+    assert play("{exit=4}") == 4
+    assert play("{crash=5}") == 5
+    assert play('{lie="done"}, {exit=9}') == 0
+    assert play('{print="out"}, {error="err"}, {usage={usd=1.5}}, {hang=false}') == 0
+    assert play("{limit=10}") == play('{auth="no"}') == 1
+    assert play('{ask="which?"}') == 0
+    assert play('{write="/proc/nowhere/x"}') == MISUSE
+    assert play('{dance="x"}') == MISUSE
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[0] == "err"
+    assert [line.partition(": ")[2][:8] for line in printed.out.splitlines() if line.startswith(player.MARK)] == [
+        '"usage",',
+        '"limit",',
+        '"auth", ',
+        '"questio',
+    ]

@@ -12,7 +12,7 @@ from orchestrator.core.outcome import ProcessEnd, StopRequest
 from orchestrator.core.spec import Kind, Metric, Spec
 from orchestrator.errors import StoreError
 from orchestrator.proc.command import Limits
-from orchestrator.store import layouts, seal
+from orchestrator.store import layouts, locks, seal
 from orchestrator.store.layouts import Evaluator
 from orchestrator.worker import measure, scripts
 from orchestrator.worker.measure import NOISY, Sample, Verdict
@@ -145,6 +145,7 @@ def test_a_command_is_run_by_the_shell_in_the_worktree(bench: Bench) -> None:
         ("echo METRIC n=1; no-such-command-at-all", "exit code 127 (a command was not found)"),
         ("echo METRIC n=1; kill -SEGV $$", "was ended by SIGSEGV"),
         ("echo METRIC n=1; kill -KILL $$", "SIGKILL (out of memory?)"),
+        ("echo METRIC n=1; kill -40 $$", "was ended by signal 40."),
         ("true", "printed no METRIC line"),
         ("echo METRIC m=1", "'METRIC n=number'"),
         ("echo METRIC n=nan", "METRIC n=nan"),
@@ -183,6 +184,11 @@ def test_a_benchmark_that_sleeps_past_its_time_with_a_grandchild_is_ended_with_i
     assert time.monotonic() - started < 20
     with pytest.raises(ProcessLookupError):
         os.kill(int((bench.worktree / "grandchild").read_text()), 0)
+
+
+def test_silence_ends_a_sample_where_that_was_asked_for(bench: Bench) -> None:
+    bench.write("sleep 60")
+    assert bench.sample(limits=Limits(idle=0.3, grace=0.1)).defect == "The benchmark printed nothing for 0.3 s."
 
 
 def test_a_benchmark_that_prints_without_end_is_ended_and_little_of_it_is_kept(bench: Bench) -> None:
@@ -294,7 +300,7 @@ def test_a_repository_script_the_command_runs_is_measured_as_the_base_has_it(ben
     base = {
         "bench/run.py": seal.SealedFile("bench/run.py", 0o644, data=b"import os; print('METRIC n=%d' % len(os.listdir('bench')))")
     }
-    sealed = scripts.from_base(seal.seal(bench.task), evaluator, base.get)
+    sealed = seal.seal(bench.task).with_scripts(base)
     assert bench.sample(spec, sealed=sealed, evaluator=evaluator).values == {"n": 1.0}
     assert script.read_text() == "print('METRIC n=0')  # the agent's"
     script.unlink()
@@ -309,7 +315,7 @@ def test_a_script_turned_into_a_link_or_below_one_is_a_defect_and_nothing_outsid
     spec = Spec(benchmark="sh bench/run.sh", metrics=SPEC.metrics)
     evaluator = layouts.evaluator(bench.task, spec)
     file = seal.SealedFile("bench/run.sh", 0o755, data=b"echo METRIC n=0")
-    sealed = scripts.from_base(seal.seal(bench.task), evaluator, {"bench/run.sh": file}.get)
+    sealed = seal.seal(bench.task).with_scripts({"bench/run.sh": file})
     result = bench.sample(spec, sealed=sealed, evaluator=evaluator)
     assert result.defect == "bench, which the benchmark's command runs, is no longer the file it was."
     assert list(outside.iterdir()) == []
@@ -326,7 +332,7 @@ def test_an_unchanged_script_is_not_touched(bench: Bench) -> None:
     spec = Spec(benchmark="sh run.sh", metrics=SPEC.metrics)
     evaluator = layouts.evaluator(bench.task, spec)
     file = seal.SealedFile("run.sh", 0o644, data=b"echo METRIC n=0")
-    sealed = scripts.from_base(seal.seal(bench.task), evaluator, {"run.sh": file}.get)
+    sealed = seal.seal(bench.task).with_scripts({"run.sh": file})
     assert bench.sample(spec, sealed=sealed, evaluator=evaluator).values == {"n": 0.0}
     assert (script.stat().st_ino, script.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
@@ -353,3 +359,44 @@ def test_an_unchanged_script_is_not_touched(bench: Bench) -> None:
 )
 def test_a_command_names_the_scripts_it_runs_and_not_its_data(command: str, expected: tuple[str, ...]) -> None:
     assert scripts.named(command) == expected
+
+
+NOISE = Spec(metrics=(Metric("n", target=0.0, kind=Kind.NOISY),))
+
+
+@pytest.fixture
+def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "state" / "orchestrator").mkdir(parents=True)
+    return tmp_path / "state" / "orchestrator" / "measure.lock"
+
+
+def test_noisy_benchmarks_run_one_at_a_time_and_hear_a_stop_while_they_wait(bench: Bench, lock: Path) -> None:
+    bench.write("echo METRIC n=0")
+    asked: list[StopRequest | None] = [None, None, StopRequest.RELEASE]
+    with locks.acquire(lock):
+        result = bench.sample(NOISE, pump=lambda: asked.pop(0))
+        assert (result.end, result.defect, asked) == (ProcessEnd.STOPPED, None, [])
+        assert bench.sample(SPEC).values == {"n": 0.0}  # one that isn't noisy waits for nobody
+    assert bench.sample(NOISE).values == {"n": 0.0}
+
+
+def test_a_benchmark_that_measures_inside_a_benchmark_does_not_wait_for_itself(
+    bench: Bench, lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write("echo METRIC n=0")
+    monkeypatch.setenv("ORCH_MEASURING", "1")
+    with locks.acquire(lock):
+        assert bench.sample(NOISE).values == {"n": 0.0}
+
+
+def test_where_the_measurement_lock_cannot_be_made_the_sample_is_taken_without(bench: Bench, lock: Path) -> None:
+    bench.write("echo METRIC n=0")
+    lock.symlink_to("elsewhere")
+    assert bench.sample(NOISE).values == {"n": 0.0}
+
+
+def test_without_a_state_folder_the_lock_lies_in_the_home(bench: Bench, bare_environment: Path) -> None:
+    bench.write("echo METRIC n=0")
+    assert bench.sample(NOISE).values == {"n": 0.0}
+    assert (bare_environment / ".local/state/orchestrator/measure.lock").exists()

@@ -9,8 +9,9 @@ from orchestrator.core.outcome import AgentEnd
 from orchestrator.core.record import Attempt, Record, Result
 from orchestrator.core.spec import Direction, Metric, Spec
 from orchestrator.errors import OrchestratorError
+from orchestrator.store import templates
 from orchestrator.store.layouts import Evaluator, EvaluatorKind
-from orchestrator.worker import prompt, templates
+from orchestrator.worker import prompt
 
 FILE = Evaluator(EvaluatorKind.FILE, path="benchmark.py")
 RECORD = Record("id", "fix-auth", 1, "fix-auth", branch="orchestrator/fix-auth")
