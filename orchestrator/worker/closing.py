@@ -15,7 +15,7 @@ from orchestrator.worker.space import Space
 from orchestrator.worker.verify import Streak
 from orchestrator.worker.work import Ending, Work, blocked
 
-CHECKOUT_WAIT = 60.0  # at most so long until a checkout in the way is looked at again
+CHECKOUT_WAIT = 120.0  # at most so long until a checkout in the way is looked at again; over 60 s, so that a drain ends
 
 
 def close(work: Work, space: Space, before: Record, attempt: Attempt | None) -> Ending | None:

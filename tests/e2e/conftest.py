@@ -16,6 +16,7 @@ from support.project import Project
 def project(tmp_path: Path) -> Iterator[Project]:
     """A project with one repository whose todo.txt holds three lines; the goal of most tests is to empty it."""
     made = Project(tmp_path)
+    (made.tasks / "pending").mkdir(parents=True)
     made.make_repo({"todo.txt": "one\ntwo\nthree\n", "README": "a repository\n"})
     yield made
     made.end()

@@ -84,9 +84,7 @@ def test_a_dirty_checkout_in_the_way_makes_the_task_wait_and_touches_nothing(pro
     project.agent(ALL_GONE)
 
     loop = project.start("--loop")
-    project.wait(lambda: project.task("patient")["reason"] == "checkout", why="waits for the checkout")
-    task = project.task("patient")
-    assert "todo.txt" in task["detail"]
+    project.wait(lambda: "todo.txt" in project.task("patient")["detail"], why="waits for the checkout and names the file")
     assert (project.repo / "todo.txt").read_text() == "a person is editing this\n"
     assert project.git("stash", "list") == ""
 
@@ -193,6 +191,7 @@ def test_signing_editors_and_prompts_hang_nothing(project: Project) -> None:
 
 def test_a_queue_inside_the_repository_is_never_committed(project: Project) -> None:
     project.tasks = project.repo / "tasks"
+    (project.tasks / "pending").mkdir(parents=True)
     project.env["ORCH_TASKS"] = str(project.tasks)
     del project.env["ORCH_REPO"]
     project.drop("inside")

@@ -131,7 +131,7 @@ class Project:
             try:
                 if value := what():
                     return value
-            except (FileNotFoundError, AssertionError, StopIteration, json.JSONDecodeError, KeyError):
+            except (FileNotFoundError, AssertionError, StopIteration, json.JSONDecodeError, KeyError, TypeError):
                 pass
             time.sleep(0.02)
         raise AssertionError(f"not within {timeout} s: {why}\n{self.story()}")
