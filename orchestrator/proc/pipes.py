@@ -57,7 +57,7 @@ class Pipes:
             elif key.fd in self._sinks:
                 self._read(key.fd)
         if self._pidfd is None and not self.exited:
-            self.exited = _gone(self.pid)
+            self.exited = gone(self.pid)
         return bool(ready)
 
     def drain(self) -> None:
@@ -111,7 +111,8 @@ def ended(pid: int) -> os.waitid_result | None:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
 
 
-def _gone(pid: int) -> bool:
+def gone(pid: int) -> bool:
+    """Whether our child `pid` has ended, reaped or not."""
     try:
         return ended(pid) is not None
     except ChildProcessError:

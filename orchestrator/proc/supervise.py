@@ -17,7 +17,7 @@ from functools import partial
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.proc import tree
 from orchestrator.proc.command import Child, Command, Finished, Limits, Pump, Sink
-from orchestrator.proc.pipes import Pipes, ended
+from orchestrator.proc.pipes import Pipes, ended, gone
 from orchestrator.proc.spawn import NotStarted, piped
 from orchestrator.proc.watch import Meter, Watch
 
@@ -69,7 +69,7 @@ def _start(command: Command, sink: Sink, err: Sink | None) -> Child:
 
 
 def _reap(process: subprocess.Popen[bytes]) -> None:
-    if ended(process.pid) is not None:
+    if gone(process.pid):
         process.wait()
     else:
         process.returncode = -signal.SIGKILL  # still dying: the sweep reaps it
@@ -77,9 +77,8 @@ def _reap(process: subprocess.Popen[bytes]) -> None:
 
 def _clear(child: Child, mark: str | None, others: Collection[int]) -> tree.Swept:
     """End what is left of the child. Its pid is its own until it is reaped, so its group is killed first. May be repeated."""
-    with contextlib.suppress(ChildProcessError):  # reaped already
-        ended(child.pid)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.reap()
+    with contextlib.suppress(ChildProcessError, ProcessLookupError, PermissionError):
+        ended(child.pid)  # raises where it was reaped already
+        os.killpg(child.pid, signal.SIGKILL)
+    child.reap()
     return tree.sweep(mark, others)

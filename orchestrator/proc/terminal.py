@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from typing import Any
 
 from orchestrator.proc.command import Child, Command, Sink
-from orchestrator.proc.pipes import ended
 from orchestrator.proc.spawn import NotStarted, check_words, explain, spawnable
 
 ROWS, COLUMNS = 40, 120
@@ -52,8 +52,8 @@ def _restore_signals() -> None:
 
 
 def _reap(terminal: Any) -> None:
-    if ended(terminal.pid) is not None:
-        os.waitpid(terminal.pid, 0)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(terminal.pid, os.WNOHANG)
     process = terminal.ptyproc
     process.terminated, process.delayafterclose = True, 0  # else it signals the pid, or sleeps, when it closes
     process.close()

@@ -190,10 +190,12 @@ def test_a_system_without_proc_is_read_through_psutil(start: Start, tmp_path: Pa
     assert process.wait() == -signal.SIGKILL
 
 
-def test_where_there_are_no_handles_for_processes_pids_serve(start: Start, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+def test_where_there_are_no_handles_for_processes_pids_serve(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
     monkeypatch.delattr(os, "pidfd_open")
-    process = start("trap '' TERM; while :; do sleep 0.05; done")
-    who = identity.of(process.pid)
+    process = start("trap '' TERM; echo $$ > up; while :; do sleep 0.05; done")
+    who = identity.of(pid_in(tmp_path / "up"))
     assert who is not None
     assert tree.end_process(who, grace=0.1)
     assert process.wait() == -signal.SIGKILL
