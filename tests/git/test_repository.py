@@ -58,7 +58,9 @@ def test_a_git_directory_is_no_repository_to_work_in(top: Path) -> None:
 def test_an_old_git_is_refused(top: Path, tmp_path: Path, monkeypatch) -> None:
     program = tmp_path / "bin" / "git"
     program.parent.mkdir()
-    program.write_text('#!/bin/sh\nfor a; do [ "$a" = version ] && { echo "git version 2.37.4"; exit; }; done\nexec /usr/bin/git "$@"\n')
+    program.write_text(
+        '#!/bin/sh\nfor a; do [ "$a" = version ] && { echo "git version 2.37.4"; exit; }; done\nexec /usr/bin/git "$@"\n'
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(RepositoryError, match=r"git 2\.37\.4 is too old"):
@@ -156,7 +158,9 @@ class TestReserving:
 
     def test_two_tasks_at_once_never_share_one(self, repo: Repository) -> None:
         names: list[str] = []
-        threads = [threading.Thread(target=lambda n=n: names.append(repository.reserve(repo, "fix", f"id-{n}"))) for n in range(8)]
+        threads = [
+            threading.Thread(target=lambda n=n: names.append(repository.reserve(repo, "fix", f"id-{n}"))) for n in range(8)
+        ]
         [thread.start() for thread in threads]
         [thread.join() for thread in threads]
         assert len(set(names)) == 8
@@ -223,7 +227,9 @@ class TestEnvironment:
         assert repository.discover(repo.top).common == repo.common
 
     def test_what_ssh_and_tls_need_stays(self) -> None:
-        kept = clean({"GIT_SSH_COMMAND": "ssh -i key", "GIT_SSL_CAINFO": "ca", "GIT_WORK_TREE": "x", "PATH": "p", "LANGUAGE": "de"})
+        kept = clean(
+            {"GIT_SSH_COMMAND": "ssh -i key", "GIT_SSL_CAINFO": "ca", "GIT_WORK_TREE": "x", "PATH": "p", "LANGUAGE": "de"}
+        )
         assert kept["GIT_SSH_COMMAND"] == "ssh -i key"
         assert kept["GIT_SSL_CAINFO"] == "ca"
         assert kept["PATH"] == "p"

@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import RepositoryError
+from orchestrator.git import included, repository, worktree
+from orchestrator.git.repository import Repository
+from orchestrator.git.worktree import Worktree
+
+
+@pytest.fixture
+def root(repo: Repository) -> Path:
+    return repo.top / ".worktrees"
+
+
+def clean(git, path: Path) -> bool:
+    return not git(path, "status", "--porcelain", "--ignored")
+
+
+def test_a_worktree_is_on_its_branch_at_the_commit(repo: Repository, tree: Worktree, base: str, git) -> None:
+    assert git(tree.path, "symbolic-ref", "HEAD") == "refs/heads/orchestrator/fix"
+    assert tree.head == base
+    assert tree.owner == "id-1"
+    assert clean(git, tree.path)
+    assert (tree.path / "one").read_text() == (repo.top / "one").read_text()
+
+
+def test_without_a_branch_it_is_detached(repo: Repository, root: Path, base: str, git) -> None:
+    tree = worktree.prepare(repo, root / "fix.verify", owner="id-1", branch=None, commit=base)
+    assert git(tree.path, "symbolic-ref", "-q", "HEAD", ok=False) == ""
+    assert tree.head == base
+
+
+def test_a_new_branch_follows_no_remote(top: Path, tmp_path: Path, git) -> None:
+    git(top, "config", "--global", "branch.autoSetupMerge", "always")
+    repo = repository.discover(top)
+    worktree.prepare(repo, top / ".worktrees" / "x", owner="i", branch="orchestrator/x", commit=repository.tip(repo, "main"))
+    assert git(top, "config", "--get-regexp", r"branch\.orchestrator", ok=False) == ""
+
+
+def test_a_used_worktree_comes_back_clean(repo: Repository, tree: Worktree, base: str, git) -> None:
+    (tree.path / "one").write_text("edited")
+    (tree.path / "two").unlink()
+    (tree.path / "junk.ignored").write_text("x")
+    git(tree.path, "init", "-q", "inner")
+    again = worktree.prepare(repo, tree.path, owner="id-1", branch="orchestrator/fix", commit=base)
+    assert again.admin == tree.admin
+    assert clean(git, again.path)
+    assert not (tree.path / "inner").exists()
+
+
+def test_a_retired_worktree_waits_in_the_pool_and_is_used_again(
+    repo: Repository, tree: Worktree, root: Path, base: str, git
+) -> None:
+    (tree.path / "left.ignored").write_text("x")
+    worktree.retire(tree)
+    assert not tree.path.exists()
+    assert git(repo.top, "branch", "-d", "orchestrator/fix")
+    other = worktree.prepare(repo, root / "other", owner="id-2", branch="orchestrator/other", commit=base)
+    assert other.admin == tree.admin
+    assert other.owner == "id-2"
+    assert clean(git, other.path)
+    assert git(repo.top, "worktree", "list", "--porcelain").count("worktree ") == 2
+    git(repo.top, "worktree", "prune")
+    assert other.head == base
+
+
+def test_the_history_of_a_former_task_stays_with_it(repo: Repository, tree: Worktree, root: Path, base: str, commit) -> None:
+    secret = commit(tree.path, "one", "former\n")
+    worktree.retire(tree)
+    other = worktree.prepare(repo, root / "other", owner="id-2", branch="orchestrator/other", commit=base)
+    been_at = [line.split()[1] for line in (other.admin / "logs" / "HEAD").read_text().splitlines()]
+    assert secret not in been_at
+
+
+def test_the_pool_is_bounded(repo: Repository, root: Path, base: str) -> None:
+    trees = [worktree.prepare(repo, root / str(n), owner="i", branch=None, commit=base) for n in range(3)]
+    for tree in trees:
+        worktree.retire(tree, pooled=2)
+    assert len(list((root / ".pool").iterdir())) == 2
+    assert len(list((repo.common / "worktrees").iterdir())) == 2
+
+
+def test_the_pool_of_another_repository_is_left_alone(repo: Repository, tree: Worktree, tmp_path: Path, git, commit) -> None:
+    worktree.retire(tree)
+    second = tmp_path / "second"
+    second.mkdir()
+    git(second, "init", "-q")
+    start = commit(second, "x", "x\n")
+    made = worktree.prepare(repository.discover(second), tree.path, owner="i", branch=None, commit=start)
+    assert (made.path / "x").exists()
+    assert made.admin.is_relative_to(second)
+
+
+def test_a_folder_that_is_not_ours_is_never_touched(repo: Repository, root: Path, base: str) -> None:
+    (root / "fix").mkdir(parents=True)
+    (root / "fix" / "precious").write_text("x")
+    with pytest.raises(RepositoryError, match="no worktree of ours"):
+        worktree.prepare(repo, root / "fix", owner="i", branch=None, commit=base)
+    assert (root / "fix" / "precious").read_text() == "x"
+
+
+def test_a_persons_worktree_is_never_touched(repo: Repository, root: Path, base: str, git) -> None:
+    git(repo.top, "worktree", "add", "-q", "--detach", str(root / "fix"))
+    assert worktree.find(repo, root / "fix") is None
+    with pytest.raises(RepositoryError, match="no worktree of ours"):
+        worktree.prepare(repo, root / "fix", owner="i", branch=None, commit=base)
+
+
+def test_an_empty_folder_is_no_obstacle(repo: Repository, root: Path, base: str) -> None:
+    (root / "fix").mkdir(parents=True)
+    assert worktree.prepare(repo, root / "fix", owner="i", branch=None, commit=base).head == base
+
+
+def test_a_branch_that_a_person_has_checked_out_is_an_error_that_names_the_place(
+    repo: Repository, root: Path, base: str, git
+) -> None:
+    git(repo.top, "checkout", "-q", "-b", "orchestrator/fix")
+    with pytest.raises(RepositoryError, match="checked out in") as error:
+        worktree.prepare(repo, root / "fix", owner="i", branch="orchestrator/fix", commit=base)
+    assert str(repo.top) in str(error.value)
+
+
+@pytest.mark.parametrize("damage", ["index.lock", "initializing", "gone", "no .git", "foreign .git", "no HEAD", "bad index"])
+def test_a_broken_worktree_is_built_anew(repo: Repository, tree: Worktree, base: str, git, damage: str) -> None:
+    match damage:
+        case "index.lock":
+            (tree.admin / "index.lock").touch()
+        case "initializing":
+            (tree.admin / "locked").write_text("initializing\n")
+        case "gone":
+            tree.path.rename(tree.path.with_name("elsewhere"))
+        case "no .git":
+            (tree.path / ".git").unlink()
+        case "foreign .git":
+            (tree.path / ".git").unlink()
+            git(tree.path, "init", "-q")
+        case "no HEAD":
+            (tree.admin / "HEAD").write_text("")
+        case "bad index":
+            (tree.admin / "index").write_bytes(b"garbage")
+    again = worktree.prepare(repo, tree.path, owner="id-1", branch="orchestrator/fix", commit=base)
+    assert clean(git, again.path)
+    assert git(again.path, "rev-parse", "--abbrev-ref", "HEAD") == "orchestrator/fix"
+    assert git(repo.top, "status", "--porcelain") == ""
+
+
+def test_files_whose_git_folder_is_gone_are_moved_aside(repo: Repository, tree: Worktree, root: Path, base: str) -> None:
+    (tree.path / "work").write_text("precious")
+    shutil.rmtree(tree.admin)
+    worktree.prepare(repo, tree.path, owner="id-1", branch="orchestrator/fix", commit=base)
+    (aside,) = root.glob("fix.aside-*")
+    assert (aside / "work").read_text() == "precious"
+
+
+def test_a_kill_while_one_is_moved_is_put_right(repo: Repository, tree: Worktree, root: Path, base: str, git) -> None:
+    tree.path.rename(root / "new")
+    found = worktree.find(repo, root / "new")
+    assert found is not None
+    assert str(root / "new") in git(repo.top, "worktree", "list")
+
+
+def test_a_kill_between_files_and_git_folder_leaves_nothing_behind(
+    repo: Repository, tree: Worktree, root: Path, base: str
+) -> None:
+    tree.path.rename(root / "trash")
+    again = worktree.prepare(repo, tree.path, owner="id-1", branch=None, commit=base)
+    assert len(list((repo.common / "worktrees").iterdir())) == 1
+    assert again.head == base
+
+
+@pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
+def test_an_edit_hidden_from_git_does_not_survive_in_the_pool(
+    repo: Repository, tree: Worktree, root: Path, base: str, git, flag: str
+) -> None:
+    git(tree.path, "update-index", flag, "one")
+    (tree.path / "one").write_text("tampered")
+    worktree.retire(tree)
+    other = worktree.prepare(repo, root / "other", owner="id-2", branch=None, commit=base)
+    assert (other.path / "one").read_text() == (repo.top / "one").read_text()
+
+
+def test_folders_without_permission_are_removed(repo: Repository, tree: Worktree, base: str) -> None:
+    (tree.path / "closed").mkdir()
+    (tree.path / "closed" / "file").write_text("x")
+    (tree.path / "closed").chmod(0o500)
+    again = worktree.prepare(repo, tree.path, owner="id-1", branch="orchestrator/fix", commit=base)
+    assert not (again.path / "closed").exists()
+    worktree.discard(again)
+    assert not list((tree.path.parent / ".pool").iterdir())
+
+
+def test_a_half_finished_rebase_is_forgotten(repo: Repository, tree: Worktree, base: str, git, commit) -> None:
+    commit(tree.path, "one", "ours\n")
+    git(tree.path, "checkout", "-q", "-b", "theirs", base)
+    commit(tree.path, "one", "theirs\n")
+    git(tree.path, "rebase", "orchestrator/fix", ok=False)
+    assert repository.busy(tree.admin)
+    worktree.reset(tree, branch="orchestrator/fix", commit=base)
+    assert repository.busy(tree.admin) is None
+    assert clean(git, tree.path)
+
+
+def test_a_submodules_own_commits_keep_the_worktree(repo: Repository, tree: Worktree, tmp_path: Path, git, commit) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    git(library, "init", "-q")
+    commit(library, "x", "x\n")
+    git(tree.path, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(library), "lib")
+    commit(tree.path / "lib", "x", "only here\n")
+    why = worktree.retire(tree)
+    assert why is not None
+    assert "lib" in why
+    assert tree.path.exists()
+    git(tree.path / "lib", "push", "-q", "origin", "HEAD:kept")
+    assert worktree.retire(tree) is None
+    assert not tree.path.exists()
+
+
+def test_several_workers_make_worktrees_at_once(repo: Repository, root: Path, base: str) -> None:
+    errors: list[BaseException] = []
+
+    def make(number: int) -> None:
+        try:
+            for turn in range(3):
+                tree = worktree.prepare(repo, root / f"{number}", owner=f"{number}", branch=f"orchestrator/{number}", commit=base)
+                assert tree.owner == str(number), turn
+                worktree.retire(tree)
+        except BaseException as error:  # noqa: BLE001 - shown by the assertion below
+            errors.append(error)
+
+    threads = [threading.Thread(target=make, args=(number,)) for number in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert errors == []
+    assert len(list((root / ".pool").iterdir())) <= worktree.POOLED
+
+
+def test_failing_hooks_of_the_repository_are_not_run(repo: Repository, root: Path, base: str) -> None:
+    for name in ("post-checkout", "pre-commit", "reference-transaction"):
+        hook = repo.common / "hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text("#!/bin/sh\nexit 1\n")
+        hook.chmod(0o755)
+    assert worktree.prepare(repo, root / "fix", owner="i", branch="orchestrator/fix", commit=base).head == base
+
+
+class TestIncluded:
+    def test_ignored_files_that_are_named_are_copied(self, repo: Repository, tree: Worktree) -> None:
+        (repo.top / ".worktreeinclude").write_text("*.ignored\nnew\n!no.ignored\n")
+        for name in ("a.ignored", "deep/b.ignored", "no.ignored", "new"):
+            (repo.top / name).parent.mkdir(exist_ok=True)
+            (repo.top / name).write_text(name)
+        (repo.top / "a.ignored").chmod(0o700)
+        assert set(included.copy_included(repo, tree)) == {"a.ignored", "deep/b.ignored"}
+        assert (tree.path / "deep" / "b.ignored").read_text() == "deep/b.ignored"
+        assert os.access(tree.path / "a.ignored", os.X_OK)
+        assert not (tree.path / "new").exists()
+
+    def test_what_is_there_stays_and_an_edit_is_told(self, repo: Repository, tree: Worktree) -> None:
+        (repo.top / ".worktreeinclude").write_text("*.ignored\n")
+        (repo.top / "a.ignored").write_text("source")
+        (repo.top / "b.ignored").write_text("source")
+        (tree.path / "a.ignored").write_text("edited")
+        assert included.copy_included(repo, tree) == ("b.ignored",)
+        assert included.edited(repo, tree) == ("a.ignored",)
+
+    def test_a_link_that_leads_out_of_the_worktree_is_not_followed(
+        self, repo: Repository, tree: Worktree, tmp_path: Path
+    ) -> None:
+        (repo.top / ".worktreeinclude").write_text("*.ignored\n")
+        (repo.top / "deep").mkdir()
+        (repo.top / "deep" / "a.ignored").write_text("x")
+        (tmp_path / "outside").mkdir()
+        (tree.path / "deep").symlink_to(tmp_path / "outside")
+        assert included.copy_included(repo, tree) == ()
+        assert list((tmp_path / "outside").iterdir()) == []
+
+    def test_without_the_file_nothing_is_asked(self, repo: Repository, tree: Worktree) -> None:
+        assert included.copy_included(repo, tree) == ()
