@@ -72,8 +72,11 @@ def _capacity(candidates: Iterable[Candidate], loops: tuple[Owner, ...]) -> int 
 
 
 def facts(candidate: Candidate) -> Record | None:
-    """The record as it counts now: a task that a person queued again begins its counts anew."""
+    """The record as it counts now: a task that a person queued again begins its counts anew, one that a person moved to
+    blocked was stopped."""
     record = candidate.record
+    if record is not None and candidate.place.state is State.BLOCKED and not record.ended:
+        return replace(record, reason=Reason.STOPPED, detail="moved to blocked by a person")
     if record is not None and candidate.place.state is State.PENDING and record.ended:
         return requeued(record)
     return record

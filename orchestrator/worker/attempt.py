@@ -6,6 +6,7 @@ from pathlib import Path
 
 from orchestrator.agents import registry, session
 from orchestrator.agents.protocol import Request
+from orchestrator.core.convergence import backoff
 from orchestrator.core.outcome import AgentEnd, AgentOutcome, Reason
 from orchestrator.core.record import Attempt, Result
 from orchestrator.core.spec import live_edit
@@ -110,7 +111,8 @@ def unjudged(work: Work, space: Space, outcome: AgentOutcome) -> Ending | None:
     match outcome.end:
         case AgentEnd.RATE_LIMITED:
             space.save_cut(work)
-            wait = outcome.reset_at or work.now() + work.settings.backoff_max
+            wait = outcome.reset_at or work.now() + backoff(work.record.backoffs, work.settings.backoff, work.settings.backoff_max)
+            work.save(backoffs=work.record.backoffs + 1)
             return Ending(State.PENDING, Reason.RATE_LIMITED, outcome.detail, not_before=wait)
         case AgentEnd.AUTH:
             return blocked(Reason.AUTH, outcome.detail)

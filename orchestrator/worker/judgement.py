@@ -83,6 +83,7 @@ def count(work: Work, before: Record, attempt: Attempt, *, improved: bool = Fals
         case Next.BLOCK:
             return Ending(State.BLOCKED, step.reason, step.detail)
         case Next.PARK:
+            work.save(backoffs=work.record.backoffs + 1)
             return Ending(State.PENDING, step.reason, step.detail, not_before=work.now() + step.wait)
     return None
 
