@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One process, for good: a pid alone is reused. `start` is the kernel's start time (clock ticks since boot, or epoch on other systems)."""
+    """One process, for good: a pid alone is reused. `start` is the kernel's start time (clock ticks since boot on Linux)."""
 
     host: str
     pid: int
@@ -19,7 +19,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """`.orch/lease.json`. The heartbeat is the file's mtime. `starting_until`: a deadline for an executor that can't pass the owner's lock."""
+    """`.orch/lease.json`. The heartbeat is the file's mtime.
+
+    `starting_until` is the deadline of a worker whose executor can't pass it the owner's lock.
+    """
 
     token: str
     owner: Identity
@@ -28,7 +31,7 @@ class Lease:
     ttl: float = 300.0
     starting_until: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    spec: Mapping[str, Any] | None = None  # as the claimer parsed it, so that the worker need not, while the file's key is `spec_key`
+    spec: Mapping[str, Any] | None = None  # as the claimer parsed it; good while the file's key is `spec_key`
     spec_key: tuple[int, ...] | None = None
     once: bool = False  # one attempt, then release (`--once`)
     previous: str | None = None  # the dead owner's token, where this claim took a running task over

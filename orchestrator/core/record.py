@@ -1,4 +1,4 @@
-"""What is known of a task beside its spec: `.orch/state.json`. It holds neither the state (that is the folder) nor the owner (the lease)."""
+"""What is known of a task beside its spec: `.orch/state.json`. Neither the state (the folder) nor the owner (the lease)."""
 
 from __future__ import annotations
 

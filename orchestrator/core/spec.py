@@ -46,7 +46,8 @@ class Metric:
 
 # Keys of the contract that later parts act on: kept, and no warning is given.
 RESERVED = frozenset(
-    "worktree holdout mode files enforcement phase locks resources kind fallback phases skills gates review issue".split()
+    ["worktree", "holdout", "mode", "files", "enforcement", "phase", "locks", "resources", "kind"]
+    + ["fallback", "phases", "skills", "gates", "review", "issue"]
 )
 
 
@@ -90,7 +91,10 @@ class Spec:
 
 
 # What a live edit of a running task may change; all else is sealed at the claim and counts from the next one.
-LIVE = ("title", "goal", "body", "labels", "acceptance", "constraints", "notes", "agent", "model", "effort", "budget_attempts", "budget_minutes")
+LIVE = (
+    *("title", "goal", "body", "labels", "acceptance", "constraints", "notes"),
+    *("agent", "model", "effort", "budget_attempts", "budget_minutes"),
+)
 
 
 def live_edit(sealed: Spec, edited: Spec) -> Spec:

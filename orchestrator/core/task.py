@@ -45,7 +45,7 @@ class Place:
 
 
 def name_problem(name: str) -> str | None:
-    """Why `name` can't be a task's name, or None where it can (`rulings`: 1-200 bytes of UTF-8, no control, slash, leading dash)."""
+    """Why `name` can't be a task's name, or None: 1-200 bytes of UTF-8, no control character, no slash, no leading dash or dot."""
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
@@ -90,5 +90,5 @@ def slug(name: str, task_id: str) -> str:
 
 
 def mark(root: object, token: str) -> str:
-    """What every process below a worker carries in its environment, so that a dead worker's orphans are found and nobody else's."""
+    """What every process below a worker carries in its environment: a dead worker's orphans are found by it, and no others."""
     return f"{token}@{root}"

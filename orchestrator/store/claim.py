@@ -18,6 +18,7 @@ from orchestrator.core.lease import Lease
 from orchestrator.core.record import Record
 from orchestrator.core.task import State, slug
 from orchestrator.errors import ClaimLost, StoreError
+from orchestrator.proc import identity
 from orchestrator.store import durable as disk
 from orchestrator.store import events, inbox, leases, records
 from orchestrator.store.owners import OwnerLock
@@ -105,6 +106,12 @@ class Claim:
             if not self.held() or self.lease is None:
                 raise self.lost() from None
             self.begin(self.lease)
+
+    def name_agent(self, pid: int) -> None:
+        """Write into the lease which process the agent is, for whoever has to end it should this holder die."""
+        if self.lease is not None:
+            lease = self.lease = replace(self.lease, agent=identity.of(pid))
+            self._in_folder(lambda: leases.write(self.folder, lease))
 
     # The record
 

@@ -77,6 +77,7 @@ def run_agent(work: Work, space: Space, number: int, folder: Path) -> AgentOutco
             grace=work.settings.stop_grace,
         ),
         pump=work.pulse.beat,
+        on_start=work.claim.name_agent,
         log_bytes=work.settings.agent_log_max_bytes,
         raw=work.settings.agent_log_raw,
     )
@@ -111,9 +112,9 @@ def unjudged(work: Work, space: Space, outcome: AgentOutcome) -> Ending | None:
     match outcome.end:
         case AgentEnd.RATE_LIMITED:
             space.save_cut(work)
-            wait = outcome.reset_at or work.now() + backoff(work.record.backoffs, work.settings.backoff, work.settings.backoff_max)
+            wait = backoff(work.record.backoffs, work.settings.backoff, work.settings.backoff_max)
             work.save(backoffs=work.record.backoffs + 1)
-            return Ending(State.PENDING, Reason.RATE_LIMITED, outcome.detail, not_before=wait)
+            return Ending(State.PENDING, Reason.RATE_LIMITED, outcome.detail, outcome.reset_at or work.now() + wait)
         case AgentEnd.AUTH:
             return blocked(Reason.AUTH, outcome.detail)
         case AgentEnd.NEEDS_INPUT:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,19 +37,19 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """How things were before the agent started. `evaluator` is the digest of the task folder on disk."""
+    """How things were before the agent started. `evaluator` is the task folder's files on disk."""
 
     start: str
     base: str
     config: str
-    evaluator: str
+    evaluator: Mapping[str, bytes]
     saved: save.Before | None = None
 
 
 def watch(work: Work, repo: Repository, start: str, saved: save.Before) -> Watch:
     """Look before the agent starts."""
     assert work.record.base is not None
-    return Watch(start, repository.tip(repo, work.record.base), repository.config_digest(repo), evaluator_digest(work), saved)
+    return Watch(start, repository.tip(repo, work.record.base), repository.config_digest(repo), evaluator_files(work), saved)
 
 
 def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected) -> Left:
@@ -76,8 +76,10 @@ def tampered(work: Work, before: Watch) -> str | None:
         sealed = work.sealed.get(name) if name else None
         if name and sealed and sealed.data is not None and content(copy / name) not in (None, sealed.data):
             return f"the agent changed {name} in its copy of the task folder"
-    if evaluator_digest(work) != before.evaluator:
-        return "the task folder's benchmark or other files changed while the agent ran; edits of yours count from the next claim"
+    now = evaluator_files(work)
+    if changed := [path for path, content in before.evaluator.items() if now.get(path) != content]:
+        named = ", ".join(changed[:SHOWN])
+        return f"{named} in the task folder changed while the agent ran; an edit of yours counts from the next claim"
     return None
 
 
@@ -98,9 +100,10 @@ def forbidden(work: Work, repo: Repository) -> tuple[str, ...]:
     return (*inside, *work.sealed.scripts)
 
 
-def evaluator_digest(work: Work) -> str:
-    """The digest of everything sealed, as the task folder has it now; the spec's prose does not count."""
-    return seal.seal(work.claim.folder, work.sealed_spec).digest
+def evaluator_files(work: Work) -> Mapping[str, bytes]:
+    """The task folder's files as they are now, but for the spec (people edit it while a task runs) and its session logs."""
+    files = seal.seal(work.claim.folder).files
+    return {file.path: file.data for file in files if file.data is not None and file.path not in seal.SPECS | seal.LOGS}
 
 
 def agent_copy(work: Work) -> Path:

@@ -41,7 +41,7 @@ class PlainFolder:
         return self.path
 
     def watch(self, work: Work) -> Watch:
-        return Watch(self.tip, "", "", findings.evaluator_digest(work))
+        return Watch(self.tip, "", "", findings.evaluator_files(work))
 
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Without git nobody can tell whether the agent changed something: the measurement decides."""

@@ -39,13 +39,13 @@ def take_up(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
         spec_key=key,
         record=record,
         sealed=sealed,
-        sealed_spec=spec,
         evaluator=layouts.evaluator(claim.folder, spec),
         scratch=scratch,
         once=lease.once,
         feedback=last_feedback(claim, record),
     )
     work.save(reason=None, detail=None, not_before=None)
+    sealed.keep(claim)
     return work
 
 

@@ -48,7 +48,6 @@ class Work:
     spec_key: tuple[int, ...]
     record: Record
     sealed: Sealed
-    sealed_spec: Spec  # as it was when sealed; live edits do not reach it
     evaluator: Evaluator
     scratch: Path  # private to this worker, outside the task folder; gone with it
     once: bool = False
