@@ -20,9 +20,9 @@ from orchestrator.store.specfile import careful
 MAX_LOG = 16 * 1024 * 1024
 ROLE = re.compile(r"^\**(Primary|Secondary|Monitor|Tradeoff|Guard)s?(?: metrics?)?\**\s*:\**\s*(.+)$", re.IGNORECASE)
 NAMED = re.compile(r"^\**`?([^\s`*(,=]+)`?\**\s*(?:\(([^)]*)\))?")
-TARGET = re.compile(
-    r"\b(?:target|goal)\b\W{0,4}(?:is|of)?\s*(?:<=|>=|≤|≥|<|>|=)?\s*([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)", re.IGNORECASE
-)
+NUMBER = r"[\s:*]*(?:is|of)?\s*(?:<=|>=|≤|≥|<|>|=)?\s*([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.%])"
+TARGET = re.compile(rf"\btarget\b{NUMBER}", re.IGNORECASE)
+GOAL = re.compile(rf"\b(?:target|goal)\b{NUMBER}", re.IGNORECASE)  # in prose, a goal is rarely a number for the metric
 DIRECTION = re.compile(r"\b(lower|higher)(?:\s+is)?\s+better\b|^\s*(lower|higher|minimi[sz]e|maximi[sz]e)\s*$", re.IGNORECASE)
 WORDS = {"lower": Direction.LOWER, "minimise": Direction.LOWER, "minimize": Direction.LOWER}
 
@@ -59,13 +59,15 @@ def _said(path: Path, line: int, text: str, primary: bool, *, guard: bool) -> Sa
     if (match := NAMED.match(text.strip())) is None or match[1].startswith("<"):
         return None
     values: dict[str, Any] = {"guard": True} if guard else {}
-    for item in (match[2] or "").split(","):
+    for item in re.split("[,;]", match[2] or ""):
         if direction := DIRECTION.search(item):
             word = (direction[1] or direction[2]).lower()
             values["direction"] = WORDS.get(word, Direction.HIGHER)
-        elif (unit := item.strip()) and unit.lower() != "unitless" and not TARGET.search(item) and len(unit) <= 20:
+        elif target := GOAL.search(item):
+            values["target"] = float(target[1])
+        elif (unit := item.strip()) and unit.lower() != "unitless" and len(unit) <= 20:
             values.setdefault("unit", unit)
-    if target := TARGET.search(text):
+    if "target" not in values and (target := TARGET.search(text)):
         values["target"] = float(target[1])
     return Said(match[1], path, line, primary, values)
 

@@ -158,6 +158,8 @@ def to_json(spec: Spec) -> dict[str, Any]:
 
 def from_json(data: Mapping[str, Any]) -> Spec:
     """The spec in `data`. Raises TypeError, KeyError or ValueError where it is none."""
+    if not hasattr(data, "items"):
+        raise TypeError("a spec as plain data is a mapping")
     values = dict(data)
     if "metrics" in values:
         values["metrics"] = tuple(_metric(item) for item in values["metrics"])

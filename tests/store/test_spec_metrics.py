@@ -1,0 +1,168 @@
+"""The metric from three places: filled up from each other, and an error with both places where they disagree."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.core.spec import Direction, Metric, Spec
+from orchestrator.errors import SpecError
+from orchestrator.store import specfile
+
+BODY = "# T\n## Metrics\n- **Primary**: total_ms (ms, lower is better)\n"
+
+
+def read(folder: Path, text: str, *log: dict[str, Any] | str) -> Spec:
+    (folder / "autoresearch.md").write_text(text)
+    if log:
+        lines = (line if isinstance(line, str) else json.dumps(line) for line in log)
+        (folder / "autoresearch.jsonl").write_text("\n".join(lines) + "\n")
+    return specfile.read(folder)
+
+
+def config(**more: Any) -> dict[str, Any]:
+    return {"type": "config", "name": "x", "metricName": "total_ms", "metricUnit": "ms", "bestDirection": "lower", **more}
+
+
+def test_each_place_fills_what_the_others_leave_open(tmp_path: Path) -> None:
+    front = "---\nmetric: {name: total_ms, tolerance: 2}\n---\n"
+    spec = read(tmp_path, front + BODY, config(targetValue=50))
+    assert spec.metrics == (Metric("total_ms", Direction.LOWER, target=50.0, tolerance=2.0, unit="ms"),)
+
+
+@pytest.mark.parametrize(
+    ("front", "log", "words"),
+    [
+        (
+            "metric: {name: total_ms, direction: higher, target: 1}",
+            None,
+            ("direction lower", "higher, as autoresearch.md:2"),
+        ),
+        ("metric: {name: total_ms, unit: s}", None, ("unit ms", "s, as autoresearch.md:2")),
+        ("metric: {name: total_ms, target: 5}", config(target_value=6), ("target 6", "5, as autoresearch.md:2")),
+        ("metric: {name: other, target: 5}", None, ("primary metric `total_ms`", "`other`, as autoresearch.md:2")),
+        ("priority: 1", config(bestDirection="higher"), ("direction higher", "lower, as autoresearch.md:6")),
+    ],
+)
+def test_two_places_that_disagree_are_an_error_that_names_both(
+    tmp_path: Path, front: str, log: dict[str, Any] | None, words: tuple[str, ...]
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        read(tmp_path, f"---\n{front}\n---\n{BODY}", *([log] if log else []))
+    problem = caught.value.problems[0]
+    assert problem.path.name == ("autoresearch.jsonl" if log else "autoresearch.md")
+    assert words[0] in problem.found
+    assert words[1] in problem.expected
+
+
+def test_labelled_lines_that_disagree_with_a_key_name_both_places(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        read(tmp_path, "---\nmodel: a\n---\n# T\n**Model:** b\n- **Model:** a\n")
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.found) == (5, "model b")
+    assert problem.expected.startswith("a, as autoresearch.md:2")
+
+
+@pytest.mark.parametrize(
+    ("line", "model", "warned"),
+    [
+        ("- **Model:** `gpt-5`", "gpt-5", False),
+        ("**Model**: opus", "opus", False),
+        ("* **model:** opus # the big one", "opus", False),
+        ("- **Model:** <model-name>   # optional", None, False),
+        ("- **Model:** default", None, False),
+        ("- **Model:**", None, False),
+        ("- **Model:** the one that Anna liked", None, True),
+        ("```\n**Model:** x\n```", None, False),
+        ("Text about the **Model:** x", None, False),
+    ],
+)
+def test_a_model_line_counts_where_it_names_one(tmp_path: Path, line: str, model: str | None, warned: bool) -> None:
+    spec = read(tmp_path, f"# T\n{line}\n")
+    assert (spec.model, bool(spec.warnings)) == (model, warned)
+
+
+@pytest.mark.parametrize("limit", ["0", "many", "-1", "9999999"])
+def test_a_retry_limit_that_is_no_count_is_told_and_not_used(tmp_path: Path, limit: str) -> None:
+    spec = read(tmp_path, f"# T\n**Retry limit:** {limit}\n")
+    assert spec.max_failures is None
+    assert "Retry limit" in spec.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "metric"),
+    [
+        ("- **Primary**: a_ms (ms, lower is better) — target: 3", Metric("a_ms", target=3.0, unit="ms")),
+        ("- **Primary**: `score` (unitless, higher is better, target >= 0.95)", Metric("score", Direction.HIGHER, target=0.95)),
+        ("- **Primary metric:** gaps (lower is better; goal 0)", Metric("gaps", target=0.0)),
+        ("* Primary: x (higher, target 1e3)", Metric("x", Direction.HIGHER, target=1000.0)),
+        ("- **Primary**: y (minimize, target: -5)", Metric("y", target=-5.0)),
+    ],
+)
+def test_the_ways_to_write_a_primary_metric(tmp_path: Path, line: str, metric: Metric) -> None:
+    assert read(tmp_path, f"# T\n## Metric Contract\n{line}\n").metrics == (metric,)
+
+
+def test_what_names_no_metric_is_prose(tmp_path: Path) -> None:
+    text = "# T\n## Metrics\nWe count `things`.\n- **Primary**: <name> (<unit>, lower is better)\n- **Other**: `x`\n"
+    text += "```\n- **Primary**: z\n```\n"
+    assert read(tmp_path, text).metrics == ()
+
+
+def test_a_lower_metric_without_target_means_zero_and_says_so(tmp_path: Path) -> None:
+    spec = read(tmp_path, "---\nmetric: failures\n---\n# T\n")
+    assert spec.metrics == (Metric("failures", target=0.0),)
+    assert "has no target" in spec.warnings[0]
+
+
+def test_a_higher_metric_needs_a_target(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="direction higher and no target"):
+        read(tmp_path, "---\nmetric: {name: score, direction: higher}\n---\n# T\n")
+
+
+def test_a_guard_alone_decides_nothing(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="only guards"):
+        read(tmp_path, "---\nmetrics: [{name: errors, guard: true}]\n---\n# T\n")
+
+
+def test_optimizing_needs_no_target(tmp_path: Path) -> None:
+    spec = read(tmp_path, "---\nmode: optimize\nmetric: {name: score, direction: higher}\n---\n# T\n")
+    assert spec.metrics == (Metric("score", Direction.HIGHER),)
+    assert spec.warnings == ()
+
+
+def test_the_last_config_line_of_a_log_counts_and_broken_lines_are_skipped(tmp_path: Path) -> None:
+    log = [
+        config(metricName="old"),
+        "{broken config",
+        '["config"]',
+        '{"type":"config"}',
+        config(target_value=4),
+        '{"run":1,"metric":"config"}',
+    ]
+    assert read(tmp_path, "# T\n", *log).metrics == (Metric("total_ms", target=4.0, unit="ms"),)
+
+
+@pytest.mark.parametrize("odd", [{"metricName": "two words"}, {"metricName": ""}, {"metricName": 3}])
+def test_a_config_line_without_a_usable_name_says_nothing(tmp_path: Path, odd: dict[str, Any]) -> None:
+    assert read(tmp_path, "# T\n", config(**odd)).metrics == ()
+
+
+@pytest.mark.parametrize("target", [None, "5", True, float("inf"), 10**400])
+def test_a_target_in_the_log_that_is_no_number_is_not_used(tmp_path: Path, target: object) -> None:
+    spec = read(tmp_path, "# T\n", config(targetValue=target, bestDirection="sideways", metricUnit=""))
+    assert spec.metrics == (Metric("total_ms", target=0.0),)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"\n" * 1000])
+def test_a_log_that_holds_nothing_does_no_harm(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "autoresearch.jsonl").write_bytes(content)
+    assert read(tmp_path, "# T\n").metrics == ()
+
+
+def test_a_log_that_is_no_file_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "autoresearch.jsonl").mkdir()
+    assert read(tmp_path, "# T\n").metrics == ()
