@@ -46,8 +46,10 @@ class Metric:
 
 # Keys of the contract that later parts act on: kept, and no warning is given.
 RESERVED = frozenset(
-    ["worktree", "holdout", "mode", "files", "enforcement", "phase", "locks", "resources", "kind"]
-    + ["fallback", "phases", "skills", "gates", "review", "issue"]
+    {
+        *("worktree", "holdout", "mode", "files", "enforcement", "phase", "locks", "resources", "kind"),
+        *("fallback", "phases", "skills", "gates", "review", "issue"),
+    }
 )
 
 

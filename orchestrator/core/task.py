@@ -45,7 +45,7 @@ class Place:
 
 
 def name_problem(name: str) -> str | None:
-    """Why `name` can't be a task's name, or None: 1-200 bytes of UTF-8, no control character, no slash, no leading dash or dot."""
+    """Why `name` can't be a task's name, or None: 1-200 bytes of UTF-8, no control character, no slash, dash or dot first."""
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
