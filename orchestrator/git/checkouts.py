@@ -70,12 +70,13 @@ def advance(repo: Repository, base: str, old: str, new: str, _: LockProof) -> Ad
     changed = changes.changed(repo, old, new) if places else ()
     if found := _blockers(places, changed) or _refusals(places, changed, old, new):
         return Blocked(found)
-    for place in places:
+    for number, place in enumerate(places):
         hit("land.read-tree:before")
         refused = _forward(place, changed, old, new)
         hit("land.read-tree:after")
         if refused:
-            undo.restore(repo, base, old, new)
+            if number:  # git refuses before it writes, so only the checkouts before this one were changed
+                undo.restore(repo, base, old, new)
             return Blocked((refused,))
     return _move(repo, base, old, new, places)
 

@@ -69,7 +69,7 @@ def commit_all(
     if not status.dirty and not status.links:
         return None
     if status.unresolved:
-        worktree.forget_operation(tree)
+        worktree.forget_operation(tree, keep=REBASING)  # `collect` reads there where the rebase began
     if not _commit(tree, status, with_trailers(message, trailers), identity):
         return None
     if status.unresolved and status.head:

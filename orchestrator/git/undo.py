@@ -51,7 +51,10 @@ def restore(repo: Repository, base: str, old: str, new: str) -> None:
         lock = place.git_dir / "index.lock"
         if not stale.clear(lock, near=place.path):
             raise Locked(lock)
-        _put_back(place, [step for step in _steps(place, changed, wanted) if step.file or step.index])
+        for _ in range(2):  # a folder that has to be a file again can be one when its files are gone
+            if not (steps := [step for step in _steps(place, changed, wanted) if step.file or step.index]):
+                break
+            _put_back(place, steps)
 
 
 def _wanted(repo: Repository, changed: tuple[Change, ...], old: str, tip: str) -> dict[str, Entry]:

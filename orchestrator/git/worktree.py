@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,10 +120,11 @@ def clear_locks(worktree: Worktree) -> None:
         lock.unlink(missing_ok=True)
 
 
-def forget_operation(worktree: Worktree) -> None:
+def forget_operation(worktree: Worktree, *, keep: Collection[str] = ()) -> None:
     """End a merge, rebase or the like that was left half-way, without touching a file of the checkout."""
     for name in UNFINISHED:
-        _remove(worktree.admin / name)
+        if name not in keep:
+            _remove(worktree.admin / name)
 
 
 def retire(worktree: Worktree, *, pooled: int = POOLED, pump: Pump = time.sleep) -> str | None:
