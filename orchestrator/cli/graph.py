@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.cli import output, status, view
+from orchestrator.cli import output, view, words
 from orchestrator.cli.options import App
 from orchestrator.cli.view import Look
 from orchestrator.core import graph as graphs
@@ -33,7 +33,7 @@ def graph(app: App) -> int:
 def _label(seen: Look, candidate: Candidate) -> str:
     state = candidate.place.state
     if state is State.PENDING:
-        return f"pending, {status.pending_word(seen, candidate)}"
+        return f"pending, {words.pending_word(seen, candidate)}"
     reason = candidate.record.reason if candidate.record and state is State.BLOCKED else None
     return f"{state}: {reason}" if reason else state.value
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from orchestrator.cli import output, status, view
+from orchestrator.cli import output, view, words
 from orchestrator.cli.options import App, common, pass_app
+from orchestrator.cli.table import task_table
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.task import State
 from orchestrator.errors import Misuse
@@ -35,16 +36,12 @@ def list_tasks(app: App, states: tuple[str, ...], labels: tuple[str, ...], names
         for candidate in found:
             output.out(output.name_text(candidate.name))
     elif found:
-        limits = (None, status.NAME_WIDTH, status.METRIC_WIDTH, None, _room(app))
-        for line in output.table(status.HEAD, [row.cells() for row in status.rows(seen, found)], most=limits):
-            output.out(output.cut(line, output.width()) if app.rich else line)
+        rows = words.rows(seen, found)
+        for line in task_table(rows, width=output.width() if app.rich else None, color=app.color):
+            output.out(line)
     elif not app.quiet:
         output.err("No tasks." if not (states or labels) else "No such tasks.")
     return 0
-
-
-def _room(app: App) -> int:
-    return output.width() if app.rich else status.WHAT_WIDTH
 
 
 def _wanted(candidate: Candidate, states: tuple[str, ...], labels: tuple[str, ...]) -> bool:

@@ -85,6 +85,10 @@ def width() -> int:
     return shutil.get_terminal_size((WIDE, 24)).columns
 
 
+def dim(text: str, *, color: bool) -> str:
+    return f"\x1b[2m{text}\x1b[0m" if color else text
+
+
 def columns(text: str) -> int:
     """How many columns `text` takes on a terminal: wide letters take two, combining marks none."""
     if text.isascii():

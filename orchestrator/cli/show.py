@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from orchestrator.cli import output, status, view
+from orchestrator.cli import output, view, words
 from orchestrator.cli.options import App, common, name_argument, one, pass_app
 from orchestrator.cli.output import clean
 from orchestrator.cli.view import Look
@@ -73,7 +73,8 @@ def _facts(seen: Look, candidate: Candidate, spec: Spec | None) -> Iterator[tupl
     model = (spec.model if spec else None) or settings.model
     yield "agent", f"{agent} ({model})" if agent and model else agent
     if record and record.attempts:
-        yield "attempts", status.tries_text(seen, candidate)
+        failed = words.failed_text(seen, candidate)
+        yield "attempts", words.tries_text(candidate) + (f", {failed} failed in a row" if failed else "")
         yield "spent", _spent(candidate)
 
 
@@ -94,9 +95,9 @@ def _metric_lines(candidate: Candidate) -> Iterator[str]:
         (
             clean(metric.name) + (" (guard)" if metric.guard else ""),
             metric.direction.value,
-            status.number(metric.target),
+            words.number(metric.target),
             *(
-                status.number(values.get(metric.name))
+                words.number(values.get(metric.name))
                 for values in ((record.baseline, record.best, record.values) if record else ({}, {}, {}))
             ),
         )

@@ -8,11 +8,12 @@ import time
 
 from orchestrator.cli import output, view
 from orchestrator.cli.options import App
-from orchestrator.cli.status import plain, renderable
+from orchestrator.cli.status import lines
 
 EVERY = 1.0
 SHARE = 10  # looking takes at most a tenth of the time, however many tasks there are
-LINES_AROUND = 9  # header, counts, blank lines, table head, and a line for each kind that was cut
+AROUND = 6  # lines beside those of the tasks: header, counts, blank, table head, what was cut, the hint
+HINT = "Ctrl-C ends this view; nothing else is stopped."
 
 
 def watch(app: App) -> int:
@@ -21,14 +22,15 @@ def watch(app: App) -> int:
         return _print_changes(app)
     from rich.console import Console
     from rich.live import Live
+    from rich.text import Text
 
-    console = Console(no_color=not app.color, highlight=False)
-    with Live(console=console, screen=True, auto_refresh=False) as live:
+    with Live(console=Console(no_color=not app.color, highlight=False), screen=True, auto_refresh=False) as live:
         while True:
             begun = time.monotonic()
             size = shutil.get_terminal_size()
-            seen = view.look(app)
-            live.update(renderable(seen, width=size.columns, most=max(3, size.lines - LINES_AROUND)), refresh=True)
+            shown = lines(view.look(app), width=size.columns, color=app.color, most=max(3, size.lines - AROUND))
+            hint = output.dim(HINT, color=app.color)
+            live.update(Text.from_ansi("\n".join([*shown, hint]), no_wrap=True, overflow="ellipsis"), refresh=True)
             _pause(begun)
 
 
@@ -36,11 +38,11 @@ def _print_changes(app: App) -> int:
     shown: list[str] = []
     while True:
         begun = time.monotonic()
-        lines = plain(view.look(app))
-        if lines != shown:
-            output.out("\n".join(["", *lines] if shown else lines))
+        now = lines(view.look(app), width=None, color=False)
+        if now != shown:
+            output.out("\n".join(["", *now] if shown else now))
             sys.stdout.flush()
-            shown = lines
+            shown = now
         _pause(begun)
 
 

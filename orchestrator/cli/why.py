@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import click
 
-from orchestrator.cli import output, status, view
+from orchestrator.cli import output, view, words
 from orchestrator.cli.options import App, common, name_argument, one, pass_app
 from orchestrator.cli.view import Look
 from orchestrator.core.candidate import Candidate, WaitingKind
@@ -87,9 +87,9 @@ def reasons(seen: Look, candidate: Candidate) -> Iterator[Reason]:
     elif state is State.BLOCKED:
         record = candidate.record
         kind = str(record.reason) if record and record.reason else "moved"
-        yield Reason(kind, (record.detail if record else None) or status.what_text(seen, candidate), view.advice(candidate))
+        yield Reason(kind, (record.detail if record else None) or words.what_text(seen, candidate), view.advice(candidate))
     else:
-        yield Reason("converged", status.landed_text(candidate) or "its target was held, verified and landed")
+        yield Reason("converged", words.landed_text(candidate) or "its target was held, verified and landed")
     if state is not State.PENDING:
         for problem in candidate.problems:
             yield Reason("invalid", problem, "Mend what is named; it counts from the next claim.")
@@ -127,18 +127,18 @@ def _pending(seen: Look, candidate: Candidate) -> Iterator[Reason]:
 
 
 def _running(seen: Look, candidate: Candidate) -> Iterator[Reason]:
-    if status.lost(seen, candidate):
+    if words.lost(seen, candidate):
         yield Reason("lost", "its worker has died", "A running loop takes it over within seconds; `orchestrator` starts one.")
         return
     lease = candidate.lease
     owner = f"worker {lease.owner.pid} on {lease.owner.host}" if lease else "a worker that is starting"
     age = f", heard from {candidate.heartbeat_age:.0f} s ago" if candidate.heartbeat_age is not None else ""
-    yield Reason("running", f"{status.what_text(seen, candidate)}; {owner}{age}", "`orchestrator logs -f` follows its agent.")
+    yield Reason("running", f"{words.what_text(seen, candidate)}; {owner}{age}", "`orchestrator logs -f` follows its agent.")
 
 
 def _state_text(seen: Look, candidate: Candidate) -> str:
     state = candidate.place.state
-    return f"pending ({status.pending_word(seen, candidate)})" if state is State.PENDING else state.value
+    return f"pending ({words.pending_word(seen, candidate)})" if state is State.PENDING else state.value
 
 
 def _withheld(app: App) -> tuple[str, ...]:
@@ -172,7 +172,7 @@ def event_text(event: dict[str, object]) -> str:
 def _value(value: object) -> str:
     if isinstance(value, dict):
         return ",".join(f"{key}:{_value(each)}" for key, each in value.items())
-    return status.number(value) if isinstance(value, float) else str(value)
+    return words.number(value) if isinstance(value, float) else str(value)
 
 
 def local_time(stamp: str) -> str:

@@ -1,0 +1,166 @@
+"""One task in short words: the cells of a table row, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from orchestrator.cli import output, view
+from orchestrator.cli.output import clean
+from orchestrator.cli.view import Look
+from orchestrator.core import durations
+from orchestrator.core.candidate import Candidate, WaitingKind
+from orchestrator.core.task import State
+
+HEAD = ("STATE", "TASK", "METRIC", "TRIES", "FAILED", "WHAT")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One task in six short texts."""
+
+    state: str
+    name: str
+    metric: str
+    tries: str
+    failed: str
+    what: str
+
+    def cells(self) -> tuple[str, ...]:
+        return (self.state, self.name, self.metric, self.tries, self.failed, self.what)
+
+
+def row(look: Look, candidate: Candidate) -> Row:
+    """One task as the table shows it."""
+    state = candidate.place.state
+    word = pending_word(look, candidate) if state is State.PENDING else state.value
+    if state is State.RUNNING and lost(look, candidate):
+        word = "lost"
+    return Row(
+        state=word,
+        name=output.name_text(candidate.name),
+        metric=metric_text(candidate),
+        tries=tries_text(candidate),
+        failed=failed_text(look, candidate),
+        what=clean(what_text(look, candidate)),
+    )
+
+
+def lost(look: Look, candidate: Candidate) -> bool:
+    """Whether a running task's worker on this host has died; a loop takes it over."""
+    token, lease = candidate.place.token, candidate.lease
+    if token is None:
+        return True
+    here = lease is None or lease.owner.host == look.queue.me().host
+    return here and not look.queue.owner_alive(token)
+
+
+def pending_word(look: Look, candidate: Candidate) -> str:
+    """ready, invalid, draft, parked (goes on by itself at a known time) or waiting."""
+    if candidate.problems or candidate.spec is None:
+        return "invalid"
+    if candidate.spec.draft:
+        return "draft"
+    kinds = {reason.kind for reason in look.waiting(candidate)}
+    if not kinds or kinds == {WaitingKind.CAPACITY}:
+        return "ready"
+    return "parked" if kinds & {WaitingKind.BACKOFF, WaitingKind.LIMIT, WaitingKind.CHECKOUT} else "waiting"
+
+
+def metric_text(candidate: Candidate) -> str:
+    """The first deciding metric on its way: `failures 12 -> 3 (target 0)`."""
+    record = view.facts(candidate)
+    metric = next((metric for metric in view.metrics(candidate) if not metric.guard), None)
+    if metric is None:
+        return ""
+    target = f" (target {number(metric.target)})" if metric.target is not None else ""
+    start = record.baseline.get(metric.name) if record else None
+    current = record.best.get(metric.name, record.values.get(metric.name)) if record else None
+    way = " -> ".join(number(value) for value in dict.fromkeys((start, current)) if value is not None)
+    return clean(f"{metric.name}{' ' + way if way else ''}{target}")
+
+
+def number(value: float | None) -> str:
+    """A metric's value without the noise of floating point."""
+    if value is None:
+        return "-"
+    return f"{int(value):,}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.6g}"
+
+
+def tries_text(candidate: Candidate) -> str:
+    """How many attempts there were."""
+    record = view.facts(candidate)
+    return str(record.attempts) if record and record.attempts else ""
+
+
+def failed_text(look: Look, candidate: Candidate) -> str:
+    """How many of the failures in a row that are allowed: `2/5`."""
+    record = view.facts(candidate)
+    if record is None or not record.failures or candidate.place.state is State.CONVERGED:
+        return ""
+    spec = candidate.spec
+    most = spec.max_failures if spec and spec.max_failures is not None else look.settings.max_failures
+    return f"{record.failures}/{most}" if most else str(record.failures)
+
+
+def what_text(look: Look, candidate: Candidate) -> str:
+    """What it is doing, or why it isn't, in one line."""
+    state, record = candidate.place.state, candidate.record
+    if state is State.PENDING:
+        return "; ".join(_short(look, candidate))
+    if state is State.RUNNING:
+        return _running_text(look, candidate)
+    if state is State.BLOCKED:
+        if record is None or record.reason is None:
+            return "moved here by hand"
+        return f"{record.reason}: {record.detail}" if record.detail else str(record.reason)
+    return landed_text(candidate)
+
+
+def _short(look: Look, candidate: Candidate) -> Iterator[str]:
+    """The reasons, paths of invalid files shortened to what lies below the task's folder."""
+    folder = f"{look.queue.path(candidate.place)}/"
+    for reason in look.waiting(candidate):
+        if reason.kind is not WaitingKind.CAPACITY:
+            yield reason.detail.removeprefix(folder)
+
+
+def _running_text(look: Look, candidate: Candidate) -> str:
+    record, lease = candidate.record, candidate.lease
+    if lost(look, candidate):
+        return (
+            "its worker has died; a loop takes it over"
+            if look.loops
+            else "its worker has died; the next `orchestrator` takes it over"
+        )
+    if record is None or record.stage is None:
+        return "starting"
+    parts = [record.stage]
+    if record.streak:
+        parts.append(
+            f"{record.streak}/{(candidate.spec.converge if candidate.spec else None) or look.settings.converge} at target"
+        )
+    parts.append(f"for {durations.text(max(0.0, look.now - record.updated))}")
+    if lease and lease.owner.host != look.queue.me().host:
+        parts.append(f"on {lease.owner.host}")
+    return ", ".join(parts)
+
+
+def landed_text(candidate: Candidate) -> str:
+    """Where converged work went."""
+    landed = candidate.record.landed if candidate.record else None
+    if landed is None:
+        return "moved here by hand" if candidate.record is None else ""
+    commit = (landed.commit or "")[:10]
+    if landed.how == "none":
+        return (
+            f"nothing to land: {landed.base or 'the base'} was at target already"
+            if candidate.record and not candidate.record.attempts
+            else "left in its worktree"
+        )
+    return f"merged into {landed.base} as {commit}" if landed.how == "merge" else f"left on its branch at {commit}"
+
+
+def rows(look: Look, candidates: Iterable[Candidate]) -> list[Row]:
+    """Rows of these tasks, all of them."""
+    return [row(look, candidate) for candidate in candidates]
