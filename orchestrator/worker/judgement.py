@@ -44,6 +44,7 @@ def uncounted(work: Work, space: Space) -> Attempt | None:
 def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | None:
     """Count the attempt by what it left behind."""
     before = work.record
+    attempt = replace(attempt, commit=left.commit)
     if left.finding:
         space.put_back(work, left)
         return count(work, before, replace(attempt, result=left.finding, detail=left.detail))
