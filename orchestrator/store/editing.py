@@ -62,23 +62,32 @@ def _applied(data: dict[str, Any], steps: Steps, value: object) -> dict[str, Any
             inner = {"name": inner}
         elif not isinstance(inner, dict | list):
             inner = {}
-        holder[step] = inner
+        holder[_key(holder, step)] = inner
         holder = inner
+    last = _key(holder, steps[-1])
     if value is not None:
-        holder[steps[-1]] = list(value) if isinstance(value, tuple) else value
+        holder[last] = list(value) if isinstance(value, tuple) else value
     elif isinstance(holder, dict):
-        holder.pop(steps[-1], None)
+        holder.pop(last, None)
         if not holder and len(steps) > 1:
             return _applied(data, steps[:-1], None)
+    else:
+        raise refusal(str(last))
     return after
 
 
-def _item(holder: Any, step: str | int) -> Any:
+def _key(holder: Any, step: str | int) -> Any:
+    """`step` as a key of a mapping, or as the place of an item that a list has."""
     if isinstance(holder, dict):
-        return holder.get(str(step))
+        return str(step)
     if isinstance(step, int) and step < len(holder):
-        return holder[step]
+        return step
     raise refusal(str(step))
+
+
+def _item(holder: Any, step: str | int) -> Any:
+    key = _key(holder, step)
+    return holder.get(key) if isinstance(holder, dict) else holder[key]
 
 
 def _in_body(page: Page, key: str, value: str) -> str | None:

@@ -27,6 +27,7 @@ INT = re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$")
 FLOAT = re.compile(
     r"^[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+)$"
 )
+NOT_FOUND = re.compile(r"^(?:did|could) not find expected ")
 BOOL = re.compile(r"^(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$")
 Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Place = tuple[int, int]
@@ -142,7 +143,7 @@ def _refuse_depth(path: Path, text: str, first_line: int) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > MAX_DEPTH:
-            mark = event.start_mark
+            mark: Any = event.start_mark
             line, column = first_line + mark.line + 1, mark.column + 1
             problem = Problem(path, line, column, "values nested too deep", f"at most {MAX_DEPTH} levels")
             raise SpecError((problem,))
@@ -235,7 +236,7 @@ def _marked(path: Path, first_line: int, error: yaml.MarkedYAMLError) -> Problem
     mark = error.problem_mark or error.context_mark
     line, column = (first_line + mark.line + 1, mark.column + 1) if mark else (first_line + 1, 1)
     found = " ".join(part for part in (error.problem, error.context and f"({error.context})") if part) or "broken YAML"
-    return Problem(path, line, column, found.removeprefix("found "), _advice(found))
+    return Problem(path, line, column, NOT_FOUND.sub("something else than ", found).removeprefix("found "), _advice(found))
 
 
 def _advice(found: str) -> str:

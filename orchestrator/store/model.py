@@ -139,11 +139,7 @@ class MetricModel(BaseModel):
     )
 
 
-MetricField = Annotated[
-    MetricModel,
-    BeforeValidator(_named),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"$ref": "#/$defs/MetricModel"}]}),
-]
+MetricField = Annotated[MetricModel, BeforeValidator(_named)]
 
 
 class BudgetModel(BaseModel):

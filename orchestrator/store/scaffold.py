@@ -44,7 +44,7 @@ def create(queue: Queue, task: NewTask, *, cwd: Path | None = None) -> Place:
     """
     check_name(task.name)
     files, keys = _measured(task, cwd or Path.cwd())
-    files["autoresearch.md"] = (_spec(task, keys).encode(), 0o644)
+    files[specfile.SPEC] = (_encoded(_spec(task, keys)), 0o644)
     folder = queue.scratch()
     try:
         _fill(folder, files)
@@ -82,6 +82,13 @@ def _measured(task: NewTask, cwd: Path) -> tuple[dict[str, tuple[bytes, int]], d
     else:
         keys["benchmark"] = task.benchmark
     return files, keys
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise Misuse(f"{text[error.start : error.end]!r} is not valid UTF-8.", hint="Write it in UTF-8.") from None
 
 
 def _copied(source: Path) -> tuple[bytes, int]:

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import yaml
 
-from orchestrator.errors import SpecError
+from orchestrator.errors import Misuse, SpecError
 from orchestrator.store.header import load
 
 PLAIN_LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]*")
+
+
+SAFE = re.compile(r"[ !#-\[\]-~\xa0-\ud7ff\ue000-\ufefe\U00010000-\U0010ffff]")
+NAMED = {'"': '"', "\\": "\\", "\n": "n", "\t": "t", "\r": "r"}
 
 
 def entry(key: str, value: object, *, newline: str = "\n") -> str:
@@ -37,12 +41,24 @@ def inline(value: object) -> str:
 
 
 def _text(value: str) -> str:
+    if any(0xD800 <= ord(character) < 0xE000 for character in value):
+        raise Misuse(f"{value!r} is not valid UTF-8.", hint="Write it in UTF-8.")
     plain = yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=2**30).strip()[1:-1]
-    return (
-        plain
-        if "\n" not in plain and _reads_as(f"k: {{a: {plain}}}", "k", {"a": value})
-        else json.dumps(value, ensure_ascii=True)
-    )
+    if "\n" not in plain and _reads_as(f"k: {{a: {plain}}}", "k", {"a": value}):
+        return plain
+    return _quoted(value)
+
+
+def _quoted(value: str) -> str:
+    """In double quotes, with every character escaped that YAML would not give back as it is."""
+    return '"' + "".join(character if SAFE.fullmatch(character) else _escaped(character) for character in value) + '"'
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if character in NAMED:
+        return f"\\{NAMED[character]}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _block(value: str) -> str | None:
