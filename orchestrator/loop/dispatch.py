@@ -27,12 +27,12 @@ def start(loop: Loop, claim: Claim, executor: str | None, moment: Moment, *, pre
         place = loop.executor(executor or DEFAULT)
         waits = None if place.passes_lock else moment.now + leases.STARTING
         spec, key = _parsed(claim)
-        claim.begin(
-            Lease(
-                token=claim.token, owner=loop.queue.me(), executor=place.name, ttl=loop.settings.heartbeat, starting_until=waits,
-                settings=config.to_json(loop.settings), spec=spec, spec_key=key, once=loop.mode is Mode.ONCE, previous=previous, loop=loop.me.token,
-            )
+        lease = Lease(
+            token=claim.token, owner=loop.queue.me(), executor=place.name, ttl=loop.settings.heartbeat, starting_until=waits,
+            settings=config.to_json(loop.settings), spec=spec, spec_key=key, once=loop.mode is Mode.ONCE,
+            previous=previous, loop=loop.me.token,
         )  # fmt: skip
+        claim.begin(lease)
         loop.workers.start(place, claim.name, claim.token, claim.fileno(), moment.mono)
     except ClaimLost:
         claim.abandon()

@@ -85,9 +85,9 @@ def put_back_lost(loop: Loop) -> None:
 
 def summary(loop: Loop) -> Iterator[str]:
     """What a drain leaves behind, for a person."""
-    counts = {state: count for state, count in loop.index.counts().items() if count}
+    counts = {state: count for state, count in loop.index.names.counts().items() if count}
     yield ", ".join(f"{count} {state}" for state, count in counts.items()) or "no tasks"
-    blocked = sorted(loop.index.places(State.BLOCKED).values(), key=lambda place: place.name)
+    blocked = sorted(loop.index.names.places(State.BLOCKED).values(), key=lambda place: place.name)
     for place in blocked[:SHOWN]:
         record = records.peek(loop.queue.path(place))
         reason = f" ({record.reason})" if record and record.reason else ""
@@ -109,7 +109,7 @@ def _drained(loop: Loop) -> Over | None:
 
 def _code_of(loop: Loop) -> int:
     """The exit code of `--once` and `--task` after their one claim."""
-    place = loop.index.where(loop.claimed) if loop.claimed else None
+    place = loop.index.names.where(loop.claimed) if loop.claimed else None
     if place is None or place.state is State.CONVERGED:
         return DONE
     if place.state is State.BLOCKED:
@@ -137,7 +137,7 @@ def _nothing_to_do(loop: Loop) -> Over | None:
 
 def _not_this_one(loop: Loop) -> Over | None:
     name = loop.only or ""
-    place = loop.index.where(name)
+    place = loop.index.names.where(name)
     if place is None:
         loop.voice.problem(f"{name} is gone from the queue.")
         return Over(STUCK)

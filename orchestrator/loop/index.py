@@ -1,44 +1,35 @@
-"""What the loop knows of the queue between two looks. A cache: the names are listed anew whenever a state folder changed,
-and what is claimed was read a moment before."""
+"""What the loop knows of the queue between two looks. A cache: what is claimed was read again a moment before."""
 
 from __future__ import annotations
 
 import os
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.graph import cycles
-from orchestrator.core.readiness import LEAST_FINISHED, World, not_before
+from orchestrator.core.readiness import World, not_before
 from orchestrator.core.selection import order_key
-from orchestrator.core.task import Place, State, split_token
-from orchestrator.store import durable, snapshot
+from orchestrator.core.task import Place, State
+from orchestrator.loop.names import Names, everywhere
 from orchestrator.store.queue import Queue
 
-TICK = 2.0  # the coarsest clock of a file system, in seconds
 RESTLESS = 500  # tasks that are settling or being edited, looked at in one tick
+MANY = 100  # changes at once, from which on sorting anew is quicker than inserting
 
 Read = Callable[[Place, str | None], Candidate]  # the second: which other folder has the same name, in words
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A state folder as last listed. `settled`: listed once more so long after the folder's time changed that the next
-    change must show in it."""
-
-    mtime: int = -1
-    since: float = 0.0
-    settled: bool = False
-    places: Mapping[str, Place] = field(default_factory=dict)
-
-
 @dataclass(slots=True)
 class Entry:
-    """A pending task as last read, and what its files looked like then."""
+    """A pending task as last read, and what its files looked like then. `parent`: one it was last seen waiting for."""
 
     candidate: Candidate
     key: object
     order: tuple[int, float, str]
+    parent: str | None = None
 
 
 class Index:
@@ -47,16 +38,19 @@ class Index:
     def __init__(self, queue: Queue, read: Read) -> None:
         self._queue = queue
         self._read = read
-        self._listed = {state: Listing() for state in State}
+        self.names = Names(queue)
         self._entries: dict[str, Entry] = {}
         self._sorted: list[Entry] = []
-        self._states: dict[str, State] = {}
+        self._depends: dict[str, tuple[str, ...]] = {}
         self._cycles: Mapping[str, tuple[str, ...]] = {}
+        self._entangled = False  # the dependencies have changed since cycles were looked for
         self._remembered: frozenset[str] = frozenset()
-        self._doubles: Mapping[Place, str] = {}
-        self._stale = True
+        self._added: list[Entry] = []
+        self._removed: list[Entry] = []
+        self._restless: set[str] = set()
+        self._parked: set[str] = set()
+        self.followed: dict[str, Place] = {}  # what only an edit can make ready: invalid tasks and drafts
         self.version = 0  # grows when anything that scheduling depends on has changed
-        self.odd_names = False  # a person left a name to be put right: a token outside running, or none inside
 
     # Looking
 
@@ -65,27 +59,26 @@ class Index:
 
         `full`: look at everything, whatever seems unchanged. `mono` is this process's monotonic clock.
         """
-        changed = self._list(mono, full=full)
-        again = {*touched, *self._restless(), *(self._names(full=full) if changed or full else ())}
-        pending = self.places(State.PENDING)
-        for folder in self._entries.keys() - pending.keys() if changed else ():
-            del self._entries[folder]
-            self._stale = True
-        for folder in pending if changed or full else again & pending.keys():
-            if self._wants_reading(folder, pending[folder], again=folder in again, full=full):
-                self._reread(pending[folder])
-        if changed or self._stale:
-            self.version += 1
-        if self._stale:
-            self._arrange()
+        doubles = self.names.doubles
+        change = self.names.refresh(mono, full=full)
+        for place in change.went:
+            self._forget(place.folder) if place.state is State.PENDING else None
+        pending = self.names.places(State.PENDING)
+        again = {place.folder for place in change.came if place.state is State.PENDING}
+        again |= {place.folder for place in doubles.keys() ^ self.names.doubles.keys()}
+        again |= {*touched, *islice(self._restless, RESTLESS), *(self._changed() if full else ())}
+        for folder in again & pending.keys():
+            self._reread(pending[folder])
+        if full:
+            self._remembered = self._queue.remembered()
+        self._arrange(changed=bool(change) or full)
 
     def reread(self, place: Place) -> Candidate | None:
         """The task as it is at this moment, None where it has gone."""
-        if place.folder not in self.places(State.PENDING):
+        if self.names.places(State.PENDING).get(place.folder) is not place:
             return None
         candidate = self._reread(place)
-        if self._stale:
-            self.version += 1
+        self._arrange()
         return candidate
 
     # Asking
@@ -95,156 +88,129 @@ class Index:
         """The pending tasks in the order in which they are tried."""
         return (entry.candidate for entry in self._sorted)
 
+    def hopeful(self, world: World) -> Iterator[Candidate]:
+        """The same without most of those that can't start, so that thousands of them cost next to nothing."""
+        for entry in self._sorted:
+            if entry.parent is not None:
+                if not world.satisfied(entry.parent):
+                    continue
+                entry.parent = None
+            spec = entry.candidate.spec
+            if spec is None or spec.draft or entry.candidate.problems or entry.candidate.holds:
+                continue
+            entry.parent = next((parent for parent in spec.depends_on if not world.satisfied(parent)), None)
+            if entry.parent is None:
+                yield entry.candidate
+
     @property
     def everything(self) -> Iterator[Candidate]:
         """Every task; those that aren't pending without their spec and record."""
         yield from self.candidates
-        for state in (State.RUNNING, State.BLOCKED, State.CONVERGED):
-            yield from (Candidate(place, None) for place in self.places(state).values())
-
-    def places(self, state: State) -> Mapping[str, Place]:
-        """What lies in a state folder, by the folder's name."""
-        return self._listed[state].places
-
-    def where(self, name: str) -> Place | None:
-        """Where the task of that name is; in two states at once, the least finished one."""
-        state = self._states.get(name)
-        if state is None:
-            return None
-        return next((place for place in self.places(state).values() if place.name == name), None)
+        yield from (Candidate(place, None) for place in everywhere(self.names, State.RUNNING, State.BLOCKED, State.CONVERGED))
 
     def world(self, agent: str | None) -> World:
         """What readiness depends on beside a task's own folder."""
-        return World(states=self._states, converged_before=self._remembered, cycles=self._cycles, agent=agent)
+        return World(states=self.names.states, converged_before=self._remembered, cycles=self._cycles, agent=agent)
 
     def parents(self) -> frozenset[str]:
         """The names that a task which hasn't converged depends on."""
-        waiting = (entry.candidate for entry in self._sorted)
-        others = (self._read(place, None) for state in (State.RUNNING, State.BLOCKED) for place in self.places(state).values())
-        return frozenset(parent for each in (*waiting, *others) if each.spec is not None for parent in each.spec.depends_on)
-
-    def counts(self) -> dict[State, int]:
-        return {state: len(listing.places) for state, listing in self._listed.items()}
+        others = (self._read(place, None) for place in everywhere(self.names, State.RUNNING, State.BLOCKED))
+        elsewhere = (each.spec.depends_on for each in others if each.spec is not None)
+        return frozenset(parent for parents in (*self._depends.values(), *elsewhere) for parent in parents)
 
     @property
     def restless(self) -> bool:
         """Whether a task is settling, being edited or left by a worker that still stops: look again in a second."""
-        return next(self._restless(), None) is not None
-
-    @property
-    def followed(self) -> dict[str, Place]:
-        """The tasks that only an edit inside their folder can make ready: invalid ones and drafts."""
-        return {folder: entry.candidate.place for folder, entry in self._entries.items() if _needs_edit(entry.candidate)}
+        return bool(self._restless)
 
     @property
     def invalid(self) -> list[Candidate]:
         """What can't be used as it is, and isn't just being written."""
-        return [entry.candidate for entry in self._sorted if entry.candidate.problems and not entry.candidate.holds]
+        found = (self._entries[folder].candidate for folder in self.followed)
+        return [candidate for candidate in found if candidate.problems and not candidate.holds]
 
     def next_due(self, now: float) -> float | None:
         """When the first parked task may go on (epoch), None where none is parked."""
-        return min(filter(None, (not_before(entry.candidate.record, now) for entry in self._sorted)), default=None)
+        records = (self._entries[folder].candidate.record for folder in self._parked)
+        return min((due for record in records if (due := not_before(record, now)) is not None), default=None)
 
     # Inside
 
-    def _all(self) -> Iterator[Place]:
-        for listing in self._listed.values():
-            yield from listing.places.values()
-
-    def _names(self, *, full: bool) -> Iterator[str]:
-        """What follows from the names alone; the pending folders that became, or are no longer, second ones of their name."""
-        if full:
-            self._remembered = self._queue.remembered()
-        self._states = {p.name: state for state in reversed(LEAST_FINISHED) for p in self.places(state).values()}
-        self.odd_names = any((p.token is None) is (p.state is State.RUNNING) for p in self._all())
-        before = self._doubles
-        double = len(self._states) < sum(self.counts().values())
-        self._doubles = snapshot.duplicates(self._queue, self._all()) if double else {}
-        return (place.folder for place in before.keys() ^ self._doubles.keys() if place.state is State.PENDING)
-
-    def _wants_reading(self, folder: str, place: Place, *, again: bool, full: bool) -> bool:
-        entry = self._entries.get(folder)
-        return entry is None or entry.candidate.place is not place or again or (full and self._changed(entry))
-
-    def _list(self, mono: float, *, full: bool) -> bool:
-        """List again what may have changed; whether it has. An unchanged mtime proves that nothing came or went, except
-        within the file system's clock tick in which it was set."""
-        changed = False
-        for state, listing in self._listed.items():
-            mtime = _mtime(self._queue.folder(state))
-            if mtime == listing.mtime and listing.settled and not full:
-                continue
-            since = listing.since if mtime == listing.mtime else mono
-            places = self._scan(state, listing.places)
-            changed = changed or places != listing.places
-            self._listed[state] = Listing(mtime, since, mono - since > TICK, places)
-        return changed
-
-    def _scan(self, state: State, known: Mapping[str, Place]) -> dict[str, Place]:
-        """5,000 known names cost 2 ms: a Place is made for new ones only."""
-        places: dict[str, Place] = {}
-        try:
-            with os.scandir(self._queue.folder(state)) as entries:
-                for entry in entries:
-                    place = known.get(entry.name)
-                    if place is not None and place.inode == entry.inode():
-                        places[entry.name] = place
-                    elif entry.is_dir():
-                        name, token = split_token(entry.name)
-                        places[entry.name] = Place(name, state, entry.name, token, entry.inode())
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            raise durable.explain(error, "read", self._queue.folder(state)) from error
-        if state is not State.RUNNING and any(place.token for place in places.values()):
-            places |= {place.folder: place for place in self._queue.places((state,)) if place.folder in places}
-        return places
-
     def _reread(self, place: Place) -> Candidate:
-        key = self._key(place)  # before reading: a change in between is seen as one next time
-        candidate = self._read(place, self._doubles.get(place))
+        key = self._key(place.folder)  # before reading: a change in between is seen as one next time
+        candidate = self._read(place, self.names.doubles.get(place))
         before = self._entries.get(place.folder)
-        if before is None or before.candidate != candidate:
-            self._entries[place.folder] = Entry(candidate, key, order_key(candidate))
-            self._stale = True
-        else:
+        if before is not None and before.candidate == candidate:
             before.key = key
+            return candidate
+        self._forget(place.folder)
+        self._remember(Entry(candidate, key, order_key(candidate)))
         return candidate
 
-    def _changed(self, entry: Entry) -> bool:
-        return entry.key is None or entry.key != self._key(entry.candidate.place)
+    def _remember(self, entry: Entry) -> None:
+        candidate, folder = entry.candidate, entry.candidate.place.folder
+        self._entries[folder] = entry
+        self._added.append(entry)
+        if candidate.holds:
+            self._restless.add(folder)
+        if candidate.record is not None and candidate.record.not_before is not None:
+            self._parked.add(folder)
+        if candidate.spec is None or candidate.problems or candidate.spec.draft:
+            self.followed[folder] = candidate.place
+        if candidate.spec is not None and candidate.spec.depends_on:
+            self._depends[candidate.name] = candidate.spec.depends_on
+            self._entangled = True
 
-    def _key(self, place: Place) -> object:
-        """What tells a change of the spec or the record without reading them; None where it can't be told."""
-        folder = str(self._queue.path(place))
+    def _forget(self, folder: str) -> None:
+        entry = self._entries.pop(folder, None)
+        if entry is None:
+            return
+        self._removed.append(entry)
+        self._restless.discard(folder)
+        self._parked.discard(folder)
+        self.followed.pop(folder, None)
+        if self._depends.pop(entry.candidate.name, None):
+            self._entangled = True
+
+    def _arrange(self, *, changed: bool = False) -> None:
+        """Bring order and cycles up to date with what was remembered and forgotten."""
+        if self._added or self._removed or changed:
+            self.version += 1
+        if len(self._added) + len(self._removed) > MANY:
+            self._sorted = sorted(self._entries.values(), key=_order)
+        else:
+            for entry in self._removed:
+                self._take_out(entry)
+            for entry in self._added:
+                if self._entries.get(entry.candidate.place.folder) is entry:
+                    insort(self._sorted, entry, key=_order)
+        self._added.clear()
+        self._removed.clear()
+        if self._entangled:
+            self._cycles = cycles(self._depends)
+            self._entangled = False
+
+    def _take_out(self, entry: Entry) -> None:
+        at = bisect_left(self._sorted, entry.order, key=_order)
+        while at < len(self._sorted) and self._sorted[at].order == entry.order:
+            if self._sorted[at] is entry:
+                del self._sorted[at]
+                return
+            at += 1
+
+    def _changed(self) -> Iterator[str]:
+        return (folder for folder, entry in self._entries.items() if entry.key is None or entry.key != self._key(folder))
+
+    def _key(self, folder: str) -> object:
+        """What tells most changes of a task without reading it, two looks each; None where it can't be told. The rest is
+        seen when the task is about to be claimed."""
+        path = f"{self._queue.pending}/{folder}"
         try:
-            inside, spec = os.stat(folder), os.stat(f"{folder}/autoresearch.md")  # noqa: PTH116 - three a task, 5,000 tasks
+            inside, spec = os.stat(path), os.stat(f"{path}/autoresearch.md")  # noqa: PTH116 - for 5,000 tasks
         except OSError:
             return None
-        try:
-            record = os.stat(f"{folder}/.orch/state.json").st_mtime_ns  # noqa: PTH116
-        except OSError:
-            record = 0
-        return (inside.st_ino, inside.st_mtime_ns, spec.st_ino, spec.st_size, spec.st_mtime_ns, spec.st_ctime_ns, record)
-
-    def _restless(self) -> Iterator[str]:
-        held = (folder for folder, entry in self._entries.items() if entry.candidate.holds)
-        return (folder for folder, _ in zip(held, range(RESTLESS), strict=False))
-
-    def _arrange(self) -> None:
-        self._sorted = sorted(self._entries.values(), key=lambda entry: entry.order)
-        specs = ((entry.candidate.name, entry.candidate.spec) for entry in self._sorted)
-        depends = {name: spec.depends_on for name, spec in specs if spec is not None and spec.depends_on}
-        self._cycles = cycles(depends)
-        self._stale = False
+        return (inside.st_ino, inside.st_mtime_ns, spec.st_ino, spec.st_size, spec.st_mtime_ns, spec.st_ctime_ns)
 
 
-def _needs_edit(candidate: Candidate) -> bool:
-    return candidate.spec is None or bool(candidate.problems) or candidate.spec.draft
-
-
-def _mtime(folder: os.PathLike[str]) -> int:
-    try:
-        return os.stat(folder).st_mtime_ns  # noqa: PTH116
-    except OSError:
-        return -2
+def _order(entry: Entry) -> tuple[int, float, str]:
+    return entry.order

@@ -23,7 +23,7 @@ class Observed:
         from watchdog.observers import Observer
 
         class Waker(FileSystemEventHandler):
-            def on_any_event(self, event: FileSystemEvent) -> None:  # noqa: ARG002 - watchdog's signature
+            def on_any_event(self, event: FileSystemEvent) -> None:
                 wake()
 
         class Listener(FileSystemEventHandler):

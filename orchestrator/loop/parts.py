@@ -66,6 +66,7 @@ class Loop:
     claimed: str | None = None  # the task claimed last
     looked: float | None = None  # monotonic time of the last look at everything
     idle: tuple[int, float] | None = None  # (index version, until): nothing can be chosen before one of them changes
+    shown: int = -1  # the index version whose invalid tasks were shown
     pruned: int = -1  # the index version at which retention looked
     again: bool = False  # the next tick must not wait
 

@@ -16,7 +16,7 @@ def prune(queue: Queue, index: Index, settings: Settings) -> tuple[str, ...]:
 
     The name is remembered before the folder goes: a crash in between leaves a converged task, never a forgotten one.
     """
-    converged = index.places(State.CONVERGED)
+    converged = index.names.places(State.CONVERGED)
     surplus = len(converged) - settings.keep_converged
     if settings.keep_converged <= 0 or surplus <= 0:
         return ()

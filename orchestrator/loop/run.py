@@ -149,7 +149,7 @@ def pause(loop: Loop, failed: int = 0) -> frozenset[str]:
 
 def seconds(loop: Loop, moment: Moment) -> float:
     """How long nothing can change without being heard of."""
-    if loop.watch.polling or loop.index.restless or len(loop.workers) or loop.index.places(State.RUNNING):
+    if loop.watch.polling or loop.index.restless or len(loop.workers) or loop.index.names.places(State.RUNNING):
         return BUSY
     due = loop.index.next_due(moment.now)
     rescan = RESCAN if loop.looked is None else max(0.0, loop.looked + RESCAN - moment.mono)

@@ -35,7 +35,7 @@ def adopt(loop: Loop, moment: Moment) -> None:
     if loop.mode in (Mode.ONCE, Mode.TASK):
         return
     alive: dict[str, bool] = {loop.me.token: True}
-    for place in loop.index.places(State.RUNNING).values():
+    for place in loop.index.names.places(State.RUNNING).values():
         if place.token is None or place.token in loop.workers:
             continue
         lease = leases.read(loop.queue.path(place))
@@ -55,7 +55,7 @@ def end_orphans(root: Path, token: str, lease: Lease | None) -> None:
 
 
 def _take_over(loop: Loop, place: Place, moment: Moment, *, stopping: bool) -> None:
-    assert place.token is not None  # noqa: S101 - reclaimable gives no others
+    assert place.token is not None
     lease = leases.read(loop.queue.path(place))
     # Before any rename: whoever dies between the two leaves the old token in the folder's name for the next one.
     end_orphans(loop.queue.root, place.token, lease)

@@ -40,18 +40,22 @@ def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
     if full:
         loop.looked = moment.mono
         loop.watch.start()  # again, where it had failed
+    if full:
+        loop.shown = -1  # watches that had failed are made again
     if not loop.watch.follows:
         touched = islice(loop.index.followed, FOLLOWED)
     loop.index.refresh(moment.mono, full=full, touched=touched)
     if full:
         loop.reader.save()
-    loop.watch.follow({folder: loop.queue.path(place) for folder, place in loop.index.followed.items()})
-    loop.voice.invalid(loop.index.invalid)
+    if loop.shown != loop.index.version:
+        loop.shown = loop.index.version
+        loop.watch.follow({folder: loop.queue.path(place) for folder, place in loop.index.followed.items()})
+        loop.voice.invalid(loop.index.invalid)
 
 
 def settle_names(loop: Loop, moment: Moment) -> None:
     """Finish the moves that people made by hand."""
-    if not loop.index.odd_names:
+    if not loop.index.names.odd:
         return
     moved = loop.queue.settle_names()
     for before, after in moved:
@@ -79,7 +83,7 @@ def tell_end(loop: Loop, worker: Worker, code: int | None, moment: Moment) -> No
         printed = f", and printed: {words.splitlines()[-1]}" if words else ""
         line = f"its worker {how}{printed} (log: {worker.log})"
         loop.voice.tell(worker.name, line, "worker_failed", urgent=True, token=worker.token)
-    place = loop.index.where(worker.name)
+    place = loop.index.names.where(worker.name)
     if place is not None and place.state is State.RUNNING:
         return
     if not code:
@@ -93,7 +97,7 @@ def tell_end(loop: Loop, worker: Worker, code: int | None, moment: Moment) -> No
 
 def follow_moves(loop: Loop, moment: Moment) -> None:
     """A worker whose folder was taken away stops by itself; one that doesn't is asked to, then killed."""
-    running = loop.index.places(State.RUNNING)
+    running = loop.index.names.places(State.RUNNING)
     for worker in loop.workers:
         if worker.folder in running:
             worker.left = None
@@ -136,7 +140,7 @@ def choose(loop: Loop, moment: Moment) -> Iterable[Candidate]:
     """The tasks to claim now, best first."""
     world = loop.index.world(loop.settings.agent)
     if loop.only is None:
-        return selection.choose(loop.index.candidates, world, moment.now, loop.free)
+        return selection.choose(loop.index.hopeful(world), world, moment.now, loop.free)
     mine = (candidate for candidate in loop.index.candidates if candidate.name == loop.only)
     return (candidate for candidate in mine if not waiting_on(candidate, world, moment.now, force=True))
 

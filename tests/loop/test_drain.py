@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 
-from orchestrator.core.task import State
 from support.stage import Stage
+
+from orchestrator.core.task import State
 
 
 def test_a_drain_of_an_empty_queue_ends_at_once_with_0(stage: Stage) -> None:
@@ -40,7 +41,7 @@ def test_a_drain_ends_with_75_where_a_task_is_parked_for_long(stage: Stage) -> N
 def test_a_drain_waits_for_a_short_back_off(stage: Stage) -> None:
     folder = stage.task("soon", "park 0.4")
     loop = stage.loop("drain")
-    stage.until(lambda: (folder / ".orch/state.json").exists(), "the first claim's end")
+    stage.until((folder / ".orch/state.json").exists, "the first claim's end")
     (folder / "act").write_text("converge")
     assert stage.code(loop) == 0
     assert stage.state("soon") is State.CONVERGED

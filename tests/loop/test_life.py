@@ -6,11 +6,11 @@ import os
 import signal
 
 import pytest
+from support.processes import gone, pid_in
+from support.stage import Stage
 
 from orchestrator.core.task import State
 from orchestrator.proc import identity
-from support.processes import gone, pid_in
-from support.stage import Stage
 
 
 def test_the_task_of_a_killed_worker_goes_on_with_a_new_one_and_its_agent_is_ended_first(stage: Stage) -> None:
@@ -25,7 +25,7 @@ def test_the_task_of_a_killed_worker_goes_on_with_a_new_one_and_its_agent_is_end
     os.kill(worker, signal.SIGKILL)
     stage.until(lambda: stage.worker("t") not in (None, worker), "a new worker")
     assert gone(agent)
-    assert len(set(stage.started("t"))) == 2
+    stage.until(lambda: len(set(stage.started("t"))) == 2, "its word that it has started")
     assert "t: its worker died; a new one goes on" in stage.said()
 
 
@@ -167,7 +167,7 @@ def test_a_running_task_moved_by_hand_stops_its_worker_and_keeps_a_clean_name(st
     (stage.queue.path(place) / "autoresearch.md").write_text("---\ndraft: true\n---\n# t\n")
     stage.queue.path(place).rename(stage.queue.folder(state) / place.folder)  # a plain `mv`, token and all
     stage.until(lambda: gone(worker), "the end of the worker")
-    stage.until(lambda: (stage.queue.folder(state) / "t").is_dir(), "the clean name")
+    stage.until((stage.queue.folder(state) / "t").is_dir, "the clean name")
     assert "t: moved by hand" in stage.said()
     loop.send_signal(signal.SIGTERM)
     assert stage.code(loop) == 0

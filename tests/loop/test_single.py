@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from support.stage import Stage
 
 from orchestrator.core.task import State
-from support.stage import Stage
 
 
 @pytest.mark.parametrize(("act", "code", "state"), [

@@ -1,0 +1,135 @@
+"""What the loop remembers of the queue agrees with what a fresh look says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.stage import Stage
+
+from orchestrator.core.candidate import Candidate
+from orchestrator.core.graph import cycles
+from orchestrator.core.readiness import world as fresh_world
+from orchestrator.core.selection import choose, order_key
+from orchestrator.core.task import Place, State
+from orchestrator.loop.index import Index
+from orchestrator.store import snapshot
+from orchestrator.store.cache import SpecCache
+from orchestrator.store.queue import Queue
+
+STATES = (State.PENDING, State.CONVERGED, State.BLOCKED)
+
+
+def reader(queue: Queue, reads: list[str] | None = None) -> Callable[[Place, str | None], Candidate]:
+    cache = SpecCache()
+
+    def read(place: Place, double: str | None) -> Candidate:
+        if reads is not None:
+            reads.append(place.folder)
+        return snapshot.candidate(queue, place, cache, queue.now(), double=double)
+
+    return read
+
+
+def agrees(index: Index, queue: Queue, moment: float) -> None:
+    looked = snapshot.read_all(queue, SpecCache())
+    world = fresh_world(looked, converged_before=queue.remembered())
+    expected = sorted((each for each in looked if each.place.state is State.PENDING), key=order_key)
+    assert [each.place for each in index.candidates] == [each.place for each in expected]
+    mine = index.world(None)
+    assert mine.states == world.states
+    assert mine.cycles == cycles({each.name: each.spec.depends_on for each in expected if each.spec and each.spec.depends_on})
+    ready = [each.name for each in choose(expected, world, moment, 99)]
+    assert [each.name for each in choose(index.hopeful(mine), mine, moment, 99)] == ready
+    assert {each.name for each in index.invalid} == {each.name for each in expected if each.problems}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_after_any_moves_the_index_says_what_a_fresh_look_says(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    stage = Stage(tmp_path_factory.mktemp("queue"))
+    index = Index(stage.queue, reader(stage.queue))
+    names = ["a", "b", "c", "d"]
+    for step in range(data.draw(st.integers(1, 12))):
+        name = data.draw(st.sampled_from(names))
+        place = stage.place(name)
+        parents = data.draw(st.lists(st.sampled_from(names), max_size=2, unique=True))
+        front = f"priority: {data.draw(st.integers(-1, 1))}\ndepends_on: [{', '.join(parents)}]"
+        if place is None:
+            stage.task(
+                name, front=front if data.draw(st.booleans()) else "priority: broken", state=data.draw(st.sampled_from(STATES))
+            )
+        elif data.draw(st.booleans()):
+            stage.queue.move(place, data.draw(st.sampled_from(STATES)))
+        elif data.draw(st.booleans()):
+            stage.queue.discard(place)
+        else:
+            stage.fill(stage.queue.path(place), name, front=front)
+            index.refresh(float(step), touched=[place.folder])
+        index.refresh(float(step), full=data.draw(st.booleans()))
+        agrees(index, stage.queue, stage.queue.now())
+
+
+def test_many_arrivals_at_once_are_ordered_like_single_ones(stage: Stage) -> None:
+    index = Index(stage.queue, reader(stage.queue))
+    for number in range(120):
+        stage.task(f"t{number}", front=f"priority: {number % 7}")
+    index.refresh(0.0)
+    agrees(index, stage.queue, stage.queue.now())
+
+
+def test_between_full_looks_only_what_is_new_is_read(stage: Stage) -> None:
+    reads: list[str] = []
+    index = Index(stage.queue, reader(stage.queue, reads))
+    for name in ("a", "b"):
+        stage.task(name)
+    index.refresh(0.0, full=True)
+    stage.task("c")
+    for moment in (0.1, 0.2, 9.0, 10.0):
+        index.refresh(moment)
+    index.refresh(40.0, full=True)
+    assert sorted(reads) == ["a", "b", "c"]
+
+
+def test_a_full_look_finds_an_edit_that_nothing_told_of(stage: Stage) -> None:
+    folder = stage.task("a")
+    index = Index(stage.queue, reader(stage.queue))
+    index.refresh(0.0, full=True)
+    (folder / "autoresearch.md").write_text("---\npriority: 7\n---\n# a\n")
+    index.refresh(1.0)
+    assert [order_key(each)[0] for each in index.candidates] == [0]
+    index.refresh(31.0, full=True)
+    assert [order_key(each)[0] for each in index.candidates] == [-7]
+
+
+def test_a_change_within_one_tick_of_the_file_systems_clock_is_seen(stage: Stage) -> None:
+    index = Index(stage.queue, reader(stage.queue))
+    index.refresh(0.0)
+    folder = stage.queue.folder(State.PENDING)
+    before = folder.stat()
+    stage.task("a")
+    os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))  # as if it had come in the same tick
+    index.refresh(0.1)
+    assert index.names.where("a") is not None
+
+
+def test_a_moved_task_keeps_its_token_only_where_the_files_say_so(stage: Stage, tmp_path: Path) -> None:
+    index = Index(stage.queue, reader(stage.queue))
+    stage.task("report.abc123")
+    stage.task("t")
+    claim = stage.queue.take("t")
+    assert claim is not None
+    (claim.folder).rename(stage.queue.folder(State.BLOCKED) / claim.folder.name)
+    claim.abandon()
+    index.refresh(0.0)
+    assert not index.names.odd  # the owner's file has gone: nothing says that this is a token
+    assert {name: place.token for name in index.names.states if (place := index.names.where(name))} == {
+        "report.abc123": None,
+        f"t.{claim.token}": None,
+    }
