@@ -22,16 +22,21 @@ from orchestrator.store.failpoints import hit
 from orchestrator.store.locks import LockProof
 
 SHOWN = 5
+# What git says when it looked and refused, before it wrote anything.
+REFUSED = re.compile(
+    r"not uptodate|would be (overwritten|removed|lost)|Cannot merge|need to resolve|unmerged|Unable to create '.+\.lock'"
+)
 MESSAGE = "orchestrator: land tested work"
 
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """Why a checkout of the base can't follow it now. `paths` are the files concerned."""
+    """Why a checkout of the base can't follow it now. `paths` are the files concerned. `broken_off`: git had begun to write."""
 
     checkout: Path
     reason: str
     paths: tuple[str, ...] = ()
+    broken_off: bool = False
 
     def __str__(self) -> str:
         more = f" and {len(self.paths) - SHOWN} more" if len(self.paths) > SHOWN else ""
@@ -75,7 +80,7 @@ def advance(repo: Repository, base: str, old: str, new: str, _: LockProof) -> Ad
         refused = _forward(place, changed, old, new)
         hit("land.read-tree:after")
         if refused:
-            if number:  # git refuses before it writes, so only the checkouts before this one were changed
+            if number or refused.broken_off:
                 undo.restore(repo, base, old, new)
             return Blocked((refused,))
     return _move(repo, base, old, new, places)
@@ -111,8 +116,11 @@ def _forward(place: Checkout, changed: Sequence[Change], old: str, new: str, *, 
     """Take one checkout from `old` to `new`, or say why not. Git looks at everything before it writes anything; a second
     try follows a refresh, for files that were touched but hold what they held."""
     command = ("read-tree", *(("-n",) if dry else ()), "-m", "-u", old, new)
-    if place.git.run(*command, ok=(0, 128)).code == 0:
+    output = place.git.run(*command, ok=(0, 128))
+    if output.code == 0:
         return None
+    if not REFUSED.search(output.stderr):
+        return Blocker(place.path, output.stderr.strip().removeprefix("error: "), broken_off=not dry)
     place.git.run("update-index", "-q", "--refresh", ok=(0, 1, 128))
     output = place.git.run(*command, ok=(0, 128))
     return None if output.code == 0 else _refusal(place, changed, old, output.stderr)

@@ -62,10 +62,16 @@ def _special(top: Path, entry: str) -> Iterator[tuple[str, bool]]:
         yield entry, False
     elif path.is_dir() and not path.is_symlink():
         if os.path.lexists(path / ".git"):
-            yield entry, True
+            yield entry, not _is_worktree(path)
         else:
             for name in _names(path):
                 yield from _special(top, f"{entry}/{name}")
+
+
+def _is_worktree(path: Path) -> bool:
+    """Whether it is another checkout, of whatever repository: its commits are in that one."""
+    pointer = path / ".git"
+    return pointer.is_file() and "/worktrees/" in pointer.read_text(errors="surrogateescape")
 
 
 def _names(folder: Path) -> list[str]:

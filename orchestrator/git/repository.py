@@ -78,7 +78,7 @@ def discover(path: Path) -> Repository:
         raise _refused(path, output.stderr)
     git_dir, common, top = (Path(line) for line in lines[3:6])
     repo = Repository(top, common, git_dir, shallow=lines[1] == "true", hash_size=32 if lines[2] == "sha256" else 20)
-    repo.control.mkdir(exist_ok=True)
+    _make_control(repo)
     _check(repo)
     return repo
 
@@ -203,8 +203,11 @@ def identity_env(repo: Repository) -> Mapping[str, str]:
 def write(path: Path, text: str) -> None:
     """Replace a small file of ours inside the git directory in one step."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, errors="surrogateescape")
-    temporary.rename(path)
+    try:
+        temporary.write_text(text, errors="surrogateescape")
+        temporary.rename(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def _check(repo: Repository) -> None:
@@ -213,6 +216,17 @@ def _check(repo: Repository) -> None:
         raise RepositoryError(f"git {'.'.join(map(str, found))} is too old.", hint=hint)
     if head(repo.git_dir, repo.common) is None:
         raise RepositoryError(f"{repo.top} has no commit yet.", hint="Make one: git commit --allow-empty -m 'Begin'.")
+
+
+def _make_control(repo: Repository) -> None:
+    try:
+        repo.control.mkdir(exist_ok=True)
+    except OSError as error:
+        raise _unwritable(repo.control, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> RepositoryError:
+    return RepositoryError(f"{path} can't be written: {error.strerror}.", hint="Make the repository writable for this user.")
 
 
 def _refused(path: Path, stderr: str) -> RepositoryError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from orchestrator.git.repository import HEADS, Repository, branch, busy
 from orchestrator.git.worktree import Worktree
 
 STASH = "refs/stash"
-CREATED = ("commit", "merge", "rebase", "cherry-pick", "revert", "pull", "am")
+# What git notes in HEAD's log where a commit was made and not just gone to.
+MADE = re.compile(r"(commit|cherry-pick|revert|am)\b|(merge|pull)\b(?!.*Fast-forward)|rebase.*\((?!start|finish|abort)")
 SPECIAL = ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
 REBASING = ("rebase-merge", "rebase-apply")
 
@@ -45,7 +47,8 @@ class Before:
 @dataclass(frozen=True, slots=True)
 class Collected:
     """Where an agent's work is. `switched_to`: the branch (or "detached") it was found on instead of ours. `extra`: commits
-    it made that the tip does not contain, each in need of a ref. `seen`: every commit its HEAD was at."""
+    it left that the tip does not contain, each in need of a ref. `seen`: every commit that was made there: should the base
+    have moved to one of these, the agent moved it."""
 
     tip: str
     switched_to: str | None = None
@@ -96,12 +99,20 @@ def collect(
     on, head = branch(tree.admin, tree.repo.common), tree.head
     ours = refs.read(tree.repo.common, HEADS + branch_name)
     tip = _rebased(tree.admin) or (head if on == branch_name and head else _last_work(log, ours, start))
-    seen = frozenset(commit for commit, _ in log)
-    stashes = _made_on(tree, [commit for commit in _stashes(tree.repo) if commit not in since.stashes], seen | {start})
-    made = [*seen, *stashes, *_dropped(tree.repo, since), *_operation_commits(tree.admin), *filter(None, (ours, head))]
-    extra = heads(tree.repo, [commit for commit in made if commit not in (tip, start)], (tip, start))
+    been = {commit for commit, _ in log}
+    stashes = _made_on(tree, [commit for commit in _stashes(tree.repo) if commit not in since.stashes], been | {start})
+    left = [
+        *been,
+        *stashes,
+        *_dropped(tree.repo, since),
+        *_operation_commits(tree.admin),
+        *filter(None, (ours, head)),
+        *_inner(tree),
+    ]
+    extra = heads(tree.repo, [commit for commit in left if commit not in (tip, start)], (tip, start))
     if on != branch_name or head != tip or busy(tree.admin):
         worktree.checkout(tree, branch=branch_name, commit=tip)
+    seen = frozenset(commit for commit, action in log if MADE.match(action))
     return Collected(tip, None if on == branch_name else on or "detached", extra, seen)
 
 
@@ -111,6 +122,7 @@ def keep_everything(tree: Worktree, slug: str, label: str, *, base: str | None =
     `base` is a commit whose history needs no keeping."""
     log = {commit for commit, _ in _log(tree.admin)}
     commits = [*_uncommitted(tree), tree.head, *log, *_operation_commits(tree.admin), *_made_on(tree, _stashes(tree.repo), log)]
+    commits += _inner(tree)
     return _keep_new(tree.repo, slug, label, filter(None, commits), base)
 
 
@@ -150,6 +162,16 @@ def _uncommitted(tree: Worktree) -> Iterator[str]:
         yield _commit_tree(tree.git, contents, status.head)
 
 
+def _inner(tree: Worktree) -> Iterator[str]:
+    """What lies in worktrees that the agent made inside its own: they go with it."""
+    for admin in sorted(tree.repo.common.glob("worktrees/*")):
+        place = Path(refs.content(admin / "gitdir") or "/").parent
+        if admin != tree.admin and place.is_relative_to(tree.path):
+            inner = Worktree(tree.repo, place, admin)
+            yield from _uncommitted(inner)
+            yield from (commit for commit, _ in _log(admin))
+
+
 def _lost(repo: Repository, path: Path, base: str | None) -> str:
     """The same for a worktree that git no longer knows: an agent removed git's folder for it, so every file counts."""
     git = Git(path, repo.common)
@@ -164,7 +186,7 @@ def _commit_tree(git: Git, tree: str, parent: str | None) -> str:
 
 def _last_work(log: list[tuple[str, str]], ours: str | None, start: str) -> str:
     """Away from our branch: the last commit made, else where our branch is; being elsewhere is no work."""
-    made = [commit for commit, action in log if action.startswith(CREATED)]
+    made = [commit for commit, action in log if MADE.match(action)]
     return made[-1] if made else ours or start
 
 

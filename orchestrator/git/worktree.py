@@ -15,7 +15,7 @@ from pathlib import Path
 
 from orchestrator.errors import GitError, RepositoryError
 from orchestrator.git import indexfile, listing, refs, submodules
-from orchestrator.git.command import Git
+from orchestrator.git.command import Git, Locked
 from orchestrator.git.repository import OPERATIONS, Repository, head, write
 from orchestrator.store import locks
 from orchestrator.store.locks import LockProof
@@ -83,6 +83,8 @@ def prepare(repo: Repository, path: Path, *, owner: str, branch: str | None, com
     if worktree and not _broken(worktree):
         try:
             reset(worktree, branch=branch, commit=commit)
+        except Locked:
+            raise
         except GitError:
             discard(worktree, pump=pump)
         else:
@@ -134,37 +136,35 @@ def retire(worktree: Worktree, *, pooled: int = POOLED, pump: Pump = time.sleep)
     with locks.acquire(worktree.repo.worktree_lock, pump) as proof:
         pool = worktree.path.parent / POOL
         pool.mkdir(exist_ok=True)
-        trash = None
         if _poolable(worktree) and len(_idle(worktree.repo, pool)) < pooled:
             _detach(worktree)
             _forget_log(worktree)
             moved = _move(worktree, pool / f"{worktree.admin.name}-{os.urandom(3).hex()}", proof)
             write(moved.admin / MARK, IDLE)
         else:
-            trash = _aside(worktree, proof)
-    if trash:
-        _remove(trash)
+            _aside(worktree, proof)
+    _empty_trash(pool)
     return None
 
 
 def discard(worktree: Worktree, *, pump: Pump = time.sleep) -> None:
     """Remove a worktree of ours for good, in whatever state it is. The files go after the lock was given back."""
     with locks.acquire(worktree.repo.worktree_lock, pump) as proof:
-        trash = _aside(worktree, proof)
-    _remove(trash)
+        _aside(worktree, proof)
+    _empty_trash(worktree.path.parent / POOL)
 
 
 def _make(repo: Repository, path: Path, *, owner: str, branch: str | None, commit: str, pump: Pump) -> Worktree:
     path.parent.mkdir(parents=True, exist_ok=True)
     with locks.acquire(repo.worktree_lock, pump) as proof:
         _clear(repo, path)
-        worktree = _take(repo, path, proof) or _add(repo, path, commit, proof)
+        worktree = _take(repo, path, commit, proof) or _add(repo, path, commit, proof)
         write(worktree.admin / MARK, owner)
         fresh = not (worktree.admin / "index").exists()
     try:
         (checkout if fresh else reset)(worktree, branch=branch, commit=commit)
-    except GitError:
-        if fresh:
+    except GitError as error:
+        if fresh or isinstance(error, Locked):
             raise
         discard(worktree, pump=pump)
         return _make(repo, path, owner=owner, branch=branch, commit=commit, pump=pump)
@@ -180,8 +180,9 @@ def _add(repo: Repository, path: Path, commit: str, _: LockProof) -> Worktree:
     return Worktree(repo, path, admin)
 
 
-def _take(repo: Repository, path: Path, proof: LockProof) -> Worktree | None:
-    idle = _idle(repo, path.parent / POOL)
+def _take(repo: Repository, path: Path, commit: str, proof: LockProof) -> Worktree | None:
+    """An idle one, the nearest to what is wanted first."""
+    idle = sorted(_idle(repo, path.parent / POOL), key=lambda worktree: worktree.head != commit)
     return _move(idle[0], path, proof) if idle else None
 
 
@@ -199,7 +200,7 @@ def _idle(repo: Repository, pool: Path) -> list[Worktree]:
     return [worktree for worktree in found if not _broken(worktree)]
 
 
-def _aside(worktree: Worktree, _: LockProof) -> Path:
+def _aside(worktree: Worktree, _: LockProof) -> None:
     """Take the files out of the way and make git forget them. Files first: git's folder without files is found and removed."""
     pool = worktree.path.parent / POOL
     pool.mkdir(parents=True, exist_ok=True)
@@ -207,7 +208,12 @@ def _aside(worktree: Worktree, _: LockProof) -> Path:
     if os.path.lexists(worktree.path):
         worktree.path.rename(trash)
     _remove(worktree.admin)
-    return trash
+
+
+def _empty_trash(pool: Path) -> None:
+    """Delete what was put aside, also by someone who was killed before it was deleted."""
+    for trash in pool.glob(f"{TRASH}*"):
+        _remove(trash)
 
 
 def _clear(repo: Repository, path: Path) -> None:

@@ -219,6 +219,29 @@ class TestAdvance:
         os.utime(lock, (0, 0))
         assert checkouts.advance(repo, "main", *landing, proof) == Advanced()
 
+    def test_a_git_that_breaks_off_half_way_is_undone(
+        self, repo: Repository, tree: Worktree, base: str, proof: LockProof, git, commit
+    ) -> None:
+        """As it does on a full disk: here by a filter that fails."""
+        commit(tree.path, ".gitattributes", "zz filter=broken\n")
+        commit(tree.path, "one", "landed\n")
+        new = commit(tree.path, "zz", "landed\n")
+        git(repo.top, "config", "filter.broken.smudge", "false")
+        git(repo.top, "config", "filter.broken.required", "true")
+        outcome = checkouts.advance(repo, "main", base, new, proof)
+        assert isinstance(outcome, Blocked)
+        assert "filter" in outcome.blockers[0].reason
+        assert git(repo.top, "status", "--porcelain") == ""
+        assert (repo.top / "one").read_text() == "one\n" * 3
+
+    def test_an_edit_of_the_user_that_says_the_same_is_not_taken_back(
+        self, repo: Repository, landing, proof: LockProof, git
+    ) -> None:
+        (repo.top / "one").write_text("landed\n")
+        assert isinstance(checkouts.advance(repo, "main", *landing, proof), Blocked)
+        assert (repo.top / "one").read_text() == "landed\n"
+        assert git(repo.top, "status", "--porcelain") == " M one"[1:]
+
     def test_failing_hooks_do_not_stop_it(self, repo: Repository, landing, proof: LockProof) -> None:
         for name in ("reference-transaction", "post-merge", "post-checkout", "post-index-change"):
             hook = repo.common / "hooks" / name

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import RepositoryError
-from orchestrator.git import identity, refs, repository
+from orchestrator.git import identity, listing, refs, repository, worktree
 from orchestrator.git.command import Git, clean
 from orchestrator.git.repository import NotARepository, Repository
 
@@ -139,6 +139,36 @@ def test_a_loose_ref_wins_over_an_older_packed_one(repo: Repository, git, commit
 def test_a_deleted_base_is_an_error(repo: Repository) -> None:
     with pytest.raises(RepositoryError, match="gone"):
         repository.tip(repo, "nothing")
+
+
+class TestOtherRefs:
+    """A repository that keeps its refs in another way than as files is asked through git: the answers are the same."""
+
+    @pytest.fixture(autouse=True)
+    def asked(self, monkeypatch) -> None:
+        monkeypatch.setattr(refs, "files", lambda _: False)
+
+    def test_every_question_has_its_answer(self, repo: Repository, git, commit) -> None:
+        new = commit(repo.top, "one", "more\n")
+        git(repo.top, "branch", "deep/er")
+        git(repo.top, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/deep/er")
+        assert repository.tip(repo, "main") == new
+        assert repository.find_branch(repo, "none") is None
+        assert repository.head(repo.git_dir, repo.common) == new
+        assert repository.branch(repo.git_dir, repo.common) == "main"
+        assert repository.base_branch(repo, None) == "deep/er"
+        assert refs.below(repo.common, "refs/heads/deep")
+        assert not refs.below(repo.common, "refs/heads/dee")
+        git(repo.top, "checkout", "-q", "--detach")
+        assert repository.branch(repo.git_dir, repo.common) is None
+
+    def test_a_worktree_lives_and_is_retired(self, repo: Repository, git) -> None:
+        start = repository.tip(repo, "main")
+        place = repo.top / ".worktrees" / "fix"
+        tree = worktree.prepare(repo, place, owner="i", branch="orchestrator/fix", commit=start)
+        assert [item.branch for item in listing.checkouts(repo)] == ["main", "orchestrator/fix"]
+        assert worktree.retire(tree) is None
+        assert git(repo.top, "branch", "-d", "orchestrator/fix")
 
 
 class TestReserving:

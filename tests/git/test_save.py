@@ -358,6 +358,26 @@ class TestCollect:
         assert repository.tip(repo, "main") == moved
         assert moved in found.seen
 
+    def test_a_base_that_the_user_moved_is_not_taken_for_the_agents(
+        self, repo: Repository, tree: Worktree, base: str, start: Before, git, commit
+    ) -> None:
+        moved = commit(repo.top, "users", "x")
+        git(tree.path, "merge", "-q", "main")
+        git(tree.path, "checkout", "-q", "--detach", "main")
+        git(tree.path, "checkout", "-q", BRANCH)
+        found = save.collect(tree, BRANCH, base, start, message="x")
+        assert (found.tip, found.seen) == (moved, frozenset())
+
+    def test_what_lies_in_a_worktree_inside_is_told_and_not_committed_as_files(
+        self, repo: Repository, tree: Worktree, base: str, start: Before, git, commit
+    ) -> None:
+        git(tree.path, "worktree", "add", "-q", "--detach", "inner")
+        made = commit(tree.path / "inner", "a", "a")
+        (tree.path / "new").write_text("x")
+        found = save.collect(tree, BRANCH, base, start, message="x")
+        assert listed(git, repo, found.tip) == {".gitignore", "one", "two", "three", "new"}
+        assert found.extra == (made,)
+
 
 class TestKeeping:
     def test_a_kept_commit_survives_everything(self, repo: Repository, tree: Worktree, base: str, git, commit) -> None:

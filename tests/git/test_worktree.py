@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.errors import RepositoryError
 from orchestrator.git import included, repository, worktree
+from orchestrator.git.command import Locked
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 
@@ -248,6 +249,19 @@ def test_failing_hooks_of_the_repository_are_not_run(repo: Repository, root: Pat
         hook.write_text("#!/bin/sh\nexit 1\n")
         hook.chmod(0o755)
     assert worktree.prepare(repo, root / "fix", owner="i", branch="orchestrator/fix", commit=base).head == base
+
+
+def test_what_a_killed_removal_left_goes_with_the_next(repo: Repository, tree: Worktree, root: Path) -> None:
+    (root / ".pool" / "trash-0000" / "deep").mkdir(parents=True)
+    worktree.retire(tree, pooled=0)
+    assert list((root / ".pool").iterdir()) == []
+
+
+def test_a_branch_locked_by_another_git_is_told_and_the_worktree_stays(repo: Repository, tree: Worktree, base: str) -> None:
+    (repo.common / "refs" / "heads" / "orchestrator" / "fix.lock").touch()
+    with pytest.raises(Locked, match=r"fix\.lock is in the way"):
+        worktree.prepare(repo, tree.path, owner="id-1", branch="orchestrator/fix", commit=base)
+    assert tree.path.exists()
 
 
 class TestIncluded:
