@@ -6,7 +6,7 @@ Every edit is checked by reading the result: it says what was asked for and noth
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -35,14 +35,22 @@ def _change(text: str, key: str, value: object) -> str:
     wanted = _applied(page.data, steps, value)
     if wanted == page.data:
         return text
-    edited = page.removed(steps) if value is None else page.with_value(steps, value, wanted)
+    if value is None:
+        texts: Iterator[str] = iter([page.removed(steps)])
+    else:  # a block of lines would swallow an indented comment that comes after it
+        texts = (page.with_value(steps, value, wanted, block=block) for block in (True, False))
+    for edited in texts:
+        if _reads_as(edited, wanted, page.body):
+            return edited
+    raise refusal(key)
+
+
+def _reads_as(text: str, data: dict[str, Any], body: str) -> bool:
     try:
-        after = Page.of(edited)
+        page = Page.of(text)
     except OrchestratorError:
-        raise refusal(key) from None
-    if after.data != wanted or after.body != page.body:
-        raise refusal(key)
-    return edited
+        return False
+    return page.data == data and page.body == body
 
 
 def _steps(page: Page, key: str) -> Steps:

@@ -62,19 +62,19 @@ class Page:
     def body_start(self) -> int:
         return self.last + 1 if self.first else 0
 
-    def with_value(self, steps: Steps, value: object, wanted: dict[str, Any]) -> str:
-        """The text with the value at `steps` set; what is missing on the way is made."""
+    def with_value(self, steps: Steps, value: object, wanted: dict[str, Any], *, block: bool = True) -> str:
+        """The text with the value at `steps` set; what is missing on the way is made. `block`: several lines may stay such."""
         pair = self.pair(steps)
         if pair:
-            return self._replaced(steps, *pair, value)
+            return self._replaced(*pair, self._written(steps, value, block=block))
         if len(steps) == 1:
-            return self._appended(yamltext.entry(str(steps[0]), value))
+            return self._appended(f"{yamltext.inline(str(steps[0]))}: {self._written(steps, value, block=block)}")
         holder = self.pair(steps[:-1])
         if holder is None or not isinstance(holder[1], yaml.MappingNode) or not holder[1].value:
             inner: Any = wanted
             for step in steps[:-1]:
                 inner = inner[step]
-            return self.with_value(steps[:-1], inner, wanted)
+            return self.with_value(steps[:-1], inner, wanted, block=block)
         return self._inserted(holder[1], str(steps[-1]), value)
 
     def pair(self, steps: Steps) -> tuple[yaml.Node | None, yaml.Node] | None:
@@ -100,13 +100,23 @@ class Page:
             raise refusal(".".join(str(step) for step in steps))
         if len(steps) > 1 and holder and isinstance(holder[1], yaml.MappingNode) and holder[1].flow_style:
             return self._cut_from_flow(holder[1], key)
-        lines = list(self.lines)
-        del lines[self.first + key.start_mark.line : self.first + self._end(key, node)[0] + 1]
-        return "\n".join(lines)
+        end = self._end(key, node)[0] + 1
+        while self._comment_below(end, key.start_mark.column):
+            end += 1
+        return "\n".join([*self.lines[: self.first + key.start_mark.line], *self.lines[self.first + end :]])
 
-    def _replaced(self, steps: Steps, key: yaml.Node | None, node: yaml.Node, value: object) -> str:
-        """Set a value that is there: on its own span, so that a comment behind it stays."""
-        new = yamltext.entry(str(steps[0]), value).partition(": ")[2] if len(steps) == 1 else yamltext.inline(value)
+    def _comment_below(self, number: int, column: int) -> bool:
+        """Whether a line is a comment that is indented as part of what stands at `column`."""
+        line = self._line(number)
+        return line.lstrip().startswith("#") and len(line) - len(line.lstrip()) > column
+
+    def _written(self, steps: Steps, value: object, *, block: bool) -> str:
+        if block and len(steps) == 1:
+            return yamltext.entry("key", value).removeprefix("key: ")
+        return yamltext.inline(value)
+
+    def _replaced(self, key: yaml.Node | None, node: yaml.Node, new: str) -> str:
+        """Put `new` where a value is: on its own span, so that a comment behind it stays."""
         start, end = (node.start_mark.line, node.start_mark.column), self._end(key, node)
         if key is None or (start[0] == key.start_mark.line and not _empty(node)):
             return self._spliced(start, end, new)

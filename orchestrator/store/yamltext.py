@@ -14,14 +14,14 @@ from orchestrator.store.header import load
 PLAIN_LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]*")
 
 
-SAFE = re.compile(r"[ !#-\[\]-~\xa0-\ud7ff\ue000-\ufefe\U00010000-\U0010ffff]")
+SAFE = re.compile(r"[ !#-\[\]-~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\U00010000-\U0010ffff]")
 NAMED = {'"': '"', "\\": "\\", "\n": "n", "\t": "t", "\r": "r"}
 
 
-def entry(key: str, value: object, *, newline: str = "\n") -> str:
+def entry(key: str, value: object) -> str:
     """`key: value` without a line end; a text of several lines becomes an indented block."""
     if isinstance(value, str) and (block := _block(value)) and _reads_as(f"{key}: {block}", key, value):
-        return f"{key}: {block}".replace("\n", newline)
+        return f"{key}: {block}"
     return f"{key}: {inline(value)}"
 
 
@@ -44,7 +44,7 @@ def _text(value: str) -> str:
     if any(0xD800 <= ord(character) < 0xE000 for character in value):
         raise Misuse(f"{value!r} is not valid UTF-8.", hint="Write it in UTF-8.")
     plain = yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=2**30).strip()[1:-1]
-    if "\n" not in plain and _reads_as(f"k: {{a: {plain}}}", "k", {"a": value}):
+    if PLAIN_LINE.fullmatch(plain) and _reads_as(f"k: {{a: {plain}}}", "k", {"a": value}):
         return plain
     return _quoted(value)
 

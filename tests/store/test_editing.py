@@ -70,6 +70,8 @@ def data_of(text: str) -> dict[str, object]:
         ({"folded": "short"}, ["folded: >", "  some", "  words"], ["folded: short"]),
         ({"last": True}, ["last: 'it''s'"], ["last: true"]),
         ({"priority": None}, ["priority: 5  # high"], []),
+        ({"labels": None}, ["labels:   # found by", "  - a   # first", "  - b", "  # end of labels"], []),
+        ({"labels": "x\ny"}, ["labels:   # found by", "  - a   # first", "  - b"], ['labels: "x\\ny" # found by']),
         ({"goal": None}, ["goal: |", "  one", "  two"], []),
         ({"metric": None}, ["metric:", "  name: failures", "  target: 0   # zero"], []),
         ({"metric.target": None, "metric.name": "x"}, ["  name: failures", "  target: 0   # zero"], ["  name: x"]),
