@@ -22,7 +22,10 @@ MEMORY = 600.0  # seconds after which a loss is forgotten
 
 
 def start(loop: Loop, claim: Claim, executor: str | None, moment: Moment, *, previous: str | None = None) -> bool:
-    """Write the lease, start a worker, hand the claim over. `previous`: the dead owner's token. False where it failed."""
+    """Write the lease, start a worker, hand the claim over. `previous`: the dead owner's token. False where it failed.
+
+    Raises StoreError, the claim let go, where the tasks folder can't be written.
+    """
     try:
         place = loop.executor(executor or DEFAULT)
         waits = None if place.passes_lock else moment.now + leases.STARTING
@@ -37,6 +40,9 @@ def start(loop: Loop, claim: Claim, executor: str | None, moment: Moment, *, pre
     except ClaimLost:
         claim.abandon()
         return False
+    except StoreError:
+        let_go(claim)
+        raise  # nothing else can be started either while the disk is full
     except OrchestratorError as error:
         loop.voice.tell(claim.name, f"can't be started: {fault(error)}", "start_failed", urgent=True)
         put_back(loop, claim, moment, reason=fault(error))
@@ -59,15 +65,24 @@ def _parsed(claim: Claim) -> tuple[dict[str, Any] | None, tuple[int, ...] | None
 
 
 def put_back(loop: Loop, claim: Claim, moment: Moment, *, reason: str | None = None) -> None:
-    """Let a claim go without a worker; with a `reason` the task waits before it is tried again."""
+    """Let a claim go without a worker; with a `reason` the task waits before it is tried again. Raises StoreError."""
     try:
         record = None if reason is None else _waiting(loop, claim.record() or claim.fresh_record(), moment, reason)
         claim.release(State.PENDING, record)
     except ClaimLost:
         return
-    except StoreError as error:
-        loop.voice.problem(fault(error))
-        claim.abandon()  # it stays in running without an owner, and is reclaimed when that works again
+    except StoreError:
+        let_go(claim)
+        raise
+
+
+def let_go(claim: Claim) -> None:
+    """Put a claim back by nothing but the rename, which needs no space. Where even that fails it stays in running
+    without an owner, and is reclaimed when that works again."""
+    try:
+        claim.release(State.PENDING)
+    except OrchestratorError:
+        claim.abandon()
 
 
 def lost(loop: Loop, name: str, moment: Moment) -> bool:

@@ -53,6 +53,7 @@ def finished(loop: Loop) -> Over | None:
 
 def stop(loop: Loop) -> bool:
     """Have the own workers put their tasks back; True where all of them did. A second signal, or too long a wait, kills."""
+    loop.stopping = True
     begun = loop.clock().mono
     signals = len(loop.wakeup.stops)
     if len(loop.workers):
@@ -78,7 +79,7 @@ def stop(loop: Loop) -> bool:
 def put_back_lost(loop: Loop) -> None:
     """Tasks whose workers died while stopping go back to pending, so that nothing is left in running."""
     try:
-        takeover.reclaim(loop, loop.clock(), stopping=True)
+        takeover.reclaim(loop, loop.clock())
     except StoreError as error:
         loop.voice.problem(fault(error))
 

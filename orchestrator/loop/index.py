@@ -106,7 +106,9 @@ class Index:
     def everything(self) -> Iterator[Candidate]:
         """Every task; those that aren't pending without their spec and record."""
         yield from self.candidates
-        yield from (Candidate(place, None) for place in everywhere(self.names, State.RUNNING, State.BLOCKED, State.CONVERGED))
+        others = everywhere(self.names, State.RUNNING, State.BLOCKED, State.CONVERGED)
+        # A folder in running without a token runs nothing: a person's copy that can't go back, since its name is taken.
+        yield from (Candidate(place, None) for place in others if place.token or place.state is not State.RUNNING)
 
     def world(self, agent: str | None) -> World:
         """What readiness depends on beside a task's own folder."""

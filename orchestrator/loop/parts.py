@@ -64,6 +64,8 @@ class Loop:
     seen: Seen = field(default_factory=dict)
     losses: dict[str, Losses] = field(default_factory=dict)
     claimed: str | None = None  # the task claimed last
+    stopping: bool = False
+    swept: float | None = None  # monotonic time of the last removal of leavings
     looked: float | None = None  # monotonic time of the last look at everything
     idle: tuple[int, float] | None = None  # (index version, until): nothing can be chosen before one of them changes
     shown: int = -1  # the index version whose invalid tasks were shown

@@ -84,7 +84,7 @@ def build(
         workers=workers,
         voice=voice,
         wakeup=wakeup,
-        watch=Watch(folders, queue.control, wakeup, voice.problem),
+        watch=Watch(folders, queue.control, wakeup, voice.warn),
         clock=lambda: Moment(time.time(), time.monotonic()),
         executor=executor,
         only=only,
@@ -106,6 +106,7 @@ def live(loop: Loop) -> int:
     finally:
         loop.watch.close()
         loop.reader.save()
+        loop.queue.owners.close()
 
 
 def until_over(loop: Loop) -> Over:
@@ -118,15 +119,14 @@ def until_over(loop: Loop) -> Over:
         try:
             tick(loop, loop.clock(), touched)
             over = ending.finished(loop)
-            if failed:
-                loop.voice.mended()
             failed = 0
         except StoreError as error:
             failed += 1
             if failed >= PATIENCE and loop.mode is not Mode.LOOP:
                 ending.stop(loop)
                 raise
-            loop.voice.problem(fault(error))
+            loop.voice.problem(fault(error), error.hint)
+        loop.voice.mended()
         if over:
             return over
         touched = pause(loop, failed)

@@ -17,14 +17,14 @@ from orchestrator.proc import tree
 from orchestrator.store import durable, leases, records
 
 
-def reclaim(loop: Loop, moment: Moment, *, stopping: bool = False) -> None:
+def reclaim(loop: Loop, moment: Moment) -> None:
     """Go on with every running task whose owner is dead: with a new worker, or from pending where no slot is free."""
     for place in loop.queue.reclaimable(moment.mono, loop.seen):
         if loop.only in (None, place.name):
             try:
-                _take_over(loop, place, moment, stopping=stopping)
+                _take_over(loop, place, moment)
             except StoreError as error:
-                loop.voice.problem(fault(error))
+                loop.voice.problem(fault(error), error.hint)
 
 
 def adopt(loop: Loop, moment: Moment) -> None:
@@ -54,7 +54,7 @@ def end_orphans(root: Path, token: str, lease: Lease | None) -> None:
         tree.end_process(lease.agent, grace=0.0)
 
 
-def _take_over(loop: Loop, place: Place, moment: Moment, *, stopping: bool) -> None:
+def _take_over(loop: Loop, place: Place, moment: Moment) -> None:
     assert place.token is not None
     lease = leases.read(loop.queue.path(place))
     # Before any rename: whoever dies between the two leaves the old token in the folder's name for the next one.
@@ -65,7 +65,7 @@ def _take_over(loop: Loop, place: Place, moment: Moment, *, stopping: bool) -> N
     if claim is None:
         return
     at_once = dispatch.lost(loop, place.name, moment)
-    if at_once and not stopping and loop.free > 0:
+    if at_once and not loop.stopping and loop.free > 0:
         if dispatch.start(loop, claim, lease.executor if lease else None, moment, previous=place.token):
             loop.voice.tell(place.name, "its worker died; a new one goes on", "reclaimed", token=claim.token)
         return

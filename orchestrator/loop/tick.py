@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable
 from itertools import islice
 
@@ -9,13 +10,15 @@ from orchestrator.core import selection
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.readiness import ready, waiting_on
 from orchestrator.core.task import State
+from orchestrator.errors import StoreError
 from orchestrator.loop import dispatch, retention, takeover
 from orchestrator.loop.parts import Loop, Moment
 from orchestrator.loop.voice import ending
 from orchestrator.loop.watch import FOLLOWED
-from orchestrator.loop.workers import Worker
+from orchestrator.loop.workers import Worker, fault
 from orchestrator.store import records
 
+SWEEP = 3600.0  # seconds between removals of what crashes left behind
 RESCAN = 30.0  # seconds between looks at everything: events get lost
 LET_GO = 5.0  # a worker has so long to notice that its folder has gone
 GRACES = 5  # and, asked to stop then, so many times the settings' grace until it is killed
@@ -30,18 +33,16 @@ def tick(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
     takeover.reclaim(loop, moment)
     takeover.adopt(loop, moment)
     follow_moves(loop, moment)
-    retire(loop)
     fill_slots(loop, moment)
+    retire(loop)
 
 
 def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
     """Bring the index up to date; once in a while, and at first, by looking at everything."""
     full = loop.looked is None or moment.mono - loop.looked >= RESCAN
     if full:
+        prepare(loop, moment)
         loop.looked = moment.mono
-        loop.watch.start()  # again, where it had failed
-    if full:
-        loop.shown = -1  # watches that had failed are made again
     if not loop.watch.follows:
         touched = islice(loop.index.followed, FOLLOWED)
     loop.index.refresh(moment.mono, full=full, touched=touched)
@@ -53,11 +54,28 @@ def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
         loop.voice.invalid(loop.index.invalid)
 
 
+def prepare(loop: Loop, moment: Moment) -> None:
+    """Have ready what a look needs: the folders (somebody may have removed one), a watch on them, no old leavings."""
+    if not loop.queue.control.is_dir() and loop.swept is not None:
+        raise StoreError(f"{loop.queue.root} is gone.", hint="Put it back, or stop this loop.")
+    loop.queue.ensure()
+    if loop.swept is None or moment.mono - loop.swept >= SWEEP:
+        loop.swept = moment.mono
+        loop.queue.sweep()
+    loop.watch.start()
+    loop.shown = -1  # watches inside folders are made again
+    loop.idle = None  # the clock may have been set back
+
+
 def settle_names(loop: Loop, moment: Moment) -> None:
     """Finish the moves that people made by hand."""
     if not loop.index.names.odd:
         return
-    moved = loop.queue.settle_names()
+    try:
+        moved = loop.queue.settle_names()
+    except StoreError as error:
+        loop.voice.problem(fault(error))
+        return
     for before, after in moved:
         loop.voice.tell(
             after.name, f"moved by hand: {before.state}/{before.folder} is {after.state}/{after.folder} now", "settled"
@@ -78,7 +96,7 @@ def reap(loop: Loop, moment: Moment) -> None:
 def tell_end(loop: Loop, worker: Worker, code: int | None, moment: Moment) -> None:
     """One line for one claim that is over. A task still in running lost its worker: that is told when it is taken over."""
     words = loop.workers.last_words(worker)
-    if code:
+    if code and not (loop.stopping and code == -signal.SIGTERM):  # asked to stop before it could listen
         how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
         printed = f", and printed: {words.splitlines()[-1]}" if words else ""
         line = f"its worker {how}{printed} (log: {worker.log})"
@@ -117,8 +135,12 @@ def retire(loop: Loop) -> None:
     if loop.pruned == loop.index.version:
         return
     loop.pruned = loop.index.version
-    for name in retention.prune(loop.queue, loop.index, loop.settings):
-        loop.voice.note(f"{name}: converged long ago, removed (keep_converged is {loop.settings.keep_converged})", "removed")
+    try:
+        for name in retention.prune(loop.queue, loop.index, loop.settings):
+            loop.voice.note(f"{name}: converged long ago, removed (keep_converged is {loop.settings.keep_converged})", "removed")
+    except StoreError as error:
+        loop.pruned = -1
+        loop.voice.problem(fault(error), error.hint)
 
 
 def fill_slots(loop: Loop, moment: Moment) -> None:

@@ -25,7 +25,8 @@ class Voice:
         self._queue = queue
         self._say = say
         self._quiet = level == QUIET
-        self._problem = ""
+        self._problems: set[str] = set()
+        self._troubled = False
         self._invalid: dict[str, tuple[str, ...]] = {}
 
     def tell(self, task: str, line: str, event: str, *, urgent: bool = False, **fields: Any) -> None:
@@ -40,18 +41,25 @@ class Voice:
             self._say(line)
         self._log(event, detail=line)
 
-    def problem(self, line: str) -> None:
-        """Something a person should mend; said again only after something else was said or after `mended`."""
-        if line != self._problem:
-            self._problem = line
+    def warn(self, line: str) -> None:
+        """The same, of what even a quiet loop should say."""
+        self._say(line)
+        self._log("warning", detail=line)
+
+    def problem(self, line: str, kind: str = "") -> None:
+        """Something a person should mend; said once until it is `mended`. `kind`: what makes two lines the same problem."""
+        self._troubled = True
+        if (kind or line) not in self._problems:
+            self._problems.add(kind or line)
             self._say(line)
             self._log("problem", detail=line)
 
     def mended(self) -> None:
-        """The last problem is over."""
-        if self._problem:
-            self._problem = ""
+        """A tick is over: what was a problem in an earlier one and was none in this one is mended."""
+        if self._problems and not self._troubled:
+            self._problems.clear()
             self.note("Working again.", "mended")
+        self._troubled = False
 
     def invalid(self, candidates: Iterable[Candidate]) -> None:
         """Show each task that can't be used, once for each version of it."""

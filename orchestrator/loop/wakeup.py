@@ -69,7 +69,8 @@ class Wakeup:
         pipe = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         try:
             for number, handler in handlers:
-                before.append((number, signal.signal(number, handler)))
+                if number is signal.SIGCHLD or signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+                    before.append((number, signal.signal(number, handler)))
             yield self
         finally:
             for number, handler in before:

@@ -69,12 +69,13 @@ class Watch:
         if not self.polling:
             return
         try:
-            if self._portable:
-                self._observed = Observed(self._folders.values(), self._control, STOP, self._wakeup.wake)
-            else:
-                self._open()
+            self._begin()
         except (OSError, RuntimeError, ImportError) as error:  # RuntimeError: no more threads
             self._fail(_reason(error))
+            return
+        if self._said:
+            self._said.clear()
+            self._say(f"Watching {self._control.parent} again.")
 
     def follow(self, folders: Mapping[str, Path]) -> None:
         """Watch inside exactly these folders (name -> path), of drafts and of tasks that are invalid; beyond a limit none."""
@@ -125,6 +126,12 @@ class Watch:
         self._states.clear()
         self._inside.clear()
         self._followed.clear()
+
+    def _begin(self) -> None:
+        if self._portable:
+            self._observed = Observed(self._folders.values(), self._control, STOP, self._wakeup.wake)
+        else:
+            self._open()
 
     def _open(self) -> None:
         opened = Inotify()

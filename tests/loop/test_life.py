@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import time
 
 import pytest
 from support.processes import gone, pid_in
@@ -223,3 +225,74 @@ def test_a_claim_without_a_lease_is_taken_over(stage: Stage) -> None:
     assert stage.code(stage.loop("drain")) == 0
     assert stage.state("t") is State.CONVERGED
     assert len(stage.started("t")) == 1
+
+
+def test_a_loop_started_with_nohup_outlives_its_terminal(stage: Stage) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited by what is started now, as with nohup
+    try:
+        loop = stage.loop("loop")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    stage.until(stage.registered, "the loop")
+    loop.send_signal(signal.SIGHUP)
+    stage.task("t")
+    stage.until(lambda: stage.state("t") is State.CONVERGED, "work after the signal")
+    loop.send_signal(signal.SIGTERM)
+    assert stage.code(loop) == 0
+
+
+def test_of_two_loops_the_older_one_adopts(stage: Stage) -> None:
+    stage.task("a", "hold")
+    dead = stage.loop("loop")
+    stage.runs("a")
+    stage.loop("loop")
+    stage.until(lambda: len(stage.registered()) == 2, "the second loop")
+    stage.loop("loop")
+    stage.until(lambda: len(stage.registered()) == 3, "the third loop")
+    dead.kill()
+    stage.until(lambda: "answers for its worker" in stage.said(), "the adoption")
+    stage.stop()
+    assert [stage.code(loop) for loop in stage.loops[1:]] == [0, 0]
+    assert "answers for its worker" in stage.said(1)
+    assert "answers for its worker" not in stage.said(2)
+    assert stage.state("a") is State.PENDING
+
+
+def test_while_nothing_can_be_written_tasks_stay_pending_and_one_line_says_why(stage: Stage) -> None:
+    loop = stage.loop("loop")
+    stage.until(stage.registered, "the loop")
+    stage.task("first")
+    stage.until(lambda: stage.state("first") is State.CONVERGED, "work while there is space")
+    limits = resource.prlimit(loop.pid, resource.RLIMIT_FSIZE, (900, resource.RLIM_INFINITY))  # too small for any lease
+    stage.task("t")
+    stage.until(lambda: "File too large" in stage.said(), "the complaint")
+    asked = time.monotonic()
+    stage.until(lambda: time.monotonic() - asked > 2.5, "a few more tries")
+    assert stage.state("t") is State.PENDING
+    assert stage.said().count("File too large") == 1
+    resource.prlimit(loop.pid, resource.RLIMIT_FSIZE, limits)
+    stage.until(lambda: stage.state("t") is State.CONVERGED, "work when there is space again")
+    assert "Working again." in stage.said()
+    loop.send_signal(signal.SIGTERM)
+    assert stage.code(loop) == 0
+
+
+def test_a_copy_put_into_running_beside_its_original_does_not_keep_a_drain_waiting(stage: Stage) -> None:
+    stage.task("t", front="draft: true")
+    copy = stage.queue.folder(State.RUNNING) / "t"
+    copy.mkdir()
+    stage.fill(copy, "t")
+    assert stage.code(stage.loop("drain")) == 1
+    assert f"found a second folder of this name: {copy}" in stage.said()
+    assert stage.started() == []
+
+
+def test_a_tasks_folder_that_is_removed_is_said_and_not_made_again(stage: Stage) -> None:
+    loop = stage.loop("loop")
+    stage.until(stage.registered, "the loop")
+    stage.task("t")
+    stage.until(lambda: stage.state("t") is State.CONVERGED, "work")
+    stage.queue.root.rename(stage.top / "elsewhere")
+    loop.send_signal(signal.SIGTERM)
+    assert stage.code(loop) == 0
+    assert not stage.queue.root.exists()
