@@ -202,7 +202,7 @@ def identity_env(repo: Repository) -> Mapping[str, str]:
 
 def write(path: Path, text: str) -> None:
     """Replace a small file of ours inside the git directory in one step."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         temporary.write_text(text, errors="surrogateescape")
         temporary.rename(path)
@@ -248,7 +248,7 @@ def _reserved(repo: Repository, path: Path, name: str, task_id: str) -> bool:
     if refs.read(repo.common, f"{HEADS}orchestrator/{name}") or refs.below(repo.common, f"refs/orchestrator/{name}"):
         return False
     try:
-        temporary = path.with_name(f"{name}.{os.getpid()}.tmp")
+        temporary = path.with_name(f"{name}.{os.urandom(4).hex()}.tmp")
         temporary.write_text(task_id)
         os.link(temporary, path)
     except FileExistsError:

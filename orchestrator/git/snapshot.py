@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from orchestrator.errors import GitError
 from orchestrator.git import indexfile, nested
 from orchestrator.git.command import Git, join, split
 
+FEW = 1000  # paths that are handed to git one by one
 PREFIX = "orchestrator-index."
 MARKERS = (b"<<<<<<< ", b">>>>>>> ")
 
@@ -21,14 +22,14 @@ class Status:
     """What one `git status` told. `unresolved` are paths of a merge whose conflict markers are still in the file."""
 
     head: str | None
-    changed: bool
+    changed: tuple[str, ...]
     untracked: tuple[str, ...]
     unresolved: tuple[str, ...]
     links: tuple[str, ...]
 
     @property
     def dirty(self) -> bool:
-        return self.changed or bool(self.untracked)
+        return bool(self.changed or self.untracked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ def staged(git: Git, status: Status, *, whole: bool = True) -> Iterator[Staged]:
             _copy(_index(git), path)
         rest = not whole and not status.untracked and not status.links
         if not rest:
-            _add(git, nested.survey(git, status.untracked, status.links), env)
+            paths = (*status.changed, *status.untracked)
+            _add(git, nested.survey(git, status.untracked, status.links), env, paths if len(paths) <= FEW else ())
         yield Staged(path, env, rest)
     finally:
         path.unlink(missing_ok=True)
@@ -93,13 +95,20 @@ def tree_of_all(git: Git, index: Path, base: str | None) -> str:
         index.unlink(missing_ok=True)
 
 
-def _add(git: Git, survey: nested.Survey, env: Mapping[str, str]) -> None:
-    """Exit code 1 says that a file could not be read: everything else was added all the same."""
-    if survey.repositories or survey.unwanted:
-        chosen = ("--pathspec-from-file=-", "--pathspec-file-nul")
-        git.run("add", "-A", "--sparse", "--ignore-errors", *chosen, input=survey.pathspecs, env=env, ok=(0, 1))
+def _add(git: Git, survey: nested.Survey, env: Mapping[str, str], paths: Sequence[str] = ()) -> None:
+    """Exit code 1 says that a file could not be read: everything else was added all the same. Where the `paths` are known
+    git need not look through the whole worktree again."""
+    if survey.repositories or survey.unwanted or not paths:
+        given = survey.pathspecs
     else:
-        git.run("add", "-A", "--sparse", "--ignore-errors", env=env, ok=(0, 1))
+        given = join([f":(top,literal){path}" for path in paths])
+    chosen = ("--pathspec-from-file=-", "--pathspec-file-nul")
+    try:
+        git.run("add", "-A", "--sparse", "--ignore-errors", *chosen, input=given, env=env, ok=(0, 1))
+    except GitError:
+        if given == survey.pathspecs:
+            raise
+        _add(git, survey, env)  # a path went away since the status was taken
     for repository in survey.repositories:
         git.run("update-index", "--force-remove", "-z", "--stdin", input=join([repository]), env=env)
         names = nested.files(git, repository)
@@ -113,10 +122,11 @@ def _status(git: Git) -> bytes:
 def _parse(git: Git, entries: list[str], links: tuple[str, ...]) -> Status:
     head = next((entry.removeprefix("# branch.oid ") for entry in entries if entry.startswith("# branch.oid ")), "")
     unmerged = tuple(entry.split(" ", 10)[10] for entry in entries if entry.startswith("u "))
+    changed = tuple(entry.split(" ", 8)[8] for entry in entries if entry.startswith("1 "))
     embedded = tuple(path for path in links if (git.cwd / path / ".git").is_dir())
     return Status(
         head=None if head.startswith("(") else head,
-        changed=any(entry[0] in "12u" for entry in entries),
+        changed=(*changed, *unmerged),
         untracked=tuple(entry[2:] for entry in entries if entry.startswith("? ")),
         unresolved=tuple(path for path in unmerged if _marked(git.cwd / path)),
         links=embedded,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import GitError
 from orchestrator.git import changes, checkouts, listing, merge, repository
 from orchestrator.git.checkouts import Advanced, Blocked, Moved
 from orchestrator.git.repository import Repository
@@ -378,6 +379,26 @@ class TestRecover:
         assert not checkouts.recover(repo, "main", *landing)
         assert git(repo.top, "status", "--porcelain") == ""
         assert untouched(git, repo.top, landing[0])
+        assert not lock.exists()
+
+    def test_a_git_killed_while_it_writes_is_undone(
+        self, repo: Repository, tree: Worktree, base: str, proof: LockProof, git, commit
+    ) -> None:
+        """A filter that kills the git that runs it, in the middle of the files."""
+        commit(tree.path, ".gitattributes", "mm filter=kill\ndeep/new filter=fine\n")
+        for name in ("deep/new", "mm", "one", "zz"):
+            commit(tree.path, name, "landed\n")
+        landing = (base, tree.head or "")
+        git(repo.top, "config", "filter.fine.smudge", "cat")
+        git(repo.top, "config", "filter.kill.smudge", "kill -9 $PPID")
+        with pytest.raises(GitError):
+            checkouts.advance(repo, "main", *landing, proof)
+        git(repo.top, "config", "--unset", "filter.kill.smudge")
+        lock = repo.common / "index.lock"
+        os.utime(lock, (0, 0))
+        assert (repo.top / "deep" / "new").exists()
+        assert not checkouts.recover(repo, "main", *landing)
+        assert git(repo.top, "status", "--porcelain") == ""
         assert not lock.exists()
 
     def test_what_is_neither_old_nor_new_is_never_touched(self, repo: Repository, landing, git) -> None:

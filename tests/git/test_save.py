@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from orchestrator.git import refs, repository, save, worktree
+from orchestrator.git import refs, repository, save, snapshot, worktree
 from orchestrator.git.repository import Repository
 from orchestrator.git.save import Before
 from orchestrator.git.worktree import Worktree
@@ -102,6 +103,25 @@ class TestCommitAll:
         (tree.path / "beside").write_text("x")
         made = save.commit_all(tree, "x")
         assert listed(git, repo, made or "") >= {"inner/file", "beside"}
+
+    def test_a_broken_one_is_saved_as_plain_files_too(self, repo: Repository, tree: Worktree, git) -> None:
+        for name in ("inner/.git/garbage", "inner/deep/file", "inner/node_modules/x"):
+            (tree.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree.path / name).write_text("x")
+        (tree.path / "inner" / "link").symlink_to("deep/file")
+        made = save.commit_all(tree, "x")
+        assert listed(git, repo, made or "") == {".gitignore", "one", "two", "three", "inner/deep/file", "inner/link"}
+
+    def test_a_declared_submodule_stays_a_pointer(self, repo: Repository, tree: Worktree, tmp_path: Path, git, commit) -> None:
+        library = tmp_path / "library"
+        library.mkdir()
+        git(library, "init", "-q")
+        commit(library, "x", "x\n")
+        git(tree.path, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(library), "lib")
+        commit(tree.path / "lib", "x", "changed\n")
+        made = save.commit_all(tree, "x")
+        assert "160000" in git(tree.path, "ls-tree", made or "", "lib")
+        assert save.commit_all(tree, "x") is None
 
     def test_a_pointer_that_the_agent_made_of_it_becomes_files_too(self, repo: Repository, tree: Worktree, git, commit) -> None:
         (tree.path / "inner").mkdir()
@@ -201,6 +221,20 @@ class TestCommitAll:
         (tree.path / "out" / "new").write_text("x")
         made = save.commit_all(tree, "x")
         assert listed(git, repo, made or "") >= {"in/file", "out/file", "out/new"}
+
+    def test_very_many_new_files_are_saved_too(self, repo: Repository, tree: Worktree, git) -> None:
+        for number in range(1100):
+            (tree.path / f"n{number}").write_text("x")
+        (tree.path / "one").unlink()
+        made = save.commit_all(tree, "x")
+        assert len(listed(git, repo, made or "")) == 1103
+
+    def test_a_file_that_goes_away_meanwhile_does_not_stop_the_rest(self, repo: Repository, tree: Worktree, git) -> None:
+        (tree.path / "new").write_text("x")
+        status = replace(snapshot.look(tree.git, 20), untracked=("gone", "new"))
+        with snapshot.staged(tree.git, status) as staged:
+            made = tree.git.run("write-tree", env=staged.env).stdout.decode().strip()
+        assert listed(git, repo, made) == {".gitignore", "one", "two", "three", "new"}
 
     def test_a_finished_merge_is_committed_as_one(self, tree: Worktree, base: str, git, commit) -> None:
         git(tree.path, "checkout", "-q", "-b", "other")

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from orchestrator.git import stale
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    path = tmp_path / "index.lock"
+    path.touch()
+    os.utime(path, (1000, 1000))
+    return path
+
+
+def test_a_lock_that_is_gone_is_cleared(tmp_path: Path) -> None:
+    assert stale.clear(tmp_path / "none")
+
+
+def test_an_old_one_of_nobody_is_removed(lock: Path) -> None:
+    assert stale.clear(lock, now=1000 + stale.OLD_ENOUGH)
+    assert not lock.exists()
+
+
+def test_a_young_one_stays(lock: Path) -> None:
+    assert not stale.clear(lock, now=1000 + stale.OLD_ENOUGH - 1)
+    assert lock.exists()
+
+
+def test_without_proc_it_stays(lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stale, "PROC", tmp_path / "none")
+    assert not stale.clear(lock)
+
+
+def test_an_old_one_stays_while_a_git_is_at_work_in_the_checkout(lock: Path, top: Path) -> None:
+    """`git commit` closes its lock while the person writes the message."""
+    (top / "one").write_text("edited")
+    environment = {**os.environ, "GIT_EDITOR": "echo ready; cat >&2; false"}
+    person = subprocess.Popen(
+        ["git", "commit", "-a"],
+        cwd=top,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert person.stdout is not None
+    assert person.stdin is not None
+    assert b"ready" in person.stdout.readline()
+    theirs = top / ".git" / "index.lock"
+    assert theirs.exists()
+    os.utime(theirs, (1000, 1000))
+    assert not stale.clear(theirs, near=top)
+    person.stdin.close()
+    person.stdout.read()
+    person.stdout.close()
+    person.wait()
+    assert stale.clear(lock, near=top)
