@@ -2,7 +2,8 @@
 
 `ORCH_FAILPOINT=claim:after#2` kills at the second hit of that label. `ORCH_FAILPOINT_TRACE=FILE` appends the label of
 every hit to FILE, so that a test can list the points of a run and kill at each. With both set, the hits of all processes
-that share FILE count together, so a point kills once and the processes started afterwards live.
+that share FILE count together, so a point kills once and the processes started afterwards live. Several points, for a kill
+while another one is recovered from, are parted by commas.
 """
 
 from __future__ import annotations
@@ -31,23 +32,20 @@ def _plan() -> _Plan | None:
 
 class _Plan:
     def __init__(self, wanted: str | None, trace: str | None) -> None:
-        label, _, number = (wanted or "").partition("#")
-        self._label = label
-        self._number = int(number or 1)
+        points = [point.partition("#") for point in (wanted or "").split(",")]
+        self._wanted = {(label, int(number or 1)) for label, _, number in points}
         self._trace = trace
-        self._hits = 0
+        self._hits: dict[str, int] = {}
 
     def hit(self, label: str) -> None:
         seen = self._traced(label) if self._trace else None
-        if label != self._label:
-            return
-        self._hits += 1
-        if (seen or self._hits) == self._number:
+        self._hits[label] = self._hits.get(label, 0) + 1
+        if (label, seen or self._hits[label]) in self._wanted:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _traced(self, label: str) -> int:
         """Write `label` down; how often it stands there by now, over all processes."""
-        assert self._trace is not None  # noqa: S101 - narrows for the type checker
+        assert self._trace is not None
         with open(self._trace, "ab+") as trace:  # noqa: PTH123 - kept lean
             fcntl.flock(trace, fcntl.LOCK_EX)
             trace.write(label.encode() + b"\n")

@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from orchestrator.core.lease import Identity
 from orchestrator.core.task import TOKEN
-from orchestrator.errors import ClaimLost
+from orchestrator.errors import ClaimLost, StoreError
 from orchestrator.store import durable, locks
 
 FORGET_AFTER = 30 * 86_400.0  # another host's lock may look free from here; its file goes only when this old
@@ -185,10 +185,15 @@ class Owners:
                 continue
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # a prober may hold it for a microsecond
             lock = OwnerLock(self._folder, token, descriptor)
-            if lock.named():  # else a sweep came between the two lines above
+            if not lock.named():  # a sweep came between the two lines above
+                lock.close()
+                continue
+            try:
                 self._describe(descriptor, kind)
-                return lock
-            lock.close()
+            except StoreError:
+                lock.drop()
+                raise
+            return lock
 
     def _describe(self, descriptor: int, kind: Kind) -> None:
         try:

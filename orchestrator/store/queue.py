@@ -231,7 +231,7 @@ class Queue:
         claim.abandon()
 
     def _dead(self, place: Place, now: float, seen: Seen) -> bool:
-        assert place.token is not None  # noqa: S101 - narrows for the type checker
+        assert place.token is not None
         if self.owner_alive(place.token):  # nearly always: nothing is read of a hundred running tasks
             seen.pop(place.folder, None)
             return False
