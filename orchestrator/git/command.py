@@ -12,6 +12,7 @@ from orchestrator.core.outcome import ProcessEnd
 from orchestrator.errors import GitError, RepositoryError
 from orchestrator.git import stale
 from orchestrator.proc.capture import Captured, capture
+from orchestrator.store.failpoints import hit
 
 TIMEOUT = 900.0
 
@@ -60,6 +61,11 @@ OPTIONS = tuple(
     for part in ("-c", option)
 )
 
+# What changes a repository or a checkout, and not just adds objects that nothing names: a crash test may kill around each.
+CHANGING = frozenset(
+    {"add", "checkout", "checkout-index", "clean", "commit", "read-tree", "reset", "update-index", "update-ref", "worktree"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -88,9 +94,14 @@ class Git:
         timeout: float = TIMEOUT,
     ) -> Output:
         """Run `git ARGS`. Raises GitError where it ends with a code that is not in `ok`; an empty `ok` takes every end."""
+        changing = next((arg for arg in args[:3] if arg in CHANGING), None)
+        if changing:
+            hit(f"git.{changing}:before")
         ended = capture(("git", *OPTIONS, *args), cwd=self.cwd, env=self._environment(env), input=input, timeout=timeout)
         if (lock := _lock_in_the_way(ended)) and stale.clear(lock):
             ended = capture(("git", *OPTIONS, *args), cwd=self.cwd, env=self._environment(env), input=input, timeout=timeout)
+        if changing:
+            hit(f"git.{changing}:after")
         if ended.end is ProcessEnd.NOT_STARTED:
             raise RepositoryError(f"git can't be run: {ended.detail}", hint="Install git 2.38 or newer.")
         if ended.code in ok or not ok:

@@ -12,6 +12,7 @@ from pathlib import Path
 from orchestrator.errors import RepositoryError
 from orchestrator.git import identity, refs
 from orchestrator.git.command import Git
+from orchestrator.store.failpoints import hit
 
 OLDEST = (2, 38)
 HEADS = "refs/heads/"
@@ -205,9 +206,11 @@ def write(path: Path, text: str) -> None:
     temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         temporary.write_text(text, errors="surrogateescape")
+        hit("git.file:before")
         temporary.rename(path)
     except OSError as error:
         raise _unwritable(path, error) from error
+    hit("git.file:after")
 
 
 def _check(repo: Repository) -> None:
@@ -250,7 +253,9 @@ def _reserved(repo: Repository, path: Path, name: str, task_id: str) -> bool:
     try:
         temporary = path.with_name(f"{name}.{os.urandom(4).hex()}.tmp")
         temporary.write_text(task_id)
+        hit("git.reserve:before")
         os.link(temporary, path)
+        hit("git.reserve:after")
     except FileExistsError:
         return False
     finally:

@@ -14,6 +14,7 @@ from orchestrator.git.identity import commit_as, with_trailers
 from orchestrator.git.kept import Kept, attempts, heads, keep, keep_all
 from orchestrator.git.repository import HEADS, Repository, branch, busy
 from orchestrator.git.worktree import Worktree
+from orchestrator.store.failpoints import hit
 
 STASH = "refs/stash"
 # What git notes in HEAD's log where a commit was made and not just gone to.
@@ -147,6 +148,7 @@ def _commit(tree: Worktree, status: snapshot.Status, message: str, identity: Map
         output = commit_as(tree.git, *command, message=message, env=staged.env, identity=identity, ok=(0, 1))
         if output.code == 1:
             return False
+        hit("git.index:before")
         staged.path.replace(tree.admin / "index")
     return True
 

@@ -18,6 +18,7 @@ from orchestrator.git import indexfile, listing, refs, submodules
 from orchestrator.git.command import Git, Locked
 from orchestrator.git.repository import OPERATIONS, Repository, head, write
 from orchestrator.store import locks
+from orchestrator.store.failpoints import hit
 from orchestrator.store.locks import LockProof
 
 MARK = "orchestrator"
@@ -188,7 +189,9 @@ def _take(repo: Repository, path: Path, commit: str, proof: LockProof) -> Worktr
 
 def _move(worktree: Worktree, path: Path, _: LockProof) -> Worktree:
     """What `git worktree move` does: the files, then git's note of where they are. A kill in between is found by `find`."""
+    hit("worktree.move:before")
     worktree.path.rename(path)
+    hit("worktree.move:after")
     write(worktree.admin / "gitdir", f"{path / '.git'}\n")
     return Worktree(worktree.repo, path, worktree.admin)
 
@@ -206,8 +209,11 @@ def _aside(worktree: Worktree, _: LockProof) -> None:
     pool.mkdir(parents=True, exist_ok=True)
     trash = pool / f"{TRASH}{os.urandom(4).hex()}"
     if os.path.lexists(worktree.path):
+        hit("worktree.aside:before")
         worktree.path.rename(trash)
+        hit("worktree.aside:after")
     _remove(worktree.admin)
+    hit("worktree.forget:after")
 
 
 def _empty_trash(pool: Path) -> None:
