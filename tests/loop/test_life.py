@@ -268,11 +268,12 @@ def test_while_nothing_can_be_written_tasks_stay_pending_and_one_line_says_why(s
     stage.until(lambda: "File too large" in stage.said(), "the complaint")
     asked = time.monotonic()
     stage.until(lambda: time.monotonic() - asked > 2.5, "a few more tries")
-    assert stage.state("t") is State.PENDING
+    stage.until(lambda: stage.state("t") is State.PENDING, "the task between two tries")
     assert stage.said().count("File too large") == 1
+    assert stage.started("t") == []
     resource.prlimit(loop.pid, resource.RLIMIT_FSIZE, limits)
     stage.until(lambda: stage.state("t") is State.CONVERGED, "work when there is space again")
-    assert "Working again." in stage.said()
+    stage.until(lambda: "Working again." in stage.said(), "the all-clear")
     loop.send_signal(signal.SIGTERM)
     assert stage.code(loop) == 0
 

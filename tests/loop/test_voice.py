@@ -1,0 +1,92 @@
+"""One line per happening, none per look."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.candidate import Candidate
+from orchestrator.core.outcome import Reason
+from orchestrator.core.record import Landed, Record
+from orchestrator.core.task import Place, State
+from orchestrator.loop.voice import SHOWN, Voice, ending
+from orchestrator.store.queue import Queue
+
+RECORD = Record(id="1", name="t", inode=1, slug="t", attempts=2)
+MERGED = replace(RECORD, landed=Landed("a" * 40, "main", "merge"))
+KEPT = replace(RECORD, attempts=1, landed=Landed("b" * 40, "main", "branch"))
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+def voice(tmp_path: Path, said: list[str], level: str = "normal") -> Voice:
+    queue = Queue(tmp_path / "tasks")
+    queue.ensure()
+    return Voice(queue, said.append, level)
+
+
+def invalid(*names: str, problem: str = "no goal") -> list[Candidate]:
+    return [Candidate(Place(name, State.PENDING, name, None, 1), None, problems=(problem,)) for name in names]
+
+
+def test_an_invalid_task_is_shown_once_for_each_version_of_it(tmp_path: Path, said: list[str]) -> None:
+    speaker = voice(tmp_path, said)
+    for problem in ("no goal", "no goal", "bad metric", "bad metric"):
+        speaker.invalid(invalid("t", problem=problem))
+    assert said == ["t: invalid: no goal", "t: invalid: bad metric"]
+
+
+def test_many_invalid_tasks_are_counted_not_listed(tmp_path: Path, said: list[str]) -> None:
+    voice(tmp_path, said).invalid(invalid(*(f"t{number}" for number in range(SHOWN + 5))))
+    assert len(said) == SHOWN + 1
+    assert said[-1] == "5 more tasks are invalid; `orchestrator list` shows them."
+
+
+def test_a_problem_is_said_once_until_a_look_without_it(tmp_path: Path, said: list[str]) -> None:
+    speaker = voice(tmp_path, said)
+    for _ in range(3):
+        speaker.problem("the disk is full")
+        speaker.mended()
+    assert said == ["the disk is full"]
+    speaker.mended()
+    speaker.problem("the disk is full")
+    assert said == ["the disk is full", "Working again.", "the disk is full"]
+
+
+def test_a_quiet_loop_says_only_what_needs_a_person_and_logs_everything(tmp_path: Path, said: list[str]) -> None:
+    speaker = voice(tmp_path, said, "quiet")
+    speaker.tell("t", "started", "claimed", token="abc123")
+    speaker.note("a note")
+    speaker.tell("t", "blocked", "ended", urgent=True)
+    assert said == ["t: blocked"]
+    events = [json.loads(line) for line in (tmp_path / "tasks/.orch/daemon.jsonl").read_text().splitlines()]
+    assert [(event["event"], event.get("task")) for event in events] == [("claimed", "t"), ("note", None), ("ended", "t")]
+    assert events[0]["token"] == "abc123"
+
+
+@pytest.mark.parametrize(("state", "record", "line"), [
+    (None, None, "is gone from the queue"),
+    (State.CONVERGED, None, "converged, nothing to land"),
+    (State.CONVERGED, MERGED, "converged after 2 attempts, merged into main as aaaaaaaaaa"),
+    (State.CONVERGED, KEPT, "converged after 1 attempt, left on its branch at bbbbbbbbbb"),
+    (State.CONVERGED, replace(RECORD, attempts=0, landed=Landed("c", "main", "none")), "converged, nothing to land"),
+    (State.BLOCKED, replace(RECORD, reason=Reason.CONFLICT, detail="a.py"), "blocked (conflict): a.py"),
+    (State.BLOCKED, None, "blocked"),
+    (State.PENDING, RECORD, "is pending again"),
+    (State.PENDING, replace(RECORD, not_before=5.0), "is pending again"),
+    (State.RUNNING, RECORD, "runs on"),
+])  # fmt: skip
+def test_each_way_a_claim_ends_has_its_line(state: State | None, record: Record | None, line: str) -> None:
+    assert ending(state, record, now=10.0) == line
+
+
+def test_a_parked_task_says_until_when_and_why() -> None:
+    parked = replace(RECORD, reason=Reason.RATE_LIMITED, detail="daily limit", not_before=1_000_000.0)
+    assert ending(State.PENDING, parked, now=10.0).endswith("(rate-limited): daily limit")
+    assert ending(State.PENDING, parked, now=10.0).startswith("waits until ")
