@@ -19,6 +19,7 @@ from orchestrator.store import control, records
 DONE, STUCK, LATER, INTERRUPTED = 0, 1, 75, 130
 PATIENCE = 20.0  # a worker asked to stop has so long before it is told not to wait for its agent
 HURRY = 3.0  # and so long after that, or after a person asked twice, before it is killed
+DYING = 2.0  # so long is waited for what was killed
 SHOWN = 10
 
 
@@ -170,4 +171,7 @@ def _kill(loop: Loop) -> None:
     loop.workers.stop(kill=True)
     for worker in loop.workers:
         takeover.end_orphans(loop.queue.root, worker.token, None)
-    reap(loop, loop.clock())
+    until = loop.clock().mono + DYING
+    while len(loop.workers) and loop.clock().mono < until:  # the kernel takes a moment, and only then are their locks free
+        loop.wakeup.wait(0.05)
+        reap(loop, loop.clock())

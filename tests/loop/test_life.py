@@ -297,3 +297,28 @@ def test_a_tasks_folder_that_is_removed_is_said_and_not_made_again(stage: Stage)
     loop.send_signal(signal.SIGTERM)
     assert stage.code(loop) == 0
     assert not stage.queue.root.exists()
+
+
+def test_a_dead_workers_task_goes_back_to_pending_where_no_slot_is_free(stage: Stage) -> None:
+    stage.task("mine", "hold")
+    stage.task("theirs", "agent")
+    here = stage.loop("loop")
+    stage.until(stage.started, "the first claim")
+    mine = (stage.top / "started").read_text().split()[0]
+    other = "theirs" if mine == "mine" else "mine"
+    claim = stage.queue.take(other)  # another loop, which dies before its worker starts
+    assert claim is not None
+    claim.abandon()
+    stage.until(lambda: f"{other}: its worker died; the task is back in pending" in stage.said(), "the reclaim")
+    assert stage.state(other) is State.PENDING
+    here.send_signal(signal.SIGTERM)
+    assert stage.code(here) == 0
+
+
+def test_workers_that_cannot_be_started_leave_the_task_waiting_with_the_reason(stage: Stage) -> None:
+    stage.task("t")
+    assert stage.code(stage.loop("drain", program=("/no/such/worker",), backoff=600.0)) == 75
+    record = stage.record("t")
+    assert record is not None
+    assert "no such program" in (record.detail or "")
+    assert stage.said().count("t: can't be started") == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from support.stage import Stage
 
@@ -61,3 +63,25 @@ def test_a_named_task_that_is_not_pending_is_told_where_it_is(stage: Stage, stat
     stage.task("there", state=state)
     assert stage.code(stage.loop("task", "there")) == code
     assert says in stage.said()
+
+
+def test_once_with_nothing_but_waiting_tasks_says_try_later(stage: Stage) -> None:
+    stage.task("a", "hold")
+    other = stage.loop("loop")
+    stage.runs("a")
+    stage.task("b", front="depends_on: [a]")
+    assert stage.code(stage.loop("once")) == 75
+    assert "Nothing can be claimed now." in stage.said()
+    assert stage.code(stage.loop("task", "a")) == 75
+    assert "a runs already" in stage.said()
+    other.send_signal(signal.SIGTERM)
+    assert stage.code(other) == 0
+
+
+def test_a_signal_during_a_single_claim_puts_the_task_back(stage: Stage) -> None:
+    stage.task("a", "hold")
+    loop = stage.loop("task", "a")
+    stage.runs("a")
+    loop.send_signal(signal.SIGINT)
+    assert stage.code(loop) == 130
+    assert stage.state("a") is State.PENDING

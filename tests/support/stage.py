@@ -21,11 +21,11 @@ import json, sys
 from orchestrator.core.settings import Settings
 from orchestrator.loop.parts import Mode
 from orchestrator.loop.run import run
-settings, mode, name, standin = json.loads(sys.argv[1])
+settings, mode, name, program = json.loads(sys.argv[1])
 say = lambda line: print(line, flush=True)
-sys.exit(run(Settings(**settings), Mode(mode), name=name, say=say, program=(sys.executable, standin)))
+sys.exit(run(Settings(**settings), Mode(mode), name=name, say=say, program=tuple(program)))
 """
-STANDIN = str(Path(__file__).with_name("standin.py"))
+STANDIN = (sys.executable, str(Path(__file__).with_name("standin.py")))
 SPEC = "---\n{front}\n---\n# {name}\n\n## Goal\n\nMake it so.\n"
 
 
@@ -51,13 +51,15 @@ class Stage:
         (folder / "benchmark.sh").write_text("#!/bin/sh\necho METRIC left=0\n")
         (folder / "autoresearch.md").write_text(SPEC.format(front=front, name=name))
 
-    def loop(self, mode: str = "loop", name: str | None = None, **settings: object) -> subprocess.Popen[str]:
+    def loop(
+        self, mode: str = "loop", name: str | None = None, program: tuple[str, ...] = STANDIN, **settings: object
+    ) -> subprocess.Popen[str]:
         import json
 
         chosen = {"tasks": str(self.queue.root), "settle": 0.2, "backoff": 0.2, **settings}
         with (self.top / f"loop-{len(self.loops)}.txt").open("w") as out:
             process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, json.dumps([chosen, mode, name, STANDIN])],
+                [sys.executable, "-c", PROGRAM, json.dumps([chosen, mode, name, program])],
                 stdout=out, stderr=subprocess.STDOUT, text=True, cwd=self.top,
             )  # fmt: skip
         self.loops.append(process)
@@ -130,7 +132,7 @@ class Stage:
         for line in file.read_text().splitlines() if file.exists() else ():
             _, token, pid = line.split()
             tree.end_marked(mark(self.queue.root, token))
-            if STANDIN.encode() in _argv(int(pid)):
+            if STANDIN[1].encode() in _argv(int(pid)):
                 os.kill(int(pid), signal.SIGKILL)
                 until(lambda pid=int(pid): identity.started(pid) is None, "the end of a stand-in")
 
