@@ -149,6 +149,8 @@ def _disk(name: str, path: Path) -> Iterator[Finding]:
 def _repository(app: App) -> Iterator[Finding]:
     from orchestrator.git import repository
 
+    if shutil.which("git") is None or repository.version() < repository.OLDEST:
+        return  # told already
     settings = app.settings
     repo = repository.discover(Path(settings.repo) if settings.repo else _default_repository(Path(settings.tasks)))
     base = repository.base_branch(repo, settings.base)

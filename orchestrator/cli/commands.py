@@ -10,6 +10,7 @@ import click
 
 from orchestrator import __version__
 from orchestrator.cli.options import App, common, complete_names, pass_app
+from orchestrator.cli.output import ReaderGone
 from orchestrator.errors import Misuse
 
 COMMANDS = {
@@ -73,6 +74,12 @@ class Commands(click.Group):
         found = COMMANDS.get(name) or HIDDEN.get(name)
         command: click.Command | None = _load(found) if found else None
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:  # click would exit with 1
+            raise ReaderGone from error
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         word = args[0]

@@ -38,12 +38,15 @@ def demo(app: App, folder: Path | None) -> int:
     from orchestrator.loop.run import run
 
     top = _folder(folder)
-    settings = Settings(tasks=str(top / "tasks"), repo=str(top), agent="scripted", parallel=PARALLEL)
-    _make(top, Queue(Path(settings.tasks)))
+    settings = Settings(
+        tasks=str(top / "tasks"), repo=str(top), agent="scripted", parallel=PARALLEL, log_level="quiet" if app.quiet else "normal"
+    )
+    queue = Queue(Path(settings.tasks))
+    _make(top, queue)
     os.environ.pop("ORCH_SCENARIO", None)  # one of the user's own would be played instead of the demo's
     app.say(f"A scratch project with three tasks is in {top}. A scripted agent works on them now:\n")
     code = run(settings, Mode.DRAIN, say=speaker(app))
-    _show(app, top, settings)
+    _show(app, queue, settings)
     app.say(f"\nLook around with `cd {top}`: orchestrator show fix-greeting, logs describe-it, diff smaller-page, recover.")
     app.say(f"Remove it with `rm -rf {top}`.")
     return code
@@ -83,23 +86,17 @@ def _make(top: Path, queue: Queue) -> None:
         queue.publish(built, task.name)
 
 
-def _show(app: App, top: Path, settings: Settings) -> None:
-    """What came of it: the status, and the commits on main."""
-    done = App(no_color=app.no_color)
-    done.flags.update(tasks=settings.tasks, repo=settings.repo, agent=settings.agent)
-    app.say("\n$ orchestrator --status")
-    width = output.width() if app.rich else None
-    for line in status.lines(view.look(done), width=width, color=app.color) if not app.quiet else ():
+def _show(app: App, queue: Queue, settings: Settings) -> None:
+    """What came of it: the status, the task whose first attempt claimed a success it hadn't, and the commits on main."""
+    if app.quiet:
+        return
+    seen = view.look(queue, settings)
+    output.out("\n$ orchestrator --status")
+    for line in status.lines(seen, width=output.width() if app.rich else None, color=app.color):
         output.out(line)
-    app.say(f"\n$ orchestrator show {TOLD}")
-    _tell(done, app, TOLD)
-    app.say("\n$ git log --graph --oneline")
-    app.say(Git(top).text("log", "--graph", "--oneline"))
-
-
-def _tell(done: App, app: App, name: str) -> None:
-    """The task whose first attempt claimed a success that the benchmark didn't see."""
-    seen = view.look(done)
-    candidate = same(seen, done.queue.find(name))
+    output.out(f"\n$ orchestrator show {TOLD}")
+    candidate = same(seen, queue.find(TOLD))
     for line in show_lines(seen, candidate, candidate.spec):
-        app.say(line)
+        output.out(line)
+    output.out("\n$ git log --graph --oneline")
+    output.out(Git(queue.root.parent).text("log", "--graph", "--oneline"))

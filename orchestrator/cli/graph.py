@@ -12,7 +12,7 @@ from orchestrator.core.task import State
 
 def graph(app: App) -> int:
     """Show the tasks that have dependencies as a tree, parents first."""
-    seen = view.look(app)
+    seen = view.look(app.queue, app.settings)
     depends = {each.name: each.spec.depends_on for each in seen.candidates if each.spec and each.spec.depends_on}
     if app.json:
         output.document(_document(seen, depends))

@@ -84,7 +84,7 @@ def changes(given: Mapping[str, Any]) -> dict[str, object]:
     if given["metric"] is not None:
         found["metric.name"] = given["metric"]
     found |= {f"metric.{key}": given[key] for key in IN_METRIC if given[key] is not None}
-    return {key: value if value not in ("", ()) else None for key, value in {**found, **_rest(given)}.items()}
+    return {key: value if value not in ("", []) else None for key, value in {**found, **_rest(given)}.items()}
 
 
 def _rest(given: Mapping[str, Any]) -> dict[str, object]:

@@ -28,7 +28,7 @@ def list_tasks(app: App, states: tuple[str, ...], labels: tuple[str, ...], names
     """List all tasks: running, blocked, pending in the order they are taken up, converged."""
     if names and app.json:
         raise Misuse("--names prints names, --json a document.", hint="Leave out one of the two.")
-    seen = view.look(app)
+    seen = view.look(app.queue, app.settings)
     found = [candidate for candidate in seen.candidates if _wanted(candidate, states, labels)]
     if app.json:
         output.document({"schema": 1, "root": str(seen.queue.root), "tasks": [view.task(seen, candidate) for candidate in found]})

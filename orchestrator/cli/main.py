@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _run(argv)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (output.ReaderGone, BrokenPipeError):
         _mute()
         return 0
     return code
@@ -49,7 +49,7 @@ def _run(argv: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         output.err("")
         return INTERRUPTED
-    except BrokenPipeError:
+    except output.ReaderGone:
         raise
     except Exception as error:  # noqa: BLE001 - our own fault: never a traceback in a person's face
         return _fault(error)

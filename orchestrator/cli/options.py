@@ -105,13 +105,13 @@ def _store(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
     return callback
 
 
-def _enter(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
-    if value is None:
-        return
-    try:
-        os.chdir(value)
-    except OSError as error:
-        raise Misuse(f"Can't go to {value}: {error.strerror}.", hint="-C wants an existing folder.") from error
+def _enter(_ctx: click.Context, _param: click.Parameter, folders: tuple[str, ...]) -> None:
+    """Go there before anything relative is looked at; one after the other, as git does."""
+    for folder in folders:
+        try:
+            os.chdir(folder)
+        except OSError as error:
+            raise Misuse(f"Can't go to {folder}: {error.strerror}.", hint="-C wants an existing folder.") from error
 
 
 def _flag(*names: str, **attributes: Any) -> Callable[[F], F]:
@@ -122,7 +122,16 @@ def _flag(*names: str, **attributes: Any) -> Callable[[F], F]:
 TASKS = _flag("--tasks", metavar="DIR", help="The tasks folder (ORCH_TASKS; default ./tasks).")
 REPO = _flag("--repo", metavar="DIR", help="The repository to work on (ORCH_REPO; default: found).")
 COMMON = (
-    click.option("-C", "enter", metavar="DIR", expose_value=False, is_eager=True, callback=_enter, help="Begin in this folder."),
+    click.option(
+        "-C",
+        "enter",
+        metavar="DIR",
+        multiple=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_enter,
+        help="Begin in this folder.",
+    ),
     _flag("--no-color", is_flag=True, help="No colors (also NO_COLOR=1)."),
     _flag("-q", "--quiet", is_flag=True, help="Only results and errors."),
     _flag("-v", "--verbose", is_flag=True, help="Tell more."),

@@ -18,6 +18,10 @@ UNSAFE_IN_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066
 WIDE = 100  # columns assumed where there is no terminal to ask
 
 
+class ReaderGone(Exception):
+    """Whoever read our stdout has gone: there is nobody left to tell anything."""
+
+
 def prepare() -> None:
     """Let stdout and stderr take any text: a name may hold bytes that are no UTF-8, a locale may lack a letter."""
     for stream in (sys.stdout, sys.stderr):

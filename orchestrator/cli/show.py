@@ -25,7 +25,7 @@ from orchestrator.errors import SpecError
 def show(app: App, name: str) -> int:
     """Show a task: its goal, its numbers, what was tried and how it ended."""
     place = one(app, name)
-    seen = view.look(app)
+    seen = view.look(app.queue, app.settings)
     candidate = same(seen, place)
     spec = _whole_spec(seen, candidate)
     if app.json:

@@ -21,7 +21,7 @@ def status(app: App, watch: bool) -> int:
         from orchestrator.cli.watch import watch as keep_showing
 
         return keep_showing(app)
-    seen = view.look(app)
+    seen = view.look(app.queue, app.settings)
     if app.json:
         output.document(view.document(seen))
     else:

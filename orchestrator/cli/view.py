@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orchestrator.cli.options import App
 from orchestrator.core import readiness
 from orchestrator.core.candidate import Candidate, Waiting
 from orchestrator.core.convergence import requeued
@@ -44,9 +43,8 @@ class Look:
         return tuple(candidate for candidate in self.candidates if candidate.place.state is state)
 
 
-def look(app: App) -> Look:
+def look(queue: Queue, settings: Settings) -> Look:
     """Read everything once."""
-    queue, settings = app.queue, app.settings
     found = snapshot.read_all(queue, settle=settings.settle)
     now = time.time()
     loops = queue.owners.loops() if (queue.control / "owners").is_dir() else ()

@@ -28,7 +28,9 @@ def watch(app: App) -> int:
         while True:
             begun = time.monotonic()
             size = shutil.get_terminal_size()
-            shown = lines(view.look(app), width=size.columns, color=app.color, most=max(3, size.lines - AROUND))
+            shown = lines(
+                view.look(app.queue, app.settings), width=size.columns, color=app.color, most=max(3, size.lines - AROUND)
+            )
             hint = output.dim(HINT, color=app.color)
             live.update(Text.from_ansi("\n".join([*shown, hint]), no_wrap=True, overflow="ellipsis"), refresh=True)
             _pause(begun)
@@ -38,7 +40,7 @@ def _print_changes(app: App) -> int:
     shown: list[str] = []
     while True:
         begun = time.monotonic()
-        now = lines(view.look(app), width=None, color=False)
+        now = lines(view.look(app.queue, app.settings), width=None, color=False)
         if now != shown:
             output.out("\n".join(["", *now] if shown else now))
             sys.stdout.flush()

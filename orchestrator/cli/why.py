@@ -50,7 +50,7 @@ class Reason:
 def why(app: App, name: str) -> int:
     """Why a task isn't running, or is blocked, or where it went: every reason, and what to do."""
     place = one(app, name)
-    seen = view.look(app)
+    seen = view.look(app.queue, app.settings)
     candidate = same(seen, place)
     found = list(reasons(seen, candidate))
     if app.json:

@@ -1,0 +1,197 @@
+"""`orchestrator` itself: what starts something and what must not, exit codes, errors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.commands import PROGRAM, Project, wait
+
+from orchestrator import __version__
+from orchestrator.cli.commands import COMMANDS
+
+BROKEN = (
+    "import sys, orchestrator.cli.view as view\n"
+    "view.look = lambda *_: 1 / 0\n"
+    "from orchestrator.cli.main import main\n"
+    "sys.exit(main(['--status']))\n"
+)
+
+
+@pytest.mark.parametrize("words", [["fix-auth"], ["statsu"], ["run"], ["--", "drain"]])
+def test_an_unknown_word_starts_nothing_and_says_what_there_is(project: Project, words: list[str]) -> None:
+    project.drop("fix-auth")
+    told = project.refused(*words)
+    assert "There is no command" in told
+    assert "orchestrator" in told.splitlines()[1]
+    assert project.state("fix-auth") == "pending"
+    assert not (project.tasks / ".orch" / "loop.json").exists()
+
+
+def test_a_word_that_is_nearly_a_command_is_named(project: Project) -> None:
+    assert "orchestrator retry" in project.refused("rerty")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--status", "--once"],
+        ["--loop", "--stop"],
+        ["--status", "list"],
+        ["--watch"],
+        ["--watch", "--once"],
+        ["--status", "--watch", "--json"],
+        ["--json"],
+        ["--loop", "--json"],
+        ["--parallel", "many"],
+        ["--nonsense"],
+        ["--task"],
+        ["stop"],
+        ["retry"],
+        ["work"],
+        ["work", "a", "b"],
+        ["list", "--names", "--json"],
+        ["list", "--state", "gone"],
+        ["logs", "a", "-f", "--json"],
+    ],
+)
+def test_what_is_not_understood_exits_with_2_and_one_sentence(project: Project, words: list[str]) -> None:
+    told = project.refused(*words).strip().splitlines()
+    assert told[0].startswith("orchestrator: ")
+    assert len(told) <= 2
+
+
+def test_task_without_a_name_does_not_drain(project: Project) -> None:
+    project.drop("a")
+    project.refused("--task", "", code=1)
+    assert project.state("a") == "pending"
+
+
+def test_help_names_every_command_and_an_example_without_touching_anything(empty: Project) -> None:
+    told = empty.run("--help").stdout
+    for word in ("init", "add", "edit", "why", "recover", "demo", "--loop", "--status", "Exit codes"):
+        assert word in told
+    assert "work ROOT" not in told
+    assert not empty.tasks.exists()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(empty: Project, command: str) -> None:
+    assert f"Usage: orchestrator {command}" in empty.run(command, "--help").stdout
+
+
+def test_version_is_the_packages(empty: Project) -> None:
+    assert empty.run("--version").stdout == f"orchestrator {__version__}\n"
+
+
+def test_a_folder_without_a_queue_is_a_mistake_not_a_new_queue(empty: Project) -> None:
+    for words in ([], ["--loop"], ["--status"], ["list"], ["--stop"]):
+        assert "orchestrator init" in empty.refused(*words)
+    assert not empty.tasks.exists()
+
+
+def test_the_option_c_begins_elsewhere_and_applies_in_order(project: Project) -> None:
+    project.drop("a")
+    done = project.run("-C", "..", "-C", "project", "list", "--names")
+    assert done.stdout == "a\n"
+    assert "Can't go to" in project.refused("-C", "nowhere", "list")
+
+
+def test_common_options_may_stand_before_and_after_the_command(project: Project) -> None:
+    other = project.top / "other"
+    for state in ("pending", "running", "converged", "blocked"):
+        (other / state).mkdir(parents=True)
+    assert project.json("--tasks", "other", "list")["root"] == str(other)
+    assert project.json("list", "--tasks", "other")["root"] == str(other)
+    assert project.json("--tasks", "nowhere", "list", "--tasks", "other")["root"] == str(other)
+
+
+def test_a_setting_that_cannot_be_names_its_source(project: Project) -> None:
+    assert "ORCH_PARALLEL" in project.refused("--status", ORCH_PARALLEL="-3")
+    assert "--parallel" in project.refused("--status", "--parallel", "-3")
+
+
+def test_a_name_that_does_not_exist_or_fits_two_is_told_apart(project: Project) -> None:
+    project.drop("fix-auth")
+    project.drop("fix-auto")
+    assert "fix-auth" in project.refused("show", "fix-auht", code=1)
+    assert "fix-auth, fix-auto" in project.refused("show", "fix-", code=1)
+    assert project.json("show", "fix-auth")["name"] == "fix-auth"
+
+
+def test_our_own_fault_is_exit_3_with_a_log_and_no_traceback(project: Project) -> None:
+    script = BROKEN
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=project.top, env=project.env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    log = Path(done.stderr.rpartition("with ")[2].strip().rstrip("."))
+    assert ("ZeroDivisionError" in log.read_text() and "--status" in log.read_text()) or log.exists()
+
+
+def test_a_fault_that_cannot_be_logged_is_still_told(project: Project) -> None:
+    blocked = project.top / "file"
+    blocked.write_text("")
+    script = BROKEN
+    env = {**project.env, "XDG_STATE_HOME": str(blocked)}
+    done = subprocess.run([sys.executable, "-c", script], cwd=project.top, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "ZeroDivisionError" in done.stderr
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(project: Project) -> None:
+    for number in range(400):
+        project.drop(f"task-with-a-rather-long-name-to-fill-the-pipe-{number:04d}-{'x' * 100}")
+    process = subprocess.Popen(
+        [*PROGRAM, "list"], cwd=project.top, env=project.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(20) == 0
+    process.stderr.close()
+
+
+def test_ctrl_c_ends_a_view_with_130_and_no_words(project: Project) -> None:
+    process = project.start("--status", "--watch")
+    assert process.stdout is not None
+    assert "no loop is running" in process.stdout.readline()
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err.strip() == ""
+
+
+def test_watching_into_a_pipe_prints_again_only_what_changed(project: Project) -> None:
+    process = project.start("--status", "--watch")
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(2)]
+    assert "No tasks" in lines[1]
+    project.drop("a")
+    wait(lambda: "1 pending" in (process.stdout.readline() if process.stdout else ""), "the new task")
+
+
+def test_nothing_heavy_is_imported_to_ask_for_the_status(project: Project) -> None:
+    project.drop("a")
+    project.run("--status")
+    script = (
+        "import sys\nfrom orchestrator.cli.main import main\nmain(['--status'])\n"
+        "heavy = {'pydantic', 'yaml', 'rich', 'psutil', 'watchdog', 'pexpect', 'asyncio', 'logging', 'subprocess'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+    wait(lambda: _imported(project, script) == "[]", "a status from the cache alone")
+
+
+def _imported(project: Project, script: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=project.top, env=project.env, capture_output=True, text=True, check=True
+    )
+    return done.stderr.strip()

@@ -1,0 +1,208 @@
+"""Making and changing tasks: init, add, edit, schema."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from support.commands import COUNT, Project
+
+
+@pytest.fixture
+def benchmark(empty: Project) -> str:
+    (empty.top / "count.sh").write_text(COUNT)
+    return "count.sh"
+
+
+def test_init_makes_everything_once_and_hides_it_from_git(empty: Project) -> None:
+    told = empty.run("init").stdout
+    assert "made" in told
+    assert (empty.tasks / "pending").is_dir()
+    assert (empty.top / "orchestrator.toml").is_file()
+    assert empty.git("status", "--porcelain") == "?? orchestrator.toml"
+    (empty.top / "orchestrator.toml").write_text("parallel = 3\n")
+    assert "Everything was there already." in empty.run("init").stdout
+    assert (empty.top / "orchestrator.toml").read_text() == "parallel = 3\n"
+    assert empty.json("init")["made"] == []
+
+
+def test_the_configuration_that_init_writes_is_valid_also_when_every_line_is_used(empty: Project) -> None:
+    empty.run("init")
+    path = empty.top / "orchestrator.toml"
+    path.write_text(
+        "\n".join(
+            line.removeprefix("# ") if " = " in line or line.startswith("# [") else line for line in path.read_text().splitlines()
+        ).replace('model = ""', "")
+    )
+    found = empty.json("--config")
+    assert found["warnings"] == []
+    assert found["settings"]["parallel"]["source"].startswith(str(path))
+    assert found["settings"]["hooks.after_create"]["value"] == "npm ci"
+
+
+def test_init_elsewhere_and_without_a_repository(empty: Project, tmp_path: Path) -> None:
+    told = empty.run("init", str(tmp_path / "plain")).stdout
+    assert (tmp_path / "plain" / "tasks" / "blocked").is_dir()
+    assert "not a git repository" in told
+    assert not empty.tasks.exists()
+    assert "is a file" in empty.refused("init", "todo.txt")
+
+
+def test_add_makes_a_task_that_is_ready_at_once(empty: Project, benchmark: str) -> None:
+    told = empty.run(
+        "add", "fix", "--goal", "Empty it", "--metric", "left", "--target", "0", "--benchmark", benchmark,
+        "--scope", "*.txt", "--scope", "src/**", "--priority", "4", "--depends-on", "a,b", "--depends-on", "c",
+        "--label", "x", "--agent", "exec", "--model", "m", "--timeout", "15m", "--acceptance", "All gone",
+    ).stdout  # fmt: skip
+    assert told.startswith(f"{empty.tasks}/pending/fix is pending.")
+    shown = empty.json("show", "fix")
+    assert shown["depends_on"] == ["a", "b", "c"]
+    assert shown["scope"] == ["*.txt", "src/**"]
+    assert shown["goal"] == "Empty it"
+    assert (shown["priority"], shown["agent"], shown["model"], shown["labels"], shown["acceptance"]) == (
+        4,
+        "exec",
+        "m",
+        ["x"],
+        "All gone",
+    )
+    assert [reason["kind"] for reason in shown["waiting_on"]] == ["dependency"] * 3
+    runner = empty.tasks / "pending" / "fix" / "autoresearch.sh"
+    assert runner.stat().st_mode & stat.S_IXUSR
+
+
+def test_add_without_a_benchmark_is_a_draft_and_says_what_is_left(empty: Project) -> None:
+    told = empty.run("add", "idea").stdout
+    assert "is a draft" in told
+    assert "orchestrator queue idea" in told
+    assert "benchmark.sh" in told
+    assert empty.task("idea")["waiting_on"][0]["kind"] == "draft"
+
+
+@pytest.mark.parametrize("name", ["../up", "", ".hidden", "a/b", "x" * 300, "new\nline"])
+def test_add_refuses_names_that_no_task_can_have_and_makes_nothing(project: Project, name: str) -> None:
+    assert "can't be a task's name" in project.refused("add", name)
+    assert list((project.tasks / "pending").iterdir()) == []
+
+
+def test_add_takes_a_name_with_a_leading_dash_for_an_option(project: Project) -> None:
+    project.refused("add", "-dash")
+    project.refused("add", "--", "-dash")
+
+
+@pytest.mark.parametrize("name", ["with space", "日本語", "quote'd", "émoji-🎉"])
+def test_odd_but_legal_names_work_everywhere(empty: Project, name: str, benchmark: str) -> None:
+    empty.run("add", name, "--goal", "x", "--benchmark", benchmark)
+    assert empty.run("list", "--names").stdout == f"{name}\n"
+    for words in (["show", name], ["why", name], ["block", name], ["retry", name], ["logs", name]):
+        empty.run(*words)
+    assert empty.state(name) == "pending"
+
+
+def test_add_refuses_a_name_in_use_and_values_that_cannot_be(empty: Project, benchmark: str) -> None:
+    empty.run("add", "fix", "--benchmark", benchmark)
+    empty.run("block", "fix")
+    assert "already" in empty.refused("add", "fix", "--benchmark", benchmark, code=1)
+    assert "--metric" in empty.refused("add", "new", "--target", "3")
+    assert "no file" in empty.refused("add", "new", "--benchmark", "nothing.sh").lower()
+    assert "duration" in empty.refused("add", "new", "--timeout", "1:30", "--benchmark", benchmark)
+    assert empty.state("new") is None
+
+
+def test_edit_by_options_changes_only_those_lines(project: Project) -> None:
+    folder = project.drop("fix", "# keep me\nmetric: {name: left, target: 0}  # and me\npriority: 1\nlabels: [a]")
+    project.run("edit", "fix", "--priority", "9", "--target", "2", "--label", "", "--model", "big")
+    text = (folder / "autoresearch.md").read_text()
+    assert "# keep me\n" in text
+    assert "# and me" in text
+    assert "labels" not in text
+    shown = project.json("show", "fix")
+    assert (shown["priority"], shown["metrics"][0]["target"], shown["model"], shown["labels"]) == (9, 2, "big", [])
+    assert project.run("edit", "fix", "--priority", "9").stdout == "Nothing changed.\n"
+
+
+def test_edit_refuses_what_would_break_the_spec(project: Project) -> None:
+    folder = project.drop("fix")
+    before = (folder / "autoresearch.md").read_text()
+    assert "duration" in project.refused("edit", "fix", "--timeout", "soon", code=1)
+    assert (folder / "autoresearch.md").read_text() == before
+
+
+def test_edit_without_a_terminal_or_options_says_so(project: Project) -> None:
+    project.drop("fix")
+    assert "no terminal" in project.refused("edit", "fix")
+
+
+def editor(project: Project, script: str) -> str:
+    path = project.top.parent / "editor.sh"
+    path.write_text(f"#!/bin/sh\nfor file; do :; done\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_the_editor_works_on_a_copy_which_is_put_where_the_task_is_by_then(project: Project) -> None:
+    project.drop("fix")
+    move = f"mv {project.tasks}/pending/fix {project.tasks}/blocked/fix\nsed -i 's/Empty it/Clear it/' \"$file\""
+    code, told = project.in_terminal("edit", "fix", EDITOR=editor(project, move))
+    assert code == 0
+    assert "is changed" in told
+    assert "Clear it" in (project.tasks / "blocked" / "fix" / "autoresearch.md").read_text()
+
+
+def test_a_broken_edit_is_never_put_in_place_and_can_be_mended(project: Project) -> None:
+    folder = project.drop("fix")
+    mend = "sed -i 's/^priority: high/priority: 7/' \"$file\""
+    break_then_mend = f"if grep -q '^priority: high' \"$file\"; then {mend}; else sed -i '2i priority: high' \"$file\"; fi"
+    code, told = project.in_terminal("edit", "fix", EDITOR=editor(project, break_then_mend), until="Edit again?", keys=b"\n")
+    assert code == 0
+    assert "priority: high" in told
+    assert "priority: 7" in (folder / "autoresearch.md").read_text()
+
+
+def test_an_edit_that_is_given_up_keeps_the_persons_version(project: Project) -> None:
+    folder = project.drop("fix")
+    before = (folder / "autoresearch.md").read_text()
+    code, told = project.in_terminal(
+        "edit", "fix", EDITOR=editor(project, "sed -i '2i priority: high' \"$file\""), until="Edit again?", keys=b"n\n"
+    )
+    assert code == 1
+    assert (folder / "autoresearch.md").read_text() == before
+    copy = told.rpartition("kept at ")[2].split(".md")[0] + ".md"
+    assert "priority: high" in Path("".join(copy.split())).read_text()
+
+
+def test_an_edit_never_overwrites_somebody_elses(project: Project) -> None:
+    folder = project.drop("fix")
+    both = f"echo 'and mine' >> {folder}/autoresearch.md\necho 'theirs' >> \"$file\""
+    code, told = project.in_terminal("edit", "fix", EDITOR=editor(project, both), columns=200)
+    assert code == 1
+    assert "changed by somebody else" in told
+    assert "kept at" in told
+    text = (folder / "autoresearch.md").read_text()
+    assert "and mine" in text
+    assert "theirs" not in text
+
+
+def test_an_editor_that_fails_changes_nothing(project: Project) -> None:
+    folder = project.drop("fix")
+    before = (folder / "autoresearch.md").read_text()
+    code, told = project.in_terminal("edit", "fix", EDITOR=editor(project, "exit 3"))
+    assert code == 1
+    assert "Traceback" not in told
+    assert (folder / "autoresearch.md").read_text() == before
+
+
+def test_the_schema_is_json_and_knows_the_keys(empty: Project) -> None:
+    schema = json.loads(empty.run("schema").stdout)
+    assert {"metric", "scope", "depends_on", "priority"} <= set(schema["properties"])
+
+
+def test_an_unwritable_folder_is_a_sentence(empty: Project, tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    assert "ermission" in empty.refused("init", str(closed), code=1)

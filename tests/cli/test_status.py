@@ -1,0 +1,158 @@
+"""What people and programs see of the queue."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from support.commands import Project
+
+from orchestrator.cli import output
+
+CONVERGED = {"reason": "converged", "attempts": 2, "landed": {"commit": "ab" * 20, "base": "main", "how": "merge"}}
+FIELDS = set(
+    ["name", "state", "stage", "reason", "detail", "title", "repo", "base", "branch", "agent", "model", "priority", "metrics", "streak", "converge", "attempts", "failures", "max_failures", "ready", "waiting_on", "not_before", "spend", "owner", "landed", "updated"]
+)
+
+
+def test_the_document_has_every_field_of_the_contract(project: Project) -> None:
+    project.drop(
+        "fix",
+        "metric: {name: left, target: 0}\npriority: 3",
+        record={"attempts": 2, "failures": 1, "baseline": {"left": 12}, "values": {"left": 3}, "best": {"left": 3}},
+    )
+    found = project.json("--status")
+    assert found["schema"] == 1
+    assert found["root"] == str(project.tasks)
+    assert found["loop"]["running"] is False
+    assert found["loops"] == []
+    assert found["counts"] == {"pending": 1, "running": 0, "converged": 0, "blocked": 0}
+    task = found["tasks"][0]
+    assert set(task) >= FIELDS
+    assert task["metrics"][0] | {"unit": None} == {
+        "name": "left", "direction": "lower", "target": 0, "value": 3, "baseline": 12, "best": 3, "unit": None, "guard": False,
+    }  # fmt: skip
+    assert (task["attempts"], task["failures"], task["max_failures"], task["priority"], task["ready"]) == (2, 1, 5, 3, True)
+
+
+def test_running_blocked_pending_and_converged_come_in_this_order_with_their_reasons(project: Project) -> None:
+    project.drop("done", state="converged", record=CONVERGED)
+    project.drop("waits", "depends_on: [stuck]")
+    project.drop("stuck", state="blocked", record={"reason": "exhausted", "detail": "5 attempts in a row"})
+    project.drop("draft", "draft: true")
+    project.drop("later", record={"reason": "backoff", "detail": "it crashed", "not_before": time.time() + 500})
+    project.drop("broken", "priority: high")
+    lines = project.run("--status").stdout.splitlines()
+    assert lines[1].startswith("1 blocked · 4 pending · 1 converged")
+    rows = {line.split()[1]: line for line in lines[4:]}
+    assert list(rows)[:2] == ["stuck", "broken"]
+    assert list(rows)[-1] == "done"
+    assert "exhausted: 5 attempts in a row" in rows["stuck"]
+    assert rows["broken"].startswith("invalid")
+    assert "autoresearch.md:2:" in rows["broken"]
+    assert "stuck is blocked (exhausted)" in rows["waits"]
+    assert rows["draft"].startswith("draft")
+    assert rows["later"].startswith("parked")
+    assert "it crashed" in rows["later"]
+    assert "merged into main as ababababab" in rows["done"]
+
+
+def test_every_reason_to_wait_is_in_the_document(project: Project) -> None:
+    project.drop(
+        "waits",
+        "draft: true\ndepends_on: [nobody]",
+        record={"reason": "rate-limited", "detail": "limit", "not_before": time.time() + 500},
+    )
+    task = project.task("waits")
+    assert [reason["kind"] for reason in task["waiting_on"]] == ["draft", "dependency", "limit"]
+    assert task["ready"] is False
+    assert task["not_before"].endswith("Z")
+
+
+def test_a_task_queued_again_by_hand_shows_no_old_counts(project: Project) -> None:
+    project.drop("again", record={"reason": "exhausted", "detail": "x", "attempts": 5, "failures": 5})
+    task = project.task("again")
+    assert task["ready"] is True
+    assert task["failures"] == 0
+    assert task["reason"] is None
+    assert task["attempts"] == 5
+
+
+def test_many_tasks_are_counted_and_the_few_that_matter_shown(project: Project) -> None:
+    for number in range(60):
+        project.drop(f"pending-{number:02d}")
+    for number in range(30):
+        project.drop(f"blocked-{number:02d}", state="blocked", record={"reason": "exhausted"})
+    lines = project.run("--status").stdout.splitlines()
+    assert len(lines) < 35
+    assert lines[1].startswith("30 blocked · 60 pending")
+    assert "20 more blocked, 50 more pending" in lines[-1]
+    assert len(project.run("list", "--names").stdout.splitlines()) == 90
+
+
+def test_nothing_a_name_or_a_detail_holds_reaches_the_terminal(project: Project) -> None:
+    project.drop("evil\x1b[2Jname", None or "")
+    project.drop("stuck", state="blocked", record={"reason": "gate", "detail": "red\x1b[31m\nline\x07 \u202e"})
+    (project.tasks / "pending" / "a\nb").mkdir()
+    (project.tasks / "pending").joinpath("bad-\udcff-bytes").mkdir()
+    for words in (["--status"], ["list"], ["why", "stuck"], ["show", "stuck"], ["list", "--names"]):
+        told = project.run(*words).stdout
+        assert not any(ord(letter) < 32 and letter != "\n" for letter in told)
+        assert "\u202e" not in told
+    assert len(project.run("list").stdout.splitlines()) == 5
+    assert len(project.json("--status")["tasks"]) == 4
+
+
+def test_two_folders_of_one_name_are_both_shown(project: Project) -> None:
+    project.drop("twin")
+    project.drop("twin", state="blocked", record={"reason": "gate"})
+    rows = project.run("list").stdout
+    assert rows.count(" twin ") == 2
+    assert "second folder of this name" in rows
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120, 200])
+def test_no_line_is_wider_than_the_terminal(project: Project, columns: int) -> None:
+    project.drop(
+        "a-name-that-is-long-enough-to-be-in-the-way-of-everything-else",
+        state="blocked",
+        record={"reason": "gate", "detail": "x " * 200, "attempts": 7, "failures": 3, "baseline": {"left": 12}},
+    )
+    project.drop("日本語の名前", state="blocked", record={"reason": "gate", "detail": "長い説明" * 50})
+    code, told = project.in_terminal("--status", columns=columns)
+    assert code == 0
+    assert "\x1b[31mblocked" in told
+    lines = [output.ESCAPES.sub("", line) for line in told.replace("\r", "").split("\n")]
+    assert max(output.columns(line) for line in lines) <= columns
+    assert any("gate" in line for line in lines)
+
+
+def test_no_color_means_none_and_a_dumb_terminal_gets_plain_text(project: Project) -> None:
+    project.drop("a")
+    for words, env in ((["--status", "--no-color"], {}), (["--status"], {"NO_COLOR": "1"}), (["--status"], {"TERM": "dumb"})):
+        assert "\x1b" not in project.in_terminal(*words, **env)[1]
+
+
+def test_the_live_view_fits_the_screen_and_ends_with_ctrl_c(project: Project) -> None:
+    for number in range(50):
+        project.drop(f"task-{number:02d}")
+    code, told = project.in_terminal("--status", "--watch", columns=80, lines=20, until="Ctrl-C", keys=b"\x03")
+    assert code == 130
+    assert "50 pending" in told
+    assert "more pending" in told
+    assert "\x1b[?1049l" in told  # the screen is given back
+
+
+def test_labels_and_states_narrow_the_list(project: Project) -> None:
+    project.drop("a", "labels: [ui, big]")
+    project.drop("b", "labels: api")
+    project.drop("c", "labels: ui", state="blocked", record={"reason": "gate"})
+    assert project.run("list", "--names", "--label", "ui").stdout == "c\na\n"
+    assert project.run("list", "--names", "--label", "ui", "--state", "pending").stdout == "a\n"
+    assert [task["name"] for task in project.json("list", "--state", "blocked")["tasks"]] == ["c"]
+    assert project.run("list", "--label", "none").stderr == "No such tasks.\n"
+
+
+def test_the_table_of_output_pads_wide_letters_and_cuts_with_an_ellipsis() -> None:
+    lines = output.table(("A", "B"), [("日本", "x"), ("abcdefgh", "y")], most=(6, None))
+    assert lines == ["A       B", "日本    x", "abcde…  y"] or [output.columns(line) for line in lines] == [9, 9, 9]

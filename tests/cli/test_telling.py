@@ -1,0 +1,326 @@
+"""What the commands that explain say: show, why, logs, diff, recover, graph, config, check, completions, demo."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from support.commands import Project, wait
+
+EMPTY_BY_ONE = 'echo "attempt $ORCH_ATTEMPT: $(head -1 todo.txt)"; sed -i 1d todo.txt'
+
+
+@pytest.fixture
+def converged(project: Project) -> Project:
+    """A project whose task `fix` has converged after three attempts."""
+    project.agent(EMPTY_BY_ONE)
+    project.drop("fix")
+    project.run()
+    return project
+
+
+def test_a_drain_tells_each_happening_and_ends_with_0(project: Project) -> None:
+    project.agent(EMPTY_BY_ONE)
+    project.drop("fix")
+    told = project.run().stdout
+    assert "fix: started" in told
+    assert "fix: converged after 3 attempts" in told
+    assert told.count("\n") < 8
+    assert project.git("show", "main:todo.txt") == ""
+    assert project.run("-q").stdout == ""
+
+
+def test_a_drain_with_something_blocked_ends_with_1_and_parked_with_75(project: Project) -> None:
+    project.agent("true")
+    project.drop("fix", "metric: {name: left, target: 0}\nmax_failures: 2")
+    assert "blocked (exhausted)" in project.run(code=1).stdout
+    project.run("retry", "fix")
+    later = project.drop("later", record={"reason": "rate-limited", "not_before": time.time() + 900})
+    (project.tasks / "pending" / "fix").rename(project.tasks / "fix-aside")
+    project.run(code=75)
+    assert later.exists()
+
+
+def test_once_and_task_do_one_and_leave_the_rest(project: Project) -> None:
+    project.agent(EMPTY_BY_ONE)
+    project.drop("one", "metric: {name: left, target: 0}\npriority: 5")
+    project.drop("two")
+    project.run("--once", code=None)
+    assert project.task("one")["attempts"] == 1
+    assert project.task("two")["attempts"] == 0
+    project.run("--task", "tw", code=None)
+    assert project.task("two")["attempts"] >= 1
+
+
+def test_show_tells_goal_numbers_and_attempts(converged: Project) -> None:
+    told = converged.run("show", "fix").stdout
+    for words in (
+        "fix: About fix",
+        "Empty it.",
+        "merged into main as",
+        "left    lower   0       3         0     0",
+        "orchestrator/fix",
+    ):
+        assert words in told
+    found = converged.json("show", "fix")
+    assert [attempt["result"] for attempt in found["history"]] == ["improved", "improved", "converged"]
+    assert found["landed"]["how"] == "merge"
+    assert found["landed"]["commit"] == converged.git("rev-parse", "main")
+
+
+def test_logs_show_the_last_attempt_or_the_one_asked_for(converged: Project) -> None:
+    assert "attempt 3: three" in converged.run("logs", "fix").stdout
+    assert "attempt 1: one" in converged.run("logs", "fix", "--attempt", "1").stdout
+    assert "There are: 1, 2, 3." in converged.refused("logs", "fix", "--attempt", "9", code=1)
+    assert len(converged.run("logs", "fix", "-n", "1").stdout.splitlines()) == 1
+    assert converged.run("logs", "fix", "-n", "0").stdout == ""
+    found = converged.json("logs", "fix", "--attempt", "2")
+    assert found["attempt"] == 2
+    assert found["attempts"] == [1, 2, 3]
+    assert any("attempt 2: two" in line for line in found["lines"])
+    assert "landed" in [event["event"] for event in found["events"]]
+
+
+def test_logs_without_any_attempt_are_the_events_safe_for_a_terminal(project: Project) -> None:
+    folder = project.drop("fix")
+    project.event(folder, "claimed", attempt=1, detail="red \x1b[31m")
+    with (folder / ".orch" / "events.jsonl").open("a") as file:
+        file.write('{"torn": ')
+    told = project.run("logs", "fix").stdout
+    assert "#1 claimed" in told
+    assert "\x1b" not in told
+    assert len(told.splitlines()) == 1
+
+
+def test_follow_goes_over_attempts_and_moves_and_ends_with_the_task(project: Project) -> None:
+    project.agent(f"sleep 0.5; {EMPTY_BY_ONE}")
+    project.drop("fix")
+    follower = project.start("logs", "-f", "fix")
+    project.run()
+    out, err = follower.communicate(timeout=20)
+    assert follower.returncode == 0
+    assert err.endswith("fix is converged.\n")
+    assert [
+        line.partition("attempt ")[2] for line in out.splitlines() if ": " in line and "attempt " in line and "starts" not in line
+    ] == ["1: one", "2: two", "3: three"]
+
+
+def test_follow_of_events_ends_too(project: Project) -> None:
+    project.agent(EMPTY_BY_ONE)
+    project.drop("fix")
+    follower = project.start("logs", "-f", "--events", "fix")
+    project.run()
+    out, _ = follower.communicate(timeout=20)
+    assert "claimed" in out or "measured" in out
+
+
+def test_diff_shows_what_landed_and_what_one_attempt_did(converged: Project) -> None:
+    told = converged.run("diff", "fix").stdout
+    assert told.startswith("diff --git")
+    assert "-one\n-two\n-three\n" in told
+    assert "todo.txt" in converged.run("diff", "fix", "--stat").stdout
+    found = converged.json("diff", "fix")
+    assert found["files"] == [{"path": "todo.txt", "status": "M"}]
+    assert "-one" in found["patch"]
+    assert "-one" in converged.run("diff", "fix", "--attempt", "1").stdout
+    assert "There are:" in converged.refused("diff", "fix", "--attempt", "7", code=1)
+    assert "\x1b[" in converged.in_terminal("diff", "fix")[1]
+
+
+def test_diff_of_an_untouched_task_says_so(project: Project) -> None:
+    project.drop("fix")
+    assert "Nothing has been done" in project.refused("diff", "fix", code=1)
+
+
+def test_recover_lists_shows_and_takes_back_every_attempt(converged: Project) -> None:
+    labels = [each["label"] for each in converged.json("recover", "fix")["kept"]]
+    assert labels == ["0001", "0002", "0003"]
+    assert "-one" in converged.run("recover", "fix", "1").stdout
+    assert converged.run("recover", "fix", "--branch", "mine", "1").stdout.startswith("The branch mine is at")
+    assert converged.git("show", "mine:todo.txt") == "two\nthree"
+    assert "Which of them?" in converged.refused("recover", "fix", "--apply")
+    assert "kept as '9'" in converged.refused("recover", "fix", "--show", "9", code=1)
+    assert "Can't make the branch" in converged.refused("recover", "fix", "--branch", "mine", "1", code=1)
+
+
+def test_recover_applies_to_the_working_tree_all_or_nothing(converged: Project) -> None:
+    assert "doesn't fit" in converged.refused("recover", "fix", "--apply", "1", code=1)
+    assert converged.git("status", "--porcelain", "todo.txt") == ""
+    (converged.top / "todo.txt").write_text("one\ntwo\nthree\n")
+    converged.run("recover", "fix", "--apply", "1")
+    assert (converged.top / "todo.txt").read_text() == "two\nthree\n"
+
+
+def test_recover_knows_tasks_that_are_gone(converged: Project) -> None:
+    subprocess.run(["rm", "-r", converged.tasks / "converged" / "fix"], check=True)
+    assert {each["task"] for each in converged.json("recover")["kept"]} == {"fix"}
+    assert len(converged.json("recover", "fix")["kept"]) == 3
+    assert "no task called 'nobody'" in converged.refused("recover", "nobody", code=1)
+
+
+def test_why_names_every_reason_with_its_remedy(project: Project) -> None:
+    project.drop("stuck", state="blocked", record={"reason": "conflict", "detail": "conflicts in a.py"})
+    project.drop("waits", "depends_on: [stuck, nobody]\ndraft: true")
+    told = project.run("why", "waits").stdout
+    assert "draft" in told
+    assert "stuck is blocked (conflict)" in told
+    assert "no task is called nobody" in told
+    assert "orchestrator queue waits" in told
+    assert "conflicts in a.py" in project.run("why", "stuck").stdout
+    assert [reason["kind"] for reason in project.json("why", "waits")["reasons"]] == ["draft", "dependency", "dependency"]
+
+
+def test_why_of_a_ready_task_says_what_else_is_missing(project: Project) -> None:
+    project.drop("fix")
+    kinds = [reason["kind"] for reason in project.json("why", "fix")["reasons"]]
+    assert kinds == ["loop", "agent"]
+    assert [reason["kind"] for reason in project.json("why", "fix", ORCH_AGENT="scripted")["reasons"]] == ["loop"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("exhausted", "clearer"), ("auth", "--check"), ("question", "Answer"), ("stopped", "retry"), (None, "retry")],
+)
+def test_every_blocked_task_comes_with_advice(project: Project, reason: str | None, words: str) -> None:
+    project.drop("fix", state="blocked", record={"reason": reason} if reason else None)
+    assert words in project.run("why", "fix").stdout
+
+
+def test_why_verbose_lists_withheld_names_but_never_values(project: Project) -> None:
+    project.drop("fix")
+    told = project.run("why", "-v", "fix", SECRET_TOKEN="hunter2").stdout
+    assert "SECRET_TOKEN" in told
+    assert "hunter2" not in told
+    assert "SECRET_TOKEN" not in project.run("why", "-v", "fix", SECRET_TOKEN="x", ORCH_ENV_PASS="SECRET_TOKEN").stdout
+    assert "SECRET_TOKEN" in project.json("why", "fix", SECRET_TOKEN="x")["withheld"]
+
+
+def test_the_graph_draws_parents_above_children_and_names_cycles(project: Project) -> None:
+    project.drop("base", state="converged", record={"reason": "converged"})
+    project.drop("child", "depends_on: [base]")
+    project.drop("a", "depends_on: [b]")
+    project.drop("b", "depends_on: [a]")
+    project.drop("alone")
+    told = project.run("--graph").stdout
+    assert "base  [converged]\n`-- child  [pending, ready]" in told
+    assert "1 more task without dependencies" in told
+    found = project.json("--graph")
+    assert {"parent": "base", "child": "child"} in found["edges"]
+    assert found["cycles"] == [["a", "b", "a"]]
+    assert len(found["tasks"]) == 5
+
+
+def test_the_graph_of_tasks_without_dependencies_is_one_line(project: Project) -> None:
+    project.drop("alone")
+    assert project.run("--graph").stdout.startswith("1 task, none with dependencies.")
+
+
+def test_config_names_the_source_of_every_value(project: Project) -> None:
+    (project.top / "orchestrator.toml").write_text('parallel = 3\nagent = "scripted"\n')
+    found = project.json("--config", "--agent", "exec", ORCH_MODEL="big")["settings"]
+    assert found["parallel"]["value"] == 3
+    assert "orchestrator.toml:1" in found["parallel"]["source"]
+    assert (found["agent"]["source"], found["model"]["source"], found["converge"]["source"]) == (
+        "flag --agent",
+        "ORCH_MODEL",
+        "default",
+    )
+    told = project.run("--config").stdout
+    assert any(line.split()[:3] == ["parallel", "3", "orchestrator.toml:1"] for line in told.splitlines())
+
+
+def test_a_misspelt_setting_is_a_warning_on_stderr_only(project: Project) -> None:
+    (project.top / "orchestrator.toml").write_text("paralel = 3\n")
+    done = project.run("--status", "--json")
+    assert "paralel" in done.stderr
+    assert done.stdout.startswith("{")
+    assert project.run("-q", "--status").stderr == ""
+
+
+def test_check_finds_everything_in_a_good_project(project: Project) -> None:
+    project.agent("true")
+    found = project.json("--check")
+    assert found["ok"] is True
+    assert {"python", "git", "tasks", "repository", "agent exec"} <= {each["name"] for each in found["checks"]}
+    assert "Everything needed is here." in project.run("--check").stdout
+
+
+def test_check_names_what_is_missing_and_how_to_get_it(empty: Project) -> None:
+    told = empty.run("--check", code=1, ORCH_AGENT="nobody").stdout
+    assert "orchestrator init" in told
+    assert "no agent called 'nobody'" in told
+    assert "2 things missing" in told
+    found = empty.json("--check", code=1)
+    assert [each["name"] for each in found["checks"] if each["status"] == "missing"] == ["tasks"]
+
+
+def test_check_without_git_says_how_to_install_it(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    found = project.json("--check", code=1, PATH=str(tmp_path / "bin"))
+    git = next(each for each in found["checks"] if each["name"] == "git")
+    assert git["status"] == "missing"
+    assert "Install" in git["fix"]
+
+
+def test_check_with_an_old_git_says_so(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "git").write_text("#!/bin/sh\necho git version 2.20.1\n")
+    (tmp_path / "bin" / "git").chmod(0o755)
+    told = project.run("--check", code=1, PATH=f"{tmp_path}/bin:{os.environ['PATH']}").stdout
+    assert "too old" in told
+
+
+def test_check_in_a_folder_without_a_repository_or_commit(project: Project) -> None:
+    subprocess.run(["rm", "-rf", project.top / ".git"], check=True)
+    assert "not a git repository" in project.run("--check", code=1).stdout
+    project.git("init", "-q")
+    assert "no commit" in project.run("--check", code=1).stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_speak_to_the_program(empty: Project, shell: str) -> None:
+    assert "_ORCHESTRATOR_COMPLETE" in empty.run("completions", shell).stdout
+
+
+def test_task_names_and_commands_are_completed_and_nothing_is_printed_otherwise(project: Project) -> None:
+    project.drop("fix-auth")
+    project.drop("fix-it")
+    asked = {"_ORCHESTRATOR_COMPLETE": "bash_complete", "COMP_CWORD": "2"}
+    assert project.run(COMP_WORDS="orchestrator why fix-", **asked).stdout.split() == ["plain,fix-auth", "plain,fix-it"]
+    assert "plain,recover" in project.run(COMP_WORDS="orchestrator rec", **{**asked, "COMP_CWORD": "1"}).stdout
+    done = project.run("--tasks", "nowhere", COMP_WORDS="orchestrator --tasks nowhere why ", **{**asked, "COMP_CWORD": "4"})
+    assert done.stdout.strip() == ""
+    assert done.stderr == ""
+
+
+def test_the_demo_converges_lands_and_shows_it(empty: Project, tmp_path: Path) -> None:
+    done = empty.run("demo", str(tmp_path / "demo"))
+    for words in ("fix-greeting: converged", "3 converged", "no-improvement", "The greeter greets", "rm -rf"):
+        assert words in done.stdout
+    shown = subprocess.run(["sh", "greet.sh", "Ada", "Bob"], cwd=tmp_path / "demo", capture_output=True, text=True, check=True)
+    assert shown.stdout == "Hello, Ada and Bob!\n"
+    assert "isn't empty" in empty.refused("demo", str(tmp_path / "demo"))
+
+
+def test_the_demo_needs_no_identity_and_heeds_no_settings_of_the_user(empty: Project, tmp_path: Path) -> None:
+    Path(empty.env["HOME"], ".gitconfig").unlink()
+    empty.run(
+        "demo",
+        "-q",
+        str(tmp_path / "demo"),
+        ORCH_AGENT="nobody",
+        ORCH_SCENARIO="/nowhere",
+        ORCH_TASKS=str(empty.tasks),
+        ORCH_PARALLEL="nonsense",
+    )
+    assert not empty.tasks.exists()
+
+
+def test_a_live_log_line_is_seen_while_the_agent_works(project: Project) -> None:
+    project.agent("echo hello from the agent; sleep 30")
+    project.drop("fix")
+    project.start("--loop")
+    wait(lambda: "hello from the agent" in project.run("logs", "fix", code=None).stdout, "the line")

@@ -1,0 +1,183 @@
+"""Moving tasks by name, idle and running, with living and dead workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.commands import Project, wait
+
+SLOW = "echo begun; touch $ORCH_WORKTREE/begun; sleep 60"
+
+
+def record(project: Project, state: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((project.tasks / state / name / ".orch" / "state.json").read_text())
+    return found
+
+
+@pytest.fixture
+def busy(project: Project) -> subprocess.Popen[str]:
+    """A loop whose agent is at work on `slow`."""
+    project.agent(SLOW)
+    project.drop("slow")
+    loop = project.start("--loop")
+    wait((project.top / ".worktrees" / "slow" / "begun").exists, "the agent's start")
+    return loop
+
+
+@pytest.mark.parametrize(("verb", "reason"), [("block", "stopped"), ("stop", "stopped"), ("cancel", "cancelled")])
+def test_a_pending_task_is_blocked_with_the_reason_and_retry_undoes_it(project: Project, verb: str, reason: str) -> None:
+    project.drop("fix")
+    project.run(verb, "fix")
+    task = project.task("fix")
+    assert (task["state"], task["reason"]) == ("blocked", reason)
+    project.run("retry", "fix")
+    assert (project.task("fix")["state"], project.task("fix")["reason"]) == ("pending", None)
+
+
+def test_several_names_are_done_and_one_that_fails_does_not_keep_the_others_from_it(project: Project) -> None:
+    for name in ("a", "b"):
+        project.drop(name)
+    done = project.run("block", "a", "nobody", "b", code=1)
+    assert "There is no task called 'nobody'" in done.stderr
+    assert [project.state(name) for name in ("a", "b")] == ["blocked", "blocked"]
+    found = project.json("retry", "a", "b")
+    assert [(task["name"], task["state"]) for task in found["tasks"]] == [("a", "pending"), ("b", "pending")]
+
+
+def test_queue_takes_the_draft_off_and_changes_nothing_else(project: Project) -> None:
+    folder = project.drop("fix", "# why\ndraft: true  # not yet\npriority: 3")
+    before = (folder / "autoresearch.md").read_text()
+    assert "no draft any more" in project.run("queue", "fix").stdout
+    assert (folder / "autoresearch.md").read_text() == before.replace("draft: true  # not yet\n", "")
+    assert "pending already" in project.run("queue", "fix").stdout
+
+
+@pytest.mark.parametrize("state", ["blocked", "converged"])
+def test_queue_begins_a_finished_task_anew(project: Project, state: str) -> None:
+    project.drop("fix", state=state, record={"reason": "gate" if state == "blocked" else "converged", "failures": 5})
+    project.run("queue", "fix")
+    assert project.task("fix")["ready"] is True
+
+
+def test_queue_on_a_spec_that_cannot_be_read_says_where(project: Project) -> None:
+    project.drop("fix", "draft: true\npriority: [")
+    assert "autoresearch.md:" in project.refused("queue", "fix", code=1)
+
+
+def test_retry_ends_the_wait_of_a_parked_task_and_resets_its_counters(project: Project) -> None:
+    project.drop(
+        "fix",
+        record={"reason": "backoff", "detail": "x", "not_before": time.time() + 900, "failures": 3, "attempts": 4, "backoffs": 4},
+    )
+    assert project.task("fix")["waiting_on"][0]["kind"] == "backoff"
+    project.run("retry", "fix")
+    facts = record(project, "pending", "fix")
+    assert (facts["not_before"], facts["failures"], facts["attempts"], facts["reason"]) == (None, 0, 4, None)
+    assert "pending already" in project.run("retry", "fix").stdout
+
+
+def test_what_has_converged_is_neither_retried_nor_stopped(project: Project) -> None:
+    project.drop("fix", state="converged", record={"reason": "converged"})
+    for verb in ("retry", "stop", "cancel"):
+        assert "has converged" in project.refused(verb, "fix", code=1)
+    assert project.state("fix") == "converged"
+
+
+def test_a_verb_never_replaces_another_folder(project: Project) -> None:
+    project.drop("fix", state="blocked", record={"reason": "gate"})
+    (project.tasks / "pending" / "fix").mkdir()
+    assert "more than one task" in project.refused("retry", "fix", code=1)
+
+
+def test_stopping_a_running_task_ends_its_agent_and_keeps_the_work(project: Project, busy: subprocess.Popen[str]) -> None:
+    begun = time.monotonic()
+    assert "its work is saved" in project.run("stop", "slow").stdout
+    assert time.monotonic() - begun < 6
+    facts = record(project, "blocked", "slow")
+    assert (facts["reason"], facts["attempts"], facts["failures"]) == ("stopped", 0, 0)
+    assert project.git("log", "-1", "--format=%s", "--name-only", "orchestrator/slow").splitlines()[-1] == "begun"
+    assert busy.poll() is None  # the loop goes on
+
+
+def test_cancelling_a_running_task_removes_its_worktree_and_keeps_its_commits(
+    project: Project, busy: subprocess.Popen[str]
+) -> None:
+    assert "worktree is removed" in project.run("cancel", "slow").stdout
+    assert record(project, "blocked", "slow")["reason"] == "cancelled"
+    assert not (project.top / ".worktrees" / "slow").exists()
+    assert "begun" in project.run("recover", "slow", "--show", project.json("recover", "slow")["kept"][0]["label"]).stdout
+    assert busy.poll() is None
+
+
+def test_a_task_whose_worker_and_loop_died_can_be_stopped_and_its_orphans_end(
+    project: Project, busy: subprocess.Popen[str]
+) -> None:
+    lease = json.loads(next(project.tasks.glob("running/slow.*/.orch/lease.json")).read_text())
+    os.kill(busy.pid, signal.SIGKILL)
+    os.kill(lease["owner"]["pid"], signal.SIGKILL)
+    wait(lambda: "lost" in project.run("list").stdout, "the loss in the list")
+    assert "worker has died" in project.run("why", "slow").stdout
+    project.run("stop", "slow")
+    assert record(project, "blocked", "slow")["reason"] == "stopped"
+    wait(lambda: not project.survivors(), "the orphans' end")
+
+
+def test_an_orphaned_folder_in_running_can_be_stopped(project: Project) -> None:
+    project.drop("fix", state="running")
+    project.run("block", "fix")
+    assert project.state("fix") == "blocked"
+
+
+def test_stop_ends_the_loop_and_puts_its_task_back(project: Project, busy: subprocess.Popen[str]) -> None:
+    begun = time.monotonic()
+    assert project.run("--stop").stdout == "Stopped 1 loop.\n"
+    assert time.monotonic() - begun < 6
+    assert busy.wait(5) == 0
+    assert project.state("slow") == "pending"
+    assert record(project, "pending", "slow")["attempts"] == 0
+    assert project.run("--stop").stdout == "No loop was running.\n"
+
+
+def test_stop_also_ends_workers_whose_loop_was_killed(project: Project, busy: subprocess.Popen[str]) -> None:
+    os.kill(busy.pid, signal.SIGKILL)
+    busy.wait(5)
+    assert "1 worker of an ended one still works" in project.run("--status").stdout
+    assert project.run("--stop").stdout == "No loop was running; stopped 1 worker that an ended one had left.\n"
+    wait(lambda: project.state("slow") == "pending", "the task's way back")
+
+
+def test_the_status_tells_of_a_running_task(project: Project, busy: subprocess.Popen[str]) -> None:
+    project.drop("next")
+    wait(lambda: project.task("slow")["stage"] == "agent", "the stage")
+    found = project.json("--status")
+    assert found["loop"]["pid"] == busy.pid
+    task = next(task for task in found["tasks"] if task["name"] == "slow")
+    assert task["owner"]["pid"]
+    assert task["owner"]["heartbeat_age"] < 60
+    assert "agent, for" in project.run("--status").stdout
+    wait(lambda: [each["kind"] for each in project.task("next")["waiting_on"]] == ["capacity"], "the full slots")
+    assert "a slot" in project.run("why", "next").stdout.lower()
+
+
+def test_verbs_say_that_a_running_task_is_running(project: Project, busy: subprocess.Popen[str]) -> None:
+    for verb in ("retry", "queue"):
+        assert project.run(verb, "slow").stdout == "slow is running already\n"
+    assert busy.poll() is None
+
+
+def test_a_read_only_queue_is_told_as_such(project: Project, tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    folder = project.drop("fix")
+    folder.parent.chmod(0o555)
+    try:
+        assert "permission" in project.refused("block", "fix", code=1).lower()
+    finally:
+        folder.parent.chmod(0o755)

@@ -1,0 +1,211 @@
+"""A project as a person has it, and the real command line run in it as a subprocess."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PROGRAM = [sys.executable, "-m", "orchestrator"]
+COUNT = "#!/bin/sh\necho METRIC left=$(grep -c . todo.txt)\n"
+PATIENCE = 20.0
+QUICK = {"ORCH_BACKOFF": "100ms", "ORCH_SETTLE": "50ms", "ORCH_STOP_GRACE": "300ms"}
+
+
+class Project:
+    """A repository with a todo.txt of three lines in it, and the queue in its tasks/."""
+
+    def __init__(self, top: Path, home: Path) -> None:
+        self.top = top
+        self.tasks = top / "tasks"
+        self.env = {**os.environ, **QUICK, "XDG_STATE_HOME": str(home / "state"), "COLUMNS": "100"}
+        self.started: list[subprocess.Popen[str]] = []
+
+    def git(self, *args: str) -> str:
+        done = subprocess.run(["git", *args], cwd=self.top, capture_output=True, text=True, check=True, env=self.env)
+        return done.stdout.rstrip("\n")
+
+    def run(self, *args: str, code: int | None = 0, stdin: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+        """One command to its end; `code` is what it must exit with, None for anything."""
+        done = subprocess.run(
+            [*PROGRAM, *args],
+            cwd=self.top,
+            env={**self.env, **env},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            input=stdin,
+        )
+        assert code is None or done.returncode == code, f"{args} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done
+
+    def json(self, *args: str, code: int | None = 0, **env: str) -> Any:
+        """What a command prints with --json: exactly one document."""
+        return json.loads(self.run(*args, "--json", code=code, **env).stdout)
+
+    def refused(self, *args: str, code: int = 2, **env: str) -> str:
+        """What a command says that must refuse: on stderr, nothing on stdout."""
+        done = self.run(*args, code=code, **env)
+        assert done.stdout == ""
+        return done.stderr
+
+    def start(self, *args: str, **env: str) -> subprocess.Popen[str]:
+        """A command in the background, ended after the test."""
+        process = subprocess.Popen(
+            [*PROGRAM, *args],
+            cwd=self.top,
+            env={**self.env, **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.started.append(process)
+        return process
+
+    def drop(
+        self,
+        name: str,
+        front: str = "metric: {name: left, target: 0}",
+        *,
+        state: str = "pending",
+        record: dict[str, Any] | None = None,
+        goal: str = "Empty it.",
+    ) -> Path:
+        """A task folder, complete and ready at once."""
+        folder = self.tasks / state / name
+        (folder / ".orch").mkdir(parents=True)
+        (folder / "autoresearch.md").write_text(
+            f"---\n{front}\n---\n# About {name}\n\n## Goal\n\n{goal}\n" if front else f"# {name}\n"
+        )
+        (folder / "benchmark.sh").write_text(COUNT)
+        (folder / ".orch" / "ready").touch()
+        if record is not None:
+            facts = {
+                "schema": 1,
+                "id": "0" * 16,
+                "name": name,
+                "inode": folder.stat().st_ino,
+                "slug": name,
+                "updated": time.time(),
+            }
+            (folder / ".orch" / "state.json").write_text(json.dumps({**facts, **record}))
+        return folder
+
+    def event(self, folder: Path, event: str, **fields: Any) -> None:
+        with (folder / ".orch" / "events.jsonl").open("a") as file:
+            file.write(
+                json.dumps({"schema": 1, "at": "2026-11-20T10:00:00.000Z", "task": folder.name, "event": event, **fields}) + "\n"
+            )
+
+    def agent(self, script: str) -> None:
+        """The agent is this shell script from now on."""
+        self.env |= {"ORCH_AGENT": "exec", "ORCH_AGENT_CMD": script}
+
+    def task(self, name: str) -> dict[str, Any]:
+        return next(task for task in self.json("--status")["tasks"] if task["name"] == name)
+
+    def state(self, name: str) -> str | None:
+        for state in ("pending", "running", "converged", "blocked"):
+            for entry in (self.tasks / state).glob("*"):
+                if entry.name == name or (state == "running" and entry.name.rpartition(".")[0] == name):
+                    return state
+        return None
+
+    def end(self) -> None:
+        """Stop what was started, and fail where anything of this project still runs."""
+        for process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.started:
+            try:
+                process.communicate(timeout=15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+        deadline = time.monotonic() + 5
+        while (left := self.survivors()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        assert not left, f"processes were left running: {left}"
+
+    def survivors(self) -> list[int]:
+        """Processes that work on this project: they carry its path in their environment."""
+        mark = os.fsencode(self.top) + b"/"
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    environ = (entry / "environ").read_bytes()
+                except OSError:
+                    continue
+                if b"ORCH_" in environ and mark in environ:
+                    found.append(int(entry.name))
+        return found
+
+    def in_terminal(
+        self, *args: str, columns: int = 80, lines: int = 24, until: str | None = None, keys: bytes = b"", **env: str
+    ) -> tuple[int, str]:
+        """The command on a terminal of that size: its exit code and all it wrote. `keys` are typed once `until` was seen."""
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        settings = {name: value for name, value in self.env.items() if name != "COLUMNS"}
+        process = subprocess.Popen(
+            [*PROGRAM, *args],
+            cwd=self.top,
+            env={**settings, "TERM": "xterm-256color", **env},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            preexec_fn=_own_terminal,  # noqa: PLW1509 - one thread
+        )
+        os.close(slave)
+        output = b""
+        deadline = time.monotonic() + PATIENCE
+        typed = until is None
+        while time.monotonic() < deadline:
+            if not typed and until is not None and until.encode() in output:
+                os.write(master, keys)
+                typed = True
+            if select.select([master], [], [], 0.05)[0]:
+                try:
+                    data = os.read(master, 65536)
+                except OSError:
+                    break
+                output += data
+                if not data:
+                    break
+        else:
+            process.kill()
+        code = process.wait(PATIENCE)
+        os.close(master)
+        return code, output.decode()
+
+
+def _own_terminal() -> None:
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def wait(condition: Callable[[], Any], what: str = "it") -> Any:
+    """The value of `condition` as soon as it is true."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not come true")
