@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.core.spec import Direction, Land, Metric, Spec
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store import metricsources, validation
-from orchestrator.store.header import Header, shorten
+from orchestrator.store.header import MOST, Header, shorten
 from orchestrator.store.metricsources import Said
 from orchestrator.store.model import FrontMatter, MetricModel
 from orchestrator.store.sections import Body, globs
@@ -46,7 +46,8 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
     if model.land is Land.PR:
         draft.warnings.append("land: pr is reserved; the work stays on its branch.")
     if draft.problems:
-        raise SpecError(tuple(sorted(draft.problems, key=lambda problem: (problem.path != path, problem.line, problem.column))))
+        ordered = sorted(draft.problems, key=lambda problem: (problem.path != path, problem.line, problem.column))
+        raise SpecError(tuple(ordered[:MOST]))
     return Spec(
         title=title,
         goal=goal,

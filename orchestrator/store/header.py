@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ MAX_HEADER = 64 * 1024
 MAX_VALUES = 10_000  # after aliases are expanded: a YAML bomb ends here, before anything is built
 MAX_DEPTH = 30
 MAX_DIGITS = 40
+MOST = 20  # problems told of one file
 OPENING = re.compile(r"^---[ \t]*$", re.MULTILINE)
 CORE_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "seq", "map", "merge"))
 INT = re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$")
@@ -122,7 +124,7 @@ def load(path: Path, text: str, first_line: int = 0) -> tuple[dict[str, Any], ya
         root = loader.get_single_node()
         if root is None:
             return {}, None
-        if problems := tuple(_problems(path, first_line, root)):
+        if problems := tuple(islice(_problems(path, first_line, root), MOST)):
             raise SpecError(problems)
         return loader.construct_document(root), root
     except yaml.MarkedYAMLError as error:

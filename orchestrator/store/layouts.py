@@ -100,6 +100,8 @@ def _checks(folder: Path | str, names: list[str]) -> str | None:
     found = [path for path in CHECKS if path in names or (auto and path[0] == "." and os.path.lexists(f"{folder}/{path}"))]
     if len(found) > 1:
         raise _problem(folder, " and ".join(found), "one script of checks")
+    if found and Path(folder, found[0]).is_symlink():
+        raise _link(f"{folder}/{found[0]}")
     return found[0] if found else None
 
 

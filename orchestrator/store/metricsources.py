@@ -6,6 +6,7 @@ Each place fills what the others leave open. Two that disagree are an error with
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +15,14 @@ from typing import Any
 
 from orchestrator.core.spec import Direction
 from orchestrator.errors import Problem
-from orchestrator.store.sections import BULLET, Section
+from orchestrator.store.sections import Section, bullet_text
 from orchestrator.store.specfile import careful
 
 MAX_LOG = 16 * 1024 * 1024
+LONGEST = 1000  # characters of an item that are looked at
 ROLE = re.compile(r"^\**(Primary|Secondary|Monitor|Tradeoff|Guard)s?(?: metrics?)?\**\s*:\**\s*(.+)$", re.IGNORECASE)
 NAMED = re.compile(r"^\**`?([^\s`*(,=]+)`?\**\s*(?:\(([^)]*)\))?")
-NUMBER = r"[\s:*]*(?:is|of)?\s*(?:<=|>=|≤|≥|<|>|=)?\s*([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.%])"
+NUMBER = r"[ :*]{0,4}(?:is |of )?(?:<=|>=|≤|≥|<|>|=)? ?([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.%])"
 TARGET = re.compile(rf"\btarget\b{NUMBER}", re.IGNORECASE)
 GOAL = re.compile(rf"\b(?:target|goal)\b{NUMBER}", re.IGNORECASE)  # in prose, a goal is rarely a number for the metric
 DIRECTION = re.compile(r"\b(lower|higher)(?:\s+is)?\s+better\b|^\s*(lower|higher|minimi[sz]e|maximi[sz]e)\s*$", re.IGNORECASE)
@@ -45,8 +47,7 @@ class Said:
 def from_section(path: Path, section: Section) -> Iterator[Said]:
     """Metrics of lines such as `- **Primary**: total_ms (ms, lower is better) — the sum`."""
     for line in section.lines:
-        bullet = None if line.code else BULLET.match(line.text)
-        role = ROLE.match(bullet[1]) if bullet else None
+        role = ROLE.match(" ".join(bullet_text(line).split())[:LONGEST])
         if role is None:
             continue
         primary = role[1].lower() == "primary"
@@ -105,7 +106,7 @@ def _config(path: Path, number: int, data: dict[str, Any]) -> Said | None:
 def _log_lines(path: Path) -> list[bytes]:
     try:
         with open(path, "rb", opener=careful) as file:  # Path.open takes no opener
-            return file.read(MAX_LOG).split(b"\n")
+            return file.read(min(os.fstat(file.fileno()).st_size, MAX_LOG)).split(b"\n")
     except OSError:
         return []
 

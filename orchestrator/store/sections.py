@@ -22,10 +22,10 @@ ALIASES = {
     "notes": "notes",
     "what's been tried": "notes",
 }
-HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
+HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t](.*)$")
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
-LABELLED = re.compile(r"^\s*(?:[-*+]\s+)?\*\*(Model|Reasoning|Retry limit)\s*(?::\*\*|\*\*\s*:)[ \t]*(.*?)[ \t]*$", re.IGNORECASE)
-BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(.*\S)\s*$")
+LABELLED = re.compile(r"^\s*(?:[-*+]\s+)?\*\*(Model|Reasoning|Retry limit)\s*(?::\*\*|\*\*\s*:)(.*)$", re.IGNORECASE)
+BULLET = re.compile(r"^\s*(?:[-*+]|\d{1,9}[.)])\s(.*)$")
 CODE_SPANS = re.compile(r"^`[^`]+`(?:\s*(?:,|and)\s*`[^`]+`)*")
 PREFIX = re.compile(r"^autoresearch\s*:\s*", re.IGNORECASE)
 EMPTY = frozenset({"", "-", "default", "auto", "none", "n/a", "(default)", "(optional)"})
@@ -85,10 +85,10 @@ def read_body(text: str, first_line: int = 1) -> Body:
             if current is not None:
                 current.append(line)
         elif len(heading[1]) == 1:
-            title = title or PREFIX.sub("", heading[2]).strip()
+            title = title or PREFIX.sub("", heading_text(heading[2])).strip()
             current = preamble if not found else None
         else:
-            name = ALIASES.get(_plain(heading[2]))
+            name = ALIASES.get(_plain(heading_text(heading[2])))
             current = found.setdefault(name, []) if name else None
             starts.setdefault(name or "", line.number)
             found.setdefault(name or "", [])
@@ -97,13 +97,25 @@ def read_body(text: str, first_line: int = 1) -> Body:
     return Body(title, prose, sections, tuple(_labelled(lines)))
 
 
+def heading_text(text: str) -> str:
+    """What a heading says, without the `##` that may close it."""
+    plain = text.strip()
+    closed = plain.rstrip("#")
+    return closed.rstrip() if closed != plain and (not closed or closed[-1].isspace()) else plain
+
+
+def bullet_text(line: Line) -> str:
+    """What an item of a list says; empty for every other line."""
+    match = None if line.code else BULLET.match(line.text)
+    return match[1].strip() if match else ""
+
+
 def globs(section: Section) -> tuple[tuple[tuple[str, int], ...], tuple[Line, ...]]:
     """Path patterns of a Scope or Off limits list with their lines, and the items that are prose and name no path."""
     patterns: list[tuple[str, int]] = []
     prose: list[Line] = []
     for line in section.lines:
-        bullet = None if line.code else BULLET.match(line.text)
-        text = bullet[1] if bullet else line.text.strip() if line.code else ""
+        text = line.text.strip() if line.code else bullet_text(line)
         if not text or FENCE.match(line.text):
             continue
         named = _patterns(text)
@@ -116,7 +128,7 @@ def globs(section: Section) -> tuple[tuple[tuple[str, int], ...], tuple[Line, ..
 def _patterns(item: str) -> list[str]:
     if spans := CODE_SPANS.match(item):
         return re.findall(r"`([^`]+)`", spans[0])
-    word = re.split(r"\s+(?:—|–|-|#)\s+|:\s", item, maxsplit=1)[0].strip()
+    word = re.split(r" (?:—|–|-|#) |: ", " ".join(item.split()), maxsplit=1)[0]
     looks_like_path = re.search(r"[/*]|\.\w+$", word) and not re.search(r"\s", word)
     return [word] if looks_like_path else []
 
@@ -146,17 +158,18 @@ def _outside_comments(line: str, inside: bool) -> tuple[str | None, bool]:
     """The line without comments (None where nothing but a comment was there), and whether a comment goes on after it."""
     if not inside and "<!--" not in line:
         return line, False
-    kept = ""
-    rest = line
-    while rest:
-        if inside:
-            _, mark, rest = rest.partition("-->")
-            inside = not mark
-        else:
-            before, mark, rest = rest.partition("<!--")
-            kept += before
-            inside = bool(mark)
-    return (kept if kept.strip() else None), inside
+    kept: list[str] = []
+    at = 0
+    while at < len(line):
+        end = line.find("-->" if inside else "<!--", at)
+        if not inside:
+            kept.append(line[at : end if end >= 0 else len(line)])
+        if end < 0:
+            break
+        at = end + (3 if inside else 4)
+        inside = not inside
+    rest = "".join(kept)
+    return (rest if rest.strip() else None), inside
 
 
 def _labelled(lines: tuple[Line, ...]) -> Iterator[Labelled]:

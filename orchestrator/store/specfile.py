@@ -112,7 +112,7 @@ def _bytes(path: Path) -> bytes:
                 raise _refused(path, "something that is no regular file", "a text file")
             if status.st_size > MAX_BYTES:
                 raise _refused(path, f"{status.st_size} bytes", f"at most {MAX_BYTES}; put long material into files beside it")
-            return file.read(MAX_BYTES + 1)[:MAX_BYTES]
+            return file.read(status.st_size)
     except OSError as error:
         raise _refused(path, WHY.get(error.errno or 0, error.strerror or "an error"), "a readable file") from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from orchestrator.core.spec import RESERVED
 from orchestrator.errors import Problem, SpecError
-from orchestrator.store.header import Header, shorten
+from orchestrator.store.header import MOST, Header, shorten
 from orchestrator.store.model import BudgetModel, FrontMatter
 
 EXPECTED = {
@@ -35,7 +35,7 @@ def validated(path: Path, front: Header) -> FrontMatter:
     try:
         return FrontMatter.model_validate(_without_none(front.data))
     except ValidationError as error:
-        problems = (_problem(path, front, item) for item in error.errors())
+        problems = (_problem(path, front, item) for item in error.errors()[:MOST])
         raise SpecError(tuple(sorted(problems, key=lambda problem: (problem.line, problem.column)))) from None
 
 
@@ -59,15 +59,33 @@ def unknown(model: FrontMatter) -> dict[str, object]:
 
 def warnings(model: FrontMatter) -> Iterator[str]:
     """One sentence for each unknown key, with the known key it may stand for."""
-    yield from _guesses("", model.model_extra, FrontMatter.model_fields)
+    for number, (key, known) in enumerate(_strangers(model)):
+        if number == MOST:
+            yield "There are more keys that are not known."
+            return
+        close = difflib.get_close_matches(key.rpartition(".")[2][:60].replace("-", "_").lower(), known, n=1)
+        hint = f" Did you mean `{close[0]}`?" if close else ""
+        yield f"The key `{shorten(key)}` is not known and does nothing.{hint}"
+
+
+def _strangers(model: FrontMatter) -> Iterator[tuple[str, list[str]]]:
+    """Each unknown key with the keys that are known in its place."""
+    for key in model.model_extra or ():
+        yield key, list(FrontMatter.model_fields)
     for prefix, part in _parts(model):
-        yield from _guesses(f"{prefix}.", part.model_extra, type(part).model_fields)
+        for key in part.model_extra or ():
+            yield f"{prefix}.{key}", list(type(part).model_fields)
 
 
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return value
+def _without_none(data: dict[str, Any]) -> dict[str, Any]:
+    """Without the known keys that stand there with nothing behind them."""
+    kept = {key: value for key, value in data.items() if value is not None or key not in FrontMatter.model_fields}
+    for key in ("metric", "budget"):
+        if isinstance(part := kept.get(key), dict):
+            kept[key] = {name: value for name, value in part.items() if value is not None}
+    if isinstance(kept.get("metrics"), list):
+        kept["metrics"] = [_without_none({"metric": item})["metric"] if item is not None else item for item in kept["metrics"]]
+    return kept
 
 
 def _problem(path: Path, front: Header, item: Any) -> Problem:
@@ -104,13 +122,6 @@ def _quoted(item: Any, where: Sequence[str | int], source: str) -> str | None:
         return None
     last = where[-1]
     return f'{last}: "{source}"' if isinstance(last, str) else f'"{source}"'
-
-
-def _guesses(prefix: str, extra: Mapping[str, Any] | None, known: Mapping[str, Any]) -> Iterator[str]:
-    for key in extra or ():
-        close = difflib.get_close_matches(key.replace("-", "_").lower(), list(known), n=1)
-        hint = f" Did you mean `{close[0]}`?" if close else ""
-        yield f"The key `{prefix}{shorten(key)}` is not known and does nothing.{hint}"
 
 
 def _parts(model: FrontMatter) -> Iterator[tuple[str, BaseModel]]:

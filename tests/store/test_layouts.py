@@ -80,8 +80,8 @@ def test_none_or_two_are_an_error_that_names_them(tmp_path: Path, names: list[st
         layouts.evaluator(make(tmp_path, *names), Spec())
 
 
-@pytest.mark.parametrize("name", ["benchmark.sh", "autoresearch.sh"])
-def test_a_linked_benchmark_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["benchmark.sh", "autoresearch.sh", "checks.sh"])
+def test_a_linked_script_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).symlink_to("/bin/true")
     with pytest.raises(SpecError, match="a symbolic link"):
         layouts.evaluator(tmp_path, Spec())
