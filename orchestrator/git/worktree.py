@@ -7,6 +7,7 @@ tells whose it is. What is uncommitted in one is saved (`save.keep_everything`) 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Collection
@@ -146,6 +147,18 @@ def retire(worktree: Worktree, *, pooled: int = POOLED, pump: Pump = time.sleep)
             _aside(worktree, proof)
     _empty_trash(pool)
     return None
+
+
+def empty_pool(repo: Repository, folder: Path, *, pump: Pump = time.sleep) -> None:
+    """Remove this repository's idle worktrees below `folder`, and the folder where nothing else is in it."""
+    pool = folder / POOL
+    with locks.acquire(repo.worktree_lock, pump) as proof:
+        for worktree in _idle(repo, pool):
+            _aside(worktree, proof)
+    _empty_trash(pool)
+    for empty in (pool, folder):
+        with contextlib.suppress(OSError):
+            empty.rmdir()
 
 
 def discard(worktree: Worktree, *, pump: Pump = time.sleep) -> None:

@@ -116,6 +116,7 @@ def unjudged(work: Work, space: Space, outcome: AgentOutcome) -> Ending | None:
             work.save(backoffs=work.record.backoffs + 1)
             return Ending(State.PENDING, Reason.RATE_LIMITED, outcome.detail, outcome.reset_at or work.now() + wait)
         case AgentEnd.AUTH:
+            space.save_cut(work)
             return blocked(Reason.AUTH, outcome.detail)
         case AgentEnd.NEEDS_INPUT:
             space.save_cut(work)

@@ -20,6 +20,9 @@ CHECKOUT_WAIT = 120.0  # at most so long until a checkout in the way is looked a
 
 def close(work: Work, space: Space, before: Record, attempt: Attempt | None) -> Ending | None:
     """Verify and land `space.tip`. `attempt` is None where an earlier claim counted it already."""
+    if outside := space.outside(work):
+        space.fall_back(work)
+        return refuse(work, before, attempt, Result.SCOPE_VIOLATION, outside)
     streak = verify.streak(work, space, space.tip)
     if not streak.passed:
         return missed(work, before, attempt, streak)

@@ -49,6 +49,12 @@ class PlainFolder:
         problem = findings.tampered(work, watch)
         return Left(watch.start, self.tip, Result.TAMPERED if problem else None, problem or "")
 
+    def outside(self, work: Work) -> str | None:
+        return None
+
+    def fall_back(self, work: Work) -> None:
+        return
+
     def kept(self, work: Work, number: int) -> str | None:
         return None
 

@@ -19,7 +19,12 @@ KEPT = frozenset({Result.CONVERGED, Result.IMPROVED, Result.UNCHANGED, Result.DE
 
 
 def judge_left_over(work: Work, space: Space) -> Ending | None:
-    """Commits that an earlier claim left on the branch: measured once, landed where they are at target."""
+    """Commits that an earlier claim left on the branch: measured once, landed where they are in scope and at target."""
+    if detail := space.outside(work):
+        attempt = uncounted(work, space)
+        space.fall_back(work)
+        work.event("finding", detail=detail)
+        return count(work, work.record, replace(attempt, result=Result.SCOPE_VIOLATION, detail=detail)) if attempt else None
     work.enter(Stage.MEASURE)
     result = verify.sample(work, space.path)
     work.event("measured", where="resumed", commit=space.tip, values=dict(result.values), defect=result.defect)

@@ -37,6 +37,12 @@ class Space(Protocol):
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Take in what the agent of attempt `number` left."""
 
+    def outside(self, work: Work) -> str | None:
+        """What of the task's whole work is out of its scope, in words."""
+
+    def fall_back(self, work: Work) -> None:
+        """Back to where the task began."""
+
     def kept(self, work: Work, number: int) -> str | None:
         """The commit that attempt `number` left, where it was taken in."""
 

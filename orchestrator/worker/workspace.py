@@ -11,8 +11,8 @@ from pathlib import Path
 
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent
-from orchestrator.core.task import Stage
-from orchestrator.git import changes, checkouts, kept, merge, refs, repository, save, worktree
+from orchestrator.core.task import Stage, State
+from orchestrator.git import changes, checkouts, included, kept, merge, refs, repository, save, worktree
 from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
@@ -29,6 +29,7 @@ class Workspace:
         self.tip = ""  # what the task branch holds
         self._tree: Worktree | None = None
         self._verify: Worktree | None = None
+        self._cleared = ""  # the commit up to which everything since the base is known to be in scope
 
     @property
     def path(self) -> Path:
@@ -60,6 +61,7 @@ class Workspace:
             self.repo, self._place(work), owner=work.record.id, branch=branch, commit=commit, pump=work.pulse.wait
         )
         self.tip = commit
+        self._cleared = work.record.base_commit or ""
         problem = setup.furnish(work, self.repo, self._tree)
         return blocked(Reason.SETUP, problem) if problem else None
 
@@ -83,6 +85,7 @@ class Workspace:
         """Go on in the worktree of an earlier claim: what lies there is kept, and committed where it is in scope."""
         self._tree = found
         self.tip = self._branch_tip(work)
+        self._cleared = work.record.base_commit or ""
         self.save_cut(work)
         return found.head == self.tip
 
@@ -143,9 +146,27 @@ class Workspace:
             save.keep_all(self.repo, work.record.slug, {label: collected.tip, **extra})
         self.tip = collected.tip
         left = findings.judge(work, self.repo, watch, collected)
+        if self._cleared == watch.start and not left.finding:
+            self._cleared = self.tip
         if left.changed:
             work.claim.write(f"attempts/{label}/diff.patch", left.patch)
         return left
+
+    def outside(self, work: Work) -> str | None:
+        """Whatever of the task's whole work is out of its scope as that is now, in words; commits of earlier claims included."""
+        assert work.record.base_commit is not None
+        if self._cleared == self.tip:
+            return None
+        found = findings.out_of_scope(work, self.repo, changes.changed(self.repo, work.record.base_commit, self.tip))
+        if found is None:
+            self._cleared = self.tip
+        return found
+
+    def fall_back(self, work: Work) -> None:
+        """Back to where the task began; the work stays under its refs."""
+        save.keep(self.repo, work.record.slug, f"cut/{work.record.attempts + 1:04d}-{work.claim.token}", self.tip)
+        self._reset(work, work.record.base_commit or self.tip)
+        self._cleared = self.tip
 
     def kept(self, work: Work, number: int) -> str | None:
         return refs.read(self.repo.common, kept.ref(work.record.slug, f"{number:04d}"))
@@ -176,6 +197,7 @@ class Workspace:
         assert self._tree is not None
         worktree.reset(self._tree, branch=self._branch(work), commit=commit)
         self.tip = commit
+        setup.furnish_or_raise(work, self.repo, self._tree)  # what was copied in and set up went with the rest
 
     # --- landing ----------------------------------------------------------------------------------------------------
 
@@ -200,9 +222,30 @@ class Workspace:
     def _restart(self, work: Work, commit: str, base: str) -> None:
         work.save(base_commit=base)
         self._reset(work, commit)
+        self._cleared = commit
 
     def retire(self, work: Work) -> None:
-        """All is saved: the worktrees go back to the pool, or away. The branch stays."""
-        for tree in (self._tree, self._verify):
-            if tree is not None and (why := worktree.retire(tree, pump=work.pulse.nap)):
-                work.event("worktree_kept", path=str(tree.path), detail=why)
+        """All is saved: the worktrees go back to the pool, or away with it where nobody is left to use them. The branch stays."""
+        place = self._place(work)
+        pooled = worktree.POOLED if others(work) else 0
+        for path in (place, place.with_name(f"{place.name}.verify")):
+            if tree := worktree.find(self.repo, path):
+                self._keep_copies(work, tree)
+                if problem := setup.hook(work, "before_remove", path):
+                    work.event("hook_failed", hook="before_remove", detail=problem)
+                if why := worktree.retire(tree, pooled=pooled, pump=work.pulse.nap):
+                    work.event("worktree_kept", path=str(path), detail=why)
+        if not pooled:
+            worktree.empty_pool(self.repo, place.parent, pump=work.pulse.nap)
+
+    def _keep_copies(self, work: Work, tree: Worktree) -> None:
+        """Copied-in files that the agent edited are kept beside the record: they tend to be secrets, so never as git objects."""
+        for path in included.edited(self.repo, tree):
+            work.claim.mkdir("saved")
+            work.claim.write(f"saved/{path.replace('/', '__')}", (tree.path / path).read_bytes())
+
+
+def others(work: Work) -> bool:
+    """Whether other tasks of this queue may still want an idle worktree."""
+    places = work.claim.queue.places((State.PENDING, State.RUNNING))
+    return any(place.name != work.name for place in places)

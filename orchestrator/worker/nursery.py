@@ -1,0 +1,125 @@
+"""`orchestrator nursery FD`: imports all that a worker needs, once, and forks a worker whenever the loop asks for one.
+
+One thread, no lock, no open file but the link to the loop: what is forked is as good as a fresh interpreter. It ends when the
+loop does; the workers it bore live on. Of their ends it tells the loop, which is not their parent and can't wait for them.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+LARGEST = 65536
+NEEDED = (  # the worker, and what it imports only when it needs it, which is nearly always
+    "orchestrator.worker.main", "ctypes", "orchestrator.agents.exec", "pathspec", "shlex", "string",
+)  # fmt: skip
+
+
+def main(descriptor: int) -> int:
+    """Bear workers until the loop has gone. In a worker this returns, too: with the worker's exit code."""
+    prepare()
+    link = socket.socket(fileno=descriptor)
+    link.set_inheritable(False)
+    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, _ignore)
+    worker = attend(link, read, os.getppid())
+    if worker is None:
+        return 0
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.close(read)
+    os.close(write)
+    return worker()
+
+
+def prepare() -> None:
+    """Import everything, and leave it out of garbage collections, which would copy the shared memory page by page."""
+    from importlib import import_module
+
+    for name in NEEDED:
+        import_module(name)
+    gc.collect()
+    gc.freeze()
+
+
+def attend(link: socket.socket, read: int, loop: int) -> Callable[[], int] | None:
+    """Answer the loop. Returns in every worker, with what it has to do; in the nursery itself with None, at the end."""
+    while True:
+        ready, _, _ = select.select([link.fileno(), read], [], [])
+        try:
+            if read in ready:
+                tell_ends(link, read, loop)
+            if link.fileno() in ready:
+                data, rights, _, _ = socket.recv_fds(link, LARGEST, 1)
+                if not data:
+                    return None
+                if worker := bear(link, json.loads(data), rights[0]):
+                    return worker
+                os.close(rights[0])
+        except OSError:  # the loop has gone
+            return None
+
+
+def bear(link: socket.socket, order: dict[str, Any], lock: int) -> Callable[[], int] | None:
+    """Fork. The worker itself tells its pid, so that none begins whose birth the loop doesn't hear of."""
+    try:
+        born = os.fork() == 0
+    except OSError:
+        link.send(b'{"pid": 0}')
+        return None
+    if not born:
+        return None
+    root, name, token = order["claim"]
+    become(name, order["log"])
+    os.environ["ORCH_OWNER_FD"] = str(lock)
+    with suppress(OSError):  # the loop has gone meanwhile: the claim is ours all the same
+        link.send(json.dumps({"pid": os.getpid()}).encode())
+    link.close()
+
+    def work() -> int:
+        from orchestrator.worker.main import main as worker
+
+        return worker(root, name, token)
+
+    return work
+
+
+def become(name: str, log: str | None) -> None:
+    """A session of its own, output into the log, and a name by which `ps` and `top` tell workers apart."""
+    os.setsid()
+    if log is not None:
+        file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        os.dup2(file, sys.stdout.fileno())
+        os.dup2(file, sys.stderr.fileno())
+        os.close(file)
+    with suppress(OSError):
+        Path("/proc/self/comm").write_bytes(f"orch {name}".encode()[:15])
+
+
+def tell_ends(link: socket.socket, read: int, loop: int) -> None:
+    """Report every worker that has ended, before its number is free again, and wake the loop as its own children would."""
+    with suppress(BlockingIOError):
+        while os.read(read, 4096):
+            pass
+    with suppress(ChildProcessError):
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+            link.send(json.dumps({"ended": ended.si_pid, "code": code}).encode())
+            os.waitpid(ended.si_pid, 0)
+            if os.getppid() == loop:
+                os.kill(loop, signal.SIGCHLD)
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """A handler must exist for the wake-up byte to be written."""
