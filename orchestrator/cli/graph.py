@@ -22,6 +22,9 @@ def graph(app: App) -> int:
     labels |= dict.fromkeys((involved & seen.world.converged_before) - labels.keys(), "converged, removed since")
     for line in graphs.lines(depends, labels):
         output.out(output.clean(line))
+    for cycle in sorted(set(seen.world.cycles.values())):
+        output.out("")
+        output.out(output.clean(f"cycle: {graphs.path_text(cycle)}; none of them can start until one `depends_on` is changed"))
     rest = len({each.name for each in seen.candidates} - involved)
     if not involved:
         app.say(f"{output.count(rest, 'task')}, none with dependencies. `depends_on: [NAME]` in a spec makes one wait.")
