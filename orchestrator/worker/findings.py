@@ -59,7 +59,7 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
     if repository.config_digest(repo) != before.config:
         work.event("finding", detail="the repository's git configuration or hooks changed while the agent ran")
     base = repository.tip(repo, work.record.base)
-    if base != before.base and base in {*collected.seen, tip}:
+    if base != before.base and base in collected.seen:
         return Left(before.start, tip, Result.TAMPERED, f"{work.record.base} was moved to a commit of the agent's")
     if problem := tampered(work, before):
         return Left(before.start, tip, Result.TAMPERED, problem)

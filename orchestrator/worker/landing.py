@@ -94,8 +94,6 @@ def reject(work: Work, space: Workspace, old: str, new: str) -> LandOutcome | No
 def advance(work: Work, space: Workspace, old: str, new: str, proof: LockProof) -> LandOutcome:
     """Intent, checkouts of the base, the base itself: in this order, each undone by recovery if the next never came."""
     assert work.record.base is not None
-    if blockers := checkouts.blockers(space.repo, work.record.base, old, new):
-        return LandOutcome(LandEnd.WAITS, "; ".join(str(blocker) for blocker in blockers))
     work.save(intent=Intent(work.record.base, old, new))
     match checkouts.advance(space.repo, work.record.base, old, new, proof):
         case checkouts.Advanced():

@@ -213,7 +213,7 @@ def _capped(limits: Limits) -> Limits:
     return limits if limits.output is not None else replace(limits, output=OUTPUT)
 
 
-def _defect(who: str, finished: Finished, limits: Limits) -> str | None:  # noqa: PLR0911 - one line per end
+def _defect(who: str, finished: Finished, limits: Limits) -> str | None:
     """Why an execution counts as failed, None where it ended by itself with exit code 0."""
     match finished.end:
         case ProcessEnd.EXITED:

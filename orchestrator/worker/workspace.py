@@ -56,6 +56,9 @@ class Workspace:
         found = worktree.find(self.repo, self._place(work))
         if found and found.owner == work.record.id and self._take_up(work, found):
             return None
+        if found is None and work.record.seal is not None:
+            label = f"cut/{work.record.attempts + 1:04d}-{work.claim.token}"
+            save.keep_lost(self.repo, self._place(work), work.record.slug, label, base=work.record.base_commit)
         branch, commit = self._branch(work), self._branch_tip(work)
         self._tree = worktree.prepare(
             self.repo, self._place(work), owner=work.record.id, branch=branch, commit=commit, pump=work.pulse.wait
