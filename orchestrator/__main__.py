@@ -11,6 +11,10 @@ def main() -> None:
         from orchestrator.worker.main import main as work
 
         sys.exit(work(*sys.argv[2:5]))
+    if sys.argv[1:2] == ["nursery"] and len(sys.argv) == 3:
+        from orchestrator.worker.nursery import main as nursery
+
+        sys.exit(nursery(int(sys.argv[2])))
     from orchestrator.cli.main import main as command_line
 
     sys.exit(command_line())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orchestrator.core.lease import Identity
 from orchestrator.errors import OrchestratorError
+from orchestrator.executors.nursery import Nursery
 from orchestrator.executors.protocol import OWNER_FD
 from orchestrator.proc import identity
 from orchestrator.proc.capture import detach
@@ -23,6 +24,7 @@ class Local:
 
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}
+        self._nursery = Nursery()
 
     def start(
         self, argv: tuple[str, ...], *, lock_fd: int | None, log: Path | None, env: Mapping[str, str], cwd: Path | None = None
@@ -30,7 +32,8 @@ class Local:
         passed = () if lock_fd is None else (lock_fd,)
         told = {} if lock_fd is None else {OWNER_FD: str(lock_fd)}
         try:
-            pid = detach(argv, env={**env, **told}, pass_fds=passed, log=log, cwd=cwd)
+            pid = None if lock_fd is None or cwd else self._nursery.bear(argv, lock_fd=lock_fd, log=log, env=env)
+            pid = pid or detach(argv, env={**env, **told}, pass_fds=passed, log=log, cwd=cwd)
         except OSError as error:
             raise OrchestratorError(
                 f"A worker could not be started: {error.strerror or error}.",
@@ -44,8 +47,12 @@ class Local:
         worker = from_handle(handle)
         try:
             pid, status = os.waitpid(worker.pid, os.WNOHANG)
-        except ChildProcessError:  # not a child of ours: adopted, or collected before
-            return identity.alive(worker)
+        except ChildProcessError:  # not a child of ours: from the nursery, adopted, or collected before
+            if identity.alive(worker):
+                return True
+            if (code := self._nursery.code(worker.pid)) is not None:
+                self._codes[handle] = code
+            return False
         if pid:
             self._codes[handle] = os.waitstatus_to_exitcode(status)
         return not pid
