@@ -204,7 +204,7 @@ ADVICE: Mapping[Reason | None, str] = {
     Reason.AUTH: "Log the agent in (`orchestrator --check` says how), then `orchestrator retry {name}`.",
     Reason.STOPPED: "`orchestrator retry {name}` sets it going again.",
     Reason.CANCELLED: "`orchestrator retry {name}` sets it going again; its commits are in `orchestrator recover {name}`.",
-    Reason.SETUP: "Mend the set-up command, then `orchestrator retry {name}`.",
+    Reason.SETUP: "Put that right, then `orchestrator retry {name}`.",
     Reason.REPO: "Put the repository right, then `orchestrator retry {name}`.",
     None: "`orchestrator retry {name}` sets it going again.",
 }

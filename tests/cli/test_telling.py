@@ -44,6 +44,14 @@ def test_a_drain_with_something_blocked_ends_with_1_and_parked_with_75(project: 
     assert later.exists()
 
 
+def test_a_loop_without_an_agent_says_so_before_it_blocks_everything(project: Project) -> None:
+    project.drop("fix")
+    project.drop("own", "agent: scripted\ndraft: true")
+    done = project.run(code=1)
+    assert "No agent is chosen, and 1 task names none." in done.stderr
+    assert "No agent is configured" in project.run("why", "fix").stdout
+
+
 def test_once_and_task_do_one_and_leave_the_rest(project: Project) -> None:
     project.agent(EMPTY_BY_ONE)
     project.drop("one", "metric: {name: left, target: 0}\npriority: 5")
