@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +81,13 @@ class Project:
 
     def start(self, *args: str, **env: str) -> subprocess.Popen[str]:
         """A command in the background, its output in `<top>/out-N.txt`. Ended after the test."""
+        return self.start_as((), *args, **env)
+
+    def start_as(self, prefix: Sequence[str], *args: str, **env: str) -> subprocess.Popen[str]:
+        """The same, by way of a program that goes before it (`unshare …`)."""
         with (self.top / f"out-{len(self.started)}.txt").open("w") as out:
             process = subprocess.Popen(
-                [*ORCHESTRATOR, *args], cwd=self.top, env={**self.env, **env}, stdout=out, stderr=subprocess.STDOUT, text=True, start_new_session=True
+                [*prefix, *ORCHESTRATOR, *args], cwd=self.top, env={**self.env, **env}, stdout=out, stderr=subprocess.STDOUT, text=True, start_new_session=True
             )
         self.started.append(process)
         return process
