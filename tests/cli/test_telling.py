@@ -154,6 +154,15 @@ def test_recover_lists_shows_and_takes_back_every_attempt(converged: Project) ->
     assert "Can't make the branch" in converged.refused("recover", "fix", "--branch", "mine", "1", code=1)
 
 
+def test_recover_lists_as_a_table_and_says_when_there_is_nothing(converged: Project) -> None:
+    lines = converged.run("recover").stdout.splitlines()
+    assert lines[0].split() == ["TASK", "LABEL", "COMMIT", "WHEN", "SUBJECT"]
+    assert [line.split()[:2] for line in lines[1:]] == [["fix", "0001"], ["fix", "0002"], ["fix", "0003"]]
+    assert "-one" in converged.run("recover", "fix", "--show", "0001").stdout
+    converged.drop("new")
+    assert "Nothing has been done" in converged.refused("recover", "new", code=1)
+
+
 def test_recover_applies_to_the_working_tree_all_or_nothing(converged: Project) -> None:
     assert "doesn't fit" in converged.refused("recover", "fix", "--apply", "1", code=1)
     assert converged.git("status", "--porcelain", "todo.txt") == ""
@@ -204,6 +213,35 @@ def test_why_verbose_lists_withheld_names_but_never_values(project: Project) -> 
     assert "hunter2" not in told
     assert "SECRET_TOKEN" not in project.run("why", "-v", "fix", SECRET_TOKEN="x", ORCH_ENV_PASS="SECRET_TOKEN").stdout
     assert "SECRET_TOKEN" in project.json("why", "fix", SECRET_TOKEN="x")["withheld"]
+
+
+def test_why_verbose_ends_with_the_last_events(converged: Project) -> None:
+    told = converged.run("why", "-v", "fix").stdout
+    assert "converged: merged into main as" in told
+    assert "last events:" in told
+    assert "landed" in told
+    assert "not passed to agents" in told
+
+
+def test_why_tells_the_turn_while_a_loop_runs(project: Project) -> None:
+    project.agent("sleep 30")
+    project.drop("busy", "metric: {name: left, target: 0}\npriority: 9")
+    project.start("--loop", "--parallel", "2")
+    wait(lambda: project.state("busy") == "running", "the first task")
+    assert "worker" in project.run("why", "busy").stdout
+    project.drop("second", "metric: {name: left, target: 0}\npriority: 5")
+    wait(lambda: project.state("second") == "running", "the second task")
+    project.drop("third")
+    wait(lambda: [each["kind"] for each in project.json("why", "third")["reasons"]] == ["capacity"], "full slots")
+
+
+def test_a_live_edit_says_from_when_it_counts(project: Project) -> None:
+    project.agent("sleep 30")
+    project.drop("busy")
+    project.start("--loop")
+    wait(lambda: project.state("busy") == "running", "the task")
+    assert "counts from the next attempt" in project.run("edit", "busy", "--goal", "Faster").stdout
+    assert "metrics counts from its next claim" in project.run("edit", "busy", "--target", "1").stdout
 
 
 def test_the_graph_draws_parents_above_children_and_names_cycles(project: Project) -> None:

@@ -1,0 +1,124 @@
+"""Taking a task from whoever holds it, also where the holder doesn't follow."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli import hold, specs
+from orchestrator.core.lease import Lease
+from orchestrator.core.outcome import Reason
+from orchestrator.core.task import State
+from orchestrator.errors import OrchestratorError
+from orchestrator.store import durable, inbox, records, specfile
+from orchestrator.store.claim import Claim
+from orchestrator.store.queue import Queue
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Queue:
+    made = Queue(tmp_path / "tasks")
+    made.ensure()
+    folder = made.root / "pending" / "fix"
+    folder.mkdir()
+    (folder / "autoresearch.md").write_text("# Fix\n")
+    return made
+
+
+@pytest.fixture
+def claim(queue: Queue) -> Claim:
+    taken = queue.take("fix")
+    assert taken is not None
+    taken.begin(Lease(taken.token, queue.me()))
+    return taken
+
+
+def test_a_holder_that_does_not_follow_loses_the_folder(queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hold, "FOLLOW_WITHIN", 0.1)
+    hold.ask(queue, queue.find("fix"), inbox.Kind.BLOCK, Reason.STOPPED)
+    assert queue.find("fix").state is State.BLOCKED
+    assert not claim.held()
+    claim.abandon()
+
+
+def test_a_holder_that_follows_decides_where_the_task_goes(queue: Queue, claim: Claim) -> None:
+    def follow() -> None:
+        while not claim.requests():
+            pass
+        claim.release(State.BLOCKED, claim.fresh_record())
+
+    holder = threading.Thread(target=follow)
+    holder.start()
+    hold.ask(queue, queue.find("fix"), inbox.Kind.CANCEL, Reason.CANCELLED)
+    holder.join()
+    assert queue.find("fix").state is State.BLOCKED
+
+
+def test_a_task_that_converges_at_the_last_moment_is_not_said_to_be_stopped(queue: Queue, claim: Claim) -> None:
+    def finish() -> None:
+        while not claim.requests():
+            pass
+        claim.release(State.CONVERGED, claim.fresh_record())
+
+    holder = threading.Thread(target=finish)
+    holder.start()
+    with pytest.raises(OrchestratorError, match="ended as converged"):
+        hold.ask(queue, queue.find("fix"), inbox.Kind.BLOCK, Reason.STOPPED)
+    holder.join()
+
+
+def test_a_holder_that_dies_while_it_is_asked_is_answered_for(queue: Queue, claim: Claim) -> None:
+    def die() -> None:
+        while not claim.requests():
+            pass
+        claim.abandon()
+
+    holder = threading.Thread(target=die)
+    holder.start()
+    hold.ask(queue, queue.find("fix"), inbox.Kind.BLOCK, Reason.STOPPED)
+    holder.join()
+    place = queue.find("fix")
+    record = records.peek(queue.path(place))
+    assert place.state is State.BLOCKED
+    assert record is not None
+    assert record.reason is Reason.STOPPED
+
+
+def test_a_folder_that_moved_on_is_told_and_not_brought_back(queue: Queue, claim: Claim) -> None:
+    seen = queue.find("fix")
+    claim.release(State.PENDING, claim.fresh_record())
+    with pytest.raises(OrchestratorError, match="moved on"):
+        hold.ask(queue, seen, inbox.Kind.BLOCK, Reason.STOPPED)
+    assert queue.find("fix").state is State.PENDING
+
+
+def test_a_task_that_is_taken_meanwhile_cannot_be_held(queue: Queue, claim: Claim) -> None:
+    pending = queue.find("fix")
+    with pytest.raises(OrchestratorError, match="moved on"):
+        hold.block(queue, pending, Reason.STOPPED)
+    claim.abandon()
+
+
+def test_what_is_not_released_goes_back_to_pending(queue: Queue) -> None:
+    def interrupted() -> None:
+        with hold.claimed(queue, queue.find("fix")):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert queue.find("fix").state is State.PENDING
+
+
+def test_a_spec_follows_its_task_and_gives_up_when_it_has_none(queue: Queue) -> None:
+    path = specfile.path_of(queue.path(queue.find("fix")))
+    assert path is not None
+    seen = specfile.key_of(path)
+    queue.move(queue.find("fix"), State.BLOCKED)
+    specs.put(queue, "fix", "# New\n", seen=seen)
+    moved = queue.path(queue.find("fix")) / "autoresearch.md"
+    assert moved.read_text() == "# New\n"
+    durable.unlink(moved, point="test")
+    with pytest.raises(OrchestratorError, match="kept moving"):
+        specs.put(queue, "fix", "# Newer\n")
