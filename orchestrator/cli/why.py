@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ NEXT = {
     WaitingKind.STOPPING: "It becomes ready by itself within seconds.",
 }
 EVENTS = 10
+TOLD_APART = frozenset({"schema", "at", "task", "event", "attempt", "detail"})
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,20 +161,20 @@ def _tell_more(app: App, seen: Look, candidate: Candidate) -> None:
 
 
 def event_text(event: dict[str, object]) -> str:
-    """One event as a line: local time, attempt, what happened, and what goes with it."""
-    rest = {
-        key: value
-        for key, value in event.items()
-        if key not in {"schema", "at", "task", "event", "attempt"} and value not in (None, "", [], {})
-    }
+    """One event as a line: local time, attempt, what happened, what goes with it, and its words last."""
+    rest = {key: value for key, value in event.items() if key not in TOLD_APART and value not in (None, "", [], {})}
     told = " ".join(f"{key}={_value(value)}" for key, value in rest.items())
     attempt = f"#{event['attempt']} " if event.get("attempt") else ""
-    return output.clean(f"{local_time(str(event.get('at', '')))}  {attempt}{event.get('event', '?')}  {told}".rstrip())
+    detail = f": {event['detail']}" if event.get("detail") else ""
+    line = f"{local_time(str(event.get('at', '')))}  {attempt}{event.get('event', '?')}{f' ({told})' if told else ''}{detail}"
+    return output.clean(line)
 
 
 def _value(value: object) -> str:
     if isinstance(value, dict):
         return ",".join(f"{key}:{_value(each)}" for key, each in value.items())
+    if isinstance(value, str) and COMMIT.fullmatch(value):
+        return value[:10]
     return words.number(value) if isinstance(value, float) else str(value)
 
 
