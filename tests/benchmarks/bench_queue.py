@@ -38,6 +38,7 @@ def wait(made: Project, folder: object, many: int) -> None:
 def status(queued: int, most: float) -> Row:
     with project(1) as made:
         drop(made, queued)
+        made.run("init", code=0)
         made.run("--status", code=0)  # the first look parses every spec; the cache has them afterwards
 
         def look(*argv: str) -> float:
