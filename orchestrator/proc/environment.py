@@ -12,14 +12,16 @@ ALLOWED = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "AWS_CA_BUNDLE"),
     *("GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "PIP_CERT", "CARGO_HTTP_CAINFO"),
 )
+NAMES = frozenset(name for name in ALLOWED if not name.endswith("*"))
+FAMILIES = tuple(name.removesuffix("*") for name in ALLOWED if name.endswith("*"))
 # Between the loop and its workers, or for crash tests; a descriptor's number means nothing in a child.
 OURS = frozenset({"ORCH_OWNER_FD", "ORCH_FAILPOINT", "ORCH_FAILPOINT_TRACE"})
 
 
 def allowed(environ: Mapping[str, str], extra_names: Iterable[str] = ()) -> dict[str, str]:
     """The part of `environ` a child gets: the allow-list and `extra_names` (`ANTHROPIC_*` names a family)."""
-    patterns = (*ALLOWED, *extra_names)
-    return {name: value for name, value in environ.items() if _passes(name, patterns)}
+    extra = tuple(extra_names)
+    return {name: value for name, value in environ.items() if name not in OURS and _passes(name, extra)}
 
 
 def withheld(environ: Mapping[str, str], extra_names: Iterable[str] = ()) -> tuple[str, ...]:
@@ -33,7 +35,6 @@ def compose(base: Mapping[str, str], additions: Mapping[str, str | None]) -> dic
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def _passes(name: str, patterns: tuple[str, ...]) -> bool:
-    if name in OURS:
-        return False
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+def _passes(name: str, extra: tuple[str, ...]) -> bool:
+    """Names and beginnings first: as patterns they cost a fifth of all that a worker computes for a trivial task."""
+    return name in NAMES or name.startswith(FAMILIES) or any(fnmatchcase(name, pattern) for pattern in extra)
