@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -53,9 +54,8 @@ def add(app: App, /, name: str, **given: Any) -> int:
         checks=given["checks"],
     )
     queue = app.new_queue
-    place = scaffold.create(queue, task, cwd=Path.cwd())
+    place, spec = scaffold.create(queue, task, cwd=Path.cwd())
     folder = queue.path(place)
-    spec = _read(folder)
     if app.json:
         output.document({"schema": 1, "name": place.name, "state": place.state.value, "path": str(folder), "draft": spec.draft})
         return 0
@@ -65,17 +65,11 @@ def add(app: App, /, name: str, **given: Any) -> int:
     return 0
 
 
-def _read(folder: Path) -> Spec:
-    from orchestrator.store import specfile
-
-    return specfile.read(folder)
-
-
 def _next(name: str, given: dict[str, Any], spec: Spec) -> list[str]:
     """What is left to do."""
     steps = [f"warning: {warning}" for warning in spec.warnings]
     if not given["goal"]:
-        steps.append(f"Say what to reach: `orchestrator edit {name}`.")
+        steps.append(f"Say what to reach: `orchestrator edit {quote(name)}`.")
     if given["benchmark"] is None:
         steps.append("Write its benchmark.sh, which measures it.")
-    return [*steps, f"Then `orchestrator queue {name}`."] if spec.draft else steps
+    return [*steps, f"Then `orchestrator queue {quote(name)}`."] if spec.draft else steps

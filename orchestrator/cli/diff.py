@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -49,7 +50,7 @@ def diff(app: App, name: str, attempt: str | None, stat: bool) -> int:
 def range_of(record: Record | None, name: str, attempt: str | None) -> Range:
     """The commits to compare. Raises OrchestratorError where there is nothing yet."""
     if record is None or record.repo is None or record.base_commit is None:
-        raise OrchestratorError(f"Nothing has been done for {name!r} yet.", hint=f"`orchestrator why {name}` says why.")
+        raise OrchestratorError(f"Nothing has been done for {name!r} yet.", hint=f"`orchestrator why {quote(name)}` says why.")
     repo = repository.discover(Path(record.repo))
     if attempt is not None:
         commit = _labelled(repo, record.slug, attempt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -70,7 +71,7 @@ def _where(app: App, name: str | None) -> tuple[Repository, str | None]:
     record = records.peek(app.queue.path(place))
     if record is None or record.repo is None:
         raise OrchestratorError(
-            f"Nothing has been done for {place.name!r} yet.", hint=f"`orchestrator why {place.name}` says why."
+            f"Nothing has been done for {place.name!r} yet.", hint=f"`orchestrator why {quote(place.name)}` says why."
         )
     return repository.discover(Path(record.repo)), record.slug
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from shlex import quote
 
 import click
 
@@ -135,7 +136,7 @@ def _retry(app: App, place: Place) -> Done:
     if place.state is State.CONVERGED:
         raise OrchestratorError(
             f"{place.name!r} has converged; there is nothing to retry.",
-            hint=f"`orchestrator queue {place.name}` runs it once more.",
+            hint=f"`orchestrator queue {quote(place.name)}` runs it once more.",
         )
     if place.state is State.BLOCKED:
         moved = app.queue.move(place, State.PENDING)
@@ -154,7 +155,7 @@ def _stop(app: App, place: Place, reason: Reason) -> Done:
     if place.state is State.CONVERGED:
         raise OrchestratorError(
             f"{place.name!r} has converged; there is nothing to stop.",
-            hint=f"`orchestrator show {place.name}` says where it went.",
+            hint=f"`orchestrator show {quote(place.name)}` says where it went.",
         )
     if place.state is State.RUNNING:
         hold.ask(app.queue, place, inbox.Kind.CANCEL if reason is Reason.CANCELLED else inbox.Kind.BLOCK, reason)
