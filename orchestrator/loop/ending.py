@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from shlex import quote
 
 from orchestrator.core import drain
 from orchestrator.core.readiness import not_before, waiting_on
@@ -144,13 +145,13 @@ def _not_this_one(loop: Loop) -> Over | None:
         loop.voice.problem(f"{name} is gone from the queue.")
         return Over(STUCK)
     if place.state is State.CONVERGED:
-        loop.voice.note(f"{name} has converged already; `orchestrator retry {name}` starts it again.")
+        loop.voice.note(f"{name} has converged already; `orchestrator queue {quote(name)}` runs it once more.")
         return Over(DONE)
     if place.state is State.BLOCKED:
-        loop.voice.problem(f"{name} is blocked; `orchestrator retry {name}` starts it again.")
+        loop.voice.problem(f"{name} is blocked; `orchestrator retry {quote(name)}` starts it again.")
         return Over(STUCK)
     if place.state is State.RUNNING:
-        loop.voice.note(f"{name} runs already; `orchestrator logs -f {name}` follows it.")
+        loop.voice.note(f"{name} runs already; `orchestrator logs -f {quote(name)}` follows it.")
         return Over(LATER)
     return _held_back(loop, name)
 

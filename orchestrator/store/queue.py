@@ -11,7 +11,7 @@ from pathlib import Path
 from orchestrator.core.lease import Identity, Lease
 from orchestrator.core.task import Place, State, check_name, split_token
 from orchestrator.errors import NoSuchTask, StoreError
-from orchestrator.store import durable, leases
+from orchestrator.store import durable, leases, records
 from orchestrator.store.claim import Claim
 from orchestrator.store.owners import Owners
 
@@ -97,7 +97,7 @@ class Queue:
         """Claim `pending/<name>`: the owner's lock first, then one rename. None where another was faster, or where the
         task's last worker is still stopping. The caller goes on with `Claim.begin`."""
         claim = self._claim(f"{self.pending}/{name}", name, point="claim")
-        if claim and claim.previous and self.owner_alive(claim.previous.token):
+        if claim and self._too_early(claim):
             self._put_back(claim)
             return None
         return claim
@@ -223,6 +223,15 @@ class Queue:
             lock.drop()
             raise
         return Claim(self, name, lock.token, lock, leases.last(target))
+
+    def _too_early(self, claim: Claim) -> bool:
+        """Whether the last worker of the task still stops. The lease in a copy is the original's, which may go on."""
+        if claim.previous is None or not self.owner_alive(claim.previous.token):
+            return False
+        try:
+            return not records.copied(claim.folder, claim.name, claim.folder.stat().st_ino)
+        except FileNotFoundError:
+            return True
 
     def _put_back(self, claim: Claim) -> None:
         """Undo a claim that came too early. Where that can't be done, the folder is reclaimed like a dead owner's."""

@@ -98,7 +98,7 @@ class Look:
             problems = [*_name_problems(place, double), *reading.lines(folder)]
             if listing and reading.spec and not problems:
                 problems += _evaluator_problems(folder, reading.spec, listing)
-            holds = tuple(self._holds(folder, listing)) if listing else ()
+            holds = tuple(self._holds(place, folder, listing)) if listing else ()
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -122,7 +122,7 @@ class Look:
             return specs.read(Path(folder)), status.st_ctime
         return self.cache.read(folder, self.now) or (specs.read(Path(folder)), status.st_ctime)
 
-    def _holds(self, folder: str, listing: Listing) -> Iterator[Waiting]:
+    def _holds(self, place: Place, folder: str, listing: Listing) -> Iterator[Waiting]:
         """Why a pending folder is left alone for now, whatever its spec says."""
         controlled = CONTROL in listing.names
         if not (controlled and os.path.lexists(f"{folder}/{READY}")):
@@ -134,12 +134,14 @@ class Look:
             yield Waiting(
                 WaitingKind.EDITOR, f"an editor has a file of it open ({listing.edited}); close it, or delete that file"
             )
-        if controlled and (lease := leases.last(folder)) and self.queue.owner_alive(lease.token):
+        lease = leases.last(folder) if controlled else None
+        if lease and self.queue.owner_alive(lease.token) and not records.copied(folder, place.name, place.inode):
             yield Waiting(WaitingKind.STOPPING, f"its last worker (process {lease.owner.pid}) is still stopping")
 
 
 def _listed(folder: str) -> Listing:
-    """One pass over a folder: `.orch` and the folder itself don't count, since we write there."""
+    """One pass over a folder: `.orch` and the folder itself don't count, since we write there; but for an empty one, which
+    somebody has just begun to fill."""
     names: list[str] = []
     newest = 0.0
     edited = None
@@ -149,6 +151,8 @@ def _listed(folder: str) -> Listing:
             names.append(name)
         if name[0] == "." and EDITED.match(name):
             edited = name
+    if all(name == CONTROL for name in names):
+        newest = os.stat(folder).st_ctime  # noqa: PTH116 - as everything here
     return Listing(tuple(names), newest, edited)
 
 
