@@ -22,7 +22,7 @@ from orchestrator.worker.work import Ending, Work, blocked
 def make(work: Work, space: Space) -> Ending | None:
     """Send one agent, judge what it did. None: go on with the next attempt."""
     take_up_edits(work)
-    number = work.record.attempts + 1
+    number = work.number = work.record.attempts + 1
     folder = work.claim.attempt_folder(number)
     work.enter(Stage.AGENT)
     watch = space.watch(work)

@@ -51,6 +51,7 @@ class Work:
     evaluator: Evaluator
     scratch: Path  # private to this worker, outside the task folder; gone with it
     once: bool = False
+    number: int = 0  # the attempt that is being made, 0 before the first of this claim
     feedback: str = ""  # the end of the last failure, for the next prompt
 
     @property
@@ -73,7 +74,7 @@ class Work:
 
     def event(self, event: str, **fields: Any) -> None:
         """Tell what happened, for the audit and whoever follows live. The attempt's number is added."""
-        self.claim.event(event, **{"attempt": self.record.attempts, **fields})
+        self.claim.event(event, **{"attempt": max(self.number, self.record.attempts), **fields})
 
     def now(self) -> float:
         return time.time()
