@@ -54,7 +54,7 @@ def count_converged(work: Work, before: Record, attempt: Attempt | None) -> None
 def landed(work: Work, space: Space, result: Landed | None) -> Ending:
     """It is on the base, or kept where the spec wants it: put the worktrees away and leave for converged/."""
     assert result is not None
-    work.save(intent=None, landed=result)
+    work.save(durable=False, intent=None, landed=result)  # the intent is; the last word will be
     work.event("landed", commit=result.commit, base=result.base, how=result.how)
     space.retire(work)
     return Ending(State.CONVERGED, Reason.CONVERGED, landed=result)

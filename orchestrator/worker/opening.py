@@ -44,7 +44,7 @@ def take_up(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
         once=lease.once,
         feedback=last_feedback(claim, record),
     )
-    work.save(reason=None, detail=None, not_before=None)
+    work.save(durable=False, reason=None, detail=None, not_before=None)  # lost in a power cut, the next claim does it again
     sealed.keep(claim)
     return work
 
