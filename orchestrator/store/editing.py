@@ -121,15 +121,16 @@ def _body_goal(page: Page, told: Body, value: str) -> str | None:
     section = told.sections.get("goal")
     if section is None or not section.text:
         return None
-    filled = [line.number for line in section.lines if line.text.strip()]
+    first, last = _filled(section)
     new = [line + page.ending for line in value.strip().split("\n")]
-    return "\n".join([*page.lines[: filled[0]], *new, *page.lines[filled[-1] + 1 :]]) if _together(section) else None
+    together = [line.number for line in section.lines if first <= line.number <= last] == list(range(first, last + 1))
+    return "\n".join([*page.lines[:first], *new, *page.lines[last + 1 :]]) if together else None
 
 
-def _together(section: Section) -> bool:
-    """Whether a section is one stretch of lines, and not two sections of one name with something in between."""
-    numbers = [line.number for line in section.lines]
-    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+def _filled(section: Section) -> tuple[int, int]:
+    """The first and last line that say something. Two sections of one name, or a comment amid the words, leave a gap there."""
+    filled = [line.number for line in section.lines if line.text.strip()]
+    return filled[0], filled[-1]
 
 
 def _body_title(page: Page, told: Body, value: str) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Template
 
+from orchestrator.core.spec import Spec
 from orchestrator.core.task import Place, check_name
 from orchestrator.errors import Misuse, SpecError
 from orchestrator.store import durable, layouts, specfile, templates
@@ -37,8 +38,9 @@ class NewTask:
     checks: Path | None = None
 
 
-def create(queue: Queue, task: NewTask, *, cwd: Path | None = None) -> Place:
-    """Make `task` and put it into the queue. Raises Misuse where what it says can't be a task, StoreError, Taken.
+def create(queue: Queue, task: NewTask, *, cwd: Path | None = None) -> tuple[Place, Spec]:
+    """Make `task` and put it into the queue, where a loop may claim it before this returns: hence its spec beside its place.
+    Raises Misuse where what it says can't be a task, StoreError, Taken.
 
     Files are looked for from `cwd`. Nothing is left behind, and nothing was visible, when it fails.
     """
@@ -48,9 +50,9 @@ def create(queue: Queue, task: NewTask, *, cwd: Path | None = None) -> Place:
     folder = queue.scratch()
     try:
         _fill(folder, files)
-        _check(folder)
+        spec = _check(folder)
         _add_runner(folder)
-        return queue.publish(folder, task.name)
+        return queue.publish(folder, task.name), spec
     except BaseException:
         durable.remove_tree(folder, point="scaffold.undo")
         raise
@@ -128,13 +130,15 @@ def _fill(folder: Path, files: Mapping[str, tuple[bytes, int]]) -> None:
     durable.write(folder / ".orch" / "ready", b"", point="scaffold.ready", durable=False)
 
 
-def _check(folder: Path) -> None:
+def _check(folder: Path) -> Spec:
     """Read it back as the queue will. A problem here is in what was asked for, so its place in the file says nothing."""
     try:
-        layouts.evaluator(folder, specfile.read(folder))
+        spec = specfile.read(folder)
+        layouts.evaluator(folder, spec)
     except SpecError as error:
         reasons = "; ".join(f"found {problem.found}, expected {problem.expected}" for problem in error.problems)
         raise Misuse(f"This can't be a task: {reasons}.", hint="`orchestrator add --help` lists the options.") from error
+    return spec
 
 
 def _add_runner(folder: Path) -> None:

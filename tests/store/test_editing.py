@@ -113,6 +113,11 @@ def test_line_ends_and_a_byte_order_mark_stay(newline: str) -> None:
     assert data_of(after.removeprefix("\ufeff").replace("\r\n", "\n"))["goal"] == "a\nb"
 
 
+def test_a_comment_after_the_goal_stays_where_it_is_when_the_goal_changes() -> None:
+    text = "# X\n\n## Goal\n\nold\n\n<!--\nHow to\n-->\n"
+    assert edit(text, {"goal": "new"}) == text.replace("old", "new")
+
+
 def test_goal_and_title_are_changed_where_the_body_says_them() -> None:
     text = "---\npriority: 1\n---\n# Autoresearch: X\n\n## Goal\n\nold\n\nmore\n\n## Notes\nx\n"
     after = edit(text, {"goal": "new\n\nlines", "title": "Y"})

@@ -49,7 +49,7 @@ def test_a_new_task_is_ready_at_once_and_says_what_was_asked(queue: Queue, tmp_p
         checks=script(tmp_path, "c.sh"),
     )
     script(tmp_path)
-    place = scaffold.create(queue, task, cwd=tmp_path)
+    place, _ = scaffold.create(queue, task, cwd=tmp_path)
     (found,) = snapshot.read_all(queue)
     assert (found.place, found.problems, found.holds) == (place, (), ())
     spec = specfile.read(queue.path(place))
@@ -63,7 +63,7 @@ def test_a_new_task_is_ready_at_once_and_says_what_was_asked(queue: Queue, tmp_p
 
 def test_the_runner_measures_by_hand_what_the_orchestrator_measures(queue: Queue, tmp_path: Path) -> None:
     script(tmp_path, "bench.py", "import os\nprint('METRIC x=1', os.environ['ORCH_TASK_DIR'])\n")
-    folder = queue.path(scaffold.create(queue, NewTask("it's a task", "g", benchmark="bench.py"), cwd=tmp_path))
+    folder = queue.path(scaffold.create(queue, NewTask("it's a task", "g", benchmark="bench.py"), cwd=tmp_path)[0])
     assert not os.access(folder / "benchmark.py", os.X_OK)
     ended = subprocess.run([folder / "autoresearch.sh"], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert ended.stdout == f"METRIC x=1 {folder}\n"
@@ -71,27 +71,27 @@ def test_the_runner_measures_by_hand_what_the_orchestrator_measures(queue: Queue
 
 def test_an_executable_stays_one_and_its_runner_starts_it(queue: Queue, tmp_path: Path) -> None:
     script(tmp_path, "bench", "#!/bin/sh\necho METRIC x=1\n").chmod(0o755)
-    folder = queue.path(scaffold.create(queue, NewTask("t", "g", benchmark="bench"), cwd=tmp_path))
+    folder = queue.path(scaffold.create(queue, NewTask("t", "g", benchmark="bench"), cwd=tmp_path)[0])
     assert os.access(folder / "benchmark", os.X_OK)
     assert subprocess.run([folder / "autoresearch.sh"], capture_output=True, text=True, check=True).stdout == "METRIC x=1\n"
 
 
 def test_a_command_becomes_the_key_and_its_runner_runs_it(queue: Queue, tmp_path: Path) -> None:
     command = 'n=3; echo "METRIC x=$n" # it\'s $HOME'
-    folder = queue.path(scaffold.create(queue, NewTask("t", "g", benchmark=command), cwd=tmp_path))
+    folder = queue.path(scaffold.create(queue, NewTask("t", "g", benchmark=command), cwd=tmp_path)[0])
     assert specfile.read(folder).benchmark == command
     assert subprocess.run([folder / "autoresearch.sh"], capture_output=True, text=True, check=True).stdout == "METRIC x=3\n"
 
 
 def test_without_a_benchmark_the_task_is_a_draft_with_a_stub(queue: Queue) -> None:
-    folder = queue.path(scaffold.create(queue, NewTask("t")))
+    folder = queue.path(scaffold.create(queue, NewTask("t"))[0])
     spec = specfile.read(folder)
     assert (spec.draft, spec.title) == (True, "t")
     assert subprocess.run([folder / "autoresearch.sh"], capture_output=True, check=False).returncode == 1
 
 
 def test_pi_finds_the_session_files_it_looks_for(queue: Queue) -> None:
-    folder = queue.path(scaffold.create(queue, NewTask("t", "g")))
+    folder = queue.path(scaffold.create(queue, NewTask("t", "g"))[0])
     assert [(folder / name).read_bytes() for name in ("autoresearch.jsonl", "autoresearch.ideas.md")] == [b"", b""]
 
 
@@ -100,7 +100,7 @@ GOALS = "$HOME ${x} $$|## Notes\nnot a section|a <!-- b|```\nopen fence|# T|---|
 
 @pytest.mark.parametrize("goal", GOALS.split("|"))
 def test_a_goal_of_any_kind_arrives_as_it_was_given(queue: Queue, goal: str) -> None:
-    folder = queue.path(scaffold.create(queue, NewTask("t", goal, benchmark="true x")))
+    folder = queue.path(scaffold.create(queue, NewTask("t", goal, benchmark="true x"))[0])
     assert specfile.read(folder).goal == goal
 
 
@@ -125,7 +125,7 @@ def test_what_cannot_be_a_task_is_refused_and_leaves_nothing(queue: Queue, tmp_p
 
 
 def test_a_name_in_use_is_refused_and_nothing_is_touched(queue: Queue) -> None:
-    first = scaffold.create(queue, NewTask("t", "first"))
+    first, _ = scaffold.create(queue, NewTask("t", "first"))
     queue.move(first, State.BLOCKED)
     with pytest.raises(StoreError, match="a task called 't' already"):
         scaffold.create(queue, NewTask("t", "second"))
