@@ -13,7 +13,7 @@ from orchestrator.core.task import State
 from orchestrator.errors import ClaimLost, OrchestratorError, SpecError, StoreError
 from orchestrator.loop.parts import Loop, Losses, Mode, Moment
 from orchestrator.loop.workers import fault
-from orchestrator.store import config, leases, specfile
+from orchestrator.store import config, leases, records, specfile
 from orchestrator.store.claim import Claim
 
 DEFAULT = "local"
@@ -36,6 +36,8 @@ def start(loop: Loop, claim: Claim, executor: str | None, moment: Moment, *, pre
             previous=previous, loop=loop.me.token,
         )  # fmt: skip
         claim.begin(lease)
+        if previous is None:
+            claim.event("claimed", attempt=attempts(claim), token=claim.token, loop=loop.me.token)
         loop.workers.start(place, claim.name, claim.token, claim.fileno(), moment.mono)
     except ClaimLost:
         claim.abandon()
@@ -52,6 +54,12 @@ def start(loop: Loop, claim: Claim, executor: str | None, moment: Moment, *, pre
     if loop.quota is not None:
         loop.quota -= 1
     return True
+
+
+def attempts(claim: Claim) -> int:
+    """How many attempts the task has had, for its events."""
+    record = records.peek(claim.folder)
+    return record.attempts if record else 0
 
 
 def _parsed(claim: Claim) -> tuple[dict[str, Any] | None, tuple[int, ...] | None]:

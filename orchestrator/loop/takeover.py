@@ -8,7 +8,7 @@ from pathlib import Path
 from orchestrator.core.lease import Lease
 from orchestrator.core.outcome import Reason
 from orchestrator.core.task import Place, State, mark
-from orchestrator.errors import OrchestratorError, StoreError
+from orchestrator.errors import ClaimLost, OrchestratorError, StoreError
 from orchestrator.loop import dispatch
 from orchestrator.loop.parts import Loop, Mode, Moment
 from orchestrator.loop.voice import ending
@@ -64,6 +64,8 @@ def _take_over(loop: Loop, place: Place, moment: Moment) -> None:
     claim = loop.queue.reclaim(place)
     if claim is None:
         return
+    with suppress(ClaimLost):
+        claim.event("reclaimed", attempt=dispatch.attempts(claim), token=claim.token, previous=place.token)
     at_once = dispatch.lost(loop, place.name, moment)
     if at_once and not loop.stopping and loop.free > 0:
         if dispatch.start(loop, claim, lease.executor if lease else None, moment, previous=place.token):

@@ -144,8 +144,9 @@ class Claim:
         return Record(task_id, self.name, self._inode(), label, token=self.token, created=now, updated=now)
 
     def save(self, record: Record, *, durable: bool = True) -> None:
-        """Write the record. A fact must be `durable`; what may be lost in a power cut (a stage) need not be."""
-        self.write(RECORD, records.render(replace(record, token=self.token)), durable=durable, point="record")
+        """Write the record, as of now. A fact must be `durable`; what may be lost in a power cut (a stage) need not be."""
+        stamped = replace(record, token=self.token, updated=time.time())
+        self.write(RECORD, records.render(stamped), durable=durable, point="record")
 
     # Files of the holder
 
@@ -202,7 +203,8 @@ class Claim:
             raise
         reason = record.reason.value if record and record.reason else None
         with contextlib.suppress(StoreError):  # the move is true without its event: moved on already, or a full disk
-            events.append(target, "moved", task=self.name, to=state.value, reason=reason)
+            attempt = {"attempt": record.attempts} if record else {}
+            events.append(target, "moved", task=self.name, **attempt, to=state.value, reason=reason)
         self.abandon()
 
     def abandon(self) -> None:

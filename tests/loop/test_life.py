@@ -13,6 +13,7 @@ from support.stage import Stage
 
 from orchestrator.core.task import State
 from orchestrator.proc import identity
+from orchestrator.store import events
 
 
 def test_the_task_of_a_killed_worker_goes_on_with_a_new_one_and_its_agent_is_ended_first(stage: Stage) -> None:
@@ -29,6 +30,10 @@ def test_the_task_of_a_killed_worker_goes_on_with_a_new_one_and_its_agent_is_end
     assert gone(agent)
     stage.until(lambda: len(set(stage.started("t"))) == 2, "its word that it has started")
     assert "t: its worker died; a new one goes on" in stage.said()
+    place = stage.place("t")
+    assert place is not None
+    told = [event["event"] for event in events.tail(stage.queue.path(place), 10)]
+    assert [event for event in told if event.endswith("claimed")] == ["claimed", "reclaimed"]
 
 
 def test_a_task_whose_worker_always_dies_is_not_started_for_ever(stage: Stage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,13 +13,19 @@ from typing import Any
 import pytest
 
 from orchestrator.core.outcome import AgentEnd, Reason, Spend
-from orchestrator.core.record import Attempt, Intent, Landed, Result
+from orchestrator.core.record import Attempt, Intent, Landed, Record, Result
 from orchestrator.core.task import State
 from orchestrator.store import events, inbox, records
 from orchestrator.store.claim import Claim
 from orchestrator.store.durable import Gone
 from orchestrator.store.queue import Queue
 from tests.support.queues import claimed, drop, names, new_queue
+
+
+def untimed(record: Record | None) -> Record:
+    """Without the time of its last save."""
+    assert record is not None
+    return replace(record, updated=0.0)
 
 
 @pytest.fixture
@@ -61,7 +68,17 @@ def test_a_record_comes_back_as_it_was_saved_with_the_token_of_its_writer(claim:
         extra={"of_a_newer_version": [1]},
     )
     claim.save(record)
-    assert claim.record() == replace(record, token=claim.token)
+    assert untimed(claim.record()) == untimed(replace(record, token=claim.token))
+
+
+def test_a_record_tells_when_it_was_saved_last(claim: Claim) -> None:
+    record = replace(claim.fresh_record(), created=1.0, updated=1.0)
+    before = time.time()
+    claim.save(record)
+    saved = claim.record()
+    assert saved is not None
+    assert saved.created == 1.0
+    assert before <= saved.updated <= time.time()
 
 
 def test_a_fresh_record_is_of_this_task_and_of_no_other(claim: Claim) -> None:
@@ -118,14 +135,14 @@ def test_a_number_that_json_does_not_have_is_refused_and_the_old_record_stays(cl
     claim.save(record)
     with pytest.raises(ValueError, match="JSON"):
         claim.save(replace(record, best={"m": float("nan")}))
-    assert claim.record() == record
+    assert untimed(claim.record()) == untimed(record)
 
 
 def test_a_renamed_task_keeps_its_record(queue: Queue, claim: Claim) -> None:
     record = claim.fresh_record()
     claim.release(State.CONVERGED, record)
     queue.move(queue.find("fix"), State.PENDING, to_name="other")
-    assert claimed(queue, "other").record() == replace(record, name="other")
+    assert untimed(claimed(queue, "other").record()) == untimed(replace(record, name="other"))
 
 
 def test_a_task_put_back_from_a_copy_keeps_its_record(queue: Queue, claim: Claim, tmp_path: Path) -> None:
@@ -136,7 +153,7 @@ def test_a_task_put_back_from_a_copy_keeps_its_record(queue: Queue, claim: Claim
     (tmp_path / "keeps the inode from being used again").touch()
     shutil.copytree(tmp_path / "fix", queue.root / "pending/fix")
     again = claimed(queue, "fix")
-    assert again.record() == replace(record, inode=again.folder.stat().st_ino)
+    assert untimed(again.record()) == untimed(replace(record, inode=again.folder.stat().st_ino))
 
 
 def test_a_copy_under_another_name_starts_afresh_and_its_baggage_is_kept(queue: Queue, claim: Claim) -> None:
@@ -172,7 +189,7 @@ def test_the_control_folder_is_made_again_where_somebody_removed_it(claim: Claim
     shutil.rmtree(claim.control)
     record = claim.fresh_record()
     claim.save(record)
-    assert claim.record() == record
+    assert untimed(claim.record()) == untimed(record)
     shutil.rmtree(claim.control)
     claim.event("measured")
     assert names(claim.control) == ["events.jsonl"]
