@@ -71,11 +71,12 @@ def work_on(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
         ending = life.live(work, space)
     except Exception as error:  # noqa: BLE001 - the one place that turns every failure into an ending
         keep_work(work, space)
-        ending, code = ending_of(error, work, settings)
+        record = work.record if work else record
+        ending, code = ending_of(error, record, settings)
     return leave(claim, pulse, work.record if work else record, ending) or code
 
 
-def ending_of(error: Exception, work: Work | None, settings: Settings) -> tuple[Ending, int]:
+def ending_of(error: Exception, record: Record | None, settings: Settings) -> tuple[Ending, int]:
     """How a claim ends that could not be worked to its end, and the exit code. Raises ClaimLost where nothing may be written."""
     match error:
         case ClaimLost():
@@ -89,10 +90,12 @@ def ending_of(error: Exception, work: Work | None, settings: Settings) -> tuple[
         case AgentError() | SetupFailed():
             return blocked(Reason.SETUP, said(error)), 0
         case OrchestratorError():
-            return later(work, settings, said(error)), 0
+            return later(record, settings, said(error)), 0
+        case OSError():  # a full disk, a folder without permissions
+            return later(record, settings, str(error)), 0
     traceback.print_exception(error, file=sys.stderr)
     return later(
-        work, settings, f"a fault of the orchestrator itself ({type(error).__name__}: {error}); the worker's log tells more"
+        record, settings, f"a fault of the orchestrator itself ({type(error).__name__}: {error}); the worker's log tells more"
     ), 3
 
 
@@ -114,6 +117,8 @@ def keep_work(work: Work | None, space: Space | None) -> None:
         return
     try:
         space.save_cut(work)
+    except Stopped:
+        return  # all is saved; only furnishing the worktree again was cut short, and the next claim does that
     except (OrchestratorError, OSError) as error:
         print(f"what the agent left could not be saved yet: {error}", file=sys.stderr)
 
@@ -133,34 +138,36 @@ def unfinished_release(record: Record | None, lease: Lease) -> Ending | None:
     return Ending(state, record.reason, record.detail or "", None, record.landed)
 
 
-def later(work: Work | None, settings: Settings, detail: str) -> Ending:
+def later(record: Record | None, settings: Settings, detail: str) -> Ending:
     """Something that may pass by itself: wait, twice as long each time."""
-    backoffs = (work.record.backoffs if work else 0) + 1
-    if work is not None:
-        work.record = replace(work.record, backoffs=backoffs)
-    return Ending(
-        State.PENDING, Reason.BACKOFF, detail, time.time() + convergence.backoff(backoffs, settings.backoff, settings.backoff_max)
-    )
+    wait = convergence.backoff(record.backoffs if record else 0, settings.backoff, settings.backoff_max)
+    return Ending(State.PENDING, Reason.BACKOFF, detail, time.time() + wait, failed=True)
 
 
 def leave(claim: Claim, pulse: Pulse, record: Record | None, ending: Ending) -> int:
-    """Last word into the record, then the rename that makes it true. Where that can't be now, keep trying: the claim is held."""
+    """Last word into the record, then the rename that makes it true. Where that can't be now, keep trying: the claim is held.
+
+    Asked to stop meanwhile, let go: the word is in the record, and whoever finds the owner dead makes it true.
+    """
+    record = record or claim.fresh_record()
     final = replace(
-        record or claim.fresh_record(),
+        record,
         reason=ending.reason,
         detail=ending.detail or None,
         not_before=ending.not_before,
+        backoffs=record.backoffs + ending.failed,
         stage=None,
     )
     told = False
-    while pulse.beat() not in (StopRequest.KILL, StopRequest.LOST):
+    while True:
         try:
             claim.release(ending.state, final)
         except StoreError as error:
             if not told:
                 print(said(error), file=sys.stderr)
                 told = True
+            if pulse.beat():
+                return 0
             time.sleep(RETRY)
         else:
             return 0
-    return 0

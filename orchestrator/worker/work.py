@@ -30,6 +30,7 @@ class Ending:
     detail: str = ""
     not_before: float | None = None
     landed: Landed | None = None
+    failed: bool = False  # something beside the task went wrong: the next such wait is twice as long
 
 
 def blocked(reason: Reason, detail: str) -> Ending:
