@@ -62,6 +62,14 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
+class Restart:
+    """The task branch is to go to `commit`, and `base` is what its work begins at from then on."""
+
+    commit: str
+    base: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """The facts of one task. Times are epoch seconds of the claiming host; `values` are metric values by name."""
 
@@ -92,6 +100,7 @@ class Record:
     detail: str | None = None
     landed: Landed | None = None
     intent: Intent | None = None
+    restart: Restart | None = None
     spend: Spend = field(default_factory=Spend)
     history: tuple[Attempt, ...] = ()
     token: str | None = None  # the claim that wrote this last: tells an unfinished release from a task queued again
@@ -123,6 +132,8 @@ def from_dict(data: Mapping[str, Any]) -> Record:
         values["landed"] = Landed(**values["landed"])
     if values.get("intent") is not None:
         values["intent"] = Intent(**values["intent"])
+    if values.get("restart") is not None:
+        values["restart"] = Restart(**values["restart"])
     values["spend"] = Spend(**values.get("spend") or {})
     values["history"] = tuple(_attempt(item) for item in values.get("history") or ())
     return Record(**values, extra=extra)

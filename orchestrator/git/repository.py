@@ -246,12 +246,13 @@ def _refused(path: Path, stderr: str) -> RepositoryError:
 
 def _reserved(repo: Repository, path: Path, name: str, task_id: str) -> bool:
     """Whether `name` is ours now: the file that says so is made in one step, so of two tasks one wins."""
+    temporary = path.with_name(f"{name}.{task_id}.tmp")
     if (owner := refs.content(path)) is not None:
+        temporary.unlink(missing_ok=True)  # we were killed right after the link
         return owner == task_id
     if refs.read(repo.common, f"{HEADS}orchestrator/{name}") or refs.below(repo.common, f"refs/orchestrator/{name}"):
         return False
     try:
-        temporary = path.with_name(f"{name}.{os.urandom(4).hex()}.tmp")
         temporary.write_text(task_id)
         hit("git.reserve:before")
         os.link(temporary, path)

@@ -2,7 +2,8 @@
 
 Making one by git takes seconds in a large repository, another branch in an existing one milliseconds; so one that is
 not needed any more waits in `.pool/` beside its fellows. A file called `orchestrator` in git's folder of a worktree
-tells whose it is. What is uncommitted in one is saved (`save.keep_everything`) before anything here is called on it.
+tells whose it is, and whether it is finished: files of one that is being made or reset are nobody's work.
+What is uncommitted in one is saved (`save.keep_everything`) before anything here is called on it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import GitError, RepositoryError
-from orchestrator.git import indexfile, listing, refs, submodules
+from orchestrator.git import indexfile, listing, refs, snapshot, submodules
 from orchestrator.git.command import Git, Locked
 from orchestrator.git.repository import OPERATIONS, Repository, head, write
 from orchestrator.store import locks
@@ -24,6 +25,7 @@ from orchestrator.store.locks import LockProof
 
 MARK = "orchestrator"
 IDLE = "idle"
+HALF = " unfinished"
 POOL = ".pool"
 TRASH = "trash-"
 POOLED = 4
@@ -58,7 +60,13 @@ class Worktree:
     @property
     def owner(self) -> str | None:
         """The task it was made for."""
-        return refs.content(self.admin / MARK)
+        mark = refs.content(self.admin / MARK)
+        return mark.removesuffix(HALF) if mark else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether what lies there counts as work: it was all made ready once, and nothing is resetting it."""
+        return self.path.is_dir() and not (refs.content(self.admin / MARK) or HALF).endswith(HALF)
 
     @property
     def head(self) -> str | None:
@@ -69,20 +77,25 @@ def find(repo: Repository, path: Path) -> Worktree | None:
     """Our worktree at `path`, be it whole or broken; None where there is none of ours."""
     for admin in (_pointed(path), *repo.common.glob("worktrees/*")):
         if admin and _ours(repo, admin) and (admin == _pointed(path) or _place(admin) == path):
-            if path.is_dir() and _place(admin) != path:  # moved by us, and then we were killed
-                write(admin / "gitdir", f"{path / '.git'}\n")
-            return Worktree(repo, path, admin)
+            worktree = Worktree(repo, path, admin)
+            if path.is_dir():
+                _correct(worktree)
+            elif any(_pointed(idle) == admin for idle in (path.parent / POOL).glob("*")):
+                continue  # moved to the pool, and then we were killed
+            return worktree
     return None
 
 
 def prepare(repo: Repository, path: Path, *, owner: str, branch: str | None, commit: str, pump: Pump = time.sleep) -> Worktree:
-    """A clean worktree of ours at `path`: on `branch`, which is set to `commit`, or detached at `commit`.
+    """A clean worktree of ours at `path`: on `branch`, which is set to `commit`, or detached at `commit`. The caller furnishes
+    it and then calls `finish`.
 
     One that is there already is used again, whatever state it is in. Raises RepositoryError where something that isn't
     ours is in the way, or another checkout is on the branch."""
     _refuse_shared(repo, path, branch)
     worktree = find(repo, path)
     if worktree and not _broken(worktree):
+        write(worktree.admin / MARK, owner + HALF)
         try:
             reset(worktree, branch=branch, commit=commit)
         except Locked:
@@ -90,17 +103,33 @@ def prepare(repo: Repository, path: Path, *, owner: str, branch: str | None, com
         except GitError:
             discard(worktree, pump=pump)
         else:
-            write(worktree.admin / MARK, owner)
             return worktree
     elif worktree:
         discard(worktree, pump=pump)
     return _make(repo, path, owner=owner, branch=branch, commit=commit, pump=pump)
 
 
+def finish(worktree: Worktree) -> None:
+    """From now on what lies there is somebody's work."""
+    write(worktree.admin / MARK, worktree.owner or IDLE)
+
+
+@contextlib.contextmanager
+def _changing(worktree: Worktree) -> Iterator[None]:
+    """Files in there are neither the old ones nor the new ones now; a worktree that wasn't finished before isn't after."""
+    finished = worktree.finished
+    if finished:
+        write(worktree.admin / MARK, f"{worktree.owner}{HALF}")
+    yield
+    if finished:
+        finish(worktree)
+
+
 def reset(worktree: Worktree, *, branch: str | None, commit: str) -> None:
     """Put a worktree of ours at `commit`, as clean as a fresh one."""
-    checkout(worktree, branch=branch, commit=commit)
-    clean(worktree)
+    with _changing(worktree):
+        checkout(worktree, branch=branch, commit=commit)
+        clean(worktree)
 
 
 def clean(worktree: Worktree, *, keep_ignored: bool = False) -> None:
@@ -115,13 +144,15 @@ def checkout(worktree: Worktree, *, branch: str | None, commit: str) -> None:
     if indexfile.read(worktree.admin / "index", worktree.repo.hash_size).hidden:
         (worktree.admin / "index").unlink()
     where = ("-B", branch) if branch else ("--detach",)
-    worktree.git.run("checkout", "-q", "-f", *where, commit)
+    with _changing(worktree):
+        worktree.git.run("checkout", "-q", "-f", *where, commit)
 
 
 def clear_locks(worktree: Worktree) -> None:
-    """Remove what a killed git of the agent left; nobody works in there any more."""
-    for lock in worktree.admin.glob("*.lock"):
-        lock.unlink(missing_ok=True)
+    """Remove what a killed git of the agent left, or a killed worker; nobody works in there any more."""
+    for pattern in ("*.lock", f"{snapshot.PREFIX}*"):
+        for left in worktree.admin.glob(pattern):
+            left.unlink(missing_ok=True)
 
 
 def forget_operation(worktree: Worktree, *, keep: Collection[str] = ()) -> None:
@@ -173,7 +204,7 @@ def _make(repo: Repository, path: Path, *, owner: str, branch: str | None, commi
     with locks.acquire(repo.worktree_lock, pump) as proof:
         _clear(repo, path)
         worktree = _take(repo, path, commit, proof) or _add(repo, path, commit, proof)
-        write(worktree.admin / MARK, owner)
+        write(worktree.admin / MARK, owner + HALF)
         fresh = not (worktree.admin / "index").exists()
     try:
         (checkout if fresh else reset)(worktree, branch=branch, commit=commit)
@@ -185,13 +216,18 @@ def _make(repo: Repository, path: Path, *, owner: str, branch: str | None, commi
     return worktree
 
 
-def _add(repo: Repository, path: Path, commit: str, _: LockProof) -> Worktree:
-    """A new one without files: those come after the lock was given back."""
-    repo.git.run("worktree", "add", "-q", "--no-checkout", "--detach", str(path), commit)
-    admin = _pointed(path)
+def _add(repo: Repository, path: Path, commit: str, proof: LockProof) -> Worktree:
+    """A new one without files: those come after the lock was given back. Made in the pool: one that nobody could say he had
+    made, because he was killed, is an idle one."""
+    pool = path.parent / POOL
+    pool.mkdir(exist_ok=True)
+    place = pool / f"{path.name}-{os.urandom(3).hex()}"
+    repo.git.run("worktree", "add", "-q", "--no-checkout", "--detach", str(place), commit)
+    admin = _pointed(place)
     if admin is None:
-        raise RepositoryError(f"git made no worktree at {path}.", hint="See what `git worktree list` says.")
-    return Worktree(repo, path, admin)
+        raise RepositoryError(f"git made no worktree at {place}.", hint="See what `git worktree list` says.")
+    write(admin / MARK, IDLE)
+    return _move(Worktree(repo, place, admin), path, proof)
 
 
 def _take(repo: Repository, path: Path, commit: str, proof: LockProof) -> Worktree | None:
@@ -212,7 +248,9 @@ def _move(worktree: Worktree, path: Path, _: LockProof) -> Worktree:
 def _idle(repo: Repository, pool: Path) -> list[Worktree]:
     """Everything of this repository in the pool; it is in there, so it is idle, whatever its mark says yet."""
     admins = ((path, _pointed(path)) for path in (pool.iterdir() if pool.is_dir() else ()) if not path.name.startswith(TRASH))
-    found = [Worktree(repo, path, admin) for path, admin in admins if admin and _ours(repo, admin)]
+    found = [Worktree(repo, path, admin) for path, admin in admins if admin and _inside(repo, admin)]
+    for worktree in found:
+        _correct(worktree)
     return [worktree for worktree in found if not _broken(worktree)]
 
 
@@ -297,7 +335,17 @@ def _place(admin: Path) -> Path | None:
 
 
 def _ours(repo: Repository, admin: Path) -> bool:
-    return admin.parent == repo.common / "worktrees" and (admin / MARK).is_file()
+    return _inside(repo, admin) and (admin / MARK).is_file()
+
+
+def _inside(repo: Repository, admin: Path) -> bool:
+    return admin.parent == repo.common / "worktrees" and admin.is_dir()
+
+
+def _correct(worktree: Worktree) -> None:
+    """Tell git where a worktree is that was moved by us, who were killed before we could."""
+    if _place(worktree.admin) != worktree.path:
+        write(worktree.admin / "gitdir", f"{worktree.path / '.git'}\n")
 
 
 def _remove(path: Path) -> None:

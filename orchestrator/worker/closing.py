@@ -7,7 +7,7 @@ from dataclasses import replace
 from orchestrator.core import convergence
 from orchestrator.core.convergence import Next
 from orchestrator.core.outcome import Reason
-from orchestrator.core.record import Attempt, Landed, Record, Result
+from orchestrator.core.record import Attempt, Landed, Record, Restart, Result
 from orchestrator.core.task import State
 from orchestrator.worker import judgement, landing, verify
 from orchestrator.worker.landing import LandEnd, LandOutcome
@@ -38,8 +38,7 @@ def close(work: Work, space: Space, before: Record, attempt: Attempt | None) -> 
         case LandEnd.CONFLICT:
             return conflict(work, space, before, attempt, outcome)
         case LandEnd.REJECTED:
-            space.continue_from(work, outcome.merged or space.tip, outcome.base or space.tip)
-            return refuse(work, before, attempt, Result.GATE, outcome.detail)
+            return rejected(work, space, before, attempt, outcome)
     return wait_for_base(work, outcome)
 
 
@@ -54,8 +53,9 @@ def count_converged(work: Work, before: Record, attempt: Attempt | None) -> None
 def landed(work: Work, space: Space, result: Landed | None) -> Ending:
     """It is on the base, or kept where the spec wants it: put the worktrees away and leave for converged/."""
     assert result is not None
-    work.save(durable=False, intent=None, landed=result)  # the intent is; the last word will be
-    work.event("landed", commit=result.commit, base=result.base, how=result.how)
+    if work.record.landed != result:
+        work.save(durable=False, intent=None, landed=result)  # the intent is; the last word will be
+        work.event("landed", commit=result.commit, base=result.base, how=result.how)
     space.retire(work)
     return Ending(State.CONVERGED, Reason.CONVERGED, landed=result)
 
@@ -74,16 +74,34 @@ def missed(work: Work, before: Record, attempt: Attempt | None, streak: Streak) 
 def conflict(work: Work, space: Space, before: Record, attempt: Attempt | None, outcome: LandOutcome) -> Ending | None:
     """The base has changed the same lines. Once, an agent starts again on the fresh base; then a person decides."""
     detail = f"conflicts with newer commits on {work.record.base} in {outcome.detail}"
+    conflicts = work.record.conflicts + 1
+    if conflicts < convergence.CONFLICTS:
+        work.feedback = (
+            f"Your last change {detail}. It is not in your worktree any more: you are on the fresh base now. Do it again there."
+        )
+        plan_restart(work, outcome.base or space.tip, outcome.base or space.tip)
     refuse(work, before, attempt, Result.CONFLICT, detail)
     if attempt is None:
-        work.save(conflicts=work.record.conflicts + 1)
-    if work.record.conflicts >= convergence.CONFLICTS:
+        work.save(conflicts=conflicts)
+    if conflicts >= convergence.CONFLICTS:
         return blocked(Reason.CONFLICT, detail)
-    work.feedback = (
-        f"Your last change {detail}. It is not in your worktree any more: you are on the fresh base now. Do it again there."
-    )
-    space.start_again(work, outcome.base or space.tip)
+    space.restart(work)
     return None
+
+
+def rejected(work: Work, space: Space, before: Record, attempt: Attempt | None, outcome: LandOutcome) -> Ending | None:
+    """The merge was clean and did not hold: the next attempt works on the merged commit."""
+    plan_restart(work, outcome.merged or space.tip, outcome.base or space.tip)
+    ending = refuse(work, before, attempt, Result.GATE, outcome.detail)
+    if attempt is None:
+        work.save()
+    space.restart(work)
+    return ending
+
+
+def plan_restart(work: Work, commit: str, base: str) -> None:
+    """Where the task goes on. Written together with the attempt's result: who comes after a kill must find both or neither."""
+    work.record = replace(work.record, restart=Restart(commit, base))
 
 
 def refuse(work: Work, before: Record, attempt: Attempt | None, result: Result, detail: str) -> Ending | None:

@@ -24,7 +24,7 @@ class PlainFolder:
         self.path = path
         self.tip = "start"
 
-    def recover_landing(self, intent: Intent) -> bool:
+    def recover_landing(self, work: Work, intent: Intent) -> bool:
         return False
 
     def open(self, work: Work) -> Ending | None:
@@ -64,11 +64,8 @@ class PlainFolder:
     def save_cut(self, work: Work) -> None:
         return
 
-    def start_again(self, work: Work, base: str) -> None:
-        return
-
-    def continue_from(self, work: Work, merged: str, base: str) -> None:
-        return
+    def restart(self, work: Work) -> None:
+        work.save(restart=None)
 
     def retire(self, work: Work) -> None:
         return

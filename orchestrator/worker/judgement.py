@@ -98,5 +98,5 @@ def write(work: Work, before: Record, attempt: Attempt, *, improved: bool) -> No
     """The record after this attempt, from the record before it: said twice it still counts once."""
     now = work.record
     counted = convergence.counted(before, attempt, improved=improved, values=attempt.values)
-    work.record = replace(counted, spend=now.spend, streak=now.streak, streak_commit=now.streak_commit)
+    work.record = replace(counted, spend=now.spend, streak=now.streak, streak_commit=now.streak_commit, restart=now.restart)
     work.save(best_commit=attempt.commit if improved else counted.best_commit)

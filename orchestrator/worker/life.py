@@ -6,6 +6,7 @@ Every step returns an `Ending` when the claim ends there, None when the flow goe
 from __future__ import annotations
 
 from orchestrator.core import convergence
+from orchestrator.core.convergence import Next
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Landed
 from orchestrator.core.task import Stage, State
@@ -17,6 +18,7 @@ from orchestrator.worker.work import Ending, Work, blocked
 def live(work: Work, space: Space) -> Ending:
     """Work on the task until it converges, has to wait, needs a person, or this claim is to end after one attempt."""
     ending = finish_landing(work, space) or space.open(work) or measure_baseline(work, space) or resume(work, space)
+    ending = ending or spent(work)
     while ending is None:
         ending = attempt.make(work, space) or one_only(work)
     return ending
@@ -24,10 +26,12 @@ def live(work: Work, space: Space) -> Ending:
 
 def finish_landing(work: Work, space: Space) -> Ending | None:
     """A landing that a dead owner had begun is finished where the base has it, undone where it has not."""
+    if work.record.landed:
+        return closing.landed(work, space, work.record.landed)
     intent = work.record.intent
     if intent is None:
         return None
-    if space.recover_landing(intent):
+    if space.recover_landing(work, intent):
         return closing.landed(work, space, Landed(intent.new, intent.base, "merge"))
     work.save(intent=None)
     return None
@@ -68,6 +72,12 @@ def resume(work: Work, space: Space) -> Ending | None:
     if space.tip == work.record.base_commit:
         return None
     return judgement.judge_left_over(work, space)
+
+
+def spent(work: Work) -> Ending | None:
+    """A dead owner may have counted the last attempt that there may be, and not come to say so."""
+    step = convergence.before_attempt(work.record, convergence.limits(work.spec, work.settings))
+    return Ending(State.BLOCKED, step.reason, step.detail) if step.next is Next.BLOCK else None
 
 
 def one_only(work: Work) -> Ending | None:

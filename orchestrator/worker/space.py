@@ -19,7 +19,7 @@ class Space(Protocol):
     @property
     def path(self) -> Path: ...
 
-    def recover_landing(self, intent: Intent) -> bool:
+    def recover_landing(self, work: Work, intent: Intent) -> bool:
         """Finish or undo a landing that a dead owner began; whether the base has it."""
 
     def open(self, work: Work) -> Ending | None:
@@ -52,11 +52,8 @@ class Space(Protocol):
     def save_cut(self, work: Work) -> None:
         """Keep what lies there in the middle of an attempt."""
 
-    def start_again(self, work: Work, base: str) -> None:
-        """The next attempt starts on the base as it is now."""
-
-    def continue_from(self, work: Work, merged: str, base: str) -> None:
-        """The next attempt goes on from the merge of its work with the base as it is now."""
+    def restart(self, work: Work) -> None:
+        """Go where the record's `restart` says that the task goes on; what was there stays under its refs."""
 
     def retire(self, work: Work) -> None:
         """The task has converged: clean up."""

@@ -16,6 +16,7 @@ from orchestrator.git import changes, checkouts, included, kept, merge, refs, re
 from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
+from orchestrator.store import locks
 from orchestrator.worker import findings, setup
 from orchestrator.worker.findings import Left, Watch
 from orchestrator.worker.work import Ending, Work, blocked
@@ -44,9 +45,10 @@ class Workspace:
 
     # --- opening ----------------------------------------------------------------------------------------------------
 
-    def recover_landing(self, intent: Intent) -> bool:
+    def recover_landing(self, work: Work, intent: Intent) -> bool:
         """Finish or undo what a killed landing had begun; whether the base has it."""
-        return checkouts.recover(self.repo, intent.base, intent.old, intent.new)
+        with locks.acquire(self.repo.landing_lock, work.pulse.wait):  # others may be landing by now
+            return checkouts.recover(self.repo, intent.base, intent.old, intent.new)
 
     def open(self, work: Work) -> Ending | None:
         """Branch and worktree, made or taken up again; what a dead owner left uncommitted is kept first."""
@@ -57,16 +59,22 @@ class Workspace:
         if found and found.owner == work.record.id and self._take_up(work, found):
             return None
         if found is None and work.record.seal is not None:
-            label = f"cut/{work.record.attempts + 1:04d}-{work.claim.token}"
-            save.keep_lost(self.repo, self._place(work), work.record.slug, label, base=work.record.base_commit)
-        branch, commit = self._branch(work), self._branch_tip(work)
+            save.keep_lost(self.repo, self._place(work), work.record.slug, self._cut(work), base=work.record.base_commit)
         self._tree = worktree.prepare(
-            self.repo, self._place(work), owner=work.record.id, branch=branch, commit=commit, pump=work.pulse.wait
+            self.repo,
+            self._place(work),
+            owner=work.record.id,
+            branch=self._branch(work),
+            commit=self._branch_tip(work),
+            pump=work.pulse.wait,
         )
-        self.tip = commit
+        self.tip = self._branch_tip(work)
         self._cleared = work.record.base_commit or ""
-        problem = setup.furnish(work, self.repo, self._tree)
-        return blocked(Reason.SETUP, problem) if problem else None
+        self.restart(work)
+        if problem := setup.furnish(work, self.repo, self._tree):
+            return blocked(Reason.SETUP, problem)
+        worktree.finish(self._tree)
+        return None
 
     def _begin(self, work: Work) -> None:
         """The first claim decides base, branch and slug, and writes them down before anything is made."""
@@ -85,12 +93,22 @@ class Workspace:
         )
 
     def _take_up(self, work: Work, found: Worktree) -> bool:
-        """Go on in the worktree of an earlier claim: what lies there is kept, and committed where it is in scope."""
+        """Go on in the worktree of an earlier claim: what lies there is kept, and committed where it is in scope.
+
+        In one that is being made or reset lies nobody's work but what was kept before: it is made anew.
+        """
         self._tree = found
         self.tip = self._branch_tip(work)
         self._cleared = work.record.base_commit or ""
+        if not found.finished or work.record.restart:
+            save.keep_everything(found, work.record.slug, self._cut(work), base=work.record.base_commit)
+            return False
         self.save_cut(work)
         return found.head == self.tip
+
+    def _cut(self, work: Work) -> str:
+        """The label of what is kept in the middle of an attempt."""
+        return f"cut/{work.record.attempts + 1:04d}-{work.claim.token}"
 
     def _folder(self, work: Work) -> Path:
         return Path(work.settings.worktrees) if work.settings.worktrees else self.repo.top / ".worktrees"
@@ -167,7 +185,7 @@ class Workspace:
 
     def fall_back(self, work: Work) -> None:
         """Back to where the task began; the work stays under its refs."""
-        save.keep(self.repo, work.record.slug, f"cut/{work.record.attempts + 1:04d}-{work.claim.token}", self.tip)
+        save.keep(self.repo, work.record.slug, self._cut(work), self.tip)
         self._reset(work, work.record.base_commit or self.tip)
         self._cleared = self.tip
 
@@ -184,8 +202,7 @@ class Workspace:
             return
         number = work.record.attempts + 1
         start = self.tip or self._branch_tip(work)
-        label = f"cut/{number:04d}-{work.claim.token}"
-        save.keep_everything(self._tree, work.record.slug, label, base=work.record.base_commit)
+        save.keep_everything(self._tree, work.record.slug, self._cut(work), base=work.record.base_commit)
         self.tip = self._gather(work, number, f"Unfinished: {work.spec.title or work.name}", None, start).tip
         if self.tip != start and findings.out_of_scope(work, self.repo, changes.changed(self.repo, start, self.tip)):
             self._reset(work, start)
@@ -214,18 +231,12 @@ class Workspace:
         trailers = {"Task": work.name, "Attempt": str(work.record.attempts), "Agent": work.agent_name}
         return merge.commit(self.repo, tree, (base, self.tip), with_trailers(message, trailers))
 
-    def continue_from(self, work: Work, merged: str, base: str) -> None:
-        """The merge was clean and did not hold: the next attempt works on the merged commit."""
-        self._restart(work, merged, base)
-
-    def start_again(self, work: Work, base: str) -> None:
-        """The merge conflicted: the next attempt starts on the fresh base; the earlier commits stay under their refs."""
-        self._restart(work, base, base)
-
-    def _restart(self, work: Work, commit: str, base: str) -> None:
-        work.save(base_commit=base)
-        self._reset(work, commit)
-        self._cleared = commit
+    def restart(self, work: Work) -> None:
+        """Go on at the fresh base, or at the merge with it; the earlier commits stay under their refs."""
+        if planned := work.record.restart:
+            self._reset(work, planned.commit)
+            work.save(base_commit=planned.base, restart=None)
+            self._cleared = planned.commit
 
     def retire(self, work: Work) -> None:
         """All is saved: the worktrees go back to the pool, or away with it where nobody is left to use them. The branch stays."""
@@ -233,6 +244,8 @@ class Workspace:
         pooled = worktree.POOLED if others(work) else 0
         for path in (place, place.with_name(f"{place.name}.verify")):
             if tree := worktree.find(self.repo, path):
+                if path == place and self._tree is None:  # a dead owner's
+                    save.keep_everything(tree, work.record.slug, self._cut(work), base=work.record.base_commit)
                 self._keep_copies(work, tree)
                 if problem := setup.hook(work, "before_remove", path):
                     work.event("hook_failed", hook="before_remove", detail=problem)

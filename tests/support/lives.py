@@ -1,0 +1,212 @@
+"""Whole lives of one task, each a short story: what the agent does, which commands a person gives, and how it has to end.
+
+Every session of an agent leaves a commit of its own and a draft that it did not commit, and notes both outside, so that a
+test can ask for all of them afterwards. What happens once in a life (the base moves, somebody presses Ctrl-C) is
+remembered outside too: a session that comes again after a crash finds it done.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from support.project import Project
+
+NAME = "x"
+KILLED = -signal.SIGKILL
+FILES = {"todo.txt": "one\ntwo\nthree\n", "README": "a repository\n", "notes.txt": "notes\n"}
+DIRTY = " M notes.txt\n?? scratch.txt"  # what the person who owns the checkout has lying around in it
+QUICK = {"ORCH_BACKOFF": "50ms", "ORCH_SETTLE": "1ms", "ORCH_CONVERGE": "1", "ORCH_STOP_GRACE": "200ms"}
+
+# `once` is true the first time only; `again` from the second time on.
+SESSION = """
+top="{top}"; repo="{repo}"; tasks="{tasks}"; loop=$(cat "$top/pid")
+once() {{ mkdir "$top/once-$1" 2> /dev/null; }}
+exec 9> "$top/agent.lock"; flock -n 9 || echo "$ORCH_ATTEMPT" >> "$top/overlaps"
+echo agent >> "$top/trace"
+echo "$ORCH_ATTEMPT" >> "$top/sessions"; n=$(grep -c . "$top/sessions")
+echo "work $n" > work.txt; git add work.txt; git commit -q -m "session $n"; git rev-parse HEAD >> "$top/commits"
+echo "draft $n" > draft.txt; git hash-object draft.txt >> "$top/drafts"
+{act}
+"""
+DONE = ": > todo.txt"
+HANG = "while kill -0 $loop; do sleep 0.02; done"  # until whoever asked has gone: a lost Ctrl-C stops nobody
+COUNT = '#!/bin/sh\necho benchmark >> {top}/trace\necho "METRIC left=$(grep -c . todo.txt)"\n'
+
+Step = Callable[["Run"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """`since`: the line of the trace, and which one of its kind, after which this life differs from the others; its crash
+    points begin there. `attempts` are counted if nothing is killed; a kill loses at most the one in flight."""
+
+    name: str
+    act: str = DONE
+    front: str = ""
+    benchmark: str = COUNT
+    steps: tuple[Step, ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+    since: tuple[str, int] = ("agent", 1)
+    state: str = "converged"
+    reason: str = "converged"
+    attempts: int = 1
+    merges: int = 1
+    todo: str = ""
+    parts: int = 1
+
+
+class Run:
+    """One run of a life in a project. A command that was killed is given again, as a person would, without failpoints."""
+
+    def __init__(self, life: Life, top: Path) -> None:
+        self.life = life
+        self.top = top
+        self.project = Project(top)
+        self.project.env.update(QUICK, ORCH_FAILPOINT_TRACE=str(top / "trace"))
+        self.project.env.update({key: value.format(top=top) for key, value in life.env.items()})
+        self.project.agent(SESSION.format(top=top, repo=self.project.repo, tasks=self.project.tasks, act=life.act))
+        self.kills = 0  # commands that died; a worker's death is seen in the trace only
+        self.failpoint = ""
+
+    def prepare(self) -> None:
+        """What lies there before anybody starts anything. Needs the repository."""
+        (self.project.tasks / "pending").mkdir(parents=True)
+        (self.project.repo / "notes.txt").write_text("notes\nof a person, uncommitted\n")
+        (self.project.repo / "scratch.txt").write_text("untracked\n")
+        self.project.drop(NAME, front=self.life.front, benchmark=self.life.benchmark.format(top=self.top))
+
+    def live(self, failpoint: str = "") -> None:
+        """From the drop to the end, with a SIGKILL at each point of `failpoint`."""
+        self.failpoint = failpoint
+        for step in self.life.steps or (drain(0),):
+            step(self)
+
+    def command(self, *args: str, codes: tuple[int, ...]) -> None:
+        """Run a command of ours until it ends by itself, with one of `codes`."""
+        for _ in range(4):
+            armed = {"ORCH_FAILPOINT": self.failpoint} if self.failpoint and not self.kills else {}
+            process = self.project.start(*args, **armed)
+            (self.top / "pid").write_text(str(process.pid))
+            code = process.wait(40)
+            if code == KILLED:
+                self.kills += 1
+            elif code in codes:
+                return
+            else:
+                break
+        raise AssertionError(f"{args} ended with {code}\n{self.project.story()}")
+
+    def trace(self) -> list[str]:
+        """What happened in order: failpoints, and where the agent and the benchmark ran."""
+        return (self.top / "trace").read_text().split()
+
+
+def drain(*codes: int) -> Step:
+    """Start it and let it end by itself; a Ctrl-C that came late, because of a kill, is answered by starting it again."""
+
+    def step(run: Run) -> None:
+        for _ in range(2):
+            run.command(codes=(*codes, 130) if run.life.name == "interrupted" else codes)
+            if run.project.where(NAME) != "pending" or 130 in codes or 75 in codes:
+                return
+
+    return step
+
+
+def command(*args: str) -> Step:
+    return lambda run: run.command(*args, codes=(0,))
+
+
+def unblock(run: Run) -> None:
+    """A person moves the folder from blocked to pending, if it is there."""
+    for folder in (run.project.tasks / "blocked").iterdir():
+        folder.rename(run.project.tasks / "pending" / folder.name)
+
+
+def clear_the_way(run: Run) -> None:
+    (run.project.repo / "new.txt").rename(run.top / "new.txt")
+
+
+def in_the_way(run: Run) -> None:
+    (run.project.repo / "new.txt").write_text("not tracked, not to be overwritten\n")
+
+
+MOVE_BASE = 'once moved && (cd "$repo" && {change} && git commit -q -m moved -- {file})'
+
+LIVES = (
+    Life("lands", since=("", 0), parts=4),
+    Life(
+        "base-moved",
+        act=f"{DONE}; " + MOVE_BASE.format(change="echo more > other.txt && git add other.txt", file="other.txt"),
+        since=("benchmark", 3),
+        parts=1,
+    ),
+    Life(
+        "conflict",
+        act=f"{DONE}; " + MOVE_BASE.format(change="echo four >> todo.txt", file="todo.txt"),
+        since=("benchmark", 3),
+        attempts=2,
+        parts=2,
+    ),
+    Life(
+        "out-of-scope",
+        act=f"{DONE}; echo mine >> README",
+        front="scope: [todo.txt, work.txt, draft.txt]\nmax_failures: 2",
+        steps=(drain(1),),
+        state="blocked",
+        reason="scope-violation",
+        attempts=2,
+        merges=0,
+        todo="one\ntwo\nthree",
+        parts=2,
+    ),
+    Life(
+        "gate-fails",
+        act=f'{DONE}; [ ! -e "$top/refused" ] || touch gate.txt',
+        env={"ORCH_VERIFY_CMD": "test -e gate.txt || ! touch {top}/refused"},
+        since=("benchmark", 3),
+        attempts=2,
+        parts=2,
+    ),
+    Life(
+        "defect",
+        benchmark="#!/bin/sh\necho benchmark >> {top}/trace\necho nothing to see\n",
+        steps=(drain(1),),
+        since=("benchmark", 1),
+        state="blocked",
+        reason="benchmark-defect",
+        attempts=0,
+        merges=0,
+        todo="one\ntwo\nthree",
+    ),
+    Life("interrupted", act=f'once asked && {{ kill -INT $loop; {HANG}; }}; {DONE}', steps=(drain(0, 130), drain(0)), parts=2),
+    Life(
+        "in-the-way",
+        act=f"{DONE}; echo new > new.txt",
+        env={"ORCH_BACKOFF": "100s"},
+        steps=(in_the_way, drain(75), clear_the_way, command("retry", NAME), drain(0)),
+        since=("benchmark", 3),
+        parts=2,
+    ),
+    Life(
+        "moved-by-hand",
+        act=f'once taken && {{ mv "$tasks"/running/{NAME}.* "$tasks/blocked/"; {HANG}; }}; {DONE}',
+        steps=(drain(1), unblock, drain(0)),
+        parts=2,
+    ),
+    Life("worker-dies", act=f"once died && {{ kill -9 $PPID; {HANG}; }}; {DONE}", parts=2),
+    Life("agent-dies", act=f"once died && kill -9 $$; {DONE}", attempts=2, parts=2),
+    Life("at-target-already", benchmark=COUNT.replace("todo.txt", "/dev/null"), since=("benchmark", 1), attempts=0, merges=0, todo="one\ntwo\nthree"),
+    Life("kept-on-its-branch", front="land: branch", since=("benchmark", 3), merges=0, todo="one\ntwo\nthree"),
+)
+
+
+def by_name(name: str) -> Life:
+    return next(life for life in LIVES if life.name == name)
+
+
+def parts() -> list[tuple[str, int]]:
+    return [(life.name, part) for life in LIVES for part in range(life.parts)]
