@@ -54,9 +54,13 @@ def project(files: int = 100, tasks: int = 0, *, benchmark: str = MARKER, agent:
         made.env.pop("PYTHONDONTWRITEBYTECODE", None)
         made.env["PYTHONPYCACHEPREFIX"] = str(Path(tempfile.gettempdir(), f"bench-bytecode-{os.getuid()}"))
         (made.tasks / "pending").mkdir(parents=True)
+        quiet = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "gc.auto", "GIT_CONFIG_VALUE_0": "0"}
+        made.env |= quiet
         made.make_repo({f"src/{number % 50:02d}/file-{number:05d}.txt": f"file {number}\n" * 20 for number in range(files)})
         made.git("gc", "-q")
         made.git("config", "gc.auto", "0")
+        for name in quiet:
+            del made.env[name]
         made.agent(agent)
         drop(made, tasks, benchmark=benchmark)
         made.run("--version", code=0)
