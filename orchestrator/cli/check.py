@@ -50,9 +50,11 @@ def check(app: App) -> int:
     warnings = sum(1 for finding in found if finding.status == WARNING)
     app.say("")
     if missing:
-        app.say(f"{output.count(missing, 'thing')} missing: nothing can run until that is mended.")
+        app.say(f"{output.count(missing, 'thing')} missing: tasks can't be worked on until that is mended.")
+    elif warnings:
+        app.say(f"Nothing is missing; {output.count(warnings, 'warning')}.")
     else:
-        app.say("Everything needed is here." + (f" {output.count(warnings, 'warning')}." if warnings else ""))
+        app.say("Everything needed is here.")
     return 1 if missing else 0
 
 
@@ -194,9 +196,10 @@ def _agents(app: App) -> Iterator[Finding]:
         yield Finding("agents", WARNING, warning)
     chosen = app.settings.agent
     if chosen is None:
-        yield Finding(
-            "agent", WARNING, "none is chosen", f"ORCH_AGENT or `agent` in orchestrator.toml: one of {', '.join(agents)}."
-        )
+        count = agentless(app)
+        waits = f", and {output.count(count, 'pending task names', 'pending tasks name')} none" if count else ""
+        how = f"Set ORCH_AGENT, `agent` in orchestrator.toml, or `agent:` in each spec: one of {', '.join(agents)}."
+        yield Finding("agent", MISSING if count else WARNING, f"none is chosen{waits}", how)
     elif chosen not in agents:
         yield Finding("agent", MISSING, f"there is no agent called {chosen!r}", f"There are: {', '.join(agents)}.")
     for name, agent in agents.items():
@@ -208,6 +211,16 @@ def _agents(app: App) -> Iterator[Finding]:
         yield Finding(
             f"agent {name}", mark, detail + (" (chosen)" if name == chosen else ""), "" if found.installed else found.fix
         )
+
+
+def agentless(app: App) -> int:
+    """How many pending tasks have nobody to work on them: neither they nor a setting name an agent."""
+    from orchestrator.store import snapshot
+
+    if app.settings.agent is not None or not Path(app.settings.tasks).is_dir():
+        return 0
+    pending = snapshot.read_all(app.queue, states=(State.PENDING,), settle=app.settings.settle)
+    return sum(1 for each in pending if each.spec and not each.spec.agent and not each.spec.draft)
 
 
 def _watching(_app: App) -> Iterator[Finding]:

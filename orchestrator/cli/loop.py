@@ -11,7 +11,7 @@ from orchestrator.cli import output
 from orchestrator.cli.options import App
 from orchestrator.core.task import Place, State
 from orchestrator.loop.parts import Mode
-from orchestrator.store import control, leases, snapshot
+from orchestrator.store import control, leases
 from orchestrator.store.queue import Queue
 
 POLL = 0.05
@@ -42,18 +42,16 @@ def task(app: App, name: str) -> int:
 def _work(app: App, mode: Mode, name: str | None = None) -> int:
     from orchestrator.loop.run import run
 
+    _ = app.queue  # before anything else: where there is no queue, none is made
     _warn_without_agent(app)
     return run(app.settings, mode, name=name, say=speaker(app))
 
 
 def _warn_without_agent(app: App) -> None:
     """Tasks that nobody can work on are blocked one after the other: that is better known before."""
-    queue, settings = app.queue, app.settings
-    if settings.agent is not None:
-        return
-    pending = snapshot.read_all(queue, states=(State.PENDING,), settle=settings.settle)
-    without = sum(1 for each in pending if each.spec and not each.spec.agent and not each.spec.draft)
-    if without:
+    from orchestrator.cli.check import agentless
+
+    if without := agentless(app):
         output.error(
             f"No agent is chosen, and {output.count(without, 'task names', 'tasks name')} none.",
             "What its benchmark doesn't find done already is blocked. Choose one: --agent, ORCH_AGENT or `agent:`; see --check.",

@@ -69,7 +69,7 @@ def _facts(seen: Look, candidate: Candidate, spec: Spec | None) -> Iterator[tupl
     yield "repository", (record.repo if record else None) or (spec.repo if spec else None) or settings.repo or ""
     yield "base", (record.base if record else None) or (spec.base if spec else None) or settings.base or ""
     yield "branch", (record.branch if record else None) or ""
-    agent = (spec.agent if spec else None) or settings.agent or ""
+    agent = view.agent_of(candidate, settings) or ""
     model = (spec.model if spec else None) or settings.model
     yield "agent", f"{agent} ({model})" if agent and model else agent
     if record and record.attempts:

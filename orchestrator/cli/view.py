@@ -130,7 +130,7 @@ def task(look: Look, candidate: Candidate) -> dict[str, Any]:
         "repo": (record.repo if record else None) or (spec.repo if spec else None) or settings.repo,
         "base": (record.base if record else None) or (spec.base if spec else None) or settings.base,
         "branch": record.branch if record else None,
-        "agent": (spec.agent if spec else None) or settings.agent,
+        "agent": agent_of(candidate, settings),
         "model": (spec.model if spec else None) or settings.model,
         "priority": spec.priority if spec else 0,
         "depends_on": list(spec.depends_on) if spec else [],
@@ -153,10 +153,27 @@ def task(look: Look, candidate: Candidate) -> dict[str, Any]:
     }
 
 
+def agent_of(candidate: Candidate, settings: Settings) -> str | None:
+    """Who works on a task, or worked on it last; for a pending one, who will."""
+    spec, record, lease = candidate.spec, candidate.record, candidate.lease
+    wanted = spec.agent if spec else None
+    if candidate.place.state is State.RUNNING and lease:
+        return wanted or lease.settings.get("agent") or settings.agent
+    if candidate.place.state is not State.PENDING and record and record.history:
+        return record.history[-1].agent
+    return wanted or settings.agent
+
+
 def metrics(candidate: Candidate) -> tuple[Metric, ...]:
-    """The metrics of the spec; where it names none, those the benchmark printed, which must reach 0."""
-    if candidate.spec and candidate.spec.metrics:
-        return candidate.spec.metrics
+    """The metrics of the spec (of a running task, whose spec is broken by now, as its worker read it); where it names none,
+    those the benchmark printed, which must reach 0."""
+    spec = candidate.spec
+    if spec is None and candidate.lease and candidate.lease.spec and candidate.place.state is State.RUNNING:
+        from orchestrator.store import specfile
+
+        spec = specfile.from_json(candidate.lease.spec)
+    if spec and spec.metrics:
+        return spec.metrics
     record = candidate.record
     printed: Mapping[str, float] = {**record.baseline, **record.values} if record else {}
     return tuple(Metric(name, target=0.0) for name in printed)

@@ -95,7 +95,14 @@ def reasons(seen: Look, candidate: Candidate) -> Iterator[Reason]:
         yield Reason("converged", words.landed_text(candidate) or "its target was held, verified and landed")
     if state is not State.PENDING:
         for problem in candidate.problems:
-            yield Reason("invalid", problem, "Mend what is named; it counts from the next claim.")
+            yield Reason("invalid", problem, _mend(state))
+
+
+def _mend(state: State) -> str:
+    """What a broken spec does to a task that has been read before."""
+    if state is State.RUNNING:
+        return "Its worker goes on with what it read last; mend what is named, and the next attempt takes it up."
+    return "Mend what is named; it counts from the next claim."
 
 
 def _pending(seen: Look, candidate: Candidate) -> Iterator[Reason]:
@@ -130,13 +137,16 @@ def _pending(seen: Look, candidate: Candidate) -> Iterator[Reason]:
 
 
 def _running(seen: Look, candidate: Candidate) -> Iterator[Reason]:
+    from shlex import quote
+
     if words.lost(seen, candidate):
         yield Reason("lost", "its worker has died", "A running loop takes it over within seconds; `orchestrator` starts one.")
         return
     lease = candidate.lease
     owner = f"worker {lease.owner.pid} on {lease.owner.host}" if lease else "a worker that is starting"
     age = f", heard from {candidate.heartbeat_age:.0f} s ago" if candidate.heartbeat_age is not None else ""
-    yield Reason("running", f"{words.what_text(seen, candidate)}; {owner}{age}", "`orchestrator logs -f` follows its agent.")
+    follow = f"`orchestrator logs -f {quote(candidate.name)}` follows its agent."
+    yield Reason("running", f"{words.what_text(seen, candidate)}; {owner}{age}", follow)
 
 
 def _state_text(seen: Look, candidate: Candidate) -> str:

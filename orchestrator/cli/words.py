@@ -76,6 +76,8 @@ def metric_text(candidate: Candidate) -> str:
     target = f" (target {number(metric.target)})" if metric.target is not None else ""
     start = record.baseline.get(metric.name) if record else None
     current = record.best.get(metric.name, record.values.get(metric.name)) if record else None
+    if record and candidate.place.state is State.CONVERGED:
+        current = record.values.get(metric.name, current)  # what was verified, also where no attempt's result was that good
     way = " -> ".join(number(value) for value in dict.fromkeys((start, current)) if value is not None)
     return clean(f"{metric.name}{' ' + way if way else ''}{target}")
 
@@ -141,6 +143,8 @@ def _running_text(look: Look, candidate: Candidate) -> str:
             f"{record.streak}/{(candidate.spec.converge if candidate.spec else None) or look.settings.converge} at target"
         )
     parts.append(f"for {durations.text(max(0.0, look.now - record.updated))}")
+    if candidate.problems:
+        parts.append("its spec can't be read any more")
     if lease and lease.owner.host != look.queue.me().host:
         parts.append(f"on {lease.owner.host}")
     return ", ".join(parts)

@@ -46,6 +46,8 @@ def run(
     try:
         with wakeup.listening(), registered(queue) as me:
             voice = Voice(queue, say, settings.log_level)
+            if mode is Mode.LOOP:
+                voice.note(f"Watching {queue.folder(State.PENDING)}. Ctrl-C ends it; running tasks are put back.", "loop_started")
             return live(build(queue, settings, mode=mode, only=only, me=me, wakeup=wakeup, voice=voice, program=program))
     finally:
         wakeup.close()

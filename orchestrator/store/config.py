@@ -62,6 +62,8 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> 
             values[option.field] = _parsed(option, entry, environ)
             sources[option.field] = entry.source
             warnings += _doubts(option, entry)
+    if values.get("agent") is None and values.get("agent_cmd"):  # a command for the agent `exec` chooses it
+        values["agent"], sources["agent"] = "exec", sources["agent_cmd"]
     hooks, hook_sources = _hooks(stack, environ)
     files = tuple(layer.path for layer in stack if layer.path is not None)
     return Config(Settings(**values, hooks=hooks), {**sources, **hook_sources}, tuple(warnings), files)
@@ -105,7 +107,7 @@ def _parsed(option: Option, entry: Entry, environ: Mapping[str, str]) -> object:
     except ValueError as error:
         raise Misuse(
             f"{_shown(entry.value)} can't be used for {option.field} (from {entry.source}): expected {error}.",
-            hint=f"Correct it there, or override it with {option.flag}, {option.env} or `{option.field}` in orchestrator.toml.",
+            hint=f"Correct it there, or override it with {option.names}.",
         ) from error
 
 

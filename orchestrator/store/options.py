@@ -43,6 +43,9 @@ class Given:
 Parse = Callable[[Given], object]
 
 
+FLAGS = frozenset({"tasks", "repo", "agent", "model", "parallel"})  # the settings that have a flag
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """One field of `Settings`. `parse` raises ValueError with what is allowed, as the end of 'expected …'."""
@@ -55,6 +58,12 @@ class Option:
     @property
     def flag(self) -> str:
         return "--" + self.field.replace("_", "-")
+
+    @property
+    def names(self) -> str:
+        """Every way to give it."""
+        flag = f"{self.flag}, " if self.field in FLAGS else ""
+        return f"{flag}{self.env} or `{self.field}` in orchestrator.toml"
 
     @property
     def milliseconds(self) -> bool:
