@@ -109,6 +109,11 @@ def prepare(repo: Repository, path: Path, *, owner: str, branch: str | None, com
     return _make(repo, path, owner=owner, branch=branch, commit=commit, pump=pump)
 
 
+def begin(worktree: Worktree) -> None:
+    """What lies there is kept, and nobody's work any more: whoever comes next makes it anew, unless `finish` comes first."""
+    write(worktree.admin / MARK, f"{worktree.owner or IDLE}{HALF}")
+
+
 def finish(worktree: Worktree) -> None:
     """From now on what lies there is somebody's work."""
     write(worktree.admin / MARK, worktree.owner or IDLE)
@@ -119,7 +124,7 @@ def _changing(worktree: Worktree) -> Iterator[None]:
     """Files in there are neither the old ones nor the new ones now; a worktree that wasn't finished before isn't after."""
     finished = worktree.finished
     if finished:
-        write(worktree.admin / MARK, f"{worktree.owner}{HALF}")
+        begin(worktree)
     yield
     if finished:
         finish(worktree)
@@ -145,7 +150,20 @@ def checkout(worktree: Worktree, *, branch: str | None, commit: str) -> None:
         (worktree.admin / "index").unlink()
     where = ("-B", branch) if branch else ("--detach",)
     with _changing(worktree):
-        worktree.git.run("checkout", "-q", "-f", *where, commit)
+        done = worktree.git.run("checkout", "-q", "-f", *where, commit)
+    if "could not read" in done.stderr.lower():  # of a damaged repository: git leaves an empty checkout and exits with 0
+        raise RepositoryError(
+            f"{worktree.repo.top} is damaged: {done.stderr.strip()}.", hint="See what `git fsck` says; fetch what is missing."
+        )
+
+
+def usable(worktree: Worktree) -> bool:
+    """Whether git's folder and the files are both there and belong together: an agent, or a person, may have removed either."""
+    if not worktree.path.is_dir() or not (worktree.admin / "HEAD").is_file():
+        return False
+    if _pointed(worktree.path) != worktree.admin:
+        _point(worktree)
+    return True
 
 
 def clear_locks(worktree: Worktree) -> None:
@@ -327,6 +345,14 @@ def _pointed(path: Path) -> Path | None:
     """The folder that the `.git` file in `path` names."""
     text = refs.content(path / ".git") if not path.is_symlink() else None
     return Path(text.removeprefix(POINTER)) if text and text.startswith(POINTER) else None
+
+
+def _point(worktree: Worktree) -> None:
+    """Without its `.git` file every git in there would climb up to the user's own checkout. A repository in its place is kept."""
+    pointer = worktree.path / ".git"
+    if os.path.lexists(pointer):
+        pointer.rename(worktree.path.with_name(f"{worktree.path.name}.git.aside-{os.urandom(3).hex()}"))
+    write(pointer, f"{POINTER}{worktree.admin}\n")
 
 
 def _place(admin: Path) -> Path | None:

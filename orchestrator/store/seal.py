@@ -38,6 +38,10 @@ INDEX = "SEALED.json"
 KEPT = 10 * 1024 * 1024
 
 
+class CantSeal(StoreError):
+    """The task folder holds what can't be sealed, and will at the next try: a person has to take it out."""
+
+
 @dataclass(frozen=True, slots=True)
 class SealedFile:
     """One file (`data`), symbolic link (`link`, its text) or folder (neither) below the task folder."""
@@ -144,15 +148,15 @@ def _read(folder: Path) -> Iterator[SealedFile]:
     for number, file in enumerate(_walk(folder, "")):
         size += len(file.data or b"")
         if number >= MOST:
-            raise StoreError(f"{folder} holds more than {MOST} files and can't be sealed.", hint=TAKE_OUT)
+            raise CantSeal(f"The task folder holds more than {MOST} files and can't be sealed.", hint=TAKE_OUT)
         if size > CAP:
-            raise StoreError(f"{folder} holds more than {CAP // 1024 // 1024} MB and can't be sealed.", hint=TAKE_OUT)
+            raise CantSeal(f"The task folder holds more than {CAP // 1024 // 1024} MB and can't be sealed.", hint=TAKE_OUT)
         yield file
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[SealedFile]:
     if prefix.count("/") > DEPTH:
-        raise StoreError(f"{folder} is nested too deeply to be sealed.", hint=TAKE_OUT)
+        raise CantSeal("The task folder is nested too deeply to be sealed.", hint=TAKE_OUT)
     with os.scandir(folder) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
@@ -169,12 +173,12 @@ def _walk(folder: Path, prefix: str) -> Iterator[SealedFile]:
         elif stat.S_ISREG(status.st_mode):
             yield SealedFile(path, mode, data=_content(entry.path, status.st_size))
         else:
-            raise StoreError(f"{entry.path} is no file, folder or link and can't be sealed.", hint=TAKE_OUT)
+            raise CantSeal(f"{path} is no file, folder or link and can't be sealed.", hint=TAKE_OUT)
 
 
 def _content(path: str, size: int) -> bytes:
     if size > CAP:
-        raise StoreError(f"{path} is larger than {CAP // 1024 // 1024} MB and can't be sealed.", hint=TAKE_OUT)
+        raise CantSeal(f"{Path(path).name} is larger than {CAP // 1024 // 1024} MB and can't be sealed.", hint=TAKE_OUT)
     # Never through a link, and never waiting: what lies here may have been swapped for a link or a FIFO since the look.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:

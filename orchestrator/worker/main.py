@@ -85,6 +85,8 @@ def ending_of(error: Exception, record: Record | None, settings: Settings) -> tu
             return stopped(error.request), 0
         case SpecError():
             return blocked(Reason.BENCHMARK_DEFECT, str(error)), 0
+        case seal.CantSeal():
+            return blocked(Reason.BENCHMARK_DEFECT, said(error)), 0
         case RepositoryError():
             return blocked(Reason.REPO, said(error)), 0
         case AgentError() | SetupFailed():

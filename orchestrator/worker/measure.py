@@ -30,6 +30,7 @@ from orchestrator.worker import alone, scripts
 OUTPUT = 16 * 1024 * 1024  # a benchmark that prints more is defective
 FULL = 1024 * 1024  # kept of the output, its end
 TAIL = 4000  # characters shown to people and to the next prompt
+LAST_WORD = 200  # characters of a failed benchmark's last line that are shown with its end
 SHELL = {126: " (a command that can't be executed)", 127: " (a command was not found)"}
 NOISY = 5  # samples all at target that put the one-sided 95 % bound of the median past it: 1 - 0.5^5 = 96.9 %
 
@@ -117,7 +118,10 @@ def sample(
 
 
 def _judged(spec: Spec, finished: Finished, limits: Limits, reading: Reading, output: Output) -> Sample:
-    defect = _defect("The benchmark", finished, limits) or metrics.defect(spec.metrics, reading)
+    broken = _defect("The benchmark", finished, limits)
+    if broken and finished.end is not ProcessEnd.OUTPUT_LIMIT:
+        broken += _last_word(output.tail())
+    defect = broken or metrics.defect(spec.metrics, reading)
     stopped = finished.end is ProcessEnd.STOPPED
     return Sample(
         values={} if defect else reading.values,
@@ -229,6 +233,12 @@ def _defect(who: str, finished: Finished, limits: Limits) -> str | None:
         case ProcessEnd.NOT_STARTED:
             return f"{who} could not be started: {finished.detail}"
     return f"{who} was stopped."
+
+
+def _last_word(tail: str) -> str:
+    """What it printed last: most programs say there why they fail."""
+    line = next((line.strip() for line in reversed(tail.splitlines()) if line.strip()), "")
+    return f" It printed last: {line[:LAST_WORD]}" if line else ""
 
 
 def _signal(number: int | None) -> str:
