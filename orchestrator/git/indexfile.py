@@ -7,6 +7,7 @@ its edit from every commit, and from the next user of its worktree. And entries 
 from __future__ import annotations
 
 import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ GITLINK = 0o160000
 ASSUME_VALID = 0x8000
 EXTENDED = 0x4000
 SKIP_WORKTREE = 0x4000
+LENGTH = 0x0FFF  # of the path; a longer one ends where its NUL is
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +37,22 @@ def read(index: Path, hash_size: int) -> Findings:
         return Findings()
     if data[:4] != b"DIRC" or int.from_bytes(data[4:8], "big") not in (2, 3):
         return Findings()
-    fixed = STAT + hash_size
+    layout = struct.Struct(f">{MODE}xI{STAT - MODE - 4 + hash_size}xH")  # one call per entry: there may be a hundred thousand
     position, hidden, links = HEADER, False, []
-    for _ in range(int.from_bytes(data[8:12], "big")):
-        flags = int.from_bytes(data[position + fixed : position + fixed + 2], "big")
-        name = position + fixed + 2
-        hidden = hidden or bool(flags & ASSUME_VALID)
-        if flags & EXTENDED:
-            hidden = hidden or bool(int.from_bytes(data[name : name + 2], "big") & SKIP_WORKTREE)
-            name += 2
-        end = data.find(b"\0", name)
-        if end < 0:
-            break
-        if data[position + MODE : position + MODE + 4] == GITLINK.to_bytes(4, "big"):
-            links.append(os.fsdecode(data[name:end]))
-        position += (end - position + 8) & ~7
+    try:
+        for _ in range(int.from_bytes(data[8:12], "big")):
+            mode, flags = layout.unpack_from(data, position)
+            name = position + layout.size
+            if flags & (ASSUME_VALID | EXTENDED):
+                hidden = hidden or bool(flags & ASSUME_VALID)
+                if flags & EXTENDED:
+                    hidden = hidden or bool(int.from_bytes(data[name : name + 2], "big") & SKIP_WORKTREE)
+                    name += 2
+            length = flags & LENGTH
+            end = name + length if length < LENGTH else data.index(b"\0", name)
+            if mode == GITLINK:
+                links.append(os.fsdecode(data[name:end]))
+            position += (end - position + 8) & ~7
+    except (struct.error, ValueError):  # cut off: git itself will say so
+        pass
     return Findings(hidden, tuple(links))
