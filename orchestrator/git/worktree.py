@@ -80,7 +80,7 @@ def find(repo: Repository, path: Path) -> Worktree | None:
             worktree = Worktree(repo, path, admin)
             if path.is_dir():
                 _correct(worktree)
-            elif any(_pointed(idle) == admin for idle in (path.parent / POOL).glob("*")):
+            elif any(_pointed(idle) == admin for idle in _pooled(path.parent / POOL)):
                 continue  # moved to the pool, and then we were killed
             return worktree
     return None
@@ -265,11 +265,16 @@ def _move(worktree: Worktree, path: Path, _: LockProof) -> Worktree:
 
 def _idle(repo: Repository, pool: Path) -> list[Worktree]:
     """Everything of this repository in the pool; it is in there, so it is idle, whatever its mark says yet."""
-    admins = ((path, _pointed(path)) for path in (pool.iterdir() if pool.is_dir() else ()) if not path.name.startswith(TRASH))
+    admins = ((path, _pointed(path)) for path in _pooled(pool))
     found = [Worktree(repo, path, admin) for path, admin in admins if admin and _inside(repo, admin)]
     for worktree in found:
         _correct(worktree)
     return [worktree for worktree in found if not _broken(worktree)]
+
+
+def _pooled(pool: Path) -> list[Path]:
+    """What lies in the pool but for what is only to be deleted."""
+    return [path for path in pool.glob("*") if not path.name.startswith(TRASH)]
 
 
 def _aside(worktree: Worktree, _: LockProof) -> None:
