@@ -74,7 +74,8 @@ def _in_editor(app: App, place: Place, path: Path, seen: specfile.Key) -> None:
         after = _edited(copy, path)
         _put(app, place, before, after, seen)
     except OrchestratorError as error:
-        raise OrchestratorError(error.message, hint=f"{error.hint} Your version is kept at {copy}.".strip()) from error
+        hint = "The task's own is as it was." if isinstance(error, SpecError) else error.hint
+        raise OrchestratorError(error.message, hint=f"{hint} Your version is kept at {copy}.".strip()) from error
     copy.unlink()
     folder.rmdir()
 

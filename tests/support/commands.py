@@ -29,7 +29,10 @@ class Project:
     def __init__(self, top: Path, home: Path) -> None:
         self.top = top
         self.tasks = top / "tasks"
-        self.env = {**os.environ, **QUICK, "XDG_STATE_HOME": str(home / "state"), "COLUMNS": "100"}
+        scratch = home / "scratch"  # what a command keeps for a person in the folder for temporary files
+        scratch.mkdir(parents=True, exist_ok=True)
+        own = {"XDG_STATE_HOME": str(home / "state"), "TMPDIR": str(scratch), "COLUMNS": "100"}
+        self.env = {**os.environ, **QUICK, **own}
         self.started: list[subprocess.Popen[str]] = []
 
     def git(self, *args: str) -> str:
