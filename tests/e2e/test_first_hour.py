@@ -139,3 +139,43 @@ def test_a_wrong_setting_is_told_with_the_ways_to_set_it_that_there_are(project:
     assert "ORCH_CONVERGE or `converge` in orchestrator.toml" in told
     assert "--converge" not in told
     assert "--parallel, ORCH_PARALLEL" in project.run("--status", code=2, ORCH_PARALLEL="many").stderr
+
+
+def test_hooks_run_around_each_attempt_and_before_the_worktree_goes(project: Project) -> None:
+    log = project.top / "hooks.log"
+    hooks = "".join(
+        f'{name} = "echo {name} $ORCH_TASK $(basename $PWD) >> {log}"\n'
+        for name in ("after_create", "before_run", "after_run", "before_remove")
+    )
+    (project.top / "orchestrator.toml").write_text(f"[hooks]\n{hooks}")
+    project.agent(f"echo agent >> {log}; {ALL_GONE}")
+    project.drop("fix")
+    project.run(code=0)
+    told = [line for line in log.read_text().splitlines() if not line.endswith(".verify")]
+    assert told == ["after_create fix fix", "before_run fix fix", "agent", "after_run fix fix", "before_remove fix fix"]
+
+
+def test_a_hook_that_must_succeed_and_does_not_keeps_the_agent_from_starting(project: Project) -> None:
+    (project.top / "orchestrator.toml").write_text('[hooks]\nbefore_run = "echo no database >&2; exit 3"\n')
+    project.agent(f"touch {project.top}/started; {ALL_GONE}")
+    project.drop("fix")
+    project.run(timeout=20)
+    assert not (project.top / "started").exists()
+    assert "no database" in project.run("why", "fix", code=0).stdout
+    project.run("block", "fix", code=0)
+
+
+def test_an_agent_that_changes_the_repositorys_configuration_is_reported(project: Project) -> None:
+    project.agent(f"git config core.editor vi; {ALL_GONE}")
+    project.drop("fix")
+    project.run()
+    assert [event["detail"] for event in project.events("fix") if event["event"] == "finding"] == [
+        "the repository's git configuration or hooks changed while the agent ran"
+    ]
+
+
+def test_check_warns_where_git_tracks_the_queue(project: Project) -> None:
+    project.agent("true")
+    inside = {"ORCH_TASKS": str(project.repo / "tasks")}
+    project.commit({"tasks/pending/fix/autoresearch.md": "# fix\n"})
+    assert "git tracks files in" in project.run("--check", code=0, **inside).stdout
