@@ -13,9 +13,10 @@ from orchestrator.git.worktree import Worktree
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The tree of base and tip together."""
+    """The tree of base and tip together, and the `side` that is merged into the base: the second parent."""
 
     tree: str
+    side: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,17 @@ def merge(verify: Worktree, base: str, tip: str) -> Merged | Conflict:
     Raises GitError where it can't be tried at all (unrelated histories)."""
     output = verify.git.run("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", base, tip, ok=(0, 1))
     tree, *files = split(output.stdout)
-    return Merged(tree) if output.code == 0 else Conflict(tuple(dict.fromkeys(files)))
+    return Merged(tree, tip) if output.code == 0 else Conflict(tuple(dict.fromkeys(files)))
+
+
+def replay(verify: Worktree, began: str, base: str, tip: str) -> Merged | Conflict:
+    """The same for a base that was rewritten and has `began`, where the work began, no more: only what the work changed since
+    then is brought along, and not the commits that were taken off the base."""
+    ours, theirs = (commit(verify.repo, f"{end}^{{tree}}", (began,), "To be merged\n") for end in (base, tip))
+    merged = merge(verify, ours, theirs)
+    if isinstance(merged, Conflict):
+        return merged
+    return Merged(merged.tree, commit(verify.repo, merged.tree, (base,), f"Work of {tip}, moved to a rewritten base\n"))
 
 
 def commit(repo: Repository, tree: str, parents: Sequence[str], message: str, identity: Mapping[str, str] | None = None) -> str:

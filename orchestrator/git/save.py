@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.git import refs, snapshot, worktree
+from orchestrator.git import nested, refs, snapshot, worktree
 from orchestrator.git.command import Git
 from orchestrator.git.identity import commit_as, with_trailers
 from orchestrator.git.kept import Kept, attempts, heads, keep, keep_all
@@ -19,6 +19,7 @@ from orchestrator.store.failpoints import hit
 STASH = "refs/stash"
 # What git notes in HEAD's log where a commit was made and not just gone to.
 MADE = re.compile(r"(commit|cherry-pick|revert|am)\b|(merge|pull)\b(?!.*Fast-forward)|rebase.*\((?!start|finish|abort)")
+ONWARD = re.compile(r"commit(?! \((amend|initial)\))")
 SPECIAL = ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
 REBASING = ("rebase-merge", "rebase-apply")
 
@@ -34,6 +35,8 @@ __all__ = [
     "keep_all",
     "keep_everything",
     "keep_lost",
+    "tidy",
+    "untracked",
 ]
 
 
@@ -49,12 +52,13 @@ class Before:
 class Collected:
     """Where an agent's work is. `switched_to`: the branch (or "detached") it was found on instead of ours. `extra`: commits
     it left that the tip does not contain, each in need of a ref. `seen`: every commit that was made there: should the base
-    have moved to one of these, the agent moved it."""
+    have moved to one of these, the agent moved it. `rewritten`: the tip may not continue the history it began from."""
 
     tip: str
     switched_to: str | None = None
     extra: tuple[str, ...] = ()
     seen: frozenset[str] = frozenset()
+    rewritten: bool = False
 
 
 def before(tree: Worktree) -> Before:
@@ -114,7 +118,8 @@ def collect(
     if on != branch_name or head != tip or busy(tree.admin):
         worktree.checkout(tree, branch=branch_name, commit=tip)
     seen = frozenset(commit for commit, action in log if MADE.match(action))
-    return Collected(tip, None if on == branch_name else on or "detached", extra, seen)
+    rewritten = tip != start and not (log and log[-1][0] == tip and all(ONWARD.match(action) for _, action in log))
+    return Collected(tip, None if on == branch_name else on or "detached", extra, seen, rewritten)
 
 
 def keep_everything(tree: Worktree, slug: str, label: str, *, base: str | None = None) -> tuple[str, ...]:
@@ -125,6 +130,24 @@ def keep_everything(tree: Worktree, slug: str, label: str, *, base: str | None =
     commits = [*_uncommitted(tree), tree.head, *log, *_operation_commits(tree.admin), *_made_on(tree, _stashes(tree.repo), log)]
     commits += _inner(tree)
     return _keep_new(tree.repo, slug, label, filter(None, commits), base)
+
+
+def tidy(tree: Worktree, keep: Collection[str] = ()) -> None:
+    """Take away what a benchmark left in a worktree where all work is committed. What `keep` names stays, and so does what
+    belongs in no commit (installed packages, caches)."""
+    worktree.clear_locks(tree)
+    status = snapshot.look(tree.git, tree.repo.hash_size)
+    if status.changed:
+        tree.git.run("checkout", "-q", "-f")
+    if litter := [path for path in status.untracked if path not in keep]:
+        stays = (*nested.survey(tree.git, litter, ()).unwanted, *keep)
+        paths = [*(f":(top,literal){path}" for path in litter), *(f":(top,exclude,literal){path}" for path in stays)]
+        tree.git.run("clean", "-ffdq", "--", *paths)
+
+
+def untracked(tree: Worktree) -> tuple[str, ...]:
+    """What git doesn't track there and doesn't ignore."""
+    return snapshot.look(tree.git, tree.repo.hash_size).untracked
 
 
 def keep_lost(repo: Repository, path: Path, slug: str, label: str, *, base: str | None = None) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from orchestrator.agents import registry, session
 from orchestrator.agents.protocol import Request
-from orchestrator.core.convergence import backoff
+from orchestrator.core import convergence
+from orchestrator.core.convergence import Next, backoff
 from orchestrator.core.outcome import AgentEnd, AgentOutcome, Reason
 from orchestrator.core.record import Attempt, Result
 from orchestrator.core.spec import live_edit
@@ -15,13 +16,18 @@ from orchestrator.errors import SpecError
 from orchestrator.proc.supervise import Limits
 from orchestrator.store import seal, specfile
 from orchestrator.worker import findings, judgement, prompt, setup
+from orchestrator.worker.findings import Watch
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work, blocked
+
+UNJUDGED = frozenset({AgentEnd.RATE_LIMITED, AgentEnd.AUTH, AgentEnd.NEEDS_INPUT})
 
 
 def make(work: Work, space: Space) -> Ending | None:
     """Send one agent, judge what it did. None: go on with the next attempt."""
     take_up_edits(work)
+    if ending := had_enough(work):
+        return ending
     number = work.number = work.record.attempts + 1
     folder = work.claim.attempt_folder(number)
     work.enter(Stage.AGENT)
@@ -29,13 +35,33 @@ def make(work: Work, space: Space) -> Ending | None:
     if problem := setup.hook(work, "before_run", space.path):
         return blocked(Reason.SETUP, problem)
     outcome = run_agent(work, space, number, folder)
-    work.pulse.check()
+    work.save(durable=False, spend=work.record.spend + outcome.spend)
+    if ending := cut_short(work, space, outcome, watch):
+        return ending
     if problem := setup.hook(work, "after_run", space.path):
         work.event("hook_failed", hook="after_run", detail=problem)
     if ending := unjudged(work, space, outcome):
         return ending
-    work.save(durable=False, spend=work.record.spend + outcome.spend)
     return judgement.judge(work, space, summary(work, number, outcome), space.collect(work, number, watch))
+
+
+def had_enough(work: Work) -> Ending | None:
+    """A limit that was reached already: its worker died before it could say so, or a live edit lowered a budget."""
+    step = convergence.before_attempt(work.record, convergence.limits(work.spec, work.settings))
+    return Ending(State.BLOCKED, step.reason, step.detail) if step.next is Next.BLOCK else None
+
+
+def cut_short(work: Work, space: Space, outcome: AgentOutcome, watch: Watch) -> Ending | None:
+    """What is not judged must leave the evaluator alone all the same: the next claim seals what lies there by then.
+
+    Raises Stopped where this worker is asked to stop.
+    """
+    judged = work.pulse.beat() is None and outcome.end not in UNJUDGED
+    if not judged and (problem := findings.tampered(work, watch)):
+        space.save_cut(work)
+        return blocked(Reason.TAMPERED, problem)
+    work.pulse.check()
+    return None
 
 
 def summary(work: Work, number: int, outcome: AgentOutcome) -> Attempt:
@@ -65,7 +91,7 @@ def run_agent(work: Work, space: Space, number: int, folder: Path) -> AgentOutco
     text = prompt.build(
         work.spec, work.record, number=number, feedback=work.feedback, worktree=space.path, evaluator=work.evaluator
     )
-    work.claim.write(f"attempts/{number:04d}/prompt.md", text.encode())
+    work.claim.write(f"attempts/{number:04d}/prompt.md", text.encode(errors="surrogateescape"))
     work.event("agent_started", attempt=number, agent=agent.name, model=work.spec.model or work.settings.model)
     outcome = session.run(
         agent,

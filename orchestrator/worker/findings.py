@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchestrator.core.record import Result
 from orchestrator.core.scope import Scope
+from orchestrator.core.task import Stage
 from orchestrator.git import changes, files, repository, save
 from orchestrator.git.changes import Change
 from orchestrator.git.repository import Repository
@@ -80,6 +81,19 @@ def tampered(work: Work, before: Watch) -> str | None:
     if changed := [path for path, content in before.evaluator.items() if now.get(path) != content]:
         named = ", ".join(changed[:SHOWN])
         return f"{named} in the task folder changed while the agent ran; an edit of yours counts from the next claim"
+    return None
+
+
+def unexplained(work: Work) -> str | None:
+    """Why an evaluator that is not the one sealed before can't be trusted: an agent was caught at one since the task was
+    queued, or a dead worker could not look. A person who queues the task again has looked."""
+    record, lease = work.record, work.claim.lease
+    if record.seal in (None, work.sealed.digest):
+        return None
+    work.event("resealed", detail="the evaluator differs from the one that was sealed before", before=record.seal)
+    caught = any(attempt.result is Result.TAMPERED for attempt in record.history[len(record.history) - record.tried :])
+    if caught or (lease and lease.previous and work.cut == Stage.AGENT):
+        return "the evaluator differs from the one sealed before, and an agent may have changed it; look at it, then retry"
     return None
 
 

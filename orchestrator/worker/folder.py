@@ -37,6 +37,10 @@ class PlainFolder:
     def at_base(self, work: Work) -> Iterator[Path]:
         yield self.path
 
+    @contextmanager
+    def at_tip(self, work: Work) -> Iterator[Path]:
+        yield self.path
+
     def checkout(self, work: Work, commit: str) -> Path:
         return self.path
 

@@ -25,8 +25,7 @@ def judge_left_over(work: Work, space: Space) -> Ending | None:
         space.fall_back(work)
         work.event("finding", detail=detail)
         return count(work, work.record, replace(attempt, result=Result.SCOPE_VIOLATION, detail=detail)) if attempt else None
-    work.enter(Stage.MEASURE)
-    result = verify.sample(work, space.path)
+    result = measure_tip(work, space)
     work.event("measured", where="resumed", commit=space.tip, values=dict(result.values), defect=result.defect)
     work.save(durable=False, values=result.values or work.record.values)
     if attempt := uncounted(work, space):
@@ -35,6 +34,14 @@ def judge_left_over(work: Work, space: Space) -> Ending | None:
         return closing.close(work, space, work.record, None)
     work.feedback = work.feedback or result.output
     return None
+
+
+def measure_tip(work: Work, space: Space) -> Sample:
+    """One sample of what is on the task branch."""
+    work.enter(Stage.MEASURE)
+    work.measured = space.tip
+    with space.at_tip(work) as place:
+        return verify.sample(work, place)
 
 
 def uncounted(work: Work, space: Space) -> Attempt | None:
@@ -53,11 +60,10 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
     if left.finding:
         space.put_back(work, left)
         return count(work, before, replace(attempt, result=left.finding, detail=left.detail))
-    if not left.changed:
+    if not left.changed and work.measured == left.commit:
         detail = attempt.detail or "the agent changed nothing"
         return count(work, before, replace(attempt, detail=detail, values=before.values))
-    work.enter(Stage.MEASURE)
-    result = verify.sample(work, space.path)
+    result = measure_tip(work, space)
     work.event(
         "measured", attempt=attempt.number, where="attempt", commit=left.commit, values=dict(result.values), defect=result.defect
     )

@@ -61,18 +61,22 @@ def land_once(work: Work, space: Workspace, proof: LockProof) -> LandOutcome:
     """One try onto the base as it is now."""
     old = space.base_tip(work)
     moved = old != work.record.base_commit
-    tree = f"{space.tip}^{{tree}}"
-    if moved:
-        space.checkout(work, old)
-        merged = merge.merge(space.verify, old, space.tip)
-        if isinstance(merged, merge.Conflict):
-            return LandOutcome(LandEnd.CONFLICT, ", ".join(merged.files), base=old)
-        tree = merged.tree
-    new = space.merge_commit(work, tree, old)
+    if space.tip == old or (moved and merge.contains(space.repo, old, space.tip)):
+        return nothing_new(work, space, old)
+    merged = space.merged(work, old) if moved else merge.Merged(f"{space.tip}^{{tree}}", space.tip)
+    if isinstance(merged, merge.Conflict):
+        return LandOutcome(LandEnd.CONFLICT, ", ".join(merged.files), base=old)
+    new = space.merge_commit(work, merged, old)
     if moved and (rejected := reject(work, space, old, new)):
         return rejected
     work.pulse.check()
     return advance(work, space, old, new, proof)
+
+
+def nothing_new(work: Work, space: Workspace, old: str) -> LandOutcome:
+    """The base holds all of it already: a person merged it, or the agent found nothing left to do. It has to hold there, too."""
+    there = LandOutcome(LandEnd.LANDED, landed=Landed(old, work.record.base, "none"))
+    return there if space.tip == old else reject(work, space, old, old) or there
 
 
 def reject(work: Work, space: Workspace, old: str, new: str) -> LandOutcome | None:

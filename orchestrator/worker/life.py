@@ -10,7 +10,7 @@ from orchestrator.core.convergence import Next
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Landed
 from orchestrator.core.task import Stage, State
-from orchestrator.worker import attempt, closing, judgement, verify
+from orchestrator.worker import attempt, closing, findings, judgement, verify
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work, blocked
 
@@ -41,6 +41,8 @@ def measure_baseline(work: Work, space: Space) -> Ending | None:
     """The number to beat, on the base commit. A benchmark that fails here is a defect of the task, not of an attempt."""
     if work.record.baseline and work.record.seal == work.sealed.digest:
         return None
+    if doubt := findings.unexplained(work):
+        return blocked(Reason.TAMPERED, doubt)
     work.enter(Stage.MEASURE)
     with space.at_base(work) as place:
         sample = verify.sample(work, place)
@@ -55,15 +57,20 @@ def measure_baseline(work: Work, space: Space) -> Ending | None:
             values=dict(sample.values),
             best_commit=work.record.base_commit,
         )
-        if space.tip == work.record.base_commit and verify.at_target(work, sample):
-            return already_there(work, space)
-    return None
+    if space.tip != work.record.base_commit:
+        return None
+    work.measured = space.tip
+    return already_there(work, space) if verify.at_target(work, sample) else None
 
 
 def already_there(work: Work, space: Space) -> Ending | None:
-    """At target before anybody worked on it: as many samples as any convergence needs, and nothing to land."""
+    """At target before anybody worked on it: as many samples as any convergence needs, every gate, and nothing to land."""
     if not verify.streak(work, space, space.tip).passed:
         return None
+    for verdict in verify.gates(work, space, space.tip):
+        if not verdict.ok:
+            work.feedback = verdict.output
+            return None
     return closing.landed(work, space, Landed(space.tip, work.record.base, "none"))
 
 

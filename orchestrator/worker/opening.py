@@ -42,6 +42,7 @@ def take_up(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
         evaluator=layouts.evaluator(claim.folder, spec),
         scratch=scratch,
         once=lease.once,
+        cut=record.stage,
         feedback=last_feedback(claim, record),
     )
     work.save(durable=False, reason=None, detail=None, not_before=None)  # lost in a power cut, the next claim does it again

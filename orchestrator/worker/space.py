@@ -28,6 +28,9 @@ class Space(Protocol):
     def at_base(self, work: Work) -> AbstractContextManager[Path]:
         """A checkout of what the task began with."""
 
+    def at_tip(self, work: Work) -> AbstractContextManager[Path]:
+        """Where the agent works, for a benchmark to run in."""
+
     def checkout(self, work: Work, commit: str) -> Path:
         """A clean checkout of `commit`."""
 

@@ -53,6 +53,8 @@ class Work:
     scratch: Path  # private to this worker, outside the task folder; gone with it
     once: bool = False
     number: int = 0  # the attempt that is being made, 0 before the first of this claim
+    measured: str = ""  # the commit that the last sample in the agent's worktree was taken of
+    cut: str | None = None  # the stage in which the claim before this one was cut short
     feedback: str = ""  # the end of the last failure, for the next prompt
 
     @property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.core.outcome import Reason
@@ -30,6 +31,8 @@ class Workspace:
         self.tip = ""  # what the task branch holds
         self._tree: Worktree | None = None
         self._verify: Worktree | None = None
+        self._furnished = ""  # the commit at which the verify worktree was made ready
+        self._litter: tuple[str, ...] | None = None  # a benchmark ran in the agent's worktree; what was untracked before
         self._cleared = ""  # the commit up to which everything since the base is known to be in scope
 
     @property
@@ -37,11 +40,6 @@ class Workspace:
         """The agent's worktree."""
         assert self._tree is not None
         return self._tree.path
-
-    @property
-    def verify(self) -> Worktree:
-        assert self._verify is not None
-        return self._verify
 
     # --- opening ----------------------------------------------------------------------------------------------------
 
@@ -100,7 +98,7 @@ class Workspace:
         self._tree = found
         self.tip = self._branch_tip(work)
         self._cleared = work.record.base_commit or ""
-        if not found.finished or work.record.restart:
+        if not found.finished or work.record.restart or work.cut == Stage.MEASURE or not worktree.usable(found):
             save.keep_everything(found, work.record.slug, self._cut(work), base=work.record.base_commit)
             return False
         self.save_cut(work)
@@ -131,35 +129,55 @@ class Workspace:
     def at_base(self, work: Work) -> Iterator[Path]:
         """A checkout of the commit the task began at: the fresh worktree itself, later the verify one."""
         assert work.record.base_commit is not None
-        yield self.path if self.tip == work.record.base_commit else self.checkout(work, work.record.base_commit)
+        if self.tip == work.record.base_commit:
+            with self.at_tip(work) as place:
+                yield place
+        else:
+            yield self.checkout(work, work.record.base_commit)
+
+    @contextmanager
+    def at_tip(self, work: Work) -> Iterator[Path]:
+        """The agent's worktree, for a benchmark: what that leaves there is taken away before the next agent comes."""
+        assert self._tree is not None
+        furnished = work.spec.setup or work.settings.hooks.get("after_create")
+        self._litter = save.untracked(self._tree) if furnished else ()
+        yield self.path
 
     def checkout(self, work: Work, commit: str) -> Path:
         """A clean checkout of `commit`, furnished like the agent's. The same commit is not checked out twice in a row."""
-        if self._verify is None or self._verify.head != commit:
-            place = self._place(work)
-            self._verify = worktree.prepare(
-                self.repo,
-                place.with_name(f"{place.name}.verify"),
-                owner=work.record.id,
-                branch=None,
-                commit=commit,
-                pump=work.pulse.wait,
-            )
-            setup.furnish_or_raise(work, self.repo, self._verify)
+        if self._verify is None or self._furnished != commit or not worktree.usable(self._verify):
+            setup.furnish_or_raise(work, self.repo, self._stand(work, commit))
+            self._furnished = commit
         else:  # what setup made stays, what a benchmark left goes
             worktree.checkout(self._verify, branch=None, commit=commit)
-            self._verify.git.run("clean", "-ffdq")
-        return self._verify.path
+            worktree.clean(self._verify, keep_ignored=True)
+        return self._verify_path(work)
+
+    def _stand(self, work: Work, commit: str) -> Worktree:
+        """The verify worktree at `commit`, as git makes it."""
+        self._furnished = ""
+        self._verify = worktree.prepare(
+            self.repo, self._verify_path(work), owner=work.record.id, branch=None, commit=commit, pump=work.pulse.wait
+        )
+        return self._verify
+
+    def _verify_path(self, work: Work) -> Path:
+        place = self._place(work)
+        return place.with_name(f"{place.name}.verify")
 
     # --- the agent --------------------------------------------------------------------------------------------------
 
     def watch(self, work: Work) -> Watch:
         """How things are before the agent starts, to see afterwards what it touched."""
         assert self._tree is not None
+        if self._litter is not None:
+            save.tidy(self._tree, self._litter)
+            self._litter = None
         return findings.watch(work, self.repo, self.tip, save.before(self._tree))
 
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Everything the agent did, as one commit on the task branch, kept under the attempt's own ref."""
+        self._mend(work)
         collected = self._gather(work, number, work.spec.title or work.name, watch)
         label = f"{number:04d}"
         extra = {f"extra/{label}-{index}": commit for index, commit in enumerate(collected.extra, 1)}
@@ -184,9 +202,13 @@ class Workspace:
         return found
 
     def fall_back(self, work: Work) -> None:
-        """Back to where the task began; the work stays under its refs."""
+        """Back to the best that is in scope, else to where the task began; the work stays under its refs."""
         save.keep(self.repo, work.record.slug, self._cut(work), self.tip)
-        self._reset(work, work.record.base_commit or self.tip)
+        base, best = work.record.base_commit or self.tip, work.record.best_commit
+        if best is None or not merge.contains(self.repo, best, base):
+            best = base
+        outside = findings.out_of_scope(work, self.repo, changes.changed(self.repo, base, best))
+        self._reset(work, base if outside else best)
         self._cleared = self.tip
 
     def kept(self, work: Work, number: int) -> str | None:
@@ -197,12 +219,19 @@ class Workspace:
         self._reset(work, left.start)
 
     def save_cut(self, work: Work) -> None:
-        """Keep what lies in the worktree in the middle of an attempt; in scope it stays on the branch for the next one."""
+        """Keep what lies in the worktree in the middle of an attempt; in scope it stays on the branch for the next one.
+
+        What a benchmark left that was cut short is no work: the worktree is made anew without it.
+        """
         if self._tree is None:
             return
         number = work.record.attempts + 1
         start = self.tip or self._branch_tip(work)
+        self._mend(work)
         save.keep_everything(self._tree, work.record.slug, self._cut(work), base=work.record.base_commit)
+        if work.record.stage == Stage.MEASURE or not self._tree.finished:
+            worktree.begin(self._tree)
+            return
         self.tip = self._gather(work, number, f"Unfinished: {work.spec.title or work.name}", None, start).tip
         if self.tip != start and findings.out_of_scope(work, self.repo, changes.changed(self.repo, start, self.tip)):
             self._reset(work, start)
@@ -210,14 +239,42 @@ class Workspace:
     def _gather(self, work: Work, number: int, subject: str, watch: Watch | None, start: str = "") -> save.Collected:
         assert self._tree is not None
         trailers = {"Task": work.name, "Attempt": str(number), "Agent": work.agent_name}
+        start = watch.start if watch else start
         save.commit_all(self._tree, subject, trailers=trailers)
-        return save.collect(self._tree, self._branch(work), watch.start if watch else start, watch.saved if watch else None)
+        collected = save.collect(self._tree, self._branch(work), start, watch.saved if watch else None)
+        if collected.rewritten and not merge.contains(self.repo, collected.tip, work.record.base_commit or start):
+            return self._graft(work, collected, start, with_trailers(subject, trailers))
+        return collected
+
+    def _graft(self, work: Work, collected: save.Collected, start: str, message: str) -> save.Collected:
+        """The agent went back behind where the task began, or made a history of its own: what it has is put on top of ours."""
+        assert self._tree is not None
+        tip = merge.commit(self.repo, f"{collected.tip}^{{tree}}", (start,), message)
+        worktree.checkout(self._tree, branch=self._branch(work), commit=tip)
+        return replace(collected, tip=tip, extra=(*collected.extra, collected.tip))
+
+    def _mend(self, work: Work) -> None:
+        """The agent removed its worktree, or git's folder for it: there is one again, and what can be found of it has refs."""
+        assert self._tree is not None
+        if worktree.usable(self._tree):
+            return
+        slug, base = work.record.slug, work.record.base_commit
+        if self._tree.admin.is_dir():
+            save.keep_everything(self._tree, slug, self._cut(work), base=base)
+        save.keep_lost(self.repo, self._tree.path, slug, self._cut(work), base=base)
+        branch, commit = self._branch(work), self._branch_tip(work)
+        path, pump = self._tree.path, work.pulse.nap
+        self._tree = worktree.prepare(self.repo, path, owner=work.record.id, branch=branch, commit=commit, pump=pump)
+        setup.furnish_or_raise(work, self.repo, self._tree)
+        worktree.finish(self._tree)
 
     def _reset(self, work: Work, commit: str) -> None:
         assert self._tree is not None
+        worktree.begin(self._tree)
         worktree.reset(self._tree, branch=self._branch(work), commit=commit)
         self.tip = commit
         setup.furnish_or_raise(work, self.repo, self._tree)  # what was copied in and set up went with the rest
+        worktree.finish(self._tree)
 
     # --- landing ----------------------------------------------------------------------------------------------------
 
@@ -225,11 +282,19 @@ class Workspace:
         assert work.record.base is not None
         return repository.tip(self.repo, work.record.base)
 
-    def merge_commit(self, work: Work, tree: str, base: str) -> str:
-        """The commit that would land: always a merge of the base as it is and the task branch."""
+    def merged(self, work: Work, base: str) -> merge.Merged | merge.Conflict:
+        """The task's work and the base as it is by now, together."""
+        began = work.record.base_commit or base
+        verify = self._stand(work, base)
+        if merge.contains(self.repo, base, began):
+            return merge.merge(verify, base, self.tip)
+        return merge.replay(verify, began, base, self.tip)
+
+    def merge_commit(self, work: Work, merged: merge.Merged, base: str) -> str:
+        """The commit that would land: always a merge of the base as it is and the task's work."""
         message = f"{work.spec.title or work.name}\n\n{work.spec.goal.strip()[:2000]}"
         trailers = {"Task": work.name, "Attempt": str(work.record.attempts), "Agent": work.agent_name}
-        return merge.commit(self.repo, tree, (base, self.tip), with_trailers(message, trailers))
+        return merge.commit(self.repo, merged.tree, (base, merged.side), with_trailers(message, trailers))
 
     def restart(self, work: Work) -> None:
         """Go on at the fresh base, or at the merge with it; the earlier commits stay under their refs."""

@@ -39,7 +39,13 @@ class Desk:
         self.queue = Queue(top / "tasks")
         self.queue.ensure()
         self.settings = Settings(
-            tasks=str(self.queue.root), repo=str(self.repo), converge=2, backoff=0.01, backoff_max=0.05, stop_grace=0.2, timeout=60
+            tasks=str(self.queue.root),
+            repo=str(self.repo),
+            converge=2,
+            backoff=0.01,
+            backoff_max=0.05,
+            stop_grace=0.2,
+            timeout=60,
         )
 
     # What a person does

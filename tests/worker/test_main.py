@@ -123,8 +123,9 @@ def test_a_repository_that_is_gone_blocks(desk: Desk) -> None:
     assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.REPO)
 
 
-def test_a_folder_that_cannot_be_sealed_waits_each_time_twice_as_long(desk: Desk) -> None:
-    os.mkfifo(desk.drop() / "pipe")
+def test_what_may_pass_by_itself_waits_each_time_twice_as_long(desk: Desk) -> None:
+    (desk.drop() / ".orch").mkdir()
+    (desk.folder() / ".orch/sealed").touch()
     desk.set(backoff=10.0, backoff_max=1000.0)
     waits = []
     for _ in range(3):
@@ -167,7 +168,10 @@ def test_a_destination_that_is_taken_is_tried_again_until_it_is_free(desk: Desk,
     claim = desk.claim()
 
     def make_room() -> None:
+        word = claim.folder / ".orch/state.json"
         until(lambda: (record := records.peek(claim.folder)) is not None and record.reason is not None, "the last word")
+        first = word.stat().st_mtime_ns
+        until(lambda: word.stat().st_mtime_ns != first, "another try")
         taken.rename(desk.top / "aside")
 
     person = threading.Thread(target=make_room)
