@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.core.spec import LIVE, Spec
+from orchestrator.core.spec import Spec
 from orchestrator.errors import ClaimLost, StoreError
 from orchestrator.store import durable
 
@@ -30,6 +30,9 @@ MOST = 20_000  # files; a copy of them is made for every measurement
 LITTER = re.compile(r"^(\..*\.sw[a-z]|\.#.*|#.*#|.*~|4913|__pycache__|\.DS_Store)$")
 # Session logs grow while nothing about the evaluator changes: sealed with the rest, but not in the digest.
 LOGS = frozenset({"autoresearch.jsonl", "autoresearch.ideas.md", ".auto/log.jsonl", ".auto/ideas.md"})
+# What of a spec decides on work (`rulings` 20), or on the number that a measurement gives. A new priority is no new evaluator.
+JUDGES = frozenset({"metrics", "benchmark", "benchmark_timeout", "converge", "scope", "off_limits", "land", "env", "setup"})
+JUDGES_RESERVED = frozenset({"gates", "holdout", "mode"})
 SPECS = frozenset({"autoresearch.md", ".auto/prompt.md"})
 DEPTH = 64
 TRIES = 3
@@ -191,7 +194,8 @@ def _digest(files: tuple[SealedFile, ...], spec: Spec | None) -> str:
         if not (file.folder or file.path in LOGS or (spec and file.path in SPECS)):
             digest.update(_fingerprint(file))
     if spec:
-        said = {key: value for key, value in asdict(spec).items() if key not in LIVE and key != "warnings"}
+        said = {key: value for key, value in asdict(spec).items() if key in JUDGES}
+        said["reserved"] = {key: value for key, value in spec.reserved.items() if key in JUDGES_RESERVED}
         digest.update(json.dumps(said, sort_keys=True, default=str).encode())
     return digest.hexdigest()
 

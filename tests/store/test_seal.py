@@ -120,6 +120,7 @@ def test_with_the_spec_only_its_sealed_fields_count(task: Path) -> None:
     before = seal.seal(task, spec).digest
     (task / "autoresearch.md").write_text("# The same, put in other words\n")
     assert seal.seal(task, replace(spec, goal="Another", model="m", budget_minutes=5, warnings=("w",))).digest == before
+    assert seal.seal(task, replace(spec, priority=7, depends_on=("x",), draft=True, labels=("l",))).digest == before
     assert seal.seal(task, replace(spec, metrics=(Metric("n", target=1.0),))).digest != before
     assert seal.seal(task, replace(spec, scope=("src/**",))).digest != before
     assert seal.seal(task, replace(spec, reserved={"holdout": "h.sh"})).digest != before
