@@ -81,8 +81,9 @@ def slug(name: str, task_id: str) -> str:
     """
     plain = re.sub(r"[^A-Za-z0-9._-]", "-", name).strip(".")
     plain = re.sub(r"\.{2,}", ".", plain)[:SLUG_LENGTH].rstrip(".") or "task"
-    if plain.endswith(".lock"):
-        plain = plain[: -len(".lock")] + "-lock"
+    for taken in (".lock", ".verify"):  # git's, and our second worktree's
+        if plain.endswith(taken):
+            plain = f"{plain[: -len(taken)]}-{taken[1:]}"
     if plain == name:
         return plain
     suffix = hashlib.sha256(task_id.encode()).hexdigest()[:6]

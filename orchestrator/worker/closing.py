@@ -11,6 +11,7 @@ from orchestrator.core.record import Attempt, Landed, Record, Restart, Result
 from orchestrator.core.task import State
 from orchestrator.worker import judgement, landing, verify
 from orchestrator.worker.landing import LandEnd, LandOutcome
+from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space
 from orchestrator.worker.verify import Streak
 from orchestrator.worker.work import Ending, Work, blocked
@@ -23,7 +24,11 @@ def close(work: Work, space: Space, before: Record, attempt: Attempt | None) -> 
     if outside := space.outside(work):
         space.fall_back(work)
         return refuse(work, before, attempt, Result.SCOPE_VIOLATION, outside)
-    streak = verify.streak(work, space, space.tip)
+    try:
+        streak = verify.streak(work, space, space.tip)
+    except SetupFailed as error:  # it went well where the task began
+        work.feedback = error.message
+        return refuse(work, before, attempt, Result.DEFECT, f"in a clean checkout the setup fails: {error.message}")
     if not streak.passed:
         return missed(work, before, attempt, streak)
     for verdict in verify.gates(work, space, space.tip):
@@ -80,13 +85,13 @@ def conflict(work: Work, space: Space, before: Record, attempt: Attempt | None, 
             f"Your last change {detail}. It is not in your worktree any more: you are on the fresh base now. Do it again there."
         )
         plan_restart(work, outcome.base or space.tip, outcome.base or space.tip)
-    refuse(work, before, attempt, Result.CONFLICT, detail)
+    ending = refuse(work, before, attempt, Result.CONFLICT, detail)
     if attempt is None:
         work.save(conflicts=conflicts)
     if conflicts >= convergence.CONFLICTS:
         return blocked(Reason.CONFLICT, detail)
     space.restart(work)
-    return None
+    return ending
 
 
 def rejected(work: Work, space: Space, before: Record, attempt: Attempt | None, outcome: LandOutcome) -> Ending | None:

@@ -70,6 +70,13 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
     return Left(before.start, tip, patch=review.patch)
 
 
+def strayed(work: Work, repo: Repository, collected: save.Collected) -> None:
+    """Tell of a base that is at a commit made in the task's worktree: an agent that nobody judges may have moved it there."""
+    base = work.record.base
+    if base and repository.find_branch(repo, base) in collected.seen:
+        work.event("finding", detail=f"{base} is at a commit that was made in the task's worktree and was not landed from there")
+
+
 def tampered(work: Work, before: Watch) -> str | None:
     """Whether the evaluator was changed, in the task folder or in the copy the agent was given."""
     copy = agent_copy(work)

@@ -5,13 +5,16 @@ What is lost against a repository is said in the documentation: no branch, no cl
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent, Result
 from orchestrator.core.task import Stage
+from orchestrator.store import locks
 from orchestrator.worker import findings, setup
 from orchestrator.worker.findings import Left, Watch
 from orchestrator.worker.work import Ending, Work, blocked
@@ -22,14 +25,20 @@ class PlainFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.tip = "start"
+        self.tip = ""
+        self._held = ExitStack()  # the lock of this folder, until this worker ends
 
     def recover_landing(self, work: Work, intent: Intent) -> bool:
         return False
 
     def open(self, work: Work) -> Ending | None:
         work.enter(Stage.SETUP)
-        work.save(repo=str(self.path), base_commit="start")
+        name = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
+        self._held.enter_context(locks.acquire(work.claim.queue.control / "locks" / f"folder-{name}", work.pulse.wait))
+        # Named after this claim, since nobody knows what happened there since the last one.
+        start = f"start-{work.claim.token}"
+        self.tip = f"left-{work.claim.token}" if work.record.attempts else start
+        work.save(repo=str(self.path), base_commit=start)
         problem = setup.run(work, "setup", work.spec.setup, self.path) if work.spec.setup else None
         return blocked(Reason.SETUP, problem) if problem else None
 
@@ -49,7 +58,7 @@ class PlainFolder:
 
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Without git nobody can tell whether the agent changed something: the measurement decides."""
-        self.tip = f"attempt-{number}"
+        self.tip = f"attempt-{number}-{work.claim.token}"
         problem = findings.tampered(work, watch)
         return Left(watch.start, self.tip, Result.TAMPERED if problem else None, problem or "")
 

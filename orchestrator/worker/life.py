@@ -71,7 +71,7 @@ def already_there(work: Work, space: Space) -> Ending | None:
         if not verdict.ok:
             work.feedback = verdict.output
             return None
-    return closing.landed(work, space, Landed(space.tip, work.record.base, "none"))
+    return closing.landed(work, space, Landed(space.tip if work.record.branch else None, work.record.base, "none"))
 
 
 def resume(work: Work, space: Space) -> Ending | None:

@@ -232,7 +232,9 @@ class Workspace:
         if work.record.stage == Stage.MEASURE or not self._tree.finished:
             worktree.begin(self._tree)
             return
-        self.tip = self._gather(work, number, f"Unfinished: {work.spec.title or work.name}", None, start).tip
+        collected = self._gather(work, number, f"Unfinished: {work.spec.title or work.name}", None, start)
+        findings.strayed(work, self.repo, collected)
+        self.tip = collected.tip
         if self.tip != start and findings.out_of_scope(work, self.repo, changes.changed(self.repo, start, self.tip)):
             self._reset(work, start)
 

@@ -116,6 +116,7 @@ def test_a_slug_is_always_a_name_that_git_and_file_systems_accept(name: str, tas
 def test_two_names_that_need_a_changed_slug_never_meet() -> None:
     assert tasks.slug("a b", "1") != tasks.slug("a/b", "2")
     assert tasks.slug("x.lock", "1").startswith("x-lock-")
+    assert tasks.slug("x.verify", "1").startswith("x-verify-")  # where x is verified
 
 
 def test_a_failed_git_command_tells_what_was_run_and_why_it_failed() -> None:

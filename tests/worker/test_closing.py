@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import pytest
+from support.desk import COUNT, DONE, Desk
+
+from orchestrator.core.outcome import Reason
+from orchestrator.core.record import Result
+from orchestrator.core.task import State
+
+FLAKY = "n=$(($(cat {0}/samples 2>/dev/null || echo 0) + 1)); echo $n > {0}/samples\n"
+
+
+def results(desk: Desk) -> list[Result]:
+    return [attempt.result for attempt in desk.record().history]
+
+
+def test_a_miss_in_the_clean_checkout_is_tried_once_more_and_then_lands(desk: Desk) -> None:
+    missing = FLAKY.format(desk.top) + "[ $n = 3 ] && echo METRIC left=1 && exit\n"  # baseline, the attempt, then its streak
+    desk.drop(benchmark=missing + COUNT)
+    desk.agent(f"{desk.call} echo $n > try; {DONE}")
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), results(desk), record.flaky) == (State.CONVERGED, [Result.FLAKY, Result.CONVERGED], 1)
+    assert "at target once, then not" in record.history[0].detail
+
+
+def test_a_second_miss_blocks_as_flaky(desk: Desk) -> None:
+    desk.drop(benchmark=COUNT + 'case "$PWD" in *.verify) [ -s todo.txt ] || echo METRIC left=1;; esac\n')
+    desk.agent(f"{desk.call} echo $n > try; {DONE}")
+    desk.serve()
+    assert (desk.state(), desk.record().reason, desk.record().flaky, desk.calls()) == (State.BLOCKED, Reason.FLAKY, 2, 2)
+    assert desk.merges() == 0
+
+
+def test_a_gate_that_says_no_counts_a_failure_and_tells_the_next_agent_why(desk: Desk) -> None:
+    desk.drop(files={"checks.sh": "test -e licence || { echo where is the licence; exit 1; }\n"})
+    desk.agent(f"{DONE}; if grep -q 'where is the licence' $ORCH_PROMPT_FILE; then touch licence; fi")
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.GATE, Result.CONVERGED])
+    assert "checks" in desk.record().history[0].detail
+
+
+def test_a_setup_that_fails_with_the_agents_change_is_the_attempts_result(desk: Desk) -> None:
+    desk.drop(front="setup: test ! -e broken")
+    desk.agent(f"{DONE}; if grep -q 'the setup fails' $ORCH_PROMPT_FILE; then rm broken; else touch broken; fi")
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.DEFECT, Result.CONVERGED])
+
+
+def test_a_conflict_begins_again_on_the_fresh_base_and_both_changes_land(desk: Desk) -> None:
+    desk.drop()
+    person = f"(cd {desk.repo} && echo four > todo.txt && git commit -qam more)"
+    desk.agent(f"{desk.call} [ $n = 1 ] && {person}; {DONE}")
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), results(desk), record.conflicts) == (State.CONVERGED, [Result.CONFLICT, Result.CONVERGED], 1)
+    assert desk.show("todo.txt") == ""
+    prompt = (desk.folder() / ".orch/attempts/0002/prompt.md").read_text()
+    assert "conflicts with newer commits on main in todo.txt" in prompt
+    assert record.history[0].commit in desk.refs().values()
+
+
+def test_a_second_conflict_needs_a_person(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(f"{desk.call} (cd {desk.repo} && echo $n > todo.txt && git commit -qam more); {DONE}")
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.reason, record.conflicts, desk.calls()) == (State.BLOCKED, Reason.CONFLICT, 2, 2)
+    assert "todo.txt" in (record.detail or "")
+    assert desk.merges() == 0
+
+
+def test_a_conflict_at_the_limit_of_failures_ends_it_there(desk: Desk) -> None:
+    desk.drop(front="max_failures: 1")
+    desk.agent(f"{desk.call} (cd {desk.repo} && echo $n > todo.txt && git commit -qam more); {DONE}")
+    desk.serve()
+    assert (desk.state(), desk.record().reason, desk.calls()) == (State.BLOCKED, Reason.EXHAUSTED, 1)
+
+
+def test_a_conflict_of_work_that_was_counted_before_is_counted_as_a_conflict_only(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(DONE)
+    (desk.repo / "todo.txt").write_text("mine\n")  # in the way of the landing
+    desk.serve()
+    assert (desk.state(), desk.record().reason, desk.record().attempts) == (State.PENDING, Reason.CHECKOUT, 1)
+    desk.git("commit", "-qam", "mine")
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.conflicts, results(desk)) == (State.CONVERGED, 1, [Result.CONVERGED, Result.CONVERGED])
+
+
+def test_a_merge_that_does_not_hold_is_where_the_next_attempt_begins(desk: Desk) -> None:
+    desk.drop(
+        front="scope: [todo.txt, other.txt]", benchmark='echo "METRIC left=$(cat todo.txt other.txt 2>/dev/null | grep -c .)"\n'
+    )
+    person = f"(cd {desk.repo} && echo other > other.txt && echo new > unrelated && git add . && git commit -qm more)"
+    desk.agent(f"{desk.call} [ $n = 1 ] && {{ {person}; {DONE}; exit 0; }}; [ -e unrelated ] && : > other.txt")
+    old = desk.main
+    desk.serve(once=True)
+    record = desk.record()
+    assert results(desk) == [Result.GATE]
+    assert (record.base_commit, record.restart) == (desk.main, None)
+    assert record.base_commit != old
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.GATE, Result.CONVERGED])
+    assert (desk.show("todo.txt"), desk.show("other.txt"), desk.show("unrelated")) == ("", "", "new")
+
+
+def test_a_gate_is_asked_again_about_the_merge(desk: Desk) -> None:
+    desk.drop()
+    desk.set(verify_cmd="test ! -e poison")
+    desk.agent(
+        f"{desk.call} [ $n = 1 ] && (cd {desk.repo} && touch poison && git add . && git commit -qm poison); rm -f poison; {DONE}"
+    )
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.GATE, Result.CONVERGED])
+    assert "poison" not in desk.git("ls-tree", "--name-only", "main")
+
+
+def test_a_gate_of_work_that_was_counted_before_only_sends_the_next_agent(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(DONE)
+    (desk.repo / "todo.txt").write_text("mine\n")
+    desk.serve()
+    desk.git("checkout", "-q", "todo.txt")
+    desk.set(verify_cmd="test -e more")
+    desk.agent("touch more")
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.CONVERGED, Result.CONVERGED])
+
+
+@pytest.mark.parametrize(("land", "how"), [("branch", "branch"), ("none", "none")])
+def test_work_that_is_not_to_be_merged_stays_on_its_branch(desk: Desk, land: str, how: str) -> None:
+    before = desk.main
+    desk.drop(front=f"land: {land}")
+    desk.agent(DONE)
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), desk.main) == (State.CONVERGED, before)
+    assert record.landed is not None
+    assert (record.landed.how, record.landed.commit) == (how, desk.tip("orchestrator/x"))
+    assert desk.show("todo.txt", "orchestrator/x") == ""
+
+
+def test_a_narrower_scope_refuses_what_an_earlier_claim_left(desk: Desk) -> None:
+    desk.drop()
+    desk.agent("sed -i 1d todo.txt; touch elsewhere")
+    desk.serve(once=True)
+    spec = desk.folder() / "autoresearch.md"
+    spec.write_text(spec.read_text().replace("---\n\n---", "---\nscope: [todo.txt]\n---"))
+    desk.agent(DONE)
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+    assert "elsewhere" not in desk.git("ls-tree", "--name-only", "main")
+    assert any("elsewhere" in event.get("detail", "") for event in desk.events(event="finding"))
