@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from support.desk import COUNT, DONE, Desk, me
+from support.processes import until
+
+from orchestrator.core.outcome import Reason
+from orchestrator.core.record import Intent
+from orchestrator.core.task import State
+from orchestrator.worker import landing, main
+from orchestrator.worker.landing import LandEnd
+from orchestrator.worker.work import Work
+from orchestrator.worker.workspace import Workspace
+
+PERSON = "(cd {0} && echo new > new && git add new && git commit -qm new)"
+
+
+def ready(desk: Desk) -> tuple[Work, Workspace]:
+    """A task whose branch is done, before it lands."""
+    work, space = desk.opened()
+    space.path.joinpath("todo.txt").write_text("")
+    space.save_cut(work)
+    return work, space
+
+
+def test_the_merge_names_the_task_and_both_histories(desk: Desk) -> None:
+    before = desk.main
+    desk.drop()
+    desk.agent(DONE)
+    desk.serve()
+    assert desk.git("log", "-1", "--format=%s") == "x"
+    assert "Task: x" in desk.git("log", "-1", "--format=%B")
+    assert desk.git("rev-list", "--parents", "-1", "main").split()[1:] == [before, desk.tip("orchestrator/x")]
+    assert desk.git("status", "--porcelain") == ""
+
+
+def test_a_base_that_moved_is_merged_measured_and_landed(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(f"{PERSON.format(desk.repo)}; {DONE}")
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+    assert (desk.show("new"), desk.show("todo.txt")) == ("new", "")
+    assert [event["where"] for event in desk.events(event="measured")][-1] == "merged"
+
+
+def test_commits_that_a_person_took_off_the_base_do_not_come_back(desk: Desk) -> None:
+    secret = desk.commit({"secret": "a key\n"})
+    desk.drop()
+    desk.agent(f"(cd {desk.repo} && git reset -q --hard HEAD~1 && echo new > new && git add new && git commit -qm new); {DONE}")
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+    assert sorted(desk.git("ls-tree", "--name-only", "main").split()) == [".gitignore", "README", "new", "todo.txt"]
+    assert desk.show("todo.txt") == ""
+    assert secret not in desk.git("rev-list", "main").split()
+
+
+def test_work_that_conflicts_with_a_rewritten_base_begins_again(desk: Desk) -> None:
+    desk.commit({"todo.txt": "one\ntwo\n"})
+    desk.drop()
+    rewrite = f"(cd {desk.repo} && git reset -q --hard HEAD~1 && echo other > todo.txt && git commit -qam other)"
+    desk.agent(f"{desk.call} [ $n = 1 ] && {rewrite}; {DONE}")
+    desk.serve()
+    assert (desk.state(), desk.record().conflicts, desk.calls()) == (State.CONVERGED, 1, 2)
+
+
+def test_work_that_a_person_merged_already_is_not_merged_again(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(DONE)
+    (desk.repo / "todo.txt").write_text("mine\n")
+    desk.serve()
+    desk.git("checkout", "-q", "todo.txt")
+    desk.git("merge", "-q", "--no-ff", "-m", "by hand", "orchestrator/x")
+    merged = desk.main
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), desk.main) == (State.CONVERGED, merged)
+    assert record.landed is not None
+    assert (record.landed.how, record.landed.commit) == ("none", merged)
+
+
+def test_merged_by_hand_and_broken_there_it_goes_on_from_there(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(DONE)
+    (desk.repo / "todo.txt").write_text("mine\n")
+    desk.serve()
+    desk.git("checkout", "-q", "todo.txt")
+    desk.git("merge", "-q", "--no-ff", "-m", "by hand", "orchestrator/x")
+    desk.commit({"todo.txt": "one more\n"})
+    desk.serve()
+    assert (desk.state(), desk.show("todo.txt"), desk.record().attempts) == (State.CONVERGED, "", 2)
+
+
+def test_a_base_that_is_gone_needs_a_person_and_the_work_stays(desk: Desk) -> None:
+    desk.git("branch", "release")
+    desk.drop(front="base: release")
+    desk.agent(f"git -C {desk.repo} branch -qD release; {DONE}")
+    desk.serve()
+    assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.REPO)
+    assert "release" in (desk.record().detail or "")
+    assert desk.show("todo.txt", "orchestrator/x") == ""
+    desk.git("branch", "release", "main")
+    desk.move("x", State.PENDING)
+    desk.agent("exit 1")
+    desk.serve()
+    assert (desk.state(), desk.show("todo.txt", "release")) == (State.CONVERGED, "")
+
+
+def test_a_base_that_moves_each_time_makes_the_task_wait(desk: Desk) -> None:
+    """The verify command, which is asked about each merge, moves the base."""
+    desk.drop()
+    move = f'[ -e "$ORCH_WORKTREE/new" ] || exit 0; git -C {desk.repo} commit -q --allow-empty -m more'
+    desk.agent(f"{PERSON.format(desk.repo)}; {DONE}")
+    desk.set(verify_cmd=move)
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.reason, record.attempts, record.intent) == (State.PENDING, Reason.BASE_MOVED, 1, None)
+    desk.set(verify_cmd=None)
+    desk.agent("exit 1")
+    desk.serve()
+    assert (desk.state(), desk.record().attempts) == (State.CONVERGED, 1)
+
+
+def test_a_checkout_in_the_way_is_named_and_keeps_its_edits(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(DONE)
+    (desk.repo / "todo.txt").write_text("mine\n")
+    before = desk.main
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.reason, record.intent, desk.main) == (State.PENDING, Reason.CHECKOUT, None, before)
+    assert "todo.txt" in (record.detail or "")
+    assert record.not_before is not None
+    assert (desk.repo / "todo.txt").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_landing_that_was_killed_is_finished_where_the_base_has_it_and_undone_where_not(desk: Desk, moved: bool) -> None:
+    desk.drop()
+    desk.agent(DONE)
+    work, space = ready(desk)
+    old = desk.main
+    new = space.merge_commit(work, landing.merge.Merged(f"{space.tip}^{{tree}}", space.tip), old)
+    work.save(intent=Intent("main", old, new))
+    desk.git("read-tree", "-m", "-u", old, new)  # as far as the killed one had come
+    if moved:
+        desk.git("update-ref", "refs/heads/main", new, old)
+    desk.die(work.claim)
+    desk.serve()
+    assert (desk.state(), desk.merges(), desk.record().intent) == (State.CONVERGED, 1, None)
+    assert (desk.main == new) is moved
+    assert desk.git("status", "--porcelain") == ""
+
+
+def test_a_killed_landing_is_taken_back_only_when_nobody_else_lands(desk: Desk) -> None:
+    desk.drop()
+    work, space = ready(desk)
+    old = desk.main
+    new = space.merge_commit(work, landing.merge.Merged(f"{space.tip}^{{tree}}", space.tip), old)
+    work.save(intent=Intent("main", old, new))
+    desk.git("read-tree", "-m", "-u", old, new)
+    desk.die(work.claim)
+    desk.agent(f"{desk.call} exit 1")
+    descriptor = os.open(space.repo.landing_lock, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    claim = desk.claim()
+    seen: list[str] = []
+
+    def other() -> None:
+        until(lambda: _waits_for(space.repo.landing_lock), "the wait for the lock")
+        seen.append((desk.repo / "todo.txt").read_text())
+        os.close(descriptor)
+
+    lander = threading.Thread(target=other)
+    lander.start()
+    main.serve(claim)
+    lander.join()
+    assert seen == [""]
+    assert (desk.state(), desk.merges()) == (State.CONVERGED, 1)
+
+
+def _waits_for(lock: Path) -> bool:
+    """Whether this process has the lock file open twice: once to hold it, once to wait for it."""
+    return [path.resolve() for path in Path(f"/proc/{me()}/fd").iterdir()].count(lock) > 1
+
+
+def test_asked_to_stop_right_before_the_base_moves_nothing_has_landed(desk: Desk) -> None:
+    once = f"mkdir {desk.top}/once 2>/dev/null && {{ kill -TERM {me()}; sleep 30; }}"
+    desk.drop(benchmark=COUNT + f"[ -e new ] && {once}\ntrue\n")
+    desk.agent(f"{PERSON.format(desk.repo)}; {DONE}")
+    desk.serve()
+    assert (desk.state(), desk.merges(), desk.record().attempts) == (State.PENDING, 0, 1)
+    desk.agent("exit 1")
+    desk.serve()
+    assert (desk.state(), desk.merges(), desk.record().attempts) == (State.CONVERGED, 1, 1)
+
+
+def test_landing_says_what_came_of_it(desk: Desk) -> None:
+    desk.drop()
+    work, space = ready(desk)
+    outcome = landing.land(work, space)
+    assert (outcome.end, outcome.landed and outcome.landed.commit) == (LandEnd.LANDED, desk.main)
