@@ -40,6 +40,7 @@ class Step:
 
 
 NOTHING = Entry(ABSENT, "")
+SCRATCH = "orchestrator-undo"
 
 
 def restore(repo: Repository, base: str, old: str, new: str) -> None:
@@ -130,9 +131,10 @@ def _matching(place: Checkout, entries: Mapping[str, Entry]) -> set[str]:
 @contextmanager
 def _scratch(place: Checkout, entries: Mapping[str, Entry]) -> Iterator[Mapping[str, str]]:
     """The environment of an index that holds just these entries."""
-    path = place.git_dir / f"orchestrator-undo.{os.getpid()}"
+    path = place.git_dir / SCRATCH
     env = {"GIT_INDEX_FILE": str(path)}
-    path.unlink(missing_ok=True)
+    for left in place.git_dir.glob(f"{SCRATCH}*"):  # by one who was killed; the landing lock keeps others out
+        left.unlink(missing_ok=True)
     try:
         place.git.run("update-index", "-z", "--index-info", input=_info(entries), env=env)
         yield env

@@ -202,7 +202,7 @@ def empty_pool(repo: Repository, folder: Path, *, pump: Pump = time.sleep) -> No
     """Remove this repository's idle worktrees below `folder`, and the folder where nothing else is in it."""
     pool = folder / POOL
     with locks.acquire(repo.worktree_lock, pump) as proof:
-        for worktree in _idle(repo, pool):
+        for worktree in _resting(repo, pool):
             _aside(worktree, proof)
     _empty_trash(pool)
     for empty in (pool, folder):
@@ -264,12 +264,17 @@ def _move(worktree: Worktree, path: Path, _: LockProof) -> Worktree:
 
 
 def _idle(repo: Repository, pool: Path) -> list[Worktree]:
-    """Everything of this repository in the pool; it is in there, so it is idle, whatever its mark says yet."""
+    """What can be used again."""
+    return [worktree for worktree in _resting(repo, pool) if not _broken(worktree)]
+
+
+def _resting(repo: Repository, pool: Path) -> list[Worktree]:
+    """Everything of this repository in the pool; it is in there, so it is nobody's, whatever its mark says yet."""
     admins = ((path, _pointed(path)) for path in _pooled(pool))
     found = [Worktree(repo, path, admin) for path, admin in admins if admin and _inside(repo, admin)]
     for worktree in found:
         _correct(worktree)
-    return [worktree for worktree in found if not _broken(worktree)]
+    return found
 
 
 def _pooled(pool: Path) -> list[Path]:

@@ -1,8 +1,9 @@
 """SIGKILL at every step of whole lives, by the real command line on real git: starting it again is all it takes.
 
 A life is lived once with a trace of all its failpoints, then once for each of them with a kill there. By default only kills
-that leave something new behind are tried: not one right before a change, where nothing has happened since the last change
-that was killed after. ORCH_TEST_EVERY_POINT=1 tries all of them (see `docs/development.md`).
+that can leave something new behind are tried: none right before a change, where nothing has happened since the kill after
+the last one, and of the lives that share their beginning and end with the first only what they have of their own and
+what decides. ORCH_TEST_EVERY_POINT=1 tries every point of every life, which takes a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -10,15 +11,38 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from support import aftermath, lives
-from support.lives import Life, Run
+from support.lives import LIVES, Life, Mark, Run
 
 EVERY = "ORCH_TEST_EVERY_POINT" in os.environ
-SILENT = ("undo.", "git.index:")  # points with changes after them that have none of their own
+UNSEEN = ("undo.", "git.index")  # points followed by changes that have none of their own
+DECIDE_NOTHING = frozenset(
+    {"attempt", "attempts", "cache", "ensure", "event", "file", "lock", "log", "logs", "logs.empty", "sealed"}
+)
+SHARED = LIVES[0].name  # what all lives have in common is tried in this one
+BEGUN, MOVED = "land.read-tree:after#1", "land.update-ref:after#1"
+
+# Git is killed half-way, together with its worker: which call of it, and what it leaves then. Locks of the user's own are
+# older than they are, since recovery would wait for ten seconds.
+CUTS = {
+    "worktree": ("", '{git} "$@"; for tree in "{repo}"/.git/worktrees/*; do echo initializing > "$tree/locked"; done'),
+    "checkout": ("", ': > "$GIT_DIR/index.lock"; printf "one\\ntw" > todo.txt'),
+    "add": ("-A", ': > "$GIT_INDEX_FILE.lock"'),
+    "commit": ("", ': > "$GIT_DIR/index.lock"; : > "$GIT_DIR/HEAD.lock"'),
+    "read-tree": ("", 'touch -d "1 minute ago" "{repo}/.git/index.lock"; : > todo.txt; printf wor > work.txt'),
+    "update-ref": ("refs/heads/main", 'touch -d "1 minute ago" "{repo}/.git/refs/heads/main.lock"'),
+}
+GIT = """#!/bin/sh
+# the agent's own git is left alone
+case "$GIT_TERMINAL_PROMPT $*" in 0*" {verb} "*"{option}"*)
+    mkdir "{top}/once-cut" 2> /dev/null && {{ {cut}; kill -9 $PPID; exit 1; }} ;;
+esac
+exec {git} "$@"
+"""
 
 
 class Lives:
@@ -35,21 +59,29 @@ class Lives:
         assert aftermath.wrongs(first, killed=False) == []
         self.trace = first.trace()
 
-    def killed_at(self, failpoint: str) -> tuple[Run, list[str]]:
-        """A life with that kill, and all that is wrong after it."""
-        run = self._run(failpoint.replace(":", "-"))
+    def begin(self, name: str) -> Run:
+        """A project in which nothing was started yet."""
+        run = self._run(name)
         shutil.copytree(self.top / "template", run.project.repo)
         run.prepare()
+        return run
+
+    def killed_at(self, *points: str) -> tuple[list[str], list[str]]:
+        """A life with a kill at each of the `points` (`label#number`): its trace, and all that is wrong after it."""
+        run = self.begin("-then-".join(points).replace(":", "-"))
         try:
-            run.live(failpoint)
+            run.live(",".join(points))
         except AssertionError as error:
-            return run, [f"{failpoint}: {error}"]
+            wrongs = [str(error)]
+        else:
+            wrongs = aftermath.wrongs(run, killed=True)
         finally:
             run.project.end()
-        return run, [f"{failpoint}: {wrong}" for wrong in aftermath.wrongs(run, killed=True)]
-
-    def forget(self, run: Run) -> None:
-        shutil.rmtree(run.top)
+        trace = run.trace()
+        wrongs += [f"{point} was never reached" for point in points if not _passed(trace, point)]
+        if not wrongs:
+            shutil.rmtree(run.top)
+        return trace, [f"{' then '.join(points)}: {wrong}" for wrong in wrongs]
 
     def _run(self, name: str) -> Run:
         top = self.top / name
@@ -57,30 +89,84 @@ class Lives:
         return Run(self.life, top)
 
 
-def points(trace: list[str], since: tuple[str, int]) -> Iterator[str]:
-    """The failpoints of `trace` after `since`, as `label#number`, each where a kill leaves something else than the one before."""
+def points(life: Life, trace: Iterable[str]) -> Iterator[str]:
+    """The failpoints of `trace`, as `label#number`, each where a kill leaves something that the one before did not."""
     seen: Counter[str] = Counter()
     last = ""
     for label in trace:
         seen[label] += 1
-        name, _, when = label.partition(":")
-        changed = ":" not in last or last.startswith(SILENT) or last.partition(":")[0] == name or when == "written"
-        if when and (EVERY or (seen[since[0]] >= since[1] and changed and last != label)):
+        if ":" in label and (EVERY or (_own(life, seen) and _new(label, last) and _worth_it(life, label, seen))):
             yield f"{label}#{seen[label]}"
         last = label
 
 
-@pytest.mark.parametrize(("name", "part"), lives.parts())
+def _own(life: Life, seen: Counter[str]) -> bool:
+    """Whether this is within what the life has of its own."""
+    return _reached(seen, life.since) and not _reached(seen, life.until)
+
+
+def _reached(seen: Counter[str], mark: Mark) -> bool:
+    return seen[mark[0]] >= mark[1]
+
+
+def _new(label: str, last: str) -> bool:
+    """Whether anything has changed since `last`: a program ran, or this is the other end of the same change."""
+    name, _, when = label.partition(":")
+    if when == "before":
+        return ":" not in last or last.startswith(UNSEEN)
+    return when == "written" or last in (f"{name}:before", f"{name}:written")
+
+
+def _worth_it(life: Life, label: str, seen: Counter[str]) -> bool:
+    """In the life for everything, all but the making of folders, and temporary files once; else what decides something."""
+    name, _, when = label.partition(":")
+    if life.name == SHARED:
+        return name != "ensure" and (when != "written" or seen[label] == 1)
+    return when != "written" and name not in DECIDE_NOTHING
+
+
+def _passed(trace: list[str], point: str) -> bool:
+    label, _, number = point.partition("#")
+    return trace.count(label) >= int(number)
+
+
+def recovery(trace: list[str], point: str) -> list[str]:
+    """The points that come after `point`, until the benchmark runs again."""
+    label, _, number = point.partition("#")
+    begin = [place for place, line in enumerate(trace) if line == label][int(number) - 1] + 1
+    end = next((place for place, line in enumerate(trace) if place > begin and line == "benchmark"), len(trace))
+    found = points(lives.by_name(SHARED), trace[:end])
+    return [each for each in found if not _passed(trace[:begin], each) and each.partition(":")[0] not in DECIDE_NOTHING]
+
+
+@pytest.mark.parametrize(("name", "part"), [(life.name, part) for life in LIVES for part in range(life.parts)])
 def test_a_kill_anywhere_loses_nothing_and_counts_nothing_twice(tmp_path: Path, name: str, part: int) -> None:
-    life = lives.by_name(name)
-    again = Lives(life, tmp_path)
-    wrong = []
-    for point in list(points(again.trace, life.since))[part :: life.parts]:
-        run, wrongs = again.killed_at(point)
-        wrong += wrongs
-        label, _, number = point.partition("#")
-        if run.trace().count(label) < int(number):
-            wrong.append(f"{point} was never reached")
-        if not wrongs:
-            again.forget(run)
-    assert wrong == []
+    again = Lives(lives.by_name(name), tmp_path)
+    chosen = list(points(again.life, again.trace))[part :: again.life.parts]
+    assert chosen
+    assert [wrong for point in chosen for wrong in again.killed_at(point)[1]] == []
+
+
+@pytest.mark.parametrize("first", [BEGUN, MOVED], ids=["taken-back", "finished"])
+def test_a_second_kill_while_a_landing_is_recovered_loses_nothing_either(tmp_path: Path, first: str) -> None:
+    again = Lives(lives.by_name(SHARED), tmp_path)
+    trace, wrongs = again.killed_at(first)
+    assert wrongs == []
+    chosen = recovery(trace, first)
+    assert chosen
+    assert [wrong for second in chosen for wrong in again.killed_at(first, second)[1]] == []
+
+
+@pytest.mark.parametrize("verb", CUTS)
+def test_a_git_that_was_killed_half_way_with_its_worker_leaves_nobody_s_work(tmp_path: Path, verb: str) -> None:
+    again = Lives(lives.by_name(SHARED), tmp_path)
+    run = again.begin(verb)
+    option, cut = CUTS[verb]
+    names = {"repo": run.project.repo, "git": shutil.which("git"), "top": run.top, "verb": verb, "option": option}
+    (run.top / "bin").mkdir()
+    (run.top / "bin/git").write_text(GIT.format(**names, cut=cut.format(**names)))
+    (run.top / "bin/git").chmod(0o755)
+    run.project.env["PATH"] = f"{run.top}/bin:{run.project.env['PATH']}"
+    run.live()
+    assert (run.top / "once-cut").exists()
+    assert aftermath.wrongs(run, killed=True) == []

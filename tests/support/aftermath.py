@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from orchestrator.store.queue import Queue
-from support.lives import DIRTY, NAME, Run
+from support.lives import DIRTY, FILES, NAME, OWNERS, Run
 
+SCRATCH = ("*.tmp", "orchestrator-index*", "orchestrator-undo*")
 SELF_LOCKED = "orchestrator/"  # our own lock files stay; they are locked by the kernel, not by being there
 
 
@@ -59,6 +60,10 @@ def _base(run: Run) -> list[str]:
     """Main has the work once, by one merge of ours, or not at all."""
     git, life = run.project.git, run.life
     found = [] if git("show", "main:todo.txt") == life.todo else ["todo.txt on main is wrong: " + git("show", "main:todo.txt")]
+    listed = set(git("ls-tree", "-r", "--name-only", "main").split())
+    wanted = set(FILES) | ({"other.txt"} if life.moved else set()) | ({"work.txt", "draft.txt"} if life.merges else set())
+    if not wanted <= listed:
+        found.append(f"main lacks {wanted - listed}")
     merges = git("rev-list", "--first-parent", "--merges", "main").split()
     if len(merges) != life.merges:
         found.append(f"{len(merges)} merges on main: " + git("log", "--oneline", "--graph", "main"))
@@ -74,15 +79,17 @@ def _checkout(run: Run) -> list[str]:
     found = []
     if (status := git("status", "--porcelain")) != DIRTY:
         found.append(f"the checkout is not as its owner left it: {status}")
-    for name, text in {"notes.txt": "notes\nof a person, uncommitted\n", "scratch.txt": "untracked\n"}.items():
+    for name, text in OWNERS.items():
         if (run.project.repo / name).read_text() != text:
             found.append(f"{name} of the owner was changed")
-    if git("symbolic-ref", "HEAD") != "refs/heads/main" or git("stash", "list") or git("fsck", "--connectivity-only", "--no-dangling"):
-        found.append("HEAD, the stash or the objects are not as they should be")
+    if git("symbolic-ref", "HEAD") != "refs/heads/main" or git("stash", "list"):
+        found.append("HEAD or the stash are not as they were")
+    if broken := git("fsck", "--connectivity-only", "--no-dangling"):
+        found.append(f"git fsck: {broken}")
     common = run.project.repo / ".git"
     locks = [str(path.relative_to(common)) for path in common.rglob("*.lock")]
     left = [lock for lock in locks if not lock.startswith(SELF_LOCKED)]
-    left += [str(path.relative_to(common)) for pattern in ("*.tmp", "orchestrator-index*", "orchestrator-undo*") for path in common.rglob(pattern)]
+    left += [str(path.relative_to(common)) for pattern in SCRATCH for path in common.rglob(pattern)]
     return [*found, f"left in .git: {left}"] if left else found
 
 

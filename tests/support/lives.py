@@ -16,11 +16,12 @@ from support.project import Project
 
 NAME = "x"
 KILLED = -signal.SIGKILL
-FILES = {"todo.txt": "one\ntwo\nthree\n", "README": "a repository\n", "notes.txt": "notes\n"}
-DIRTY = " M notes.txt\n?? scratch.txt"  # what the person who owns the checkout has lying around in it
+TODO = "one\ntwo\nthree"
+FILES = {"todo.txt": f"{TODO}\n", "README": "a repository\n", "notes.txt": "notes\n", ".gitignore": "built\n"}
+OWNERS = {"notes.txt": "notes\nof a person, uncommitted\n", "scratch.txt": "untracked\n"}  # lying around in the checkout
+DIRTY = " M notes.txt\n?? scratch.txt"  # and what git says of it
 QUICK = {"ORCH_BACKOFF": "50ms", "ORCH_SETTLE": "1ms", "ORCH_CONVERGE": "1", "ORCH_STOP_GRACE": "200ms"}
 
-# `once` is true the first time only; `again` from the second time on.
 SESSION = """
 top="{top}"; repo="{repo}"; tasks="{tasks}"; loop=$(cat "$top/pid")
 once() {{ mkdir "$top/once-$1" 2> /dev/null; }}
@@ -32,29 +33,33 @@ echo "draft $n" > draft.txt; git hash-object draft.txt >> "$top/drafts"
 {act}
 """
 DONE = ": > todo.txt"
-HANG = "while kill -0 $loop; do sleep 0.02; done"  # until whoever asked has gone: a lost Ctrl-C stops nobody
-COUNT = '#!/bin/sh\necho benchmark >> {top}/trace\necho "METRIC left=$(grep -c . todo.txt)"\n'
+HANG = "while kill -0 $loop; do sleep 0.02; done"  # until whoever was asked to stop has gone: a Ctrl-C may die with its loop
+COUNT = '#!/bin/sh\necho benchmark >> {top}/trace\n{first}echo "METRIC left=$(grep -c . todo.txt)"\n'
+MOVE_BASE = 'once moved && (cd "$repo" && {change}; echo more > other.txt && git add other.txt {file} && git commit -q -m moved)'
 
 Step = Callable[["Run"], None]
+Mark = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """`since`: the line of the trace, and which one of its kind, after which this life differs from the others; its crash
-    points begin there. `attempts` are counted if nothing is killed; a kill loses at most the one in flight."""
+    """`since` and `until`: which `agent`, `benchmark` or failpoint of the trace begins and ends what this life has of its own.
+    `attempts` are counted if nothing is killed; a kill loses at most the one in flight."""
 
     name: str
     act: str = DONE
     front: str = ""
-    benchmark: str = COUNT
+    benchmark: str = COUNT.replace("{first}", "")
     steps: tuple[Step, ...] = ()
     env: dict[str, str] = field(default_factory=dict)
-    since: tuple[str, int] = ("agent", 1)
+    since: Mark = ("agent", 1)
+    until: Mark = ("end", 1)
     state: str = "converged"
     reason: str = "converged"
     attempts: int = 1
     merges: int = 1
     todo: str = ""
+    moved: bool = False  # whether somebody else's commit is on the base in the end
     parts: int = 1
 
 
@@ -74,8 +79,8 @@ class Run:
     def prepare(self) -> None:
         """What lies there before anybody starts anything. Needs the repository."""
         (self.project.tasks / "pending").mkdir(parents=True)
-        (self.project.repo / "notes.txt").write_text("notes\nof a person, uncommitted\n")
-        (self.project.repo / "scratch.txt").write_text("untracked\n")
+        for name, text in OWNERS.items():
+            (self.project.repo / name).write_text(text)
         self.project.drop(NAME, front=self.life.front, benchmark=self.life.benchmark.format(top=self.top))
 
     def live(self, failpoint: str = "") -> None:
@@ -84,7 +89,7 @@ class Run:
         for step in self.life.steps or (drain(0),):
             step(self)
 
-    def command(self, *args: str, codes: tuple[int, ...]) -> None:
+    def command(self, *args: str, codes: tuple[int, ...]) -> int:
         """Run a command of ours until it ends by itself, with one of `codes`."""
         for _ in range(4):
             armed = {"ORCH_FAILPOINT": self.failpoint} if self.failpoint and not self.kills else {}
@@ -94,7 +99,7 @@ class Run:
             if code == KILLED:
                 self.kills += 1
             elif code in codes:
-                return
+                return code
             else:
                 break
         raise AssertionError(f"{args} ended with {code}\n{self.project.story()}")
@@ -105,19 +110,27 @@ class Run:
 
 
 def drain(*codes: int) -> Step:
-    """Start it and let it end by itself; a Ctrl-C that came late, because of a kill, is answered by starting it again."""
+    """Start it and let it end by itself."""
 
     def step(run: Run) -> None:
-        for _ in range(2):
-            run.command(codes=(*codes, 130) if run.life.name == "interrupted" else codes)
-            if run.project.where(NAME) != "pending" or 130 in codes or 75 in codes:
-                return
+        run.command(codes=codes)
 
     return step
 
 
 def command(*args: str) -> Step:
-    return lambda run: run.command(*args, codes=(0,))
+    """Give a command that has to succeed."""
+
+    def step(run: Run) -> None:
+        run.command(*args, codes=(0,))
+
+    return step
+
+
+def again(run: Run) -> None:
+    """Start it until it isn't interrupted: after a kill, the Ctrl-C may come later in the story."""
+    while run.command(codes=(0, 130)):
+        pass
 
 
 def unblock(run: Run) -> None:
@@ -126,50 +139,65 @@ def unblock(run: Run) -> None:
         folder.rename(run.project.tasks / "pending" / folder.name)
 
 
-def clear_the_way(run: Run) -> None:
-    (run.project.repo / "new.txt").rename(run.top / "new.txt")
-
-
 def in_the_way(run: Run) -> None:
     (run.project.repo / "new.txt").write_text("not tracked, not to be overwritten\n")
 
 
-MOVE_BASE = 'once moved && (cd "$repo" && {change} && git commit -q -m moved -- {file})'
+def clear_the_way(run: Run) -> None:
+    (run.project.repo / "new.txt").rename(run.top / "new.txt")
+
 
 LIVES = (
-    Life("lands", since=("", 0), parts=4),
+    Life(
+        "lands",
+        front="setup: touch built",
+        benchmark=COUNT.replace("{first}", "test -e built || exit 1\n"),
+        since=("start", 0),
+        parts=4,
+    ),
     Life(
         "base-moved",
-        act=f"{DONE}; " + MOVE_BASE.format(change="echo more > other.txt && git add other.txt", file="other.txt"),
+        act=f"{DONE}; {MOVE_BASE.format(change=':', file='')}",
         since=("benchmark", 3),
-        parts=1,
+        until=("release:after", 1),
+        moved=True,
     ),
     Life(
         "conflict",
-        act=f"{DONE}; " + MOVE_BASE.format(change="echo four >> todo.txt", file="todo.txt"),
+        act=f"{DONE}; {MOVE_BASE.format(change='echo four >> todo.txt', file='todo.txt')}",
         since=("benchmark", 3),
+        until=("agent", 2),
         attempts=2,
-        parts=2,
+        moved=True,
+    ),
+    Life(
+        "merge-fails",
+        act=f'{DONE}; {MOVE_BASE.format(change=":", file="")}; [ ! -e "$top/refused" ] || touch gate.txt',
+        env={"ORCH_VERIFY_CMD": "test ! -e other.txt || test -e gate.txt || ! touch {top}/refused"},
+        since=("benchmark", 3),
+        until=("agent", 2),
+        attempts=2,
+        moved=True,
     ),
     Life(
         "out-of-scope",
         act=f"{DONE}; echo mine >> README",
         front="scope: [todo.txt, work.txt, draft.txt]\nmax_failures: 2",
         steps=(drain(1),),
+        since=("agent", 2),
         state="blocked",
         reason="scope-violation",
         attempts=2,
         merges=0,
-        todo="one\ntwo\nthree",
-        parts=2,
+        todo=TODO,
     ),
     Life(
         "gate-fails",
         act=f'{DONE}; [ ! -e "$top/refused" ] || touch gate.txt',
         env={"ORCH_VERIFY_CMD": "test -e gate.txt || ! touch {top}/refused"},
         since=("benchmark", 3),
+        until=("agent", 2),
         attempts=2,
-        parts=2,
     ),
     Life(
         "defect",
@@ -180,33 +208,42 @@ LIVES = (
         reason="benchmark-defect",
         attempts=0,
         merges=0,
-        todo="one\ntwo\nthree",
+        todo=TODO,
     ),
-    Life("interrupted", act=f'once asked && {{ kill -INT $loop; {HANG}; }}; {DONE}', steps=(drain(0, 130), drain(0)), parts=2),
+    Life(
+        "interrupted",
+        act=f"once asked && {{ kill -INT $loop; {HANG}; }}; {DONE}",
+        steps=(drain(0, 130), again),
+        until=("agent", 2),
+    ),
     Life(
         "in-the-way",
         act=f"{DONE}; echo new > new.txt",
         env={"ORCH_BACKOFF": "100s"},
         steps=(in_the_way, drain(75), clear_the_way, command("retry", NAME), drain(0)),
         since=("benchmark", 3),
-        parts=2,
+        until=("benchmark", 4),
     ),
     Life(
         "moved-by-hand",
         act=f'once taken && {{ mv "$tasks"/running/{NAME}.* "$tasks/blocked/"; {HANG}; }}; {DONE}',
-        steps=(drain(1), unblock, drain(0)),
-        parts=2,
+        steps=(drain(0, 1), unblock, drain(0)),
+        until=("agent", 2),
     ),
-    Life("worker-dies", act=f"once died && {{ kill -9 $PPID; {HANG}; }}; {DONE}", parts=2),
-    Life("agent-dies", act=f"once died && kill -9 $$; {DONE}", attempts=2, parts=2),
-    Life("at-target-already", benchmark=COUNT.replace("todo.txt", "/dev/null"), since=("benchmark", 1), attempts=0, merges=0, todo="one\ntwo\nthree"),
-    Life("kept-on-its-branch", front="land: branch", since=("benchmark", 3), merges=0, todo="one\ntwo\nthree"),
+    Life("worker-dies", act=f"once died && {{ kill -9 $PPID; {HANG}; }}; {DONE}", until=("agent", 2)),
+    Life("agent-dies", act=f"once died && kill -9 $$; {DONE}", attempts=2, until=("agent", 2)),
+    Life(
+        "at-target-already",
+        benchmark=COUNT.replace("{first}", "").replace("todo.txt", "/dev/null"),
+        since=("benchmark", 1),
+        until=("release:after", 1),
+        attempts=0,
+        merges=0,
+        todo=TODO,
+    ),
+    Life("kept-on-its-branch", front="land: branch", since=("benchmark", 3), until=("release:after", 1), merges=0, todo=TODO),
 )
 
 
 def by_name(name: str) -> Life:
     return next(life for life in LIVES if life.name == name)
-
-
-def parts() -> list[tuple[str, int]]:
-    return [(life.name, part) for life in LIVES for part in range(life.parts)]
