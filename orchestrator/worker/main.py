@@ -21,7 +21,7 @@ from orchestrator.store import config, seal
 from orchestrator.store.claim import Claim
 from orchestrator.store.queue import Queue
 from orchestrator.worker import life, opening
-from orchestrator.worker.pulse import Pulse, Stopped
+from orchestrator.worker.pulse import Pulse, Stopped, hold_signals
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work, blocked
@@ -31,6 +31,7 @@ RETRY = 1.0  # seconds between tries to let go of a task whose destination is ta
 
 def main(root: str, name: str, token: str) -> int:
     """Work on the claimed task until this claim ends. 0 also where the claim was lost or stopped; 3 for a fault of ours."""
+    hold_signals()
     descriptor = os.environ.pop("ORCH_OWNER_FD", None)
     tree.become_subreaper()
     try:

@@ -15,6 +15,7 @@ from orchestrator.errors import ClaimLost
 from orchestrator.store.claim import Claim
 
 LOOK = 1.0  # seconds between looks at the own folder (`rulings`: whatever the heartbeat)
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 ASKED = {"stop": StopRequest.BLOCK, "block": StopRequest.BLOCK, "cancel": StopRequest.CANCEL, "release": StopRequest.RELEASE}
 
 
@@ -24,6 +25,11 @@ class Stopped(Exception):
     def __init__(self, request: StopRequest) -> None:
         super().__init__(request.value)
         self.request = request
+
+
+def hold_signals() -> None:
+    """Until `Pulse.listen`, requests to stop wait: one that comes in a worker's first moments must not kill it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
 
 
 class Pulse:
@@ -38,8 +44,9 @@ class Pulse:
 
     def listen(self) -> None:
         """From here on TERM, INT and HUP ask this worker to put its task back; a second one does not wait for the agent."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in STOPS:
             signal.signal(number, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
     def beat(self) -> StopRequest | None:
         """What this worker is asked to do, None while it may go on. Once asked, the answer stays."""
