@@ -1,0 +1,102 @@
+"""Every way around an evaluator is refused with its reason: here, that of a sorting network which must not get worse."""
+
+from __future__ import annotations
+
+import pytest
+from support.project import Project
+
+BUBBLE = [(low, low + 1) for last in range(7, 0, -1) for low in range(last)]
+OPTIMUM = 19
+FRONT = f"metric: {{name: comparators, direction: lower, target: {OPTIMUM}}}\nscope: [network.txt]\nmax_failures: 2"
+EVALUATOR = """#!/usr/bin/env python3
+import sys
+from itertools import product
+from pathlib import Path
+
+network = [tuple(map(int, line.split())) for line in Path("network.txt").read_text().splitlines()]
+for case in product((0, 1), repeat=8):
+    wires = list(case)
+    for low, high in network:
+        if wires[low] > wires[high]:
+            wires[low], wires[high] = wires[high], wires[low]
+    if wires != sorted(case):
+        sys.exit(f"{case} is not sorted")
+print(f"METRIC comparators={len(network)}")
+"""
+# The same, of a product that is code: what the product prints is on the benchmark's output.
+IMPORTING = EVALUATOR.replace(
+    'network = [tuple(map(int, line.split())) for line in Path("network.txt").read_text().splitlines()]',
+    "sys.path.insert(0, '')\nsys.dont_write_bytecode = True\nfrom network import network",
+)
+
+
+def text(network: list[tuple[int, int]]) -> str:
+    return "".join(f"{low} {high}\n" for low, high in network)
+
+
+def drop(project: Project, *, evaluator: str = EVALUATOR, front: str = FRONT) -> None:
+    folder = project.drop("network", front=front, files={"benchmark.py": evaluator})
+    (folder / "benchmark.sh").unlink()
+
+
+def test_a_network_that_is_shorter_and_does_not_sort_is_never_taken(project: Project) -> None:
+    before = project.commit({"network.txt": text(BUBBLE)})
+    drop(project)
+    project.agent("head -n 19 network.txt > shorter; mv shorter network.txt")
+
+    project.run(code=1)
+
+    first = project.record("network")["history"][0]
+    assert first["result"] == "benchmark-defect"
+    assert "is not sorted" in first["detail"]
+    assert project.git("rev-parse", "main") == before
+
+
+CHEATS = {
+    "METRIC from the product": (f"print('METRIC comparators={OPTIMUM}')", "no-improvement"),
+    "NaN": ("print('METRIC comparators=nan')", "benchmark-defect"),
+    "hex": ("print('METRIC comparators=0x13')", "benchmark-defect"),
+    "infinity": ("print('METRIC comparators=-inf')", "benchmark-defect"),
+    "ending early": (f"print('METRIC comparators={OPTIMUM}', flush=True); import os; os._exit(1)", "benchmark-defect"),
+    "out of time": ("import time; time.sleep(1000)", "benchmark-defect"),
+    "a grandchild that goes on": (
+        "import subprocess, time; subprocess.Popen(['sleep', '1000'], start_new_session=True); time.sleep(1000)",
+        "benchmark-defect",
+    ),
+}
+
+
+@pytest.mark.parametrize("cheat", CHEATS)
+def test_a_number_that_the_product_makes_up_is_refused(project: Project, cheat: str) -> None:
+    line, result = CHEATS[cheat]
+    before = project.commit({"network.py": f"network = {BUBBLE}\n"})
+    drop(project, evaluator=IMPORTING, front=FRONT.replace("network.txt", "network.py"))
+    project.agent(f"cat >> network.py <<'END'\n{line}\nEND")
+
+    project.run(code=1, ORCH_BENCHMARK_TIMEOUT="3s")
+
+    record = project.record("network")
+    assert record["reason"] == "exhausted"
+    assert record["history"][0]["result"] == result
+    assert record["best"] == {"comparators": 28}
+    assert project.git("rev-parse", "main") == before
+
+
+@pytest.mark.parametrize(("script", "result"), [
+    ("sed -i s/len.network./19/ $ORCH_TASK_DIR/benchmark.py {tasks}/running/*/benchmark.py", "tampered"),
+    ("echo x > helper.txt; sed -i 1d network.txt", "scope-violation"),
+    ("echo staged > staged.txt; git add staged.txt", "scope-violation"),
+    ("echo own > own.txt; git add own.txt; git commit -qm own", "scope-violation"),
+    ("git commit -q --allow-empty -m cheat; git update-ref refs/heads/main HEAD", "tampered"),
+])  # fmt: skip
+def test_every_way_around_the_evaluator_is_refused_with_its_reason(project: Project, script: str, result: str) -> None:
+    project.commit({"network.txt": text(BUBBLE)})
+    drop(project)
+    project.agent(script.replace("{tasks}", str(project.tasks)))
+
+    project.run(code=1)
+
+    record = project.record("network")
+    assert project.where("network") == "blocked"
+    assert record["history"][0]["result"] == result
+    assert project.git("show", "main:network.txt") + "\n" == text(BUBBLE)
