@@ -28,6 +28,10 @@ class PlainFolder:
         self.tip = ""
         self._held = ExitStack()  # the lock of this folder, until this worker ends
 
+    def close(self) -> None:
+        """Let another worker in; the end of this one's process does the same."""
+        self._held.close()
+
     def recover_landing(self, work: Work, intent: Intent) -> bool:
         return False
 

@@ -90,9 +90,8 @@ def test_a_conflict_of_work_that_was_counted_before_is_counted_as_a_conflict_onl
 
 
 def test_a_merge_that_does_not_hold_is_where_the_next_attempt_begins(desk: Desk) -> None:
-    desk.drop(
-        front="scope: [todo.txt, other.txt]", benchmark='echo "METRIC left=$(cat todo.txt other.txt 2>/dev/null | grep -c .)"\n'
-    )
+    count = 'echo "METRIC left=$(cat todo.txt other.txt 2>/dev/null | grep -c .)"\n'
+    desk.drop(front="scope: [todo.txt, other.txt]", benchmark=count)
     person = f"(cd {desk.repo} && echo other > other.txt && echo new > unrelated && git add . && git commit -qm more)"
     desk.agent(f"{desk.call} [ $n = 1 ] && {{ {person}; {DONE}; exit 0; }}; [ -e unrelated ] && : > other.txt")
     old = desk.main
@@ -109,9 +108,8 @@ def test_a_merge_that_does_not_hold_is_where_the_next_attempt_begins(desk: Desk)
 def test_a_gate_is_asked_again_about_the_merge(desk: Desk) -> None:
     desk.drop()
     desk.set(verify_cmd="test ! -e poison")
-    desk.agent(
-        f"{desk.call} [ $n = 1 ] && (cd {desk.repo} && touch poison && git add . && git commit -qm poison); rm -f poison; {DONE}"
-    )
+    person = f"(cd {desk.repo} && touch poison && git add . && git commit -qm poison)"
+    desk.agent(f"{desk.call} [ $n = 1 ] && {person}; rm -f poison; {DONE}")
     desk.serve()
     assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.GATE, Result.CONVERGED])
     assert "poison" not in desk.git("ls-tree", "--name-only", "main")

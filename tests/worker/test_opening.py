@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.desk import COUNT, DONE, LESS, Desk
+from support.processes import until
+
+from orchestrator.core.lease import Lease
+from orchestrator.core.outcome import Reason
+from orchestrator.core.record import Intent, Result
+from orchestrator.core.task import Stage, State
+from orchestrator.proc import identity
+from orchestrator.store import config, records, specfile
+from orchestrator.worker import life, main, opening
+from orchestrator.worker.folder import PlainFolder
+from orchestrator.worker.workspace import Workspace
+
+
+def plain(desk: Desk) -> Path:
+    folder = desk.top / "plain"
+    folder.mkdir()
+    (folder / "todo.txt").write_text("one\ntwo\nthree\n")
+    desk.set(repo=str(folder))
+    return folder
+
+
+# Where a task is worked on
+
+
+def test_the_spec_names_the_repository_relative_to_the_project(desk: Desk) -> None:
+    desk.drop(front="repo: repo")
+    desk.set(repo=str(desk.top / "another"))
+    _, space = desk.start()
+    assert isinstance(space, Workspace)
+    assert space.repo.top == desk.repo
+
+
+def test_without_a_word_it_is_the_repository_that_holds_the_queue_else_that_of_the_working_directory(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.drop()
+    desk.set(repo=None)
+    monkeypatch.chdir(desk.repo)
+    work, space = desk.start()
+    assert isinstance(space, Workspace)
+    assert space.repo.top == desk.repo
+    work.claim.release(State.PENDING)
+    desk.git("init", "-q", str(desk.top))
+    desk.git("commit", "-q", "--allow-empty", "-m", "x", cwd=desk.top)
+    _, space = desk.start()
+    assert isinstance(space, Workspace)
+    assert space.repo.top == desk.top
+
+
+def test_a_task_stays_with_the_repository_it_began_in(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(LESS)
+    desk.serve(once=True)
+    desk.set(repo=str(desk.top / "another"))
+    _, space = desk.start()
+    assert isinstance(space, Workspace)
+    assert space.repo.top == desk.repo
+
+
+def test_a_repository_without_a_commit_is_no_plain_folder(desk: Desk) -> None:
+    desk.drop(front="repo: empty")
+    desk.git("init", "-q", str(desk.top / "empty"))
+    desk.serve()
+    assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.REPO)
+
+
+# What is taken up
+
+
+def test_the_spec_comes_with_the_lease_while_its_file_is_the_same(desk: Desk) -> None:
+    folder = desk.drop()
+    spec = replace(specfile.read(folder), title="as the loop read it")
+    path = specfile.path_of(folder)
+    assert path is not None
+    for changed, title in ((False, "as the loop read it"), (True, "x")):
+        claim = desk.queue.take("x")
+        assert claim is not None
+        key = tuple(specfile.key_of(path if path.exists() else claim.folder / path.name))
+        if changed:
+            (claim.folder / path.name).write_text("# x\n\n## Goal\n\nedited since\n")
+        settings = config.to_json(desk.settings)
+        claim.begin(Lease(claim.token, identity.here(), settings=settings, spec=specfile.to_json(spec), spec_key=key))
+        assert claim.lease is not None
+        assert opening.read_spec(claim.folder, claim.lease)[0].title == title
+        claim.release(State.PENDING)
+
+
+def test_the_end_of_the_last_failure_reaches_the_agent_of_the_next_claim(desk: Desk) -> None:
+    desk.drop(benchmark=COUNT + "[ -s todo.txt ] || { echo that is too little; exit 1; }\n")
+    desk.agent(": > todo.txt")
+    desk.serve(once=True)
+    desk.agent(f"cp $ORCH_PROMPT_FILE {desk.top}/prompt; echo > todo.txt")
+    desk.serve(once=True)
+    assert "that is too little" in (desk.top / "prompt").read_text()
+
+
+def test_spoiled_benchmarks_of_dead_workers_are_not_trusted_until_a_person_queues_the_task_again(desk: Desk) -> None:
+    fake = "printf 'echo METRIC left=0\\n'"
+    desk.drop()
+    desk.agent(f"for f in {desk.queue.folder(State.RUNNING)}/x.*/benchmark.sh; do {fake} > $f; done")
+    work, space = desk.opened()
+    assert life.measure_baseline(work, space) is None
+    work.enter(Stage.AGENT)
+    (work.claim.folder / "benchmark.sh").write_text("echo METRIC left=0\n")
+    desk.die(work.claim)
+    desk.serve()
+    assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.TAMPERED)
+    desk.move("x", State.PENDING)
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+
+
+@pytest.mark.parametrize("end", ["exit 1", "kill -TERM {pid}; sleep 30"])
+def test_a_spoiled_benchmark_does_not_pass_in_the_next_claim_either(desk: Desk, end: str) -> None:
+    fake = "printf 'echo METRIC left=0\\n'"
+    desk.drop()
+    spoil = f"for f in {desk.queue.folder(State.RUNNING)}/x.*/benchmark.sh; do {fake} > $f; done"
+    desk.agent(f"{desk.call} {spoil}; {end.format(pid=os.getpid())}")
+    desk.serve()
+    if desk.state() is State.PENDING:
+        assert [attempt.result for attempt in desk.record().history] == [Result.TAMPERED]
+        desk.serve()
+    assert (desk.state(), desk.record().reason, desk.calls(), desk.merges()) == (State.BLOCKED, Reason.TAMPERED, 1, 0)
+
+
+# A folder without git
+
+
+def test_a_plain_folder_is_worked_on_in_place(desk: Desk) -> None:
+    folder = plain(desk)
+    desk.drop(front="setup: touch ready")
+    desk.agent(f"test -e ready && {LESS}")
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.attempts, (folder / "todo.txt").read_text()) == (State.CONVERGED, 3, "")
+    assert record.landed is not None
+    assert (record.landed.how, record.landed.commit, record.branch) == ("none", None, None)
+    assert sorted(path.name for path in folder.iterdir()) == ["ready", "todo.txt"]
+
+
+def test_a_plain_folder_at_its_target_needs_no_agent(desk: Desk) -> None:
+    (plain(desk) / "todo.txt").write_text("")
+    desk.drop()
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.attempts, record.landed and record.landed.commit) == (State.CONVERGED, 0, None)
+
+
+def test_what_was_left_in_a_plain_folder_is_looked_at_before_an_agent_is_sent(desk: Desk) -> None:
+    folder = plain(desk)
+    desk.drop()
+    desk.agent(LESS)
+    desk.serve(once=True)
+    (folder / "todo.txt").write_text("")
+    desk.agent(desk.call)
+    desk.serve()
+    assert (desk.state(), desk.calls(), desk.record().attempts) == (State.CONVERGED, 0, 1)
+
+
+def test_tampering_in_a_plain_folder_is_a_finding(desk: Desk) -> None:
+    plain(desk)
+    desk.drop(front="max_failures: 1")
+    desk.agent("for f in $ORCH_TASK_DIR/benchmark.sh; do echo echo METRIC left=0 > $f; done")
+    desk.serve()
+    assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.TAMPERED)
+
+
+def test_a_gate_that_says_no_in_a_plain_folder_sends_another_agent(desk: Desk) -> None:
+    folder = plain(desk)
+    desk.drop()
+    desk.set(verify_cmd="test -e made")
+    desk.agent(f"{desk.call} [ $n = 1 ] || touch made; {DONE}")
+    desk.serve()
+    assert (desk.state(), desk.calls(), (folder / "made").exists()) == (State.CONVERGED, 2, True)
+
+
+def test_a_setup_that_fails_in_a_plain_folder_blocks(desk: Desk) -> None:
+    plain(desk)
+    desk.drop(front="setup: exit 3")
+    desk.serve()
+    assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.SETUP)
+
+
+def test_a_plain_folder_has_one_worker_at_a_time(desk: Desk) -> None:
+    folder = plain(desk)
+    desk.drop()
+    desk.drop("y")
+    desk.agent(f"{desk.call} {DONE}")
+    first, space = desk.start()
+    assert space.open(first) is None
+    claim = desk.claim("y")
+    seen: list[int] = []
+
+    def leave() -> None:
+        until(lambda: (record := records.peek(claim.folder)) is not None and record.stage == Stage.SETUP, "the second worker")
+        seen.append(desk.calls())
+        assert isinstance(space, PlainFolder)
+        space.close()
+
+    other = threading.Thread(target=leave)
+    other.start()
+    main.serve(claim)
+    other.join()
+    assert (seen, desk.state("y"), (folder / "todo.txt").read_text()) == ([0], State.CONVERGED, "")
+
+
+def test_a_plain_folder_has_nothing_to_recover_and_nothing_to_put_back(desk: Desk) -> None:
+    plain(desk)
+    desk.drop()
+    work, space = desk.start()
+    assert isinstance(space, PlainFolder)
+    assert space.open(work) is None
+    assert not space.recover_landing(work, Intent("main", "a", "b"))
+    assert (space.outside(work), space.kept(work, 1)) == (None, None)
+    space.fall_back(work)
+    space.restart(work)
+    assert work.record.restart is None

@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from support.desk import COUNT, DONE, LESS, Desk, me
+
+from orchestrator.core.outcome import Reason
+from orchestrator.core.record import Result
+from orchestrator.core.task import Stage, State
+from orchestrator.git import worktree
+from orchestrator.worker import setup
+
+TERM = f"kill -TERM {me()}; sleep 30"
+
+
+def results(desk: Desk) -> list[Result]:
+    return [attempt.result for attempt in desk.record().history]
+
+
+# What a benchmark leaves behind
+
+
+@pytest.mark.parametrize("front", ["", "setup: mkdir build && touch build/tool node_modules"])
+def test_what_a_benchmark_leaves_in_the_worktree_is_nobodys_change(desk: Desk, front: str) -> None:
+    desk.drop(front=f"scope: [todo.txt]\n{front}".strip(), benchmark="touch result.log; echo >> README\n" + COUNT)
+    desk.agent(LESS if not front else f"rm -rf build node_modules; {LESS}")
+    desk.serve()
+    assert (desk.state(), set(results(desk))) == (State.CONVERGED, {Result.IMPROVED, Result.CONVERGED})
+    assert desk.git("ls-tree", "--name-only", "main").split() == [".gitignore", "README", "todo.txt"]
+    assert desk.show("README") == "a repository"
+
+
+def test_a_benchmark_killed_in_the_middle_leaves_no_work_but_a_ref(desk: Desk) -> None:
+    desk.drop(front="scope: [todo.txt]")
+    desk.agent(DONE)
+    work, space = desk.opened()
+    work.enter(Stage.MEASURE)
+    (space.path / "result.log").write_text("half of it")
+    desk.die(work.claim)
+    desk.serve()
+    assert (desk.state(), results(desk), desk.events(event="finding")) == (State.CONVERGED, [Result.CONVERGED], [])
+    assert any("result.log" in desk.git("ls-tree", "--name-only", commit) for commit in desk.refs().values())
+
+
+def test_asked_to_stop_while_a_benchmark_runs_its_litter_is_not_taken_for_work(desk: Desk) -> None:
+    once = f"touch result.log; mkdir {desk.top}/once 2>/dev/null && {{ {TERM}; }}\n"
+    desk.drop(front="scope: [todo.txt]", benchmark=once + COUNT)
+    desk.agent(DONE)
+    desk.serve()
+    assert (desk.state(), desk.refs("refs/heads/orchestrator/x")) == (State.PENDING, {"refs/heads/orchestrator/x": desk.main})
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.CONVERGED])
+
+
+# What an agent does to its worktree
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        'cd / && rm -rf "$ORCH_WORKTREE"',
+        'cd / && git -C "$ORCH_WORKTREE" worktree remove --force "$ORCH_WORKTREE"',
+        'rm -rf "$(git rev-parse --absolute-git-dir)"',
+    ],
+)
+def test_an_agent_that_removes_its_worktree_has_made_one_attempt_and_the_next_has_a_new_one(desk: Desk, act: str) -> None:
+    desk.drop()
+    desk.agent(f"{desk.call} [ $n = 2 ] || {{ {act}; exit 0; }}; git rev-parse --show-toplevel > {desk.top}/where; {DONE}")
+    desk.serve()
+    assert (desk.state(), results(desk), desk.merges()) == (State.CONVERGED, [Result.UNCHANGED, Result.CONVERGED], 1)
+    assert (desk.top / "where").read_text().strip() == str(desk.worktree())
+
+
+def test_commits_made_before_the_worktree_was_removed_stay_reachable(desk: Desk) -> None:
+    desk.drop(front="max_failures: 1")
+    commit = f"git checkout -q --detach; {LESS}; git commit -qam mine; git rev-parse HEAD > {desk.top}/mine"
+    desk.agent(f"{commit}; cd /; rm -rf $ORCH_WORKTREE")
+    desk.serve()
+    assert (desk.top / "mine").read_text().strip() in desk.refs().values()
+
+
+@pytest.mark.parametrize("act", ["rm .git", "rm .git && git init -q . && git add -A && git commit -qm own"])
+def test_without_its_git_file_the_work_is_kept_and_no_agent_is_let_loose_on_the_users_checkout(desk: Desk, act: str) -> None:
+    desk.drop()
+    after = f"git rev-parse --absolute-git-dir > {desk.top}/where; git commit -qam two; {DONE}"
+    desk.agent(f"{desk.call} [ $n = 1 ] && {{ {LESS}; {act}; exit 0; }}; {after}")
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.IMPROVED, Result.CONVERGED])
+    assert Path((desk.top / "where").read_text()).parent == desk.repo / ".git/worktrees"
+    assert desk.git("rev-list", "--count", "--first-parent", "main") == "2"
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "git checkout -q --orphan fresh && git commit -qam all",
+        "git reset -q --soft HEAD~1 && git commit -qm rewritten",
+        "git commit -q --amend -am mine",
+    ],
+)
+def test_an_agent_that_rewrites_history_has_its_change_on_top_of_ours(desk: Desk, act: str) -> None:
+    begin = desk.commit({"more": "more\n"})
+    desk.drop()
+    desk.agent(f"{DONE}; git add -A; {act}; (cd {desk.repo} && echo new > new && git add new && git commit -qm new)")
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+    assert (desk.show("todo.txt"), desk.show("more"), desk.show("new")) == ("", "more", "new")
+    desk.git("merge-base", "--is-ancestor", begin, "orchestrator/x")
+
+
+# What a person does between two claims
+
+
+def improved_once(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(LESS)
+    desk.serve(once=True)
+    assert (desk.state(), desk.show("todo.txt", "orchestrator/x")) == (State.PENDING, "two\nthree")
+
+
+def test_a_worktree_removed_by_hand_is_made_again_at_the_branch(desk: Desk) -> None:
+    improved_once(desk)
+    shutil.rmtree(desk.worktree())
+    desk.serve()
+    assert (desk.state(), desk.record().attempts) == (State.CONVERGED, 3)
+
+
+def test_a_branch_deleted_by_hand_with_the_worktree_begins_again_at_its_base(desk: Desk) -> None:
+    improved_once(desk)
+    done = desk.tip("orchestrator/x")
+    desk.git("worktree", "remove", "--force", str(desk.worktree()))
+    desk.git("branch", "-qD", "orchestrator/x")
+    desk.agent(DONE)
+    desk.serve()
+    assert (desk.state(), desk.show("todo.txt")) == (State.CONVERGED, "")
+    assert done in desk.refs().values()
+
+
+def test_a_branch_deleted_under_the_worktree_loses_no_work(desk: Desk) -> None:
+    improved_once(desk)
+    done = desk.tip("orchestrator/x")
+    desk.git("update-ref", "-d", "refs/heads/orchestrator/x")
+    desk.agent(DONE)
+    (desk.repo / "new").touch()
+    desk.commit({}, "so that a merge is needed")
+    desk.serve()
+    assert (desk.state(), desk.show("todo.txt"), desk.show("new")) == (State.CONVERGED, "", "")
+    assert done in desk.refs().values()
+
+
+def test_what_a_person_commits_on_the_task_branch_counts(desk: Desk) -> None:
+    improved_once(desk)
+    (desk.worktree() / "todo.txt").write_text("")
+    desk.git("commit", "-qam", "by hand", cwd=desk.worktree())
+    desk.agent(desk.call)
+    desk.serve()
+    assert (desk.state(), desk.calls(), desk.show("todo.txt")) == (State.CONVERGED, 0, "")
+
+
+def test_a_task_branch_checked_out_elsewhere_needs_a_person_who_is_told_how(desk: Desk) -> None:
+    improved_once(desk)
+    desk.git("worktree", "remove", "--force", str(desk.worktree()))
+    desk.git("checkout", "-q", "orchestrator/x")
+    desk.serve()
+    assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.REPO)
+    assert "checkout --detach" in (desk.record().detail or "")
+    assert desk.git("branch", "--show-current") == "orchestrator/x"
+
+
+def test_a_verify_worktree_removed_by_hand_is_made_again_even_between_two_looks(desk: Desk) -> None:
+    desk.drop()
+    work, space = desk.opened()
+    place = space.checkout(work, desk.main)
+    assert space.checkout(work, desk.main) == place
+    shutil.rmtree(place)
+    assert (space.checkout(work, desk.main) / "todo.txt").is_file()
+
+
+def test_the_verify_worktree_is_clean_each_time_and_keeps_what_setup_made(desk: Desk) -> None:
+    desk.drop(front="setup: touch tool.ignored")
+    work, space = desk.opened()
+    place = space.checkout(work, desk.main)
+    (place / "litter").touch()
+    (place / "todo.txt").write_text("")
+    space.checkout(work, desk.main)
+    assert sorted(path.name for path in place.iterdir()) == [".git", ".gitignore", "README", "todo.txt", "tool.ignored"]
+    assert (place / "todo.txt").read_text() != ""
+
+
+def test_a_setup_that_fails_in_the_verify_worktree_is_said(desk: Desk) -> None:
+    desk.drop(front="setup: test -e todo.txt")
+    other = desk.commit({"more": ""})
+    desk.git("rm", "-q", "todo.txt")
+    gone = desk.commit({})
+    desk.git("reset", "-q", "--hard", other)
+    work, space = desk.opened()
+    with pytest.raises(setup.SetupFailed):
+        space.checkout(work, gone)
+
+
+# Cut short and taken back
+
+
+def test_refused_work_falls_back_to_the_best_that_is_in_scope(desk: Desk) -> None:
+    desk.drop(front="scope: [todo.txt]")
+    desk.agent(LESS)
+    desk.serve(once=True)
+    best = desk.tip("orchestrator/x")
+    assert desk.record().best_commit == best
+    (desk.worktree() / "outside").touch()
+    desk.git("add", "-A", cwd=desk.worktree())
+    desk.git("commit", "-qm", "by hand, out of scope", cwd=desk.worktree())
+    refused = desk.tip("orchestrator/x")
+    desk.agent("true")
+    desk.serve(once=True)
+    assert desk.tip("orchestrator/x") == best
+    assert refused in desk.refs().values()
+
+
+def test_a_reset_that_was_cut_short_is_made_anew_with_its_setup(desk: Desk) -> None:
+    desk.drop(front="setup: touch tool.ignored")
+    desk.agent(f"test -e tool.ignored && {DONE}")
+    work, space = desk.opened()
+    worktree.begin(worktree.find(space.repo, space.path))  # type: ignore[arg-type]
+    (space.path / "tool.ignored").unlink()
+    desk.die(work.claim)
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+
+
+def test_the_base_moved_by_an_agent_that_nobody_judged_is_reported(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(f"{LESS}; git commit -qam mine; git update-ref refs/heads/main HEAD; {TERM}")
+    desk.serve()
+    assert desk.state() is State.PENDING
+    assert any("main is at a commit" in event["detail"] for event in desk.events(event="finding"))
+
+
+def test_copied_files_that_the_agent_edited_are_kept_and_never_committed(desk: Desk) -> None:
+    desk.commit({".worktreeinclude": "*.ignored\n"})
+    (desk.repo / "secret.ignored").write_text("theirs\n")
+    desk.drop()
+    desk.agent(f"echo mine > secret.ignored; {DONE}")
+    desk.serve()
+    assert (desk.folder() / ".orch/saved/secret.ignored").read_text() == "mine\n"
+    assert (desk.repo / "secret.ignored").read_text() == "theirs\n"
+
+
+def test_a_hook_that_fails_when_the_worktree_goes_is_reported_only(desk: Desk) -> None:
+    desk.drop()
+    desk.drop("y")
+    desk.agent(DONE)
+    desk.set(hooks={"before_remove": "exit 1", "after_run": "exit 1"})
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+    assert {event["hook"] for event in desk.events(event="hook_failed")} == {"before_remove", "after_run"}
+    assert any((desk.repo / ".worktrees/.pool").iterdir())
+
+
+def test_a_worktree_whose_submodule_has_commits_of_its_own_stays(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(DONE)
+    work, space = desk.opened()
+    admin = worktree.find(space.repo, space.path)
+    assert admin is not None
+    module = admin.admin / "modules" / "sub"
+    desk.git("init", "-q", "--bare", str(module))
+    tree = desk.git("--git-dir", str(module), "hash-object", "-t", "tree", "-w", "/dev/null")
+    commit = desk.git("--git-dir", str(module), "commit-tree", "-m", "only here", tree)
+    desk.git("--git-dir", str(module), "update-ref", "refs/heads/main", commit)
+    desk.die(work.claim)
+    desk.serve()
+    assert (desk.state(), desk.worktree().is_dir()) == (State.CONVERGED, True)
+    assert "submodule" in desk.events(event="worktree_kept")[0]["detail"]
+
+
+def test_worktrees_may_lie_elsewhere(desk: Desk) -> None:
+    desk.set(worktrees=str(desk.top / "elsewhere"))
+    desk.drop()
+    desk.agent(f"pwd > {desk.top}/where; {DONE}")
+    desk.serve()
+    assert (desk.top / "where").read_text().strip() == str(desk.top / "elsewhere/x")
+
+
+def test_a_task_whose_name_is_that_of_anothers_verify_worktree_gets_a_place_of_its_own(desk: Desk) -> None:
+    desk.drop("x.verify")
+    desk.drop()
+    desk.agent(LESS)
+    desk.serve("x.verify", once=True)
+    place = desk.repo / ".worktrees" / desk.record("x.verify").slug
+    desk.agent(DONE)
+    desk.serve("x")
+    assert (place / "todo.txt").read_text() == "two\nthree\n"
+    assert desk.record("x.verify").attempts == 1
