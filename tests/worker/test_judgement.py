@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import pytest
+from support.desk import COUNT, DONE, LESS, Desk
+
+from orchestrator.core.outcome import Reason
+from orchestrator.core.record import Result
+from orchestrator.core.task import Stage, State
+from orchestrator.worker import life
+
+SCENARIO = "[[attempts]]\nsteps = [{{append = 'README', content = 'more'}}, {step}]\n"
+
+
+def results(desk: Desk) -> list[Result]:
+    return [attempt.result for attempt in desk.record().history]
+
+
+def collected(desk: Desk, text: str = "") -> str:
+    """A worker that dies right after it took in what its agent left."""
+    work, space = desk.opened()
+    assert life.measure_baseline(work, space) is None
+    work.claim.attempt_folder(1)
+    watch = space.watch(work)
+    (space.path / "todo.txt").write_text(text)
+    space.collect(work, 1, watch)
+    work.enter(Stage.MEASURE)
+    desk.die(work.claim)
+    return space.tip
+
+
+def test_an_attempt_whose_worker_died_before_it_was_measured_counts_once_and_lands(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(desk.call)
+    commit = collected(desk)
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), results(desk), record.attempts, desk.calls()) == (State.CONVERGED, [Result.CONVERGED], 1, 0)
+    assert record.history[0].commit == commit
+
+
+def test_the_same_short_of_the_target_is_one_attempt_before_the_next(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(DONE)
+    collected(desk, "one\n")
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.IMPROVED, Result.CONVERGED])
+
+
+def test_the_same_out_of_scope_counts_as_a_violation_and_lands_nothing(desk: Desk) -> None:
+    desk.drop(front="scope: [README]\nmax_failures: 1")
+    collected(desk)
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.reason, results(desk)) == (State.BLOCKED, Reason.SCOPE_VIOLATION, [Result.SCOPE_VIOLATION])
+    assert (desk.merges(), desk.tip("orchestrator/x")) == (0, desk.main)
+
+
+def test_a_change_out_of_scope_is_taken_off_the_branch_and_kept(desk: Desk) -> None:
+    desk.drop(front="scope: [todo.txt]")
+    desk.agent(f"{desk.call} [ $n = 1 ] && touch elsewhere; {DONE}")
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.SCOPE_VIOLATION, Result.CONVERGED])
+    assert "elsewhere" not in desk.git("ls-tree", "--name-only", "main")
+    assert "elsewhere" in desk.git("ls-tree", "--name-only", "refs/orchestrator/x/0001")
+
+
+def test_a_file_name_that_is_no_text_reaches_the_next_prompt_harmlessly(desk: Desk) -> None:
+    desk.drop(front="scope: [todo.txt]")
+    desk.agent(f"{desk.call} [ $n = 1 ] && touch \"$(printf 'odd\\377')\"; {DONE}")
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.SCOPE_VIOLATION, Result.CONVERGED])
+
+
+def test_a_benchmark_that_fails_with_the_agents_change_is_the_attempts_result(desk: Desk) -> None:
+    desk.drop(benchmark=COUNT + "test -e broken && { echo it broke; exit 4; }\ntrue\n")
+    desk.agent(f"if grep -q 'it broke' $ORCH_PROMPT_FILE; then rm broken; else touch broken; fi; {DONE}")
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.DEFECT, Result.CONVERGED])
+
+
+def test_an_agent_that_crashes_parks_the_task_and_its_work_counts(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(f"{LESS}; exit 1")
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.reason, results(desk), record.backoffs) == (State.PENDING, Reason.BACKOFF, [Result.IMPROVED], 1)
+    assert record.not_before is not None
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "reason"),
+    [
+        ("{limit = 30}", State.PENDING, Reason.RATE_LIMITED),
+        ("{auth = 'please log in'}", State.BLOCKED, Reason.AUTH),
+        ("{ask = 'which of the two?'}", State.BLOCKED, Reason.QUESTION),
+    ],
+)
+def test_a_session_that_says_nothing_about_the_task_counts_nothing_and_loses_nothing(
+    desk: Desk, step: str, state: State, reason: Reason
+) -> None:
+    desk.drop(front="agent: scripted", files={"scenario.toml": SCENARIO.format(step=step)})
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.reason, record.attempts, record.failures) == (state, reason, 0, 0)
+    assert record.spend.seconds > 0
+    assert desk.show("README", "orchestrator/x").endswith("more")
+
+
+def test_a_session_without_a_verdict_that_touched_the_benchmark_is_a_finding(desk: Desk) -> None:
+    spoil = "{run = 'echo echo METRIC left=0 > $ORCH_TASK_DIR/benchmark.sh'}, {limit = 30}"
+    desk.drop(front="agent: scripted", files={"scenario.toml": SCENARIO.format(step=spoil)})
+    desk.serve()
+    assert (desk.state(), desk.record().reason, desk.merges()) == (State.BLOCKED, Reason.TAMPERED, 0)
+
+
+def test_nothing_changed_is_a_failure_and_is_not_measured_again(desk: Desk) -> None:
+    desk.drop(front="max_failures: 2")
+    desk.agent("true")
+    desk.serve()
+    assert results(desk) == [Result.UNCHANGED, Result.UNCHANGED]
+    assert [event["where"] for event in desk.events(event="measured")] == ["baseline"]
+
+
+def test_a_hook_before_the_agent_must_succeed(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(desk.call)
+    desk.set(hooks={"before_run": "echo no room; exit 1"})
+    desk.serve()
+    assert (desk.state(), desk.record().reason, desk.calls()) == (State.BLOCKED, Reason.SETUP, 0)
+    assert "no room" in (desk.record().detail or "")
