@@ -103,6 +103,7 @@ class Record:
     restart: Restart | None = None
     spend: Spend = field(default_factory=Spend)
     history: tuple[Attempt, ...] = ()
+    serial: int = 0  # grows with each save: of two files the newer one is known whatever the clock does
     token: str | None = None  # the claim that wrote this last: tells an unfinished release from a task queued again
     created: float = 0.0
     updated: float = 0.0

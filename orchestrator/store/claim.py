@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 RECORD = "state.json"
+PROGRESS = "progress.json"
 READY = "ready"
 
 
@@ -37,7 +38,7 @@ class Claim:
     The order: `begin` with a lease, then anything, then `release`. Paths are relative to the task's `.orch`.
     """
 
-    __slots__ = ("_path", "lease", "lock", "name", "previous", "queue", "token")
+    __slots__ = ("_path", "_serial", "lease", "lock", "name", "previous", "queue", "token")
 
     def __init__(self, queue: Queue, name: str, token: str, lock: OwnerLock | None, previous: Lease | None = None) -> None:
         self.queue = queue
@@ -46,6 +47,7 @@ class Claim:
         self.lock = lock
         self.previous = previous
         self.lease: Lease | None = None
+        self._serial = 0
         self._path = f"{queue.running}/{name}.{token}"
 
     @classmethod
@@ -122,7 +124,7 @@ class Claim:
         folder came along with a copy: everything it brought in `.orch` is set aside. A renamed task keeps its record.
         """
         try:
-            found = records.read(self._path)
+            found = records.latest(self._path)
         except records.BadRecord as error:
             self._set_aside_bad(error.message)
             return None
@@ -134,6 +136,7 @@ class Claim:
         if found.name != self.name and found.inode != inode:
             self._set_aside_copied(found)
             return None
+        self._serial = found.serial
         return replace(found, name=self.name, inode=inode)
 
     def fresh_record(self) -> Record:
@@ -144,9 +147,15 @@ class Claim:
         return Record(task_id, self.name, self._inode(), label, token=self.token, created=now, updated=now)
 
     def save(self, record: Record, *, durable: bool = True) -> None:
-        """Write the record, as of now. A fact must be `durable`; what may be lost in a power cut (a stage) need not be."""
-        stamped = replace(record, token=self.token, updated=time.time())
-        self.write(RECORD, records.render(stamped), durable=durable, point="record")
+        """Write the record, as of now. A fact must be `durable`; what may be lost in a power cut (a stage) need not be.
+
+        A kill between the facts and the removal of older progress leaves both; the serial tells which is newer.
+        """
+        self._serial = max(self._serial, record.serial) + 1
+        data = records.render(replace(record, serial=self._serial, token=self.token, updated=time.time()))
+        self.write(RECORD if durable else PROGRESS, data, durable=durable, point="record" if durable else "progress")
+        if durable:
+            self._in_folder(lambda: disk.unlink(self.control / PROGRESS, point="progress.end"))
 
     # Files of the holder
 
@@ -253,11 +262,12 @@ class Claim:
         """One entry after the other, the record last: until it has gone, whoever comes after a crash does this again."""
         aside = _free(self.control / f"copied-{self.token}")
         self._in_folder(lambda: disk.mkdir(aside, point="copied"))
-        keep = {aside.name, RECORD, Path(leases.FILE).name}
+        last = [name for name in (PROGRESS, RECORD) if (self.control / name).exists()]
+        keep = {aside.name, *last, Path(leases.FILE).name}
         names = sorted(
             path.name for path in self.control.iterdir() if path.name not in keep and not path.name.startswith("copied-")
         )
-        for name in (*names, RECORD):
+        for name in (*names, *last):
             move = self.control / name, aside / name
             self._in_folder(lambda move=move: disk.rename(*move, point="copied.entry"))  # type: ignore[misc]
         self.event("copied", origin=found.name, origin_id=found.id, set_aside=aside.name)

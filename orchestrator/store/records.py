@@ -1,4 +1,8 @@
-"""A task's record on disk: `.orch/state.json`. What is in it is checked before anything is decided on it."""
+"""A task's record on disk: `.orch/state.json`. What is in it is checked before anything is decided on it.
+
+Every fact in it is synced. What may be lost in a power cut (a stage, a streak in the making) goes to `progress.json` beside it, a
+whole record too: a file that is replaced without a sync can come back torn, and must not take the facts with it.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,9 @@ from orchestrator.errors import StoreError
 from orchestrator.store import durable
 
 FILE = ".orch/state.json"
+PROGRESS = ".orch/progress.json"
 LARGEST = 16 << 20
-COUNTS = ("inode", "attempts", "failures", "tried", "conflicts", "flaky", "streak", "backoffs")
+COUNTS = ("serial", "inode", "attempts", "failures", "tried", "conflicts", "flaky", "streak", "backoffs")
 VALUES = ("baseline", "best", "values")
 TEXTS = ("id", "name", "slug")
 TIMES = ("not_before", "created", "updated")
@@ -23,9 +28,21 @@ class BadRecord(StoreError):
     """The record is there and can't be one: cut, foreign, or edited into nonsense."""
 
 
-def read(folder: Path | str) -> Record | None:
+def latest(folder: Path | str) -> Record | None:
+    """The record in `folder` with what its holder said since the last synced fact. Raises as `read` does, for the facts only."""
+    facts = read(folder)
+    try:
+        progress = read(folder, PROGRESS)
+    except StoreError:
+        return facts
+    if facts is None or progress is None:
+        return facts or progress
+    return progress if progress.id == facts.id and progress.serial > facts.serial else facts
+
+
+def read(folder: Path | str, name: str = FILE) -> Record | None:
     """The record in `folder`, None where there is none. Raises BadRecord, or StoreError where it can't be read at all."""
-    path = f"{folder}/{FILE}"
+    path = f"{folder}/{name}"
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - 5,000 of these make a status
             data = file.read(LARGEST + 1)
@@ -38,10 +55,10 @@ def read(folder: Path | str) -> Record | None:
     return parse(data, path)
 
 
-def peek(folder: Path | str) -> Record | None:
-    """The same for whoever only looks: what can't be read is None, as it will be for the next claim."""
+def peek(folder: Path | str, *, running: bool = False) -> Record | None:
+    """The same for whoever only looks: what can't be read is None, as it will be for the next claim. `running`: the latest."""
     try:
-        return read(folder)
+        return latest(folder) if running else read(folder)
     except StoreError:
         return None
 

@@ -104,10 +104,11 @@ class Look:
         except OSError as error:
             return Candidate(place, None, problems=(f"{folder}: {(error.strerror or 'it cannot be read').lower()}",))
         lease = leases.read(Path(folder)) if place.state is State.RUNNING else None
+        known = listing is None or CONTROL in listing.names
         return Candidate(
             place=place,
             spec=reading.spec,
-            record=records.peek(folder) if listing is None or CONTROL in listing.names else None,
+            record=records.peek(folder, running=place.state is State.RUNNING) if known else None,
             problems=tuple(problems),
             holds=holds,
             arrived=arrived,

@@ -23,9 +23,9 @@ from tests.support.queues import claimed, drop, names, new_queue
 
 
 def untimed(record: Record | None) -> Record:
-    """Without the time of its last save."""
+    """Without the time and the number of its last save."""
     assert record is not None
-    return replace(record, updated=0.0)
+    return replace(record, updated=0.0, serial=0)
 
 
 @pytest.fixture
@@ -136,6 +136,35 @@ def test_a_number_that_json_does_not_have_is_refused_and_the_old_record_stays(cl
     with pytest.raises(ValueError, match="JSON"):
         claim.save(replace(record, best={"m": float("nan")}))
     assert untimed(claim.record()) == untimed(record)
+
+
+def test_progress_is_a_record_of_its_own_until_the_next_fact(claim: Claim) -> None:
+    record = claim.fresh_record()
+    claim.save(replace(record, attempts=1))
+    claim.save(replace(record, attempts=1, stage="agent"), durable=False)
+    latest = claim.record()
+    assert latest is not None
+    assert latest.stage == "agent"
+    claim.save(replace(latest, attempts=2, stage=None))
+    assert untimed(claim.record()).attempts == 2
+    assert not (claim.control / "progress.json").exists()
+
+
+def test_torn_progress_takes_no_fact_with_it(claim: Claim) -> None:
+    record = replace(claim.fresh_record(), attempts=4, branch="orchestrator/fix")
+    claim.save(record)
+    claim.save(replace(record, stage="verify", streak=2), durable=False)
+    (claim.control / "progress.json").write_bytes(b'{"id": "')
+    assert untimed(claim.record()) == untimed(record)
+
+
+def test_progress_that_a_kill_left_behind_does_not_outlive_a_newer_fact(claim: Claim) -> None:
+    record = claim.fresh_record()
+    claim.save(replace(record, stage="agent"), durable=False)
+    old = (claim.control / "progress.json").read_bytes()
+    claim.save(replace(record, attempts=1))
+    (claim.control / "progress.json").write_bytes(old)
+    assert untimed(claim.record()).attempts == 1
 
 
 def test_a_renamed_task_keeps_its_record(queue: Queue, claim: Claim) -> None:
