@@ -67,8 +67,7 @@ def landed(work: Work, space: Space, result: Landed | None) -> Ending:
 
 def missed(work: Work, before: Record, attempt: Attempt | None, streak: Streak) -> Ending | None:
     """At target once and not again, at one commit: the second time the task is flaky and needs a person."""
-    if streak.missed is not None:
-        work.feedback = streak.missed.output
+    work.feedback = streak.missed.output if streak.missed else work.feedback
     ending = refuse(work, before, attempt, Result.FLAKY, f"at target once, then not: {streak.detail}")
     record, step = convergence.missed(work.record)
     work.record = record

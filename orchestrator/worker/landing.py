@@ -99,12 +99,10 @@ def advance(work: Work, space: Workspace, old: str, new: str, proof: LockProof) 
     """Intent, checkouts of the base, the base itself: in this order, each undone by recovery if the next never came."""
     assert work.record.base is not None
     work.save(intent=Intent(work.record.base, old, new))
-    match checkouts.advance(space.repo, work.record.base, old, new, proof):
-        case checkouts.Advanced():
-            return LandOutcome(LandEnd.LANDED, landed=Landed(new, work.record.base, "merge"))
-        case checkouts.Moved():
-            end = LandOutcome(LandEnd.MOVED)
-        case checkouts.Blocked(blockers):
-            end = LandOutcome(LandEnd.WAITS, "; ".join(str(blocker) for blocker in blockers))
+    result = checkouts.advance(space.repo, work.record.base, old, new, proof)
+    if isinstance(result, checkouts.Advanced):
+        return LandOutcome(LandEnd.LANDED, landed=Landed(new, work.record.base, "merge"))
     work.save(intent=None)
-    return end
+    if isinstance(result, checkouts.Moved):
+        return LandOutcome(LandEnd.MOVED)
+    return LandOutcome(LandEnd.WAITS, "; ".join(str(blocker) for blocker in result.blockers))

@@ -6,6 +6,7 @@ from support.desk import COUNT, DONE, Desk
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Result
 from orchestrator.core.task import State
+from orchestrator.worker import closing
 
 FLAKY = "n=$(($(cat {0}/samples 2>/dev/null || echo 0) + 1)); echo $n > {0}/samples\n"
 
@@ -151,3 +152,15 @@ def test_a_narrower_scope_refuses_what_an_earlier_claim_left(desk: Desk) -> None
     assert desk.state() is State.CONVERGED
     assert "elsewhere" not in desk.git("ls-tree", "--name-only", "main")
     assert any("elsewhere" in event.get("detail", "") for event in desk.events(event="finding"))
+
+
+def test_nothing_out_of_scope_is_verified_let_alone_landed(desk: Desk) -> None:
+    desk.drop(front="scope: [todo.txt]")
+    work, space = desk.opened()
+    (space.path / "elsewhere").touch()
+    desk.git("add", "-A", cwd=space.path)
+    desk.git("commit", "-qm", "out of scope", cwd=space.path)
+    refused = space.tip = desk.tip("orchestrator/x")
+    assert closing.close(work, space, work.record, None) is None
+    assert (desk.tip("orchestrator/x"), desk.merges()) == (desk.main, 0)
+    assert refused in desk.refs().values()

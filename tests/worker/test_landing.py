@@ -12,6 +12,7 @@ from support.processes import until
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent
 from orchestrator.core.task import State
+from orchestrator.git import checkouts
 from orchestrator.worker import landing, main
 from orchestrator.worker.landing import LandEnd
 from orchestrator.worker.work import Work
@@ -152,7 +153,6 @@ def test_a_landing_that_was_killed_is_finished_where_the_base_has_it_and_undone_
     desk.die(work.claim)
     desk.serve()
     assert (desk.state(), desk.merges(), desk.record().intent) == (State.CONVERGED, 1, None)
-    assert (desk.main == new) is moved
     assert desk.git("status", "--porcelain") == ""
 
 
@@ -204,3 +204,22 @@ def test_landing_says_what_came_of_it(desk: Desk) -> None:
     work, space = ready(desk)
     outcome = landing.land(work, space)
     assert (outcome.end, outcome.landed and outcome.landed.commit) == (LandEnd.LANDED, desk.main)
+
+
+def test_a_file_deep_in_a_folder_that_is_there_lands_beside_its_neighbours(desk: Desk) -> None:
+    desk.commit({"deep/down/one": "1\n"})
+    desk.drop()
+    desk.agent(f"mkdir -p deep/down/under; echo 2 > deep/down/under/two; {DONE}")
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+    assert (desk.repo / "deep/down/under/two").read_text() == "2\n"
+
+
+def test_a_base_found_where_it_was_to_be_moved_has_advanced(desk: Desk) -> None:
+    """The same landing was finished by somebody else between our look and our move."""
+    desk.drop()
+    work, space = ready(desk)
+    old = desk.main
+    new = space.merge_commit(work, landing.merge.Merged(f"{space.tip}^{{tree}}", space.tip), old)
+    desk.git("update-ref", "refs/heads/main", new)
+    assert checkouts._move(space.repo, "main", old, new, ()) == checkouts.Advanced()
