@@ -201,10 +201,7 @@ def test_a_plain_folder_has_one_worker_at_a_time(desk: Desk) -> None:
     seen: list[int] = []
 
     def leave() -> None:
-        until(
-            lambda: (record := records.peek(claim.folder, running=True)) is not None and record.stage == Stage.SETUP,
-            "the second worker",
-        )
+        until(lambda: (at := records.peek(claim.folder, running=True)) is not None and at.stage == Stage.SETUP, "the second worker")
         seen.append(desk.calls())
         assert isinstance(space, PlainFolder)
         space.close()
