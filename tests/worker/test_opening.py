@@ -201,7 +201,7 @@ def test_a_plain_folder_has_one_worker_at_a_time(desk: Desk) -> None:
     seen: list[int] = []
 
     def leave() -> None:
-        until(lambda: (at := records.peek(claim.folder, running=True)) is not None and at.stage == Stage.SETUP, "the second worker")
+        until(lambda: (at := records.peek(claim.folder, running=True)) is not None and at.stage == Stage.SETUP, "the second")
         seen.append(desk.calls())
         assert isinstance(space, PlainFolder)
         space.close()
