@@ -180,6 +180,11 @@ class Claim:
         path = self._below(relative)
         self._in_folder(lambda: disk.write(path, data, point=point, durable=durable))
 
+    def append(self, relative: str, line: bytes) -> None:
+        """Add one line to a file below `.orch`; its folder must exist."""
+        path = self._below(relative)
+        self._in_folder(lambda: disk.append(path, line, point="evidence"))
+
     def event(self, event: str, **fields: Any) -> None:
         """Add to the events. They decide nothing, so a full disk loses one instead of stopping the work."""
         try:

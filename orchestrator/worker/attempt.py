@@ -29,6 +29,7 @@ def make(work: Work, space: Space) -> Ending | None:
     if ending := had_enough(work):
         return ending
     number = work.number = work.record.attempts + 1
+    work.verdicts = ()
     folder = work.claim.attempt_folder(number)
     work.enter(Stage.AGENT)
     watch = space.watch(work)

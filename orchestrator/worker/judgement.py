@@ -9,7 +9,7 @@ from orchestrator.core.convergence import Next
 from orchestrator.core.outcome import AgentEnd
 from orchestrator.core.record import Attempt, Record, Result
 from orchestrator.core.task import Stage, State
-from orchestrator.worker import closing, verify
+from orchestrator.worker import closing, report, verify
 from orchestrator.worker.findings import Left
 from orchestrator.worker.measure import Sample
 from orchestrator.worker.space import Space
@@ -26,14 +26,23 @@ def judge_left_over(work: Work, space: Space) -> Ending | None:
         work.event("finding", detail=detail)
         return count(work, work.record, replace(attempt, result=Result.SCOPE_VIOLATION, detail=detail)) if attempt else None
     result = measure_tip(work, space)
-    work.event("measured", where="resumed", commit=space.tip, values=dict(result.values), defect=result.defect)
-    work.save(durable=False, values=result.values or work.record.values)
+    verify.tell(work, "resumed", result, commit=space.tip)
     if attempt := uncounted(work, space):
         return weigh(work, space, replace(attempt, values=dict(result.values)), result)
+    take_as_best(work, space, result)
     if verify.at_target(work, result):
         return closing.close(work, space, work.record, None)
     work.feedback = work.feedback or result.output
     return None
+
+
+def take_as_best(work: Work, space: Space, result: Sample) -> None:
+    """What the branch holds is what the next attempt has to beat, also where the number had been lost with an older evaluator."""
+    if not result.values:
+        return
+    improved = metrics.improved(work.spec.metrics, result.values, work.record.best or work.record.baseline)
+    better = {"best": dict(result.values), "best_commit": space.tip} if improved else {}
+    work.save(durable=False, values=dict(result.values), **better)
 
 
 def measure_tip(work: Work, space: Space) -> Sample:
@@ -64,9 +73,7 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
         detail = attempt.detail or "the agent changed nothing"
         return count(work, before, replace(attempt, detail=detail, values=before.values))
     result = measure_tip(work, space)
-    work.event(
-        "measured", attempt=attempt.number, where="attempt", commit=left.commit, values=dict(result.values), defect=result.defect
-    )
+    verify.tell(work, "attempt", result, commit=left.commit)
     return weigh(work, space, replace(attempt, values=dict(result.values)), result)
 
 
@@ -88,7 +95,7 @@ def count(work: Work, before: Record, attempt: Attempt, *, improved: bool = Fals
     """Write the attempt down and decide what comes next."""
     write(work, before, attempt, improved=improved)
     if work.feedback:
-        work.claim.write(f"attempts/{attempt.number:04d}/feedback.txt", work.feedback.encode(errors="replace"))
+        work.beside(attempt.number, "feedback.txt", work.feedback)
     work.event("kept" if attempt.result in KEPT else "discarded", result=attempt.result.value, detail=attempt.detail)
     step = convergence.after_attempt(work.record, attempt, convergence.limits(work.spec, work.settings))
     match step.next:
@@ -106,3 +113,4 @@ def write(work: Work, before: Record, attempt: Attempt, *, improved: bool) -> No
     counted = convergence.counted(before, attempt, improved=improved, values=attempt.values)
     work.record = replace(counted, spend=now.spend, streak=now.streak, streak_commit=now.streak_commit, restart=now.restart)
     work.save(best_commit=attempt.commit if improved else counted.best_commit)
+    work.beside(attempt.number, "report.md", report.build(work.spec, work.record, attempt, work.verdicts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,13 @@ def sample(work: Work, place: Path) -> Sample:
     return result
 
 
+def tell(work: Work, where: str, result: Sample, **facts: object) -> None:
+    """A sample for whoever follows, and as evidence beside the attempt it belongs to."""
+    values = dict(result.values)
+    work.event("measured", where=where, values=values, defect=result.defect, **facts)
+    work.evidence("benchmark.jsonl", where=where, values=values, defect=result.defect, seconds=round(result.seconds, 4), **facts)
+
+
 def at_target(work: Work, result: Sample) -> bool:
     """Whether this sample is a clean one with every deciding metric at its target."""
     return measure.at_target(work.spec, result)
@@ -66,7 +74,7 @@ def streak(work: Work, space: Space, commit: str) -> Streak:
         result = sample(work, place)
         count += 1
         seen.append(result.values)
-        work.event("measured", where="verify", commit=commit, values=dict(result.values), defect=result.defect, streak=count)
+        tell(work, "verify", result, commit=commit, streak=count)
         if not at_target(work, result):
             work.save(durable=False, streak=0, streak_commit=None)
             return Streak(False, result, shortfall(work, result))
@@ -77,7 +85,11 @@ def streak(work: Work, space: Space, commit: str) -> Streak:
 def gates(work: Work, space: Space, commit: str) -> tuple[Verdict, ...]:
     """Every gate's verdict on this commit, in a clean checkout: the task's checks, then the configured verify command."""
     commands = [("checks", work.evaluator.checks), ("verify", work.settings.verify_cmd)]
-    return tuple(_gate(work, name, command, space.checkout(work, commit)) for name, command in commands if command)
+    work.verdicts = tuple(_gate(work, name, command, space.checkout(work, commit)) for name, command in commands if command)
+    if work.verdicts:
+        answers = [{"gate": each.name, "ok": each.ok, "reason": each.reason, "output": each.output} for each in work.verdicts]
+        work.beside(work.number, "verdicts.json", json.dumps({"schema": 1, "commit": commit, "verdicts": answers}, indent=1))
+    return work.verdicts
 
 
 def _gate(work: Work, name: str, command: str, place: Path) -> Verdict:

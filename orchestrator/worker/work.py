@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from orchestrator.proc import environment, tree
 from orchestrator.store.claim import Claim
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.seal import Sealed
+from orchestrator.worker.measure import Verdict
 from orchestrator.worker.pulse import Pulse
 
 
@@ -52,6 +54,7 @@ class Work:
     evaluator: Evaluator
     scratch: Path  # private to this worker, outside the task folder; gone with it
     once: bool = False
+    verdicts: tuple[Verdict, ...] = ()  # the gates' last answers, for the report
     number: int = 0  # the attempt that is being made, 0 before the first of this claim
     measured: str = ""  # the commit that the last sample in the agent's worktree was taken of
     cut: str | None = None  # the stage in which the claim before this one was cut short
@@ -78,6 +81,17 @@ class Work:
     def event(self, event: str, **fields: Any) -> None:
         """Tell what happened, for the audit and whoever follows live. The attempt's number is added."""
         self.claim.event(event, **{"attempt": max(self.number, self.record.attempts), **fields})
+
+    def evidence(self, file: str, **facts: Any) -> None:
+        """Add a line to a file of the attempt that is being made; before the first one there is nowhere to."""
+        if self.number:
+            line = json.dumps({"schema": 1, "at": round(self.now(), 3), **facts}).encode()
+            self.claim.append(f"attempts/{self.number:04d}/{file}", line)
+
+    def beside(self, number: int, file: str, text: str) -> None:
+        """Put a file beside an attempt's logs, where that attempt has a folder."""
+        if number and (self.claim.control / "attempts" / f"{number:04d}").is_dir():
+            self.claim.write(f"attempts/{number:04d}/{file}", text.encode(errors="replace"))
 
     def now(self) -> float:
         return time.time()

@@ -181,3 +181,19 @@ def test_a_folder_that_is_no_repository_is_worked_on_in_place(project: Project) 
 
     assert (plain / "todo.txt").read_text() == ""
     assert project.record("in-place")["landed"] == {"commit": None, "base": None, "how": "none", "url": None}
+
+
+def test_the_evidence_of_an_attempt_lies_beside_its_log(project: Project) -> None:
+    project.drop("proven", files={"checks.sh": "#!/bin/sh\necho fine\n"})
+    project.agent(ALL_GONE)
+
+    project.run(code=0)
+
+    folder = project.folder("proven") / ".orch/attempts/0001"
+    samples = [json.loads(line) for line in (folder / "benchmark.jsonl").read_text().splitlines()]
+    assert [(sample["where"], sample["values"]["left"]) for sample in samples] == [("attempt", 0), *[("verify", 0)] * 3]
+    assert json.loads((folder / "verdicts.json").read_text())["verdicts"][0]["ok"] is True
+    report = (folder / "report.md").read_text()
+    assert "| left | 3 | 0 | 0 |" in report
+    assert "3 of 3 samples" in report
+    assert "63%" in report  # three passes prove no more than that, and the report says so
