@@ -82,7 +82,7 @@ def nothing_new(work: Work, space: Workspace, old: str) -> LandOutcome:
 def reject(work: Work, space: Workspace, old: str, new: str) -> LandOutcome | None:
     """Why the merged commit does not hold, None where it does: the same evaluator and gates, on exactly that commit."""
     result = verify.sample(work, space.checkout(work, new))
-    work.event("measured", where="merged", commit=new, values=dict(result.values), defect=result.defect)
+    verify.tell(work, "merged", result, commit=new)
     if not verify.at_target(work, result):
         work.feedback = result.output
         return LandOutcome(LandEnd.REJECTED, f"after merging the base: {verify.shortfall(work, result)}", merged=new, base=old)
