@@ -48,11 +48,14 @@ def close(work: Work, space: Space, before: Record, attempt: Attempt | None) -> 
 
 
 def count_converged(work: Work, before: Record, attempt: Attempt | None) -> None:
-    """The attempt is written down before the base moves: a kill while landing must not forget it."""
+    """The attempt is written down before the base moves: a kill while landing must not forget it.
+
+    It is synced with the landing's intent; a power cut before that leaves the attempt's ref, by which it is counted again.
+    """
     if attempt is None:
         return
     done = replace(attempt, result=Result.CONVERGED)
-    judgement.write(work, before, done, improved=attempt.result is Result.IMPROVED)
+    judgement.write(work, before, done, improved=attempt.result is Result.IMPROVED, durable=False)
 
 
 def landed(work: Work, space: Space, result: Landed | None) -> Ending:
