@@ -26,6 +26,8 @@ SESSION = """
 top="{top}"; repo="{repo}"; tasks="{tasks}"; loop=$(cat "$top/pid")
 once() {{ mkdir "$top/once-$1" 2> /dev/null; }}
 exec 9> "$top/agent.lock"; flock -n 9 || echo "$ORCH_ATTEMPT" >> "$top/overlaps"
+tries=0  # whoever kills or moves things waits until our worker has written down who we are: else its steps vary
+until grep -qs '"pid": '$$ "$tasks"/running/*/.orch/lease.json || [ $tries = 200 ]; do sleep 0.01; tries=$((tries + 1)); done
 echo agent >> "$top/trace"
 echo "$ORCH_ATTEMPT" >> "$top/sessions"; n=$(grep -c . "$top/sessions")
 echo "work $n" > work.txt; git add work.txt; git commit -q -m "session $n"; git rev-parse HEAD >> "$top/commits"
@@ -215,6 +217,7 @@ LIVES = (
         act=f"once asked && {{ kill -INT $loop; {HANG}; }}; {DONE}",
         steps=(drain(0, 130), again),
         until=("agent", 2),
+        parts=2,
     ),
     Life(
         "in-the-way",
@@ -223,12 +226,14 @@ LIVES = (
         steps=(in_the_way, drain(75), clear_the_way, command("retry", NAME), drain(0)),
         since=("benchmark", 3),
         until=("benchmark", 4),
+        parts=2,
     ),
     Life(
         "moved-by-hand",
         act=f'once taken && {{ mv "$tasks"/running/{NAME}.* "$tasks/blocked/"; {HANG}; }}; {DONE}',
         steps=(drain(0, 1), unblock, drain(0)),
         until=("agent", 2),
+        parts=2,
     ),
     Life("worker-dies", act=f"once died && {{ kill -9 $PPID; {HANG}; }}; {DONE}", until=("agent", 2)),
     Life("agent-dies", act=f"once died && kill -9 $$; {DONE}", attempts=2, until=("agent", 2)),
