@@ -39,7 +39,19 @@ def test_the_import_contracts_hold() -> None:
 
 
 def test_the_worker_imports_nothing_heavy() -> None:
-    heavy = ("click", "rich", "pydantic", "yaml", "frontmatter", "psutil", "filelock", "pexpect", "watchdog", "asyncio", "importlib.metadata")
+    heavy = (
+        "click",
+        "rich",
+        "pydantic",
+        "yaml",
+        "frontmatter",
+        "psutil",
+        "filelock",
+        "pexpect",
+        "watchdog",
+        "asyncio",
+        "importlib.metadata",
+    )
     program = f"import sys, orchestrator.worker.main; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], cwd=TOP, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -48,7 +60,11 @@ def test_the_worker_imports_nothing_heavy() -> None:
 def test_a_piped_status_imports_nothing_heavy(tmp_path: Path) -> None:
     (tmp_path / "tasks/pending").mkdir(parents=True)
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "orchestrator", "--status"], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-X", "importtime", "-m", "orchestrator", "--status"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert not imported & {"rich", "pydantic", "watchdog", "psutil", "pexpect", "filelock", "asyncio"}
@@ -58,7 +74,9 @@ def test_no_machine_path_and_no_registry_host_stands_in_the_project() -> None:
     named = subprocess.run(["git", "ls-files"], cwd=TOP, capture_output=True, text=True, check=True).stdout.splitlines()
     hosts = ("pypi" + ".org", "registry.npmjs" + ".org", "files.python" + "hosted.org")
     found = [
-        path for path in named if (TOP / path).is_file() and any(host in (TOP / path).read_text(errors="replace") for host in hosts)
+        path
+        for path in named
+        if (TOP / path).is_file() and any(host in (TOP / path).read_text(errors="replace") for host in hosts)
     ]
     assert found == []
 
@@ -68,7 +86,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel as it would be published."""
     target = tmp_path_factory.mktemp("wheel")
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(target), str(TOP)], check=True, capture_output=True, timeout=100
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(target), str(TOP)],
+        check=True,
+        capture_output=True,
+        timeout=100,
     )
     return next(target.glob("*.whl"))
 
@@ -81,6 +102,10 @@ def test_the_wheel_alone_in_an_empty_environment_runs_the_demo(wheel: Path, tmp_
     assert "orchestrator/templates/prompt.md" in names
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-    subprocess.run([str(venv / "bin/python"), "-m", "pip", "install", "-q", str(wheel)], check=True, timeout=110, capture_output=True)
-    done = subprocess.run([str(venv / "bin/orchestrator"), "demo"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    subprocess.run(
+        [str(venv / "bin/python"), "-m", "pip", "install", "-q", str(wheel)], check=True, timeout=110, capture_output=True
+    )
+    done = subprocess.run(
+        [str(venv / "bin/orchestrator"), "demo"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -63,7 +63,9 @@ def test_a_hanging_agent_that_ignores_term_is_ended_as_stalled(project: Project)
 
 
 def test_an_agent_over_its_time_is_ended(project: Project) -> None:
-    scripted(project, "slow", '[[attempts]]\nsteps = [{print = "still here"}, {sleep = 60}]\n', front="max_failures: 1\ntimeout: 1s")
+    scripted(
+        project, "slow", '[[attempts]]\nsteps = [{print = "still here"}, {sleep = 60}]\n', front="max_failures: 1\ntimeout: 1s"
+    )
 
     project.run(code=1)
 

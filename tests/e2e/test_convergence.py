@@ -42,7 +42,9 @@ def test_the_target_must_hold_three_times_on_a_clean_checkout(project: Project) 
 
     project.run(code=0)
 
-    streaks = [event["streak"] for event in project.events("thrice") if event["event"] == "measured" and event["where"] == "verify"]
+    streaks = [
+        event["streak"] for event in project.events("thrice") if event["event"] == "measured" and event["where"] == "verify"
+    ]
     assert streaks == [1, 2, 3]
 
 
@@ -120,13 +122,15 @@ def test_a_benchmark_that_fails_on_the_base_blocks_at_once_without_using_an_atte
 def test_a_benchmark_that_breaks_at_an_attempt_is_that_attempt_s_failure(project: Project) -> None:
     project.drop("breaks", front="max_failures: 2")
     project.agent("rm -f todo.txt")
-    (project.tasks / "pending/breaks/benchmark.sh").write_text('#!/bin/sh\n[ -f todo.txt ] || { echo "todo.txt has gone" >&2; exit 4; }\necho "METRIC left=$(grep -c . todo.txt)"\n')
+    (project.tasks / "pending/breaks/benchmark.sh").write_text(
+        '#!/bin/sh\n[ -f todo.txt ] || { echo "todo.txt has gone" >&2; exit 4; }\necho "METRIC left=$(grep -c . todo.txt)"\n'
+    )
 
     project.run(code=1)
 
     record = project.record("breaks")
     assert record["reason"] == "exhausted"
-    assert [attempt["result"] for attempt in record["history"]][0] == "benchmark-defect"
+    assert record["history"][0]["result"] == "benchmark-defect"
     second = (project.folder("breaks") / ".orch/attempts/0002/prompt.md").read_text()
     assert "todo.txt has gone" in second
 

@@ -15,7 +15,9 @@ ALL_GONE = ": > todo.txt"
 def slow_agent(project: Project, *, after: str = ALL_GONE) -> Path:
     """An agent that writes a file, then waits for `go` to appear before it does its work."""
     go = project.top / "go"
-    project.agent(f"echo half >> half.txt; echo $$ >> {project.top}/agent-pids; while [ ! -e {go} ]; do sleep 0.05; done; {after}")
+    project.agent(
+        f"echo half >> half.txt; echo $$ >> {project.top}/agent-pids; while [ ! -e {go} ]; do sleep 0.05; done; {after}"
+    )
     return go
 
 
@@ -118,7 +120,13 @@ def test_a_running_task_moved_to_blocked_by_hand_stops_within_seconds_and_loses_
     project.folder("taken").rename(project.tasks / "blocked/taken")
 
     project.wait(lambda: not alive(pid), timeout=5, why="the agent ends")
-    project.wait(lambda: any("half" in project.git("show", f"{ref}:half.txt", check=False) for ref in project.git("for-each-ref", "--format=%(refname)", "refs/orchestrator/taken").splitlines()), why="the work is kept")
+    project.wait(
+        lambda: any(
+            "half" in project.git("show", f"{ref}:half.txt", check=False)
+            for ref in project.git("for-each-ref", "--format=%(refname)", "refs/orchestrator/taken").splitlines()
+        ),
+        why="the work is kept",
+    )
     assert project.where("taken") == "blocked"
     assert project.task("taken")["reason"] == "stopped"
     project.run("--stop", code=0)
@@ -200,7 +208,9 @@ def test_two_loops_on_one_queue_run_each_agent_once_and_land_everything(project:
     assert all(project.git("show", f"main:{name}.todo") == "" for name in names)
     assert project.git("status", "--porcelain") == ""
     assert project.git("stash", "list") == ""
-    assert list((project.repo / ".git").rglob("*.lock")) == [] or all("orchestrator" in str(path) for path in (project.repo / ".git").rglob("*.lock"))
+    assert list((project.repo / ".git").rglob("*.lock")) == [] or all(
+        "orchestrator" in str(path) for path in (project.repo / ".git").rglob("*.lock")
+    )
 
 
 def test_a_live_edit_reaches_the_next_attempt_and_a_broken_one_keeps_the_last_good_spec(project: Project) -> None:

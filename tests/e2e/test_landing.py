@@ -152,7 +152,9 @@ def test_a_rebase_of_the_base_makes_the_task_wait(project: Project) -> None:
     assert (project.repo / ".git/rebase-merge").exists()
 
 
-@pytest.mark.parametrize("hook", ["pre-commit", "commit-msg", "post-checkout", "reference-transaction", "pre-merge-commit", "post-commit"])
+@pytest.mark.parametrize(
+    "hook", ["pre-commit", "commit-msg", "post-checkout", "reference-transaction", "pre-merge-commit", "post-commit"]
+)
 def test_a_failing_hook_of_the_repository_stops_nothing(project: Project, hook: str) -> None:
     path = project.repo / ".git/hooks" / hook
     path.parent.mkdir(exist_ok=True)
@@ -179,7 +181,12 @@ def test_a_repository_without_an_identity_still_lands_and_stays_without_one(proj
 
 
 def test_signing_editors_and_prompts_hang_nothing(project: Project) -> None:
-    for key, value in {"commit.gpgSign": "true", "core.editor": "sleep 600", "merge.tool": "none", "gpg.program": "/bin/false"}.items():
+    for key, value in {
+        "commit.gpgSign": "true",
+        "core.editor": "sleep 600",
+        "merge.tool": "none",
+        "gpg.program": "/bin/false",
+    }.items():
         project.git("config", key, value)
     project.drop("unattended")
     project.agent(ALL_GONE)
@@ -299,7 +306,11 @@ def test_ignored_files_named_by_worktreeinclude_are_there_for_agent_and_benchmar
 
 def test_a_setup_command_runs_once_the_worktree_is_made(project: Project) -> None:
     project.commit({".gitignore": "built.txt\n"})
-    project.drop("setup", front="setup: echo ready > built.txt", benchmark='#!/bin/sh\n[ -f built.txt ] || exit 9\necho "METRIC left=$(grep -c . todo.txt)"\n')
+    project.drop(
+        "setup",
+        front="setup: echo ready > built.txt",
+        benchmark='#!/bin/sh\n[ -f built.txt ] || exit 9\necho "METRIC left=$(grep -c . todo.txt)"\n',
+    )
     project.agent(ALL_GONE)
 
     project.run(code=0)

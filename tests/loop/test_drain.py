@@ -111,7 +111,7 @@ def test_an_invalid_spec_is_taken_as_soon_as_it_is_mended(stage: Stage) -> None:
     folder = stage.task("mended", front="priority: high")
     (folder / ".orch/ready").unlink()
     loop = stage.loop("loop")
-    stage.until(lambda: "invalid" in stage.said(), "the complaint")
+    stage.until(lambda: "mended: invalid" in stage.said(), "the complaint")
     stage.fill(folder, "mended")
     stage.until(lambda: stage.state("mended") is State.CONVERGED, "its end")
     assert stage.said().count("mended: invalid") == 1

@@ -54,11 +54,21 @@ class Project:
         self.git("commit", "-q", "--allow-empty", "-m", message, cwd=where)
         return self.git("rev-parse", "HEAD", cwd=where)
 
-    def drop(self, name: str, *, front: str = "", benchmark: str = COUNT, state: str = "pending", files: Mapping[str, str] | None = None) -> Path:
+    def drop(
+        self,
+        name: str,
+        *,
+        front: str = "",
+        benchmark: str = COUNT,
+        state: str = "pending",
+        files: Mapping[str, str] | None = None,
+    ) -> Path:
         """A task folder, put down the way `mv` does: built elsewhere, renamed in."""
         built = self.top / f"building-{name}"
         built.mkdir()
-        (built / "autoresearch.md").write_text(f"---\n{front}\n---\n# {name}\n\n## Goal\n\nMake it so.\n" if front else f"# {name}\n\n## Goal\n\nMake it so.\n")
+        (built / "autoresearch.md").write_text(
+            f"---\n{front}\n---\n# {name}\n\n## Goal\n\nMake it so.\n" if front else f"# {name}\n\n## Goal\n\nMake it so.\n"
+        )
         (built / "benchmark.sh").write_text(benchmark)
         for path, text in (files or {}).items():
             (built / path).write_text(text)
@@ -73,7 +83,13 @@ class Project:
     def run(self, *args: str, timeout: float = 60, code: int | None = None, **env: str) -> subprocess.CompletedProcess[str]:
         """One command to its end. `code` is asserted where given."""
         done = subprocess.run(
-            [*ORCHESTRATOR, *args], cwd=self.top, env={**self.env, **env}, capture_output=True, text=True, timeout=timeout, check=False
+            [*ORCHESTRATOR, *args],
+            cwd=self.top,
+            env={**self.env, **env},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
         if code is not None:
             assert done.returncode == code, f"{args} ended with {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.story()}"
@@ -87,7 +103,13 @@ class Project:
         """The same, by way of a program that goes before it (`unshare …`)."""
         with (self.top / f"out-{len(self.started)}.txt").open("w") as out:
             process = subprocess.Popen(
-                [*prefix, *ORCHESTRATOR, *args], cwd=self.top, env={**self.env, **env}, stdout=out, stderr=subprocess.STDOUT, text=True, start_new_session=True
+                [*prefix, *ORCHESTRATOR, *args],
+                cwd=self.top,
+                env={**self.env, **env},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
             )
         self.started.append(process)
         return process
@@ -106,13 +128,18 @@ class Project:
         """The state folder the task is in; None while it is between two."""
         for state in ("pending", "running", "converged", "blocked"):
             folder = self.tasks / state
-            for entry in os.listdir(folder) if folder.is_dir() else ():
-                if entry == name or (state == "running" and entry.rpartition(".")[0] == name):
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if path.name == name or (state == "running" and path.name.rpartition(".")[0] == name):
                     return state
         return None
 
     def folder(self, name: str) -> Path:
-        found = [path for state in ("pending", "running", "converged", "blocked") for path in (self.tasks / state).glob("*") if path.name == name or path.name.rpartition(".")[0] == name]
+        found = [
+            path
+            for state in ("pending", "running", "converged", "blocked")
+            for path in (self.tasks / state).glob("*")
+            if path.name == name or path.name.rpartition(".")[0] == name
+        ]
         assert len(found) == 1, f"{name} is at {found}"
         return found[0]
 

@@ -9,16 +9,20 @@ from pathlib import Path
 import pytest
 from support.desk import Desk
 
+from orchestrator.proc import tree
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """A repository, a queue, and this process's signals as they were, afterwards."""
+    """A repository, a queue; afterwards this process's signals are as they were, and it is nobody's subreaper."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     desk = Desk(tmp_path)
     desk.make_repo()
     monkeypatch.chdir(tmp_path)
-    yield desk
+    with tree.subreaper():  # restores what this process was before, whatever a worker made of it
+        yield desk
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     for number, handler in before.items():
         signal.signal(number, handler)
