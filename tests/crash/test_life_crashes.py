@@ -2,8 +2,8 @@
 
 A life is lived once with a trace of all its failpoints, then once for each of them with a kill there. By default only kills
 that can leave something new behind are tried: none right before a change, where nothing has happened since the kill after
-the last one, and of the lives that share their beginning and end with the first only what they have of their own and
-what decides. ORCH_TEST_EVERY_POINT=1 tries every point of every life, which takes a quarter of an hour.
+the last one; and of the lives that share their beginning and end with the first, only the facts they have of their own.
+ORCH_TEST_EVERY_POINT=1 tries every point of every life, which takes an hour.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from support.lives import LIVES, Life, Mark, Run
 
 EVERY = "ORCH_TEST_EVERY_POINT" in os.environ
 UNSEEN = ("undo.", "git.index")  # points followed by changes that have none of their own
-DECIDE_NOTHING = frozenset(
-    "attempt attempts cache ensure event evidence file lock log logs logs.empty loop owner.drop owner.make ready scratch sealed".split()
+FACTS = frozenset(
+    {
+        *("record", "claim", "reclaim", "release", "move", "attempt.cut", "undo.file", "undo.index", "git.checkout-index"),
+        *("git.checkout", "git.commit", "git.read-tree", "git.update-index", "git.update-ref", "worktree.aside"),
+    }
 )
 SHARED = LIVES[0].name  # what all lives have in common is tried in this one
 pytestmark = pytest.mark.timeout(600)  # dozens of lives each, and the machine may be busy
@@ -128,11 +131,11 @@ def _new(label: str, last: str) -> bool:
 
 
 def _worth_it(life: Life, label: str, seen: Counter[str]) -> bool:
-    """In the life for everything, all but the making of folders, and temporary files once; else what decides something."""
+    """In the life for everything, all but the making of folders, and temporary files once; else only facts."""
     name, _, when = label.partition(":")
     if life.name == SHARED:
         return name != "ensure" and (when != "written" or seen[label] == 1)
-    return when != "written" and name not in DECIDE_NOTHING
+    return when != "written" and name in FACTS
 
 
 def _passed(trace: list[str], point: str) -> bool:
@@ -146,7 +149,7 @@ def recovery(trace: list[str], point: str) -> list[str]:
     begin = [place for place, line in enumerate(trace) if line == label][int(number) - 1] + 1
     end = next((place for place, line in enumerate(trace) if place > begin and line == "benchmark"), len(trace))
     found = points(lives.by_name(SHARED), trace[:end])
-    return [each for each in found if not _passed(trace[:begin], each) and each.partition(":")[0] not in DECIDE_NOTHING]
+    return [each for each in found if not _passed(trace[:begin], each) and each.partition(":")[0] in FACTS]
 
 
 @pytest.mark.parametrize(("name", "part"), [(life.name, part) for life in LIVES for part in range(life.parts)])

@@ -217,7 +217,6 @@ LIVES = (
         act=f"once asked && {{ kill -INT $loop; {HANG}; }}; {DONE}",
         steps=(drain(0, 130), again),
         until=("agent", 2),
-        parts=2,
     ),
     Life(
         "in-the-way",
@@ -226,14 +225,12 @@ LIVES = (
         steps=(in_the_way, drain(75), clear_the_way, command("retry", NAME), drain(0)),
         since=("benchmark", 3),
         until=("benchmark", 4),
-        parts=2,
     ),
     Life(
         "moved-by-hand",
         act=f'once taken && {{ mv "$tasks"/running/{NAME}.* "$tasks/blocked/"; {HANG}; }}; {DONE}',
         steps=(drain(0, 1), unblock, drain(0)),
         until=("agent", 2),
-        parts=2,
     ),
     Life("worker-dies", act=f"once died && {{ kill -9 $PPID; {HANG}; }}; {DONE}", until=("agent", 2)),
     Life("agent-dies", act=f"once died && kill -9 $$; {DONE}", attempts=2, until=("agent", 2)),
