@@ -109,3 +109,12 @@ def test_the_wheel_alone_in_an_empty_environment_runs_the_demo(wheel: Path, tmp_
         [str(venv / "bin/orchestrator"), "demo"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_ci_runs_the_command_that_the_readme_shows() -> None:
+    lines = (TOP / "README.md").read_text().split("<!-- test-command -->\n```\n")[1].split("\n```")[0].splitlines()
+    shown = subprocess.run(
+        ["bash", "-c", 'bash() { :; }; . "$0"', str(TOP / ".ci/run")], capture_output=True, text=True, check=True, cwd=TOP
+    )
+    assert shown.stdout == f"+ {lines[0]}\n"
+    assert len(lines) == 1
