@@ -21,8 +21,10 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     desk = Desk(tmp_path)
     desk.make_repo()
     monkeypatch.chdir(tmp_path)
+    others = tree.children()
     with tree.subreaper():  # restores what this process was before, whatever a worker made of it
         yield desk
+        tree.sweep(exclude=others)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     for number, handler in before.items():
         signal.signal(number, handler)
