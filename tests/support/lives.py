@@ -16,6 +16,7 @@ from support.project import Project
 
 NAME = "x"
 KILLED = -signal.SIGKILL
+INTERRUPTED = (130, -signal.SIGINT)  # the latter while the interpreter still starts
 TODO = "one\ntwo\nthree"
 FILES = {"todo.txt": f"{TODO}\n", "README": "a repository\n", "notes.txt": "notes\n", ".gitignore": "built\n"}
 OWNERS = {"notes.txt": "notes\nof a person, uncommitted\n", "scratch.txt": "untracked\n"}  # lying around in the checkout
@@ -131,7 +132,7 @@ def command(*args: str) -> Step:
 
 def again(run: Run) -> None:
     """Start it until it isn't interrupted: after a kill, the Ctrl-C may come later in the story."""
-    while run.command(codes=(0, 130)):
+    while run.command(codes=(0, *INTERRUPTED)):
         pass
 
 
@@ -215,7 +216,7 @@ LIVES = (
     Life(
         "interrupted",
         act=f"once asked && {{ kill -INT $loop; {HANG}; }}; {DONE}",
-        steps=(drain(0, 130), again),
+        steps=(drain(0, *INTERRUPTED), again),
         until=("agent", 2),
     ),
     Life(
