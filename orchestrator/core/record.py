@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -117,9 +117,11 @@ class Record:
 
 def to_dict(record: Record) -> dict[str, Any]:
     """`record` as JSON-ready data, with the keys of a newer version put back."""
-    data = asdict(record)
+    data = _plain(record)
     extra = data.pop("extra")
-    return {"schema": SCHEMA, **extra, **data}
+    history = [_plain(attempt) for attempt in record.history]
+    nested = {name: data[name] and _plain(data[name]) for name in ("landed", "intent", "restart", "spend")}
+    return {"schema": SCHEMA, **extra, **data, **nested, "history": history}
 
 
 def from_dict(data: Mapping[str, Any]) -> Record:
@@ -138,6 +140,11 @@ def from_dict(data: Mapping[str, Any]) -> Record:
     values["spend"] = Spend(**values.get("spend") or {})
     values["history"] = tuple(_attempt(item) for item in values.get("history") or ())
     return Record(**values, extra=extra)
+
+
+def _plain(item: Any) -> dict[str, Any]:
+    """Its fields as they are: what `asdict` copies deeply, field by field, on every save."""
+    return {name: getattr(item, name) for name in item.__slots__}
 
 
 def _attempt(data: Mapping[str, Any]) -> Attempt:

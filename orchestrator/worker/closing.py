@@ -62,7 +62,7 @@ def landed(work: Work, space: Space, result: Landed | None) -> Ending:
     """It is on the base, or kept where the spec wants it: put the worktrees away and leave for converged/."""
     assert result is not None
     if work.record.landed != result:
-        work.save(durable=False, intent=None, landed=result)  # the intent is; the last word will be
+        work.note(intent=None, landed=result)  # the intent is on disk; the last word will be
         work.event("landed", commit=result.commit, base=result.base, how=result.how)
     space.retire(work)
     return Ending(State.CONVERGED, Reason.CONVERGED, landed=result)

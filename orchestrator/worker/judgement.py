@@ -42,7 +42,7 @@ def take_as_best(work: Work, space: Space, result: Sample) -> None:
         return
     improved = metrics.improved(work.spec.metrics, result.values, work.record.best or work.record.baseline)
     better = {"best": dict(result.values), "best_commit": space.tip} if improved else {}
-    work.save(durable=False, values=dict(result.values), **better)
+    work.note(values=dict(result.values), **better)
 
 
 def measure_tip(work: Work, space: Space) -> Sample:

@@ -52,8 +52,7 @@ def measure_baseline(work: Work, space: Space) -> Ending | None:
         if sample.defect:
             return blocked(Reason.BENCHMARK_DEFECT, sample.defect)
         work.record = convergence.resealed(work.record, work.sealed.digest)
-        work.save(
-            durable=False,  # measured again where a power cut took it
+        work.note(
             baseline=dict(sample.values),
             best=dict(sample.values),
             values=dict(sample.values),

@@ -45,7 +45,8 @@ def take_up(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
         cut=record.stage,
         feedback=last_feedback(claim, record),
     )
-    work.save(durable=False, reason=None, detail=None, not_before=None)  # lost in a power cut, the next claim does it again
+    if record.serial:  # what was said of it before is not true any more
+        work.save(durable=False, reason=None, detail=None, not_before=None)
     sealed.keep(claim)
     return work
 

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from types import FrameType
 
 from orchestrator.core.outcome import StopRequest
-from orchestrator.errors import ClaimLost
+from orchestrator.errors import ClaimLost, StoreError
 from orchestrator.store.claim import Claim
 
 LOOK = 1.0  # seconds between looks at the own folder (`rulings`: whatever the heartbeat)
+LAG = 0.1  # seconds that what is owed to the disk may lie; nobody's eye is quicker
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 ASKED = {"stop": StopRequest.BLOCK, "block": StopRequest.BLOCK, "cancel": StopRequest.CANCEL, "release": StopRequest.RELEASE}
 
@@ -41,6 +42,8 @@ class Pulse:
         self._clock = clock
         self._looked = self._renewed = clock()
         self._request: StopRequest | None = None
+        self._owed: Callable[[], None] | None = None
+        self._owed_since = 0.0
 
     def listen(self) -> None:
         """From here on TERM, INT and HUP ask this worker to put its task back; a second one does not wait for the agent."""
@@ -54,7 +57,15 @@ class Pulse:
         if self._request in (None, StopRequest.RELEASE) and now - self._looked >= LOOK:
             self._looked = now
             self._look(now)
+        if self._owed is not None and now - self._owed_since >= LAG:
+            self._pay(now)
         return self._request
+
+    def owe(self, write: Callable[[], None] | None) -> None:
+        """Something that may be written a little later: the next beat after `LAG` seconds does. None: it was written meanwhile."""
+        if write is not None and self._owed is None:
+            self._owed_since = self._clock()
+        self._owed = write
 
     def check(self) -> None:
         """Raises Stopped where this worker is asked to stop."""
@@ -82,6 +93,16 @@ class Pulse:
                 self._claim.heartbeat()
         except ClaimLost:
             self._request = StopRequest.LOST
+
+    def _pay(self, now: float) -> None:
+        write, self._owed = self._owed, None
+        try:
+            if write is not None:
+                write()
+        except ClaimLost:
+            self._request = StopRequest.LOST
+        except StoreError:  # a full disk must not end the agent; later is soon enough
+            self._owed, self._owed_since = write, now
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         if self._request is None:

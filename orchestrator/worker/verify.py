@@ -76,9 +76,9 @@ def streak(work: Work, space: Space, commit: str) -> Streak:
         seen.append(result.values)
         tell(work, "verify", result, commit=commit, streak=count)
         if not at_target(work, result):
-            work.save(durable=False, streak=0, streak_commit=None)
+            work.note(streak=0, streak_commit=None)
             return Streak(False, result, shortfall(work, result))
-        work.save(durable=False, streak=count, streak_commit=key, values=result.values)
+        work.note(streak=count, streak_commit=key, values=result.values)
     return Streak(True)
 
 

@@ -23,6 +23,10 @@ from orchestrator.worker.measure import Verdict
 from orchestrator.worker.pulse import Pulse
 
 
+# Who comes after a kill judges what lies in the worktree by these: they are written before anything runs there.
+TELLING = frozenset({Stage.MEASURE, Stage.AGENT})
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How this claim ends: the folder's next state, why, and for parked tasks not before when (epoch seconds)."""
@@ -69,14 +73,23 @@ class Work:
         return self.spec.converge or self.settings.converge
 
     def save(self, *, durable: bool = True, **changes: Any) -> None:
-        """Evolve the record and write it. Facts are durable; a stage or a running streak may be lost in a power cut."""
+        """Evolve the record and write it. Facts are durable; what else is written at once may be lost in a power cut."""
         self.record = replace(self.record, **changes)
         self.claim.save(self.record, durable=durable)
+        self.pulse.owe(None)
+
+    def note(self, **changes: Any) -> None:
+        """Evolve the record by what is found again should this worker die now; written with the next save, or the next beat."""
+        self.record = replace(self.record, **changes)
+        self.pulse.owe(lambda: self.claim.save(self.record, durable=False))
 
     def enter(self, stage: Stage) -> None:
         """Show which part of the flow this is. Raises Stopped where the worker was asked to stop meanwhile."""
         self.pulse.check()
-        self.save(durable=False, stage=stage.value)
+        if stage in TELLING:
+            self.save(durable=False, stage=stage.value)
+        else:
+            self.note(stage=stage.value)
 
     def event(self, event: str, **fields: Any) -> None:
         """Tell what happened, for the audit and whoever follows live. The attempt's number is added."""
