@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,9 +10,10 @@ from dataclasses import replace
 
 from orchestrator.core.lease import Lease
 from orchestrator.core.outcome import Reason
-from orchestrator.core.task import Place, State
-from orchestrator.errors import ClaimLost, OrchestratorError
-from orchestrator.store import durable, inbox, leases
+from orchestrator.core.record import Record
+from orchestrator.core.task import Place, State, slug
+from orchestrator.errors import ClaimLost, OrchestratorError, StoreError
+from orchestrator.store import durable, events, inbox, leases, records
 from orchestrator.store.claim import Claim
 from orchestrator.store.queue import Queue
 
@@ -38,6 +40,19 @@ def block(queue: Queue, place: Place, reason: Reason) -> None:
     """Move a pending task to blocked, with the reason in its record."""
     with claimed(queue, place) as claim:
         _end(claim, reason)
+
+
+def cancel_blocked(queue: Queue, place: Place) -> None:
+    """Make `cancelled` the reason of a task that lies in blocked. Nobody holds it there, and a claim would be the wrong tool:
+    who dies with one leaves a running task, which the next loop starts again. Raises BadRecord, and Gone where it moved on."""
+    folder = queue.path(place)
+    found = records.latest(folder)
+    if found is None or records.copied(folder, place.name, place.inode):  # a copy's record tells of another task
+        task_id = os.urandom(8).hex()
+        found = Record(task_id, place.name, place.inode, slug(place.name, task_id), created=time.time())
+    records.put(folder, _reasoned(found, Reason.CANCELLED))
+    with suppress(StoreError):  # the record says it all
+        events.append(folder, "cancelled", task=place.name, attempt=found.attempts, before=found.reason)
 
 
 def ask(queue: Queue, place: Place, kind: inbox.Kind, reason: Reason) -> None:
@@ -108,9 +123,11 @@ def _ours(queue: Queue, claim: Claim) -> Iterator[None]:
 
 
 def _end(claim: Claim, reason: Reason) -> None:
-    record = claim.record() or claim.fresh_record()
-    ended = replace(record, reason=reason, detail=WORDS[reason], not_before=None, stage=None, streak=0, updated=time.time())
-    claim.release(State.BLOCKED, ended)
+    claim.release(State.BLOCKED, _reasoned(claim.record() or claim.fresh_record(), reason))
+
+
+def _reasoned(record: Record, reason: Reason) -> Record:
+    return replace(record, reason=reason, detail=WORDS[reason], not_before=None, stage=None, streak=0, updated=time.time())
 
 
 def _moved(place: Place) -> OrchestratorError:

@@ -163,6 +163,9 @@ def _stop(app: App, place: Place, reason: Reason) -> Done:
     elif place.state is State.PENDING:
         hold.block(app.queue, place, reason)
         text = f"is {words} and lies in blocked"
+    elif reason is Reason.CANCELLED:
+        hold.cancel_blocked(app.queue, place)
+        text = "lay in blocked and is cancelled now"
     else:
         text = "was blocked already"
     if reason is Reason.CANCELLED:

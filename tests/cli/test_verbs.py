@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -39,6 +40,41 @@ def test_a_pending_task_is_blocked_with_the_reason_and_retry_undoes_it(project: 
     assert (task["state"], task["reason"]) == ("blocked", reason)
     project.run("retry", "fix")
     assert (project.task("fix")["state"], project.task("fix")["reason"]) == ("pending", None)
+
+
+def test_cancelling_a_blocked_task_makes_that_its_reason_and_keeps_its_history(project: Project) -> None:
+    kept = {"reason": "exhausted", "detail": "5 attempts in a row", "attempts": 5, "failures": 5, "serial": 7}
+    project.drop("fix", state="blocked", record=kept)
+    project.run("cancel", "fix")
+    assert project.task("fix")["reason"] == "cancelled"
+    facts = record(project, "blocked", "fix")
+    assert (facts["id"], facts["attempts"], facts["failures"], facts["serial"]) == ("0" * 16, 5, 5, 8)
+    told = project.run("why", "fix").stdout
+    assert "cancelled by a person" in told
+    assert "`orchestrator retry fix`" in told
+    assert "`orchestrator recover fix`" in told
+    project.run("retry", "fix")
+    assert (project.task("fix")["state"], project.task("fix")["reason"]) == ("pending", None)
+
+
+def test_cancelling_a_task_moved_to_blocked_by_hand_gives_it_a_record(project: Project) -> None:
+    project.drop("fix", state="blocked")
+    project.run("cancel", "fix")
+    assert project.task("fix")["reason"] == "cancelled"
+
+
+def test_cancelling_a_copy_leaves_the_original_and_its_worktree_alone(project: Project) -> None:
+    project.agent("true")
+    project.drop("fix", "max_failures: 1")
+    project.run(code=1)
+    worktree = project.top / ".worktrees" / "fix"
+    assert worktree.is_dir()
+    shutil.copytree(project.tasks / "blocked/fix", project.tasks / "blocked/copy")
+    project.run("cancel", "copy")
+    assert worktree.is_dir()
+    assert (project.task("fix")["reason"], project.task("copy")["reason"]) == ("exhausted", "cancelled")
+    assert "its worktree is removed" in project.run("cancel", "fix").stdout
+    assert not worktree.is_dir()
 
 
 def test_several_names_are_done_and_one_that_fails_does_not_keep_the_others_from_it(project: Project) -> None:
