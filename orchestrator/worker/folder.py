@@ -81,6 +81,9 @@ class PlainFolder:
     def save_cut(self, work: Work) -> None:
         return
 
+    def leave(self, work: Work) -> None:
+        return
+
     def restart(self, work: Work) -> None:
         work.save(restart=None)
 

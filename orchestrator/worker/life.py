@@ -21,6 +21,8 @@ def live(work: Work, space: Space) -> Ending:
     ending = ending or spent(work)
     while ending is None:
         ending = attempt.make(work, space) or one_only(work)
+    if ending.state is not State.CONVERGED:
+        space.leave(work)
     return ending
 
 

@@ -55,6 +55,9 @@ class Space(Protocol):
     def save_cut(self, work: Work) -> None:
         """Keep what lies there in the middle of an attempt."""
 
+    def leave(self, work: Work) -> None:
+        """The claim ends and the task has not converged: leave nothing there that isn't work."""
+
     def restart(self, work: Work) -> None:
         """Go where the record's `restart` says that the task goes on; what was there stays under its refs."""
 

@@ -6,13 +6,14 @@ The agent's worktree is on the task's branch; the verify worktree is ours alone,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent
 from orchestrator.core.task import Stage, State
+from orchestrator.errors import OrchestratorError
 from orchestrator.git import changes, checkouts, included, kept, merge, refs, repository, save, worktree
 from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
@@ -21,6 +22,8 @@ from orchestrator.store import locks
 from orchestrator.worker import findings, setup
 from orchestrator.worker.findings import Left, Watch
 from orchestrator.worker.work import Ending, Work, blocked
+
+MEASURED = frozenset({Stage.MEASURE, Stage.VERIFY, Stage.LAND})  # all work is committed; what else lies there is a benchmark's
 
 
 class Workspace:
@@ -98,7 +101,7 @@ class Workspace:
         self._tree = found
         self.tip = self._branch_tip(work)
         self._cleared = work.record.base_commit or ""
-        if not found.finished or work.record.restart or work.cut == Stage.MEASURE or not worktree.usable(found):
+        if not found.finished or work.record.restart or work.cut in MEASURED or not worktree.usable(found):
             save.keep_everything(found, work.record.slug, self._cut(work), base=work.record.base_commit)
             return False
         self.save_cut(work)
@@ -170,10 +173,19 @@ class Workspace:
     def watch(self, work: Work) -> Watch:
         """How things are before the agent starts, to see afterwards what it touched."""
         assert self._tree is not None
-        if self._litter is not None:
-            save.tidy(self._tree, self._litter)
-            self._litter = None
+        self._tidy()
         return findings.watch(work, self.repo, self.tip, save.before(self._tree))
+
+    def leave(self, work: Work) -> None:
+        """The claim ends and the worktree stays: without a benchmark's litter, which the next claim would take for work."""
+        with suppress(OrchestratorError):  # then it does: the litter is kept, and judged by the scope
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Take away what a benchmark left: all work was committed before it ran."""
+        if self._litter is not None and self._tree is not None and worktree.usable(self._tree):
+            save.tidy(self._tree, self._litter)
+        self._litter = None
 
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Everything the agent did, as one commit on the task branch, kept under the attempt's own ref."""
@@ -228,6 +240,7 @@ class Workspace:
         number = work.record.attempts + 1
         start = self.tip or self._branch_tip(work)
         self._mend(work)
+        self._tidy()
         save.keep_everything(self._tree, work.record.slug, self._cut(work), base=work.record.base_commit)
         if work.record.stage == Stage.MEASURE or not self._tree.finished:
             worktree.begin(self._tree)

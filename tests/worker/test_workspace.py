@@ -54,6 +54,43 @@ def test_asked_to_stop_while_a_benchmark_runs_its_litter_is_not_taken_for_work(d
     assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.CONVERGED])
 
 
+LEAVES = "touch result.log; echo >> README; mkdir -p __pycache__; touch __pycache__/x.pyc\n"
+
+
+def test_what_the_last_benchmark_of_a_claim_left_is_not_taken_for_work_by_the_next(desk: Desk) -> None:
+    desk.drop(benchmark=LEAVES + COUNT)
+    desk.agent(f"{desk.call} [ $n = 3 ] && {DONE}; {LESS}; true")
+    for _ in range(3):
+        desk.serve(once=True)
+    assert (desk.state(), set(results(desk))) == (State.CONVERGED, {Result.IMPROVED, Result.CONVERGED})
+    assert desk.git("ls-tree", "--name-only", "main").split() == [".gitignore", "README", "todo.txt"]
+    assert not any("result.log" in desk.git("ls-tree", "--name-only", commit) for commit in desk.refs().values())
+
+
+@pytest.mark.parametrize("stage", [Stage.VERIFY, Stage.LAND])
+def test_killed_while_a_commit_is_verified_a_benchmarks_litter_is_not_taken_for_work(desk: Desk, stage: Stage) -> None:
+    desk.drop()
+    desk.agent(DONE)
+    work, space = desk.opened()
+    work.save(stage=stage.value)
+    (space.path / "result.log").write_text("litter")
+    desk.die(work.claim)
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.CONVERGED])
+    assert "result.log" not in desk.git("ls-tree", "--name-only", "main")
+
+
+def test_asked_to_stop_while_a_commit_is_verified_a_benchmarks_litter_is_not_taken_for_work(desk: Desk) -> None:
+    stop = f"[ $(wc -l < {desk.top}/runs) = 3 ] && {{ {TERM}; }}\n"
+    desk.drop(benchmark=f"touch result.log; echo >> {desk.top}/runs; {stop}" + COUNT)
+    desk.agent(DONE)
+    desk.serve()
+    assert (desk.state(), len((desk.top / "runs").read_text())) == (State.PENDING, 3)
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.CONVERGED])
+    assert "result.log" not in desk.git("ls-tree", "--name-only", "main")
+
+
 # What an agent does to its worktree
 
 
