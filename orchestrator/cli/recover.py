@@ -27,6 +27,8 @@ Examples:
 A number is an attempt; cut/… is what lay uncommitted when an attempt was interrupted; extra/… what an agent committed elsewhere.
 """
 
+CUT = "cut/"  # the label of what was uncommitted
+
 
 @click.command(epilog=EPILOG)
 @name_argument(required=False)
@@ -45,7 +47,7 @@ def recover(app: App, name: str | None, label: str | None, action: str | None, b
     if label is None and (action or branch):
         raise Misuse("Which of them?", hint="Give a label of the list: `orchestrator recover NAME --show LABEL`.")
     if label is None:
-        _list(app, repo, found)
+        _list(app, repo, _holding(repo, found))
         return 0
     chosen = _choose(found, name or "", label)
     if branch is not None:
@@ -79,6 +81,21 @@ def _where(app: App, name: str | None) -> tuple[Repository, str | None]:
 def _repository(app: App) -> Repository:
     settings = app.settings
     return repository.discover(Path(settings.repo) if settings.repo else Path(settings.tasks).parent)
+
+
+def _holding(repo: Repository, found: list[Kept]) -> list[Kept]:
+    """Those that hold something. What lay uncommitted may have been nothing that belongs in a commit (installed packages,
+    caches): such a commit changes nothing, and isn't listed where the one before it can be reached another way as well."""
+    cuts = [each.commit for each in found if each.label.startswith(CUT)]
+    if not cuts:
+        return found
+    rows = [row.split() for row in repo.git.text("log", "--no-walk=unsorted", "--format=%H %T %P", *cuts).splitlines()]
+    before = {row[0]: (row[1], row[2]) for row in rows if len(row) == 3}  # one parent
+    trees = repo.git.text("rev-parse", *(f"{parent}^{{tree}}" for _, parent in before.values())).splitlines() if before else []
+    empty = {commit: parent for (commit, (tree, parent)), other in zip(before.items(), trees, strict=True) if tree == other}
+    others = [each.commit for each in found if each.commit not in empty]
+    alone = kept.heads(repo, empty.values(), ("--branches", *others))
+    return [each for each in found if each.commit not in empty or empty[each.commit] in alone]
 
 
 def _list(app: App, repo: Repository, found: list[Kept]) -> None:

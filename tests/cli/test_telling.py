@@ -163,6 +163,42 @@ def test_recover_lists_as_a_table_and_says_when_there_is_nothing(converged: Proj
     assert "Nothing has been done" in converged.refused("recover", "new", code=1)
 
 
+def litter(project: Project, script: str) -> None:
+    """A task whose only attempt is this script, blocked and then cancelled."""
+    project.agent(script)
+    project.drop("fix", "max_failures: 1")
+    project.run(code=1)
+    project.run("cancel", "fix")
+
+
+def test_recover_does_not_list_what_holds_nothing_but_caches(project: Project) -> None:
+    litter(project, "echo four >> todo.txt; mkdir __pycache__; touch __pycache__/x.pyc y.pyc")
+    assert "cut/0002-cancel" in project.git("for-each-ref", "refs/orchestrator/")
+    assert [each["label"] for each in project.json("recover", "fix")["kept"]] == ["0001"]
+    assert [each["label"] for each in project.json("recover")["kept"]] == ["0001"]
+    assert "There are: 0001, cut/0002-cancel" in project.refused("recover", "fix", "9", code=1)
+
+
+def test_recover_lists_what_only_a_cut_leads_to_though_it_changes_nothing_itself(project: Project) -> None:
+    litter(project, "mkdir __pycache__; touch __pycache__/x.pyc")
+    assert project.json("recover", "fix")["kept"] == []
+    base = project.git("rev-parse", "main")
+    lost = project.git("commit-tree", "main^{tree}", "-p", base, "-m", "an agent's")
+    lost = project.git("commit-tree", f"{lost}^{{tree}}", "-p", lost, "-m", "Work found uncommitted")
+    project.git("update-ref", "refs/orchestrator/fix/cut/0003", lost)
+    assert [each["label"] for each in project.json("recover", "fix")["kept"]] == ["cut/0003"]
+
+
+def test_recover_lists_what_a_person_wrote_into_a_worktree(project: Project) -> None:
+    project.agent("true")
+    project.drop("fix", "max_failures: 1")
+    project.run(code=1)
+    (project.top / ".worktrees/fix/mine").write_text("by hand\n")
+    project.run("cancel", "fix")
+    assert [each["label"] for each in project.json("recover", "fix")["kept"]] == ["cut/0002-cancel"]
+    assert "by hand" in project.run("recover", "fix", "cut").stdout
+
+
 def test_recover_applies_to_the_working_tree_all_or_nothing(converged: Project) -> None:
     assert "doesn't fit" in converged.refused("recover", "fix", "--apply", "1", code=1)
     assert converged.git("status", "--porcelain", "todo.txt") == ""
