@@ -12,6 +12,8 @@ from orchestrator.errors import Misuse
 NAME_BYTES = 200
 SLUG_LENGTH = 80
 TOKEN = re.compile(r"\.([0-9a-f]{6})$")
+ODD = re.compile(r"[^A-Za-z0-9._-]")
+DOTS = re.compile(r"\.{2,}")
 
 
 class State(StrEnum):
@@ -79,8 +81,8 @@ def slug(name: str, task_id: str) -> str:
 
     A name that had to be changed gets six hex digits of the task's id, so that two of them never meet.
     """
-    plain = re.sub(r"[^A-Za-z0-9._-]", "-", name).strip(".")
-    plain = re.sub(r"\.{2,}", ".", plain)[:SLUG_LENGTH].rstrip(".") or "task"
+    plain = ODD.sub("-", name).strip(".")
+    plain = DOTS.sub(".", plain)[:SLUG_LENGTH].rstrip(".") or "task"
     for taken in (".lock", ".verify"):  # git's, and our second worktree's
         if plain.endswith(taken):
             plain = f"{plain[: -len(taken)]}-{taken[1:]}"

@@ -66,13 +66,16 @@ def blockers(repo: Repository, base: str, old: str, new: str) -> tuple[Blocker, 
     return _blockers(places, changes.changed(repo, old, new)) if places else ()
 
 
-def advance(repo: Repository, base: str, old: str, new: str, _: LockProof) -> Advanced | Moved | Blocked:
+def advance(
+    repo: Repository, base: str, old: str, new: str, _: LockProof, *, changed: Sequence[Change] | None = None
+) -> Advanced | Moved | Blocked:
     """Move `base` from `old` to `new`, its checkouts first. The caller has written the intent down; the proof is that of
-    the repository's landing lock."""
+    the repository's landing lock. `changed`: what differs between the two, where the caller has asked git already."""
     if refs.read(repo.common, HEADS + base) != old:
         return Moved()
     places = listing.holding(repo, base)
-    changed = changes.changed(repo, old, new) if places else ()
+    if changed is None:
+        changed = changes.changed(repo, old, new) if places else ()
     if found := _blockers(places, changed) or _refusals(places, changed, old, new):
         return Blocked(found)
     for number, place in enumerate(places):

@@ -3,6 +3,7 @@ the repository keeps them another way (reftable)."""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -54,7 +55,8 @@ def below(common: Path, prefix: str) -> bool:
 def content(path: Path) -> str | None:
     """The text of a small file of git's, stripped; None where there is none."""
     try:
-        return path.read_text(errors="surrogateescape").strip()
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a hundred of these make a task
+            return os.fsdecode(file.read()).strip()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
 

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import RepositoryError
-from orchestrator.git import identity, refs
+from orchestrator.git import identity, known, refs
 from orchestrator.git.command import Git
 from orchestrator.store.failpoints import hit
 
 OLDEST = (2, 38)
 HEADS = "refs/heads/"
+FACTS = (
+    "--is-bare-repository", "--is-shallow-repository", "--show-object-format",
+    "--absolute-git-dir", "--git-common-dir", "--show-toplevel",
+)  # fmt: skip
 OPERATIONS = {
     "rebase-merge": "a rebase",
     "rebase-apply": "a rebase or `git am`",
@@ -62,26 +66,27 @@ def discover(path: Path) -> Repository:
     """The repository that holds `path`. Raises RepositoryError where it is missing, bare, has no commit, or git is too old."""
     if not path.is_dir():
         raise NotARepository(f"The repository {path} does not exist.", hint="Correct `repo`, or make the folder.")
-    asked = (
-        "--is-bare-repository",
-        "--is-shallow-repository",
-        "--show-object-format",
-        "--absolute-git-dir",
-        "--git-common-dir",
-        "--show-toplevel",
-    )
-    output = Git(path).run("rev-parse", "--path-format=absolute", *asked, ok=())
+    recalled = known.recall(path)
+    lines = recalled or _asked(path)
+    git_dir, common, top = (Path(line) for line in lines[3:6])
+    repo = Repository(top, common, git_dir, shallow=lines[1] == "true", hash_size=32 if lines[2] == "sha256" else 20)
+    _make_control(repo)
+    if recalled is None and (text := known.remember(path, lines)):
+        write(path / ".git" / known.FILE, text)
+    _check(repo)
+    return repo
+
+
+def _asked(path: Path) -> list[str]:
+    """What git says of `path`, line by line. Raises RepositoryError."""
+    output = Git(path).run("rev-parse", "--path-format=absolute", *FACTS, ok=())
     lines = os.fsdecode(output.stdout).split("\n")
     if lines[0] == "true":
         hint = "Give a checkout of it as `repo`: work lands in the base branch of a checkout."
         raise RepositoryError(f"{path} is a bare repository.", hint=hint)
     if output.code != 0:
         raise _refused(path, output.stderr)
-    git_dir, common, top = (Path(line) for line in lines[3:6])
-    repo = Repository(top, common, git_dir, shallow=lines[1] == "true", hash_size=32 if lines[2] == "sha256" else 20)
-    _make_control(repo)
-    _check(repo)
-    return repo
+    return lines
 
 
 def version(cache: Path | None = None) -> tuple[int, ...]:

@@ -338,6 +338,8 @@ def _poolable(worktree: Worktree) -> bool:
 
 def _detach(worktree: Worktree) -> None:
     """Let go of the branch, so that it can be removed or checked out elsewhere."""
+    if not (refs.content(worktree.admin / "HEAD") or "").startswith(refs.SYMBOLIC):
+        return
     if refs.files(worktree.repo.common) and worktree.head:
         write(worktree.admin / "HEAD", f"{worktree.head}\n")
     else:
@@ -346,9 +348,8 @@ def _detach(worktree: Worktree) -> None:
 
 def _forget_log(worktree: Worktree) -> None:
     """The history of HEAD begins anew with the next task; what it names has refs by now."""
-    log = worktree.admin / "logs" / "HEAD"
-    if log.exists():
-        write(log, "")
+    with contextlib.suppress(FileNotFoundError):
+        os.truncate(worktree.admin / "logs" / "HEAD", 0)
 
 
 def _pointed(path: Path) -> Path | None:

@@ -8,16 +8,21 @@ environment mark is for where there is no such thing: other systems, and the orp
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import select
 import signal
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from orchestrator.core.lease import Identity
 from orchestrator.proc import identity as identities
 from orchestrator.proc.table import MARK, Process, carries, descendants, members, table
+
+if TYPE_CHECKING:
+    import ctypes
 
 __all__ = [
     "MARK", "Process", "Swept", "become_subreaper", "children", "descendants", "end_marked", "end_process", "marked", "members",
@@ -212,12 +217,17 @@ def _wait_gone(identity: Identity, handle: int | None, seconds: float) -> None:
 
 
 def _prctl(option: int, argument: object) -> bool:
-    import ctypes
-
     try:
-        return bool(ctypes.CDLL(None).prctl(option, argument, 0, 0, 0) == 0)
+        return bool(_libc().prctl(option, argument, 0, 0, 0) == 0)
     except (AttributeError, OSError):
         return False
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    import ctypes
+
+    return ctypes.CDLL(None)
 
 
 def _pauses() -> Iterator[float]:

@@ -30,6 +30,7 @@ class Left:
     finding: Result | None = None
     detail: str = ""
     patch: bytes = b""
+    changes: tuple[Change, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -67,7 +68,7 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
     review = changes.review(repo, before.start, tip) if tip != before.start else changes.Review((), b"")
     if outside := out_of_scope(work, repo, review.changes):
         return Left(before.start, tip, Result.SCOPE_VIOLATION, outside, review.patch)
-    return Left(before.start, tip, patch=review.patch)
+    return Left(before.start, tip, patch=review.patch, changes=review.changes)
 
 
 def strayed(work: Work, repo: Repository, collected: save.Collected) -> None:

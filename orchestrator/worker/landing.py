@@ -99,7 +99,9 @@ def advance(work: Work, space: Workspace, old: str, new: str, proof: LockProof) 
     """Intent, checkouts of the base, the base itself: in this order, each undone by recovery if the next never came."""
     assert work.record.base is not None
     work.save(intent=Intent(work.record.base, old, new))
-    result = checkouts.advance(space.repo, work.record.base, old, new, proof)
+    unmoved = old == work.record.base_commit  # then the merge holds what the task branch holds
+    changed = space.changed_since(old) if unmoved else None
+    result = checkouts.advance(space.repo, work.record.base, old, new, proof, changed=changed)
     if isinstance(result, checkouts.Advanced):
         return LandOutcome(LandEnd.LANDED, landed=Landed(new, work.record.base, "merge"))
     work.save(intent=None)

@@ -54,7 +54,7 @@ def serve(claim: Claim) -> int:
     record = claim.record()
     if ending := unfinished_release(record, lease):
         return leave(claim, pulse, record, ending)
-    scratch = claim.queue.scratch()
+    scratch = claim.queue.scratch(claim.token)
     try:
         return work_on(claim, pulse, settings, lease, record, scratch)
     finally:

@@ -20,6 +20,8 @@ from orchestrator.store import templates
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.sections import ALIASES, FENCE, HEADING
 
+PART = re.compile(r"(?m)^(?=## )")
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 PROSE = 12_000  # characters of any one part: the whole prompt has to fit into one argument of a command line (128 KiB)
 FEEDBACK = 6_000
 DETAIL = 400
@@ -59,7 +61,7 @@ def render(template: str, values: Mapping[str, str]) -> str:
         raise OrchestratorError(
             f"The prompt's template and its values don't agree: {wrong}.", hint="Restore templates/prompt.md."
         )
-    parts = re.split(r"(?m)^(?=## )", template)
+    parts = PART.split(template)
     return "".join(Template(part).substitute(values) for part in parts if _filled(part, values)).rstrip() + "\n"
 
 
@@ -67,7 +69,7 @@ def other_sections(body: str) -> str:
     """The sections of a spec's body that none of its known parts holds, with their headings."""
     kept: list[str] = []
     keeping, fence = False, None
-    for line in re.sub(r"<!--.*?-->", "", body, flags=re.DOTALL).splitlines():
+    for line in COMMENT.sub("", body).splitlines():
         if found := FENCE.match(line):
             fence = None if fence and line.strip().startswith(fence) else fence or found[1]
         heading = None if fence else HEADING.match(line)

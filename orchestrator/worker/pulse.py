@@ -62,7 +62,7 @@ class Pulse:
         return self._request
 
     def owe(self, write: Callable[[], None] | None) -> None:
-        """Something that may be written a little later: the next beat after `LAG` seconds does. None: it was written meanwhile."""
+        """Something that may be written a little later: the next beat after `LAG` seconds does it. None: it was done."""
         if write is not None and self._owed is None:
             self._owed_since = self._clock()
         self._owed = write

@@ -22,7 +22,6 @@ from orchestrator.store.seal import Sealed
 from orchestrator.worker.measure import Verdict
 from orchestrator.worker.pulse import Pulse
 
-
 # Who comes after a kill judges what lies in the worktree by these: they are written before anything runs there.
 TELLING = frozenset({Stage.MEASURE, Stage.AGENT})
 

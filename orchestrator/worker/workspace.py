@@ -15,6 +15,7 @@ from orchestrator.core.record import Intent
 from orchestrator.core.task import Stage, State
 from orchestrator.errors import OrchestratorError
 from orchestrator.git import changes, checkouts, included, kept, merge, refs, repository, save, worktree
+from orchestrator.git.changes import Change
 from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
@@ -37,6 +38,7 @@ class Workspace:
         self._furnished = ""  # the commit at which the verify worktree was made ready
         self._litter: tuple[str, ...] | None = None  # a benchmark ran in the agent's worktree; what was untracked before
         self._cleared = ""  # the commit up to which everything since the base is known to be in scope
+        self._left: Left | None = None  # what the last attempt left
 
     @property
     def path(self) -> Path:
@@ -196,7 +198,7 @@ class Workspace:
         if collected.tip != watch.start or extra:
             save.keep_all(self.repo, work.record.slug, {label: collected.tip, **extra})
         self.tip = collected.tip
-        left = findings.judge(work, self.repo, watch, collected)
+        left = self._left = findings.judge(work, self.repo, watch, collected)
         if self._cleared == watch.start and not left.finding:
             self._cleared = self.tip
         if left.changed:
@@ -310,6 +312,11 @@ class Workspace:
         message = f"{work.spec.title or work.name}\n\n{work.spec.goal.strip()[:2000]}"
         trailers = {"Task": work.name, "Attempt": str(work.record.attempts), "Agent": work.agent_name}
         return merge.commit(self.repo, merged.tree, (base, merged.side), with_trailers(message, trailers))
+
+    def changed_since(self, old: str) -> tuple[Change, ...] | None:
+        """What the task branch changes in `old`, where that was looked at already: git need not be asked again."""
+        known = self._left and (self._left.start, self._left.commit) == (old, self.tip)
+        return self._left.changes if self._left and known else None
 
     def restart(self, work: Work) -> None:
         """Go on at the fresh base, or at the merge with it; the earlier commits stay under their refs."""
