@@ -13,8 +13,9 @@ from orchestrator.loop import dispatch
 from orchestrator.loop.parts import Loop, Mode, Moment
 from orchestrator.loop.voice import ending
 from orchestrator.loop.workers import fault
-from orchestrator.proc import tree
+from orchestrator.proc import identity, tree
 from orchestrator.store import durable, leases, records
+from orchestrator.store.queue import Queue
 
 
 def reclaim(loop: Loop, moment: Moment) -> None:
@@ -54,6 +55,13 @@ def end_orphans(root: Path, token: str, lease: Lease | None) -> None:
         tree.end_process(lease.agent, grace=0.0)
 
 
+def end_left(queue: Queue, previous: Lease | None) -> None:
+    """The same for a pending task: a person may have moved it there after its worker died, while its agent went on."""
+    if previous is not None and previous.agent is not None and identity.alive(previous.agent):
+        end_orphans(queue.root, previous.token, previous)
+        queue.bury(previous.token)
+
+
 def _take_over(loop: Loop, place: Place, moment: Moment) -> None:
     assert place.token is not None
     lease = leases.read(loop.queue.path(place))
@@ -78,13 +86,14 @@ def _take_over(loop: Loop, place: Place, moment: Moment) -> None:
 def _finished_release(loop: Loop, place: Place, moment: Moment) -> bool:
     """The dead owner had written its last word and not yet moved the folder: that word is made true, by the one rename."""
     record = records.peek(loop.queue.path(place))
-    if record is None or record.reason is None or record.token != place.token:
+    if place.token is None or record is None or record.reason is None or record.token != place.token:
         return False
     state = State.PENDING
     if record.reason.terminal:
         state = State.CONVERGED if record.reason is Reason.CONVERGED else State.BLOCKED
     with suppress(durable.Gone):  # another loop was faster
         loop.queue.move(place, state)
+        loop.queue.bury(place.token)
         loop.voice.tell(place.name, ending(state, record, moment.now), "moved", to=state.value, urgent=state is State.BLOCKED)
     return True
 

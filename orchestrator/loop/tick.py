@@ -104,7 +104,9 @@ def tell_end(loop: Loop, worker: Worker, code: int | None, moment: Moment) -> No
     place = loop.index.names.where(worker.name)
     if place is not None and place.state is State.RUNNING:
         return
-    if not code:
+    if code:
+        loop.queue.bury(worker.token)
+    else:
         loop.losses.pop(worker.name, None)
     record = records.peek(loop.queue.path(place)) if place else None
     state = place.state if place else None
@@ -175,6 +177,7 @@ def claim(loop: Loop, candidate: Candidate, moment: Moment) -> bool:
     taken = loop.queue.take(fresh.name)
     if taken is None:
         return False
+    takeover.end_left(loop.queue, taken.previous)
     started = dispatch.start(loop, taken, fresh.spec.executor, moment)
     if started:
         loop.voice.tell(fresh.name, "started", "claimed", token=taken.token)

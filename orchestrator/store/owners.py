@@ -163,6 +163,10 @@ class Owners:
         used = named() if dead else frozenset()
         return sum(self._forget(token, now) for token in dead if token not in used)
 
+    def bury(self, token: str, now: float) -> bool:
+        """Remove the file of a dead owner that no folder names any more; whether there is none now."""
+        return not self.known(token) or (not self.alive(token) and self._forget(token, now))
+
     def _forget(self, token: str, now: float) -> bool:
         owner = self.read(token)
         if owner and owner.identity.host != self._me().host and now - owner.since < FORGET_AFTER:

@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from orchestrator.core.lease import Identity, Lease
-from orchestrator.core.task import Place, State, check_name, split_token
+from orchestrator.core.task import TOKEN, Place, State, check_name, split_token
 from orchestrator.errors import NoSuchTask, StoreError
 from orchestrator.store import durable, leases, records
 from orchestrator.store.claim import Claim
 from orchestrator.store.owners import Owners
 
 CONTROL = ("owners", "locks", "tmp", "cache")
+CLOCK = ".clock"
 SCRATCH_AGE = 86_400.0
 Seen = dict[str, tuple[object, float]]
 
@@ -56,7 +57,7 @@ class Queue:
 
     def now(self) -> float:
         """The file system's clock, which is what the times of files are compared with."""
-        return durable.now(self.control / "tmp" / ".clock")
+        return durable.now(self.control / "tmp" / CLOCK)
 
     # Looking
 
@@ -104,7 +105,17 @@ class Queue:
 
     def reclaim(self, place: Place) -> Claim | None:
         """Take a dead owner's task over by giving it a new token; None where another was faster. See `reclaimable`."""
-        return self._claim(f"{self.running}/{place.folder}", place.name, point="reclaim")
+        claim = self._claim(f"{self.running}/{place.folder}", place.name, point="reclaim")
+        if claim and place.token:
+            self.bury(place.token)
+        return claim
+
+    def bury(self, token: str) -> None:
+        """Remove what a dead owner left that no folder is named after: its scratch folder and its lock file. What can't be
+        removed, or belongs to another host's owner, waits for `sweep`; a living owner's is left alone."""
+        with contextlib.suppress(StoreError):
+            if self.owners.bury(token, self.now()):
+                self._clear(self.control / "tmp" / token)
 
     def reclaimable(self, now: float, seen: Seen) -> list[Place]:
         """Running tasks whose owner is dead. `now` is this process's monotonic clock; keep `seen` between calls.
@@ -144,9 +155,10 @@ class Queue:
                 continue  # moved on meanwhile; or a second folder of that name, which the status shows
         return moved
 
-    def scratch(self) -> Path:
-        """A new empty folder in `.orch/tmp`, to build in what is then published by one rename."""
-        folder = self.control / "tmp" / os.urandom(6).hex()
+    def scratch(self, token: str | None = None) -> Path:
+        """A new empty folder in `.orch/tmp`, to build in what is then published by one rename; or, with its claim's `token`,
+        for a worker to keep its own things in: should it die, whoever goes on knows by the name that they are nobody's."""
+        folder = self.control / "tmp" / (token or os.urandom(6).hex())
         durable.mkdir(folder, point="scratch")
         return folder
 
@@ -165,13 +177,14 @@ class Queue:
         durable.remove_tree(target, point="discard.tree")
 
     def sweep(self) -> None:
-        """Remove what crashes left behind: lock files of dead owners, folders in `.orch/tmp` that a day did not change."""
+        """Remove what crashes left behind: lock files of dead owners, their scratch folders, and what else a day did not
+        change in `.orch/tmp`."""
         now = self.now()
         self.owners.sweep(self._named, now)
         cut = [path for path in self.control.iterdir() if path.name.startswith(".") and path.suffix == ".tmp"]
         for path in (*cut, *(self.control / "tmp").iterdir()):
-            if path.name != ".clock" and now - _changed(path, now) > SCRATCH_AGE:
-                durable.remove(path, point="sweep")
+            if self._stale(path, now):
+                self._clear(path)
 
     # Names that retention removed
 
@@ -191,6 +204,23 @@ class Queue:
         return frozenset(name for line in lines if (name := _remembered_name(line)))
 
     # Inside
+
+    def _stale(self, path: Path, now: float) -> bool:
+        """Whether nobody uses what lies in `.orch/tmp` any more. A worker's scratch folder may lie unchanged for a day; its
+        owner has a file for life, though, and a folder named after it."""
+        token = path.name
+        if TOKEN.fullmatch(f".{token}"):
+            return not self.owners.known(token) and token not in self._named()
+        return path.name != CLOCK and now - _changed(path, now) > SCRATCH_AGE
+
+    def _clear(self, path: Path) -> None:
+        """Remove something of `.orch/tmp`, whatever its permissions are by now."""
+        from orchestrator.store import seal  # rarely needed, and the status should not have to load it
+
+        if durable.is_folder(path):
+            seal.remove(path)
+        else:
+            durable.unlink(path, point="sweep")
 
     def _unused(self, name: str) -> str:
         """`name`, if a new task may have it: names are unique over the four states."""

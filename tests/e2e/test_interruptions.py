@@ -67,6 +67,8 @@ def test_a_killed_worker_s_task_is_reclaimed_at_once_its_agent_ended_and_no_fail
     project.wait(lambda: agent_runs(project, 2), timeout=10, why="a second agent runs")
     first = agent_pids(project)[0]
     assert not alive(first)
+    scratch = [path.name for path in (project.tasks / ".orch/tmp").iterdir() if path.is_dir()]
+    assert scratch == [project.folder("reclaimed").name.rpartition(".")[2]]  # the living worker's; the dead one's is gone
     go.touch()
     project.wait(lambda: project.where("reclaimed") == "converged", why="converges")
 
@@ -75,6 +77,28 @@ def test_a_killed_worker_s_task_is_reclaimed_at_once_its_agent_ended_and_no_fail
     assert record["attempts"] == 1
     assert "half" in project.git("show", "main:half.txt")  # the first agent's work went on
     project.run("--stop", code=0)
+
+
+def test_a_loop_begins_by_clearing_up_after_loop_and_worker_were_both_killed(project: Project) -> None:
+    go = slow_agent(project)
+    project.drop("left")
+    loop = project.start("--loop")
+    project.wait(lambda: agent_runs(project), why="agent runs")
+    worker = project.worker_pid("left")
+    os.kill(loop.pid, signal.SIGKILL)
+    os.kill(worker, signal.SIGKILL)
+    loop.wait()
+    project.folder("left").rename(project.tasks / "pending" / "left")  # a person puts it back: nobody takes it over
+
+    drain = project.start()
+    project.wait(lambda: agent_runs(project, 2), why="another agent runs")
+    assert not alive(agent_pids(project)[0])
+    go.touch()
+    assert drain.wait(20) == 0
+
+    assert project.where("left") == "converged"
+    assert [path.name for path in (project.tasks / ".orch/tmp").iterdir()] == [".clock"]
+    assert list((project.tasks / ".orch/owners").iterdir()) == []
 
 
 def test_stop_puts_the_task_back_without_using_an_attempt_and_ends_the_agent(project: Project) -> None:

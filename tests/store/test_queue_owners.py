@@ -13,8 +13,8 @@ import pytest
 
 from orchestrator.core.lease import Lease
 from orchestrator.core.task import State
-from orchestrator.errors import ClaimLost
-from orchestrator.store import leases
+from orchestrator.errors import ClaimLost, StoreError
+from orchestrator.store import durable, leases
 from orchestrator.store.claim import Claim
 from orchestrator.store.owners import FORGET_AFTER, Kind
 from orchestrator.store.queue import Queue, Seen
@@ -266,6 +266,62 @@ def test_a_sweep_removes_what_a_crash_left_in_the_scratch_folder_after_a_day(
     queue.sweep()
     assert names(queue.control / "tmp") == [".clock"]
     assert not (queue.control / ".stop.1234.tmp").exists()
+
+
+def test_who_takes_over_removes_what_the_dead_owner_left_and_nothing_of_the_living(tmp_path: Path) -> None:
+    queue = new_queue(tmp_path)
+    for name in ("dead", "alive"):
+        drop(queue, name)
+    dead, alive = claimed(queue, "dead"), claimed(queue, "alive")
+    for claim in (dead, alive):
+        (queue.scratch(claim.token) / "locked").mkdir(mode=0)
+    die(dead)
+    successor = queue.reclaim(queue.find("dead"))
+    queue.reclaim(queue.find("alive"))  # which nobody does; its owner lives
+    assert successor is not None
+    assert not (queue.control / "tmp" / dead.token).exists()
+    assert (queue.control / "tmp" / alive.token / "locked").is_dir()
+    assert not queue.owners.known(dead.token)
+    assert queue.owner_alive(alive.token)
+
+
+def test_a_sweep_removes_the_scratch_of_dead_workers_at_once_and_of_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = new_queue(tmp_path)
+    other = other_host(queue, monkeypatch)
+    drop(queue, "dead")
+    dead = claimed(queue, "dead")  # still named by its folder: whoever takes it over removes it
+    gone, alive, foreign = queue.owners.acquire(), queue.owners.acquire(), other.owners.acquire()
+    for token in (dead.token, gone.token, alive.token, foreign.token):
+        (queue.scratch(token) / "file").touch()
+    for lock in (gone, foreign):
+        lock.close()
+    die(dead)
+    later = queue.now() + 90_000
+    monkeypatch.setattr(queue, "now", lambda: later)
+    queue.sweep()
+    assert set(names(queue.control / "tmp")) == {".clock", dead.token, alive.token, foreign.token}
+    durable.rename(queue.running + f"/dead.{dead.token}", queue.pending + "/dead", point="test")
+    queue.sweep()
+    assert set(names(queue.control / "tmp")) == {".clock", alive.token, foreign.token}
+
+
+def test_what_can_not_be_buried_now_keeps_nobody_from_taking_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = new_queue(tmp_path)
+    drop(queue, "fix")
+    dead = claimed(queue, "fix")
+    die(dead)
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "unlink", _refuse)
+        assert queue.reclaim(queue.find("fix")) is not None
+    assert queue.owners.known(dead.token)
+    queue.sweep()
+    assert not queue.owners.known(dead.token)
+
+
+def _refuse(path: object, *, point: str) -> bool:
+    raise StoreError(f"Can't remove {path} at {point}.", hint="A test.")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"kind": "other", "owner": {}}', b"\x00" * 600])
