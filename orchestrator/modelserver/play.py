@@ -6,7 +6,7 @@ import re
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from orchestrator.modelserver import tools
@@ -65,29 +65,30 @@ class Counts:
 
 def play(ask: Ask, script: Script, counts: Counts) -> Play:
     """Answer one request."""
-    form = script.text or implied(ask)
-    if not (tools.writer(ask.tools) or tools.shell(ask.tools) or (form and not ask.tools)):
+    form = None if ask.tools else script.text or implied(ask)
+    if not (form or tools.writer(ask.tools) or tools.shell(ask.tools)):
         return Play(_measured(_aside(ask, script), ask, script.usage), Place(None), side=True)
-    place = whereabouts(ask.entries, script)
+    place = whereabouts(ask, script, form)
     turn = place.turns[0]
     fault = counts.take((*turn.faults, *(place.scene.faults if place.scene else ()), *script.faults))
-    answer = _spoken(form, place, ask) if form and not ask.tools else _called(place, ask)
+    answer = _spoken(form, place, ask) if form else _called(place, ask)
     if fault:
         answer = altered(answer, fault, _id("n", place.turn))
     return Play(_measured(answer, ask, turn.usage or script.usage), place, fault=fault)
 
 
-def whereabouts(entries: Iterable[Entry], script: Script) -> Place:
+def whereabouts(ask: Ask, script: Script, form: Text | None = None) -> Place:
     """Walk the conversation: prompts choose the scene, the model's own answers tell how far it came."""
     place = Place(next((scene for scene in script.scenes if scene.when is None), None))
-    for entry in entries:
+    for entry in ask.entries:
         if entry.speaker is Speaker.USER:
             place = _chosen(entry.text, script, place)
         elif entry.speaker is Speaker.MODEL:
-            place = _after(entry, place)
+            place = _after(entry, place, lambda turn: as_text(form, (turn,), ask) if form else turn.words)
         elif entry.call and (mark := MARK.search(entry.call)) and mark[1] == "w" and _refused(entry):
             place = replace(place, turn=int(mark[2]), by_shell=True)
-    return place
+    # A client that takes edits takes one answer in a session: all of it, however often it asks.
+    return Place(place.scene) if form is Text.SEARCH_REPLACE else place
 
 
 def _chosen(prompt: str, script: Script, place: Place) -> Place:
@@ -96,26 +97,21 @@ def _chosen(prompt: str, script: Script, place: Place) -> Place:
     return place if found is place.scene else Place(found)
 
 
-def _after(entry: Entry, place: Place) -> Place:
+def _after(entry: Entry, place: Place, words: Callable[[Turn], str]) -> Place:
     """Where the conversation stands after an answer of the model: its calls say so, else its text is looked for."""
     marks = [mark for call in entry.calls if (mark := MARK.search(call))]
     if marks:
         return Place(place.scene, max(int(mark[2]) + (mark[1] == "w") for mark in marks))
     if entry.calls:  # a client that gives calls ids of its own
         return Place(place.scene, place.turn + 1)
-    return Place(place.scene, _recognised(entry.text, place))
+    return Place(place.scene, _recognised(entry.text, place, words))
 
 
-def _recognised(text: str, place: Place) -> int:
-    """The turn after those that `text` tells; a text that is none of ours (an example in a prompt, a cut answer) tells none."""
+def _recognised(text: str, place: Place, words: Callable[[Turn], str]) -> int:
+    """The turn after the one that `text` tells; a text that is none of ours (an example in a prompt, a cut answer) tells none."""
     turns = place.scene.turns if place.scene else ()
-    told = [bool(turn.marks) and all(mark in text for mark in turn.marks) for turn in turns]
-    at = next((at for at in range(place.turn, len(turns)) if told[at]), None)
-    if at is None:
-        return place.turn
-    while at < len(turns) and told[at]:
-        at += 1
-    return at
+    said = ((at, words(turns[at]).strip()) for at in range(place.turn, len(turns)))
+    return next((at + 1 for at, ours in said if ours and ours in text), place.turn)
 
 
 def _refused(entry: Entry) -> bool:
@@ -123,14 +119,19 @@ def _refused(entry: Entry) -> bool:
 
 
 def _spoken(form: Text, place: Place, ask: Ask) -> Answer:
-    return Answer(as_text(form, place.turns, ask))
+    """The turn as text. Edits come all at once, and again where the client asks again, now showing a file that it had not."""
+    if form is Text.BASH:
+        return Answer(as_text(form, place.turns, ask))
+    text = as_text(form, place.turns, ask)
+    again = any(entry.speaker is Speaker.MODEL and text.strip() in entry.text for entry in ask.entries)
+    return Answer(_last(place.scene).finish or "" if again else text)
 
 
 def _called(place: Place, ask: Ask) -> Answer:
     """The turn as text and a call of the client's own tools."""
     turn = place.turns[0]
     if (call := _call(turn, place, ask)) is None:
-        return Answer("\n\n".join(filter(None, (turn.say, turn.finish))))
+        return Answer(turn.words)
     return Answer(turn.say, (call,), end=End.CALLED)
 
 

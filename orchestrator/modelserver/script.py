@@ -115,10 +115,9 @@ class Turn:
     faults: tuple[Fault, ...] = ()
 
     @property
-    def marks(self) -> tuple[str, ...]:
-        """What is found again in the text of this answer when the client sends it back."""
-        parts = (self.say, self.write.content if self.write else "", self.run or "", self.finish or "")
-        return tuple(part.strip() for part in parts if part.strip())
+    def words(self) -> str:
+        """What the model says in this turn, beside what it does."""
+        return "\n\n".join(filter(None, (self.say, self.finish)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from orchestrator.modelserver.conversation import Ask, Form, Tool
@@ -26,7 +26,11 @@ PATCHES = ("input", "patch", "patchText", "patch_text")
 COMMANDS = ("command", "cmd", "commands", "script")
 ENDS = ("message", "result", "summary", "answer")
 PURPOSE = "what the script says"
-FOLDER = re.compile(r"(?:working directory|cwd|current directory|workspace)\W[^\n/]{0,60}(/[^\s<>`\"',;)]*)", re.IGNORECASE)
+FOLDER = re.compile(
+    r"(?:working directory|working folder|current directory|workspace director(?:y|ies)|\bcwd\b|working in the directory)"
+    r"[^\w/]{1,16}(/[^\s<>`\"',;)]*)",
+    re.IGNORECASE,
+)
 
 Arguments = Mapping[str, Any] | str
 
@@ -108,9 +112,10 @@ def _patch(write: Write) -> str:
 
 
 def _absolute(path: str, ask: Ask) -> str:
-    """Many clients want an absolute path; most name their working folder somewhere in what they send."""
-    found = FOLDER.search(ask.words)
-    return str(PurePosixPath(found.group(1)) / path) if found else path
+    """Many clients want an absolute path; most name their working folder, which lies on this machine, in what they send."""
+    named = (Path(found.group(1)) for found in FOLDER.finditer(ask.words))
+    folder = next((folder for folder in named if folder != Path("/") and folder.is_dir()), None)
+    return str(folder / path) if folder else path
 
 
 def _writes(tool: Tool) -> bool:
