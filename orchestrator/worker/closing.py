@@ -114,7 +114,7 @@ def plan_restart(work: Work, commit: str, base: str) -> None:
 def refuse(work: Work, before: Record, attempt: Attempt | None, result: Result, detail: str) -> Ending | None:
     """The attempt reached its target and does not count as converged, for this reason."""
     if attempt is None:
-        work.event("discarded", result=result.value, detail=detail)
+        judgement.tell_fate(work, result, detail)
         return None
     return judgement.count(work, before, replace(attempt, result=result, detail=detail))
 

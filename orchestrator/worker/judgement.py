@@ -16,6 +16,7 @@ from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work
 
 KEPT = frozenset({Result.CONVERGED, Result.IMPROVED, Result.UNCHANGED, Result.DEFECT, Result.GATE, Result.FLAKY})
+STAYS = "it counts as no improvement; its commits stay on the task branch all the same"
 
 
 def judge_left_over(work: Work, space: Space) -> Ending | None:
@@ -71,7 +72,7 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
         return count(work, before, replace(attempt, result=left.finding, detail=left.detail))
     if not left.changed and work.measured == left.commit:
         detail = attempt.detail or "the agent changed nothing"
-        return count(work, before, replace(attempt, detail=detail, values=before.values))
+        return count(work, before, replace(attempt, detail=detail, values=before.values), left=False)
     result = measure_tip(work, space)
     verify.tell(work, "attempt", result, commit=left.commit)
     return weigh(work, space, replace(attempt, values=dict(result.values)), result)
@@ -91,12 +92,12 @@ def weigh(work: Work, space: Space, attempt: Attempt, result: Sample) -> Ending 
     return count(work, before, replace(found, detail=verify.shortfall(work, result)), improved=improved)
 
 
-def count(work: Work, before: Record, attempt: Attempt, *, improved: bool = False) -> Ending | None:
-    """Write the attempt down and decide what comes next."""
+def count(work: Work, before: Record, attempt: Attempt, *, improved: bool = False, left: bool = True) -> Ending | None:
+    """Write the attempt down and decide what comes next. `left`: it left commits."""
     write(work, before, attempt, improved=improved)
     if work.feedback:
         work.beside(attempt.number, "feedback.txt", work.feedback)
-    work.event("kept" if attempt.result in KEPT else "discarded", result=attempt.result.value, detail=attempt.detail)
+    tell_fate(work, attempt.result, attempt.detail, commit=attempt.commit, improved=improved, left=left)
     step = convergence.after_attempt(work.record, attempt, convergence.limits(work.spec, work.settings))
     match step.next:
         case Next.BLOCK:
@@ -105,6 +106,17 @@ def count(work: Work, before: Record, attempt: Attempt, *, improved: bool = Fals
             work.save(backoffs=work.record.backoffs + 1)
             return Ending(State.PENDING, step.reason, step.detail, not_before=work.now() + step.wait)
     return None
+
+
+def tell_fate(
+    work: Work, result: Result, detail: str, *, commit: str | None = None, improved: bool = False, left: bool = True
+) -> None:
+    """`kept`: the commits stay on the task branch, and the next attempt goes on from them; `discarded`: they don't, or there
+    are none. Under `mode: converge` the number doesn't decide that; `improved` tells of it."""
+    stays = left and result in KEPT
+    if stays and not improved:
+        detail = f"{detail}; {STAYS}" if detail else STAYS
+    work.event("kept" if stays else "discarded", result=result.value, improved=improved, commit=commit, detail=detail)
 
 
 def write(work: Work, before: Record, attempt: Attempt, *, improved: bool, durable: bool = True) -> None:

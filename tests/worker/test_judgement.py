@@ -128,3 +128,41 @@ def test_a_hook_before_the_agent_must_succeed(desk: Desk) -> None:
     desk.serve()
     assert (desk.state(), desk.record().reason, desk.calls()) == (State.BLOCKED, Reason.SETUP, 0)
     assert "no room" in (desk.record().detail or "")
+
+
+# What its events say
+
+
+def fates(desk: Desk) -> list[tuple[str, str, bool]]:
+    return [(e["event"], e["result"], e["improved"]) for e in desk.events() if e["event"] in ("kept", "discarded")]
+
+
+def test_kept_and_discarded_tell_whether_the_commits_stay_on_the_branch_and_improved_whether_the_number_got_better(
+    desk: Desk,
+) -> None:
+    desk.drop(front="off_limits: [README]")
+    acts = (LESS, "echo more >> todo.txt", "true", f"echo >> README; {LESS}", DONE)
+    desk.agent(f"{desk.call} case $n in " + " ".join(f"{n}) {act} ;;" for n, act in enumerate(acts, 1)) + " esac")
+    desk.serve()
+    assert fates(desk) == [
+        ("kept", "improved", True),
+        ("kept", "no-improvement", False),
+        ("discarded", "no-improvement", False),
+        ("discarded", "scope-violation", False),
+    ]
+    better, worse, nothing, _ = (event for event in desk.events() if event["event"] in ("kept", "discarded"))
+    assert better["detail"] == "left is 2, target <= 0"
+    assert worse["detail"].startswith("left is 3, target <= 0; ")
+    assert worse["detail"].endswith("commits stay on the task branch all the same")
+    assert nothing["detail"] == "the agent changed nothing"
+    assert desk.git("merge-base", "--is-ancestor", worse["commit"], "main") == ""  # it stayed, and landed with the rest
+
+
+def test_work_of_an_earlier_claim_that_misses_its_gate_again_stays_and_is_told_so(desk: Desk) -> None:
+    desk.drop(front="max_failures: 1", files={"checks.sh": "exit 1\n"})
+    desk.agent(DONE)
+    desk.serve()
+    desk.agent("true")
+    desk.move("x", State.PENDING)
+    desk.serve()
+    assert fates(desk) == [("kept", "gate", False), ("kept", "gate", False), ("discarded", "no-improvement", False)]
