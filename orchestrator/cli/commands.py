@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from orchestrator import __version__
-from orchestrator.cli.options import App, common, complete_names, pass_app
+from orchestrator.cli.options import App, common, completing, pass_app
 from orchestrator.cli.output import ReaderGone
+from orchestrator.core.task import State
 from orchestrator.errors import Misuse
 
 COMMANDS = {
@@ -108,7 +109,10 @@ def _load(path: str) -> Any:
 @click.option("--loop", is_flag=True, help="Watch and work until told to stop (--stop, or Ctrl-C).")
 @click.option("--once", is_flag=True, help="One tick: claim one task, make one attempt, put it down.")
 @click.option(
-    "--task", metavar="NAME", shell_complete=complete_names, help="Work on this task now, whatever its priority or back-off."
+    "--task",
+    metavar="NAME",
+    shell_complete=completing(State.PENDING),
+    help="Work on this task now, whatever its priority or back-off.",
 )
 @click.option("--status", is_flag=True, help="What every task is doing.")
 @click.option("--watch", is_flag=True, help="With --status: keep showing it.")

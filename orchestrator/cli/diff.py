@@ -28,7 +28,7 @@ class Range:
 
 
 @click.command(epilog="\b\nExample: orchestrator diff fix-auth | less")
-@name_argument()
+@name_argument(begun=True)
 @click.option("--attempt", metavar="LABEL", help="What one attempt left: its number, or a label of `orchestrator recover NAME`.")
 @click.option("--stat", is_flag=True, help="Only which files, and how much.")
 @common(json=True)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from orchestrator.cli.options import complete_names
+from orchestrator.cli.options import completing
 from orchestrator.core.spec import Direction, Land
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,7 +28,7 @@ OPTIONS = (
     click.option("--base", metavar="BRANCH", help="The branch to start from and land on."),
     click.option("--priority", type=int, metavar="N", help="Higher first (default 0)."),
     click.option(
-        "--depends-on", multiple=True, metavar="NAME", shell_complete=complete_names,
+        "--depends-on", multiple=True, metavar="NAME", shell_complete=completing(),
         help="Tasks that must converge first; separated by commas, or repeated.",
     ),
     click.option("--label", "labels", multiple=True, metavar="LABEL", help="Words to find it by."),

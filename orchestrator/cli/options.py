@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from orchestrator.cli import output
+from orchestrator.core.task import State
 from orchestrator.errors import Misuse
 
 if TYPE_CHECKING:
@@ -151,23 +152,36 @@ def common(*, json: bool = False, repo: bool = True) -> Callable[[F], F]:
     return decorate
 
 
-def complete_names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Names of tasks that begin so, for the shell. Whatever goes wrong, it must print nothing."""
-    try:
-        queue = ctx.ensure_object(App).queue
-        return sorted({place.name for place in queue.places() if place.name.startswith(incomplete)})
-    except Exception:  # noqa: BLE001 - a completion that fails is an empty one
-        return []
+Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
-def name_argument(*, required: bool = True) -> Callable[[F], F]:
-    """The task a command is about: its name, or the beginning of it that fits no other."""
-    return click.argument("name", required=required, shell_complete=complete_names)
+def completing(*states: State, begun: bool = False) -> Complete:
+    """For the shell: names of tasks that begin so, of those that the command takes. `begun`: something was done for them."""
+
+    def complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+        try:
+            return sorted(_names(ctx.ensure_object(App).queue, states or tuple(State), incomplete, begun=begun))
+        except Exception:  # noqa: BLE001 - whatever goes wrong, a completion must print nothing
+            return []
+
+    return complete
 
 
-def names_argument() -> Callable[[F], F]:
-    """One task or several."""
-    return click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_names)
+def _names(queue: Queue, states: Iterable[State], start: str, *, begun: bool) -> set[str]:
+    from orchestrator.store import records
+
+    found = [place for place in queue.places(states) if place.name.startswith(start)]
+    return {place.name for place in found if not begun or (queue.path(place) / records.FILE).exists()}
+
+
+def name_argument(*, required: bool = True, begun: bool = False) -> Callable[[F], F]:
+    """The task a command is about: its name, or the beginning of it that fits no other. `begun` as for `completing`."""
+    return click.argument("name", required=required, shell_complete=completing(begun=begun))
+
+
+def names_argument(*states: State, required: bool = True) -> Callable[[F], F]:
+    """One task or several, of the states in which the command changes anything."""
+    return click.argument("names", nargs=-1, required=required, metavar="NAME...", shell_complete=completing(*states))
 
 
 def one(app: App, name: str) -> Any:

@@ -31,7 +31,7 @@ CUT = "cut/"  # the label of what was uncommitted
 
 
 @click.command(epilog=EPILOG)
-@name_argument(required=False)
+@name_argument(required=False, begun=True)
 @click.argument("label", required=False)
 @click.option("--show", "action", flag_value="show", help="Print it as a patch.")
 @click.option(

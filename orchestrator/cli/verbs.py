@@ -30,7 +30,7 @@ Verb = Callable[[App, Place], Done]
 
 
 @click.command(epilog="\b\nExample: orchestrator queue fix-auth")
-@names_argument()
+@names_argument(State.PENDING, State.BLOCKED, State.CONVERGED)
 @common(json=True)
 @pass_app
 def queue(app: App, names: tuple[str, ...]) -> int:
@@ -39,7 +39,7 @@ def queue(app: App, names: tuple[str, ...]) -> int:
 
 
 @click.command(epilog="\b\nExample, for all that are blocked: orchestrator retry $(orchestrator list --state blocked --names)")
-@names_argument()
+@names_argument(State.BLOCKED, State.PENDING)
 @common(json=True)
 @pass_app
 def retry(app: App, names: tuple[str, ...]) -> int:
@@ -48,7 +48,7 @@ def retry(app: App, names: tuple[str, ...]) -> int:
 
 
 @click.command()
-@names_argument()
+@names_argument(State.PENDING, State.RUNNING)
 @common(json=True)
 @pass_app
 def block(app: App, names: tuple[str, ...]) -> int:
@@ -57,7 +57,7 @@ def block(app: App, names: tuple[str, ...]) -> int:
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="NAME...")
+@names_argument(State.PENDING, State.RUNNING, required=False)
 @common(json=True)
 @pass_app
 def stop(app: App, names: tuple[str, ...]) -> int:
@@ -70,7 +70,7 @@ def stop(app: App, names: tuple[str, ...]) -> int:
 
 
 @click.command()
-@names_argument()
+@names_argument(State.PENDING, State.RUNNING, State.BLOCKED)
 @common(json=True)
 @pass_app
 def cancel(app: App, names: tuple[str, ...]) -> int:

@@ -378,6 +378,32 @@ def test_task_names_and_commands_are_completed_and_nothing_is_printed_otherwise(
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("queue", "b c p"),
+        ("retry", "b p"),
+        ("block", "p r"),
+        ("stop", "p r"),
+        ("cancel", "b p r"),
+        ("--task", "p"),
+        ("show", "b c p r"),
+        ("logs", "b c p r"),
+        ("recover", "b c"),
+        ("diff", "b c"),
+        ("add new --depends-on", "b c p r"),
+    ],
+)
+def test_only_names_that_a_command_can_do_something_with_are_completed(project: Project, words: str, offered: str) -> None:
+    project.drop("p")
+    project.drop("r", state="running").rename(project.tasks / "running/r.abcdef")
+    project.drop("b", state="blocked", record={"reason": "gate"})
+    project.drop("c", state="converged", record={"reason": "converged"})
+    line = f"orchestrator {words} "
+    asked = {"_ORCHESTRATOR_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split()))}
+    assert project.run(**asked).stdout.split() == [f"plain,{name}" for name in offered.split()]
+
+
 def test_the_demo_converges_lands_and_shows_it(empty: Project, tmp_path: Path) -> None:
     done = empty.run("demo", str(tmp_path / "demo"))
     for words in ("fix-greeting: converged", "3 converged", "no-improvement", "The greeter greets", "rm -rf"):
