@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, outcome_of
+from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, Traits, outcome_of
 from orchestrator.core.outcome import AgentEnd, AgentOutcome
 from orchestrator.errors import AgentError
 from orchestrator.proc.command import Command, Finished
@@ -21,6 +21,7 @@ class Exec:
     """Runs `sh -c $ORCH_AGENT_CMD` in the worktree. Exit 0: finished; 126 and 127: not started; anything else: failed."""
 
     name = "exec"
+    traits = Traits()
 
     def check(self, *, cmd: str | None = None) -> Availability:
         if not cmd or not cmd.strip():

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from orchestrator.core.outcome import AgentEnd, AgentOutcome, ProcessEnd, Spend
+from orchestrator.core.outcome import COUNTED, AgentEnd, AgentOutcome, ProcessEnd, Spend
 from orchestrator.proc.command import Command, Finished
 
 ERRORS = 20  # last errors kept for the verdict
@@ -46,6 +46,47 @@ class Request:
     cmd: str | None = None
     tty: bool = False
     resume: str | None = None
+    usd: float | None = None  # what the session may still cost, for those that can keep to it
+    minutes: float | None = None  # and how long it may last
+
+
+class Terminal(StrEnum):
+    """Whether an agent is given a terminal."""
+
+    NEVER = "never"  # it would ask on it what it doesn't ask without
+    OPTIONAL = "optional"  # with `tty: true` only
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A prompt that may be answered without a person: `pattern` (a regular expression, searched in the screen's last lines) and
+    what is typed."""
+
+    pattern: str
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What an agent's program can do and needs, as data: nothing else in the orchestrator knows it by name."""
+
+    models: tuple[str, ...] = ()  # patterns (`claude-*`) of the models that are its own when a spec names no agent
+    efforts: tuple[str, ...] = ()  # what `effort` may say; none: it has no such switch
+    resume: bool = False  # a session can go on, in the worktree it was in
+    budgets: frozenset[str] = frozenset()  # kinds of budget that switches of its own enforce: usd, tokens, minutes, turns
+    cost: bool = False  # it reports dollars
+    closes: bool = False  # it prints a closing event: without one a session is not finished
+    terminal: Terminal = Terminal.OPTIONAL
+    permissions: tuple[str, ...] = ()  # the modes it has, the one we use first
+    environment: tuple[str, ...] = ()  # names and families (`ANTHROPIC_*`) passed on to it beside the allow-list
+    secrets: tuple[str, ...] = ()  # those of them whose values are masked whatever they are called
+    skills: tuple[str, ...] = ()  # folders of a worktree in which it looks for skills
+    leaves: tuple[str, ...] = ()  # patterns of what it leaves in a worktree that is no work
+    silence: float = 0.0  # seconds it may say nothing (a back-off of its own) while all is well
+    answers: tuple[Answer, ...] = ()  # what its prompts at a terminal may be answered
+    install: str = ""  # the one command that installs it
+    login: str = ""  # the one command, or variable, that logs it in
 
 
 class Stream(StrEnum):
@@ -59,11 +100,14 @@ class EventKind(StrEnum):
     """What a line of an agent's output means."""
 
     SESSION = "session"  # text: the session's id
+    MODEL = "model"  # text: the model that answers
     TEXT = "text"  # what the agent says
-    TOOL = "tool"  # what it does
-    USAGE = "usage"  # data: usd, input_tokens, output_tokens; total=True where they count from the session's start
+    TOOL = "tool"  # what it does; data: id, name, input
+    RESULT = "result"  # what came of that; data: id, ok
+    USAGE = "usage"  # data: fields of Spend; total=True where they count from the session's start
     LIMIT = "limit"  # a limit of its provider was reached; data: reset_at (epoch seconds) where known
     AUTH = "auth"  # it is not logged in, or its key is refused
+    CONTEXT = "context"  # its session has no room left
     QUESTION = "question"  # it waits for a person
     NOTICE = "notice"  # worth a line in the log, decides nothing (retries)
     ERROR = "error"  # it says that it failed
@@ -81,14 +125,18 @@ class AgentEvent:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """What a session's events came to. `said` is the last text; `ended` None means that no closing event was seen."""
+    """What a session's events came to. `said` is the last text; `ended` None means that no closing event was seen; `open` are
+    the ids of tools whose results are still to come."""
 
     session: str | None = None
+    model: str | None = None
     spend: Spend = field(default_factory=Spend)
     said: str = ""
     limit: AgentEvent | None = None
     auth: AgentEvent | None = None
     question: AgentEvent | None = None
+    context: AgentEvent | None = None
+    open: frozenset[str] = frozenset()
     errors: tuple[str, ...] = ()
     ended: bool | None = None
 
@@ -97,9 +145,14 @@ class Closing:
         match event.kind:
             case EventKind.SESSION:
                 return replace(self, session=event.text)
+            case EventKind.MODEL:
+                return replace(self, model=event.text)
             case EventKind.TEXT | EventKind.TOOL:
                 said = event.text if event.kind is EventKind.TEXT else self.said
-                return replace(self, said=said, limit=None, auth=None, question=None)
+                running = self.open | {str(event.data["id"])} if "id" in event.data else self.open
+                return replace(self, said=said, open=running, limit=None, auth=None, question=None, context=None)
+            case EventKind.RESULT:
+                return replace(self, open=self.open - {str(event.data.get("id"))})
             case EventKind.USAGE:
                 return replace(self, spend=_spend(self.spend, event.data))
             case EventKind.LIMIT:
@@ -108,6 +161,8 @@ class Closing:
                 return replace(self, auth=event)
             case EventKind.QUESTION:
                 return replace(self, question=event)
+            case EventKind.CONTEXT:
+                return replace(self, context=event)
             case EventKind.ERROR:
                 return replace(self, errors=(*self.errors, event.text)[-ERRORS:])
             case EventKind.END:
@@ -121,6 +176,9 @@ class Agent(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def traits(self) -> Traits: ...
 
     def check(self, *, cmd: str | None = None) -> Availability:
         """Whether this agent can be used on this machine; `cmd` is the setting `agent_cmd`."""
@@ -149,9 +207,11 @@ ENDS = {
 }
 
 
-def outcome_of(finished: Finished, closing: Closing) -> AgentOutcome:
-    """The outcome by what the agent said (limit, auth, question), then by how its process ended, then by its exit code."""
-    end, detail = _end(finished, closing)
+def outcome_of(finished: Finished, closing: Closing, *, closes: bool = False) -> AgentOutcome:
+    """The outcome by what the agent said (limit, auth, question), then by how its process ended, then by its exit code.
+
+    `closes`: the agent prints a closing event; exit code 0 without one is no end, and its own word on failure counts."""
+    end, detail = _end(finished, closing, closes)
     return AgentOutcome(
         end=end,
         detail=detail,
@@ -159,31 +219,32 @@ def outcome_of(finished: Finished, closing: Closing) -> AgentOutcome:
         reset_at=closing.limit.data.get("reset_at") if closing.limit else None,
         prompt=closing.question.text if closing.question else None,
         session=closing.session,
+        said=closing.said,
+        model=closing.model,
         spend=replace(closing.spend, seconds=finished.seconds),
     )
 
 
-def _end(finished: Finished, closing: Closing) -> tuple[AgentEnd, str]:
+def _end(finished: Finished, closing: Closing, closes: bool) -> tuple[AgentEnd, str]:
     if finished.end in {ProcessEnd.STOPPED, ProcessEnd.NOT_STARTED}:
         return ENDS[finished.end], finished.detail
-    said = ((AgentEnd.RATE_LIMITED, closing.limit), (AgentEnd.AUTH, closing.auth), (AgentEnd.NEEDS_INPUT, closing.question))
+    said = (
+        (AgentEnd.RATE_LIMITED, closing.limit), (AgentEnd.AUTH, closing.auth),
+        (AgentEnd.NEEDS_INPUT, closing.question), (AgentEnd.CONTEXT, closing.context),
+    )  # fmt: skip
     for end, event in said:
         if event:
             return end, event.text
     if finished.end in ENDS:
         return ENDS[finished.end], finished.detail or f"The agent ended: {finished.end}."
-    if finished.code == 0 and closing.ended is not False:
+    if finished.code == 0 and closing.ended is not False and (closing.ended or not closes):
         return AgentEnd.FINISHED, ""
+    if finished.code == 0 and closing.ended is None and not closing.errors:
+        return AgentEnd.FAILED, "The agent exited with 0 but without its closing event: it did not get to its end."
     error = closing.errors[-1] if closing.errors else f"The agent ended with exit code {finished.code}."
     return AgentEnd.FAILED, error
 
 
 def _spend(spend: Spend, data: Mapping[str, Any]) -> Spend:
-    used = Spend(usd=data.get("usd"), input_tokens=data.get("input_tokens"), output_tokens=data.get("output_tokens"))
-    if not data.get("total"):
-        return spend + used
-    return Spend(
-        usd=spend.usd if used.usd is None else used.usd,
-        input_tokens=spend.input_tokens if used.input_tokens is None else used.input_tokens,
-        output_tokens=spend.output_tokens if used.output_tokens is None else used.output_tokens,
-    )
+    used = {kind: data[kind] for kind in COUNTED if data.get(kind) is not None}
+    return replace(spend, **used) if data.get("total") else spend + Spend(**used)

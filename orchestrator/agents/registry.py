@@ -21,7 +21,7 @@ OURS: Mapping[str, str] = {
     "exec": "orchestrator.agents.exec:Exec",
     "scripted": "orchestrator.agents.scripted:Scripted",
 }
-PARTS = ("check", "command", "events", "outcome")
+PARTS = ("check", "command", "events", "outcome")  # and `traits`, which is data
 
 
 def get(name: str) -> Agent:
@@ -55,10 +55,13 @@ def load_all() -> tuple[dict[str, Agent], tuple[str, ...]]:
 
 
 def _load(entry: EntryPoint) -> Agent:
+    from orchestrator.agents.protocol import Traits
+
     where = f"The agent plug-in {entry.name!r} ({entry.value})"
     try:
         agent: Agent = entry.load()()
         missing = [part for part in PARTS if not callable(getattr(agent, part, None))]
+        missing += [] if isinstance(getattr(agent, "traits", None), Traits) else ["traits"]
     except Exception as error:
         raise AgentError(f"{where} can't be loaded: {type(error).__name__}: {error}", hint="Update or uninstall it.") from error
     if missing:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from orchestrator.agents.player import MARK
-from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, outcome_of
+from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, Traits, outcome_of
 from orchestrator.core.outcome import AgentOutcome
 from orchestrator.errors import AgentError
 from orchestrator.proc.command import Command, Finished
@@ -20,6 +20,7 @@ class Scripted:
     """Plays `$ORCH_SCENARIO`, else `scenario.toml` of the task folder. Needs no model, no key and no network."""
 
     name = "scripted"
+    traits = Traits(cost=True)
 
     def check(self, *, cmd: str | None = None) -> Availability:
         return Availability(installed=True, detail="ships with the orchestrator; replays a scenario.toml")

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import TypeVar
 
 Number = TypeVar("Number", int, float)
+# The fields of Spend that an agent's events report.
+COUNTED = ("usd", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
 
 
 class Reason(StrEnum):
@@ -65,26 +67,30 @@ class AgentEnd(StrEnum):
     RATE_LIMITED = "rate-limited"
     AUTH = "auth"
     NEEDS_INPUT = "needs-input"
+    CONTEXT = "context-full"  # the session holds no more; a fresh one goes on
     NOT_STARTED = "not-started"
     LOST = "lost"
 
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """What a session used. None is unknown, which is not 0."""
+    """What a session used. None is unknown, which is not 0.
+
+    `input_tokens` are all that were sent, `cached_tokens` those of them that came from a cache, `cache_write_tokens` those that
+    went into one; `output_tokens` are all that came back, `reasoning_tokens` those of them that were thought and not said.
+    """
 
     usd: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     seconds: float = 0.0
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
     def __add__(self, other: Spend) -> Spend:
-        return Spend(
-            usd=_plus(self.usd, other.usd),
-            input_tokens=_plus(self.input_tokens, other.input_tokens),
-            output_tokens=_plus(self.output_tokens, other.output_tokens),
-            seconds=self.seconds + other.seconds,
-        )
+        kinds = {kind: _plus(getattr(self, kind), getattr(other, kind)) for kind in COUNTED}
+        return Spend(**kinds, seconds=self.seconds + other.seconds)
 
 
 def _plus(left: Number | None, right: Number | None) -> Number | None:
@@ -95,7 +101,8 @@ def _plus(left: Number | None, right: Number | None) -> Number | None:
 
 @dataclass(frozen=True, slots=True)
 class AgentOutcome:
-    """How one agent session ended: `detail` is for people, `reset_at` epoch seconds of a limit, `prompt` what it waits for."""
+    """How one agent session ended: `detail` is for people, `reset_at` epoch seconds of a limit, `prompt` what it waits for,
+    `session` its id, `said` the last it said, `model` the one that answered where the agent told."""
 
     end: AgentEnd
     detail: str = ""
@@ -103,6 +110,8 @@ class AgentOutcome:
     reset_at: float | None = None
     prompt: str | None = None
     session: str | None = None
+    said: str = ""
+    model: str | None = None
     spend: Spend = field(default_factory=Spend)
 
 

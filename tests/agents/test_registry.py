@@ -9,8 +9,10 @@ from orchestrator.agents import registry
 from orchestrator.errors import AgentError
 
 GOOD = """
+from orchestrator.agents.protocol import Traits
 class Good:
     name = "good"
+    traits = Traits()
     def check(self, *, cmd=None): ...
     def command(self, request): ...
     def events(self, line, stream): return ()
