@@ -27,7 +27,7 @@ TOLD = "describe-it"
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@common(repo=False)
+@common(queue=False)
 @pass_app
 def demo(app: App, folder: Path | None) -> int:
     """Show everything once: a scratch repository with three tasks and a scripted agent. Needs no model and no key.

@@ -122,30 +122,26 @@ def _flag(*names: str, **attributes: Any) -> Callable[[F], F]:
 
 TASKS = _flag("--tasks", metavar="DIR", help="The tasks folder (ORCH_TASKS; default ./tasks).")
 REPO = _flag("--repo", metavar="DIR", help="The repository to work on (ORCH_REPO; default: found).")
+ENTER = click.option(
+    "-C", "enter", metavar="DIR", multiple=True, expose_value=False, is_eager=True, callback=_enter, help="Begin in this folder."
+)
 COMMON = (
-    click.option(
-        "-C",
-        "enter",
-        metavar="DIR",
-        multiple=True,
-        expose_value=False,
-        is_eager=True,
-        callback=_enter,
-        help="Begin in this folder.",
-    ),
+    ENTER,
     _flag("--no-color", is_flag=True, help="No colors (also NO_COLOR=1)."),
     _flag("-q", "--quiet", is_flag=True, help="Only results and errors."),
-    _flag("-v", "--verbose", is_flag=True, help="Tell more."),
 )
+VERBOSE = _flag("-v", "--verbose", is_flag=True, help="Tell more.")
 JSON = _flag("--json", is_flag=True, help="One JSON document on stdout, nothing else.")
 
 
-def common(*, json: bool = False, repo: bool = True) -> Callable[[F], F]:
-    """Give a command the options that are the same everywhere."""
+def common(*, json: bool = False, repo: bool = True, queue: bool = True) -> Callable[[F], F]:
+    """Give a command the options that are the same everywhere. Without `queue`, those that are left to one that has a queue of
+    its own."""
+    after = (VERBOSE,) if queue else ()
+    before = ((JSON, json), (TASKS, queue), (REPO, repo and queue))
 
     def decorate(function: F) -> F:
-        options = [*((JSON,) if json else ()), TASKS, *((REPO,) if repo else ()), *COMMON]
-        for option in reversed(options):
+        for option in reversed([*(option for option, wanted in before if wanted), *COMMON, *after]):
             function = option(function)
         return function
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -411,6 +412,14 @@ def test_the_demo_converges_lands_and_shows_it(empty: Project, tmp_path: Path) -
     shown = subprocess.run(["sh", "greet.sh", "Ada", "Bob"], cwd=tmp_path / "demo", capture_output=True, text=True, check=True)
     assert shown.stdout == "Hello, Ada and Bob!\n"
     assert "isn't empty" in empty.refused("demo", str(tmp_path / "demo"))
+
+
+def test_the_demo_offers_no_option_that_it_would_ignore(empty: Project) -> None:
+    told = empty.run("demo", "--help").stdout
+    assert set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", told.partition("Options:")[2])) == {
+        *("-C", "--no-color", "-q", "--quiet", "-h", "--help"),
+    }
+    assert "No such option" in empty.refused("demo", "--tasks", "elsewhere")
 
 
 def test_the_demo_needs_no_identity_and_heeds_no_settings_of_the_user(empty: Project, tmp_path: Path) -> None:
