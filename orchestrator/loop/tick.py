@@ -181,6 +181,7 @@ def claim(loop: Loop, candidate: Candidate, moment: Moment) -> bool:
     started = dispatch.start(loop, taken, fresh.spec.executor, moment)
     if started:
         loop.voice.tell(fresh.name, "started", "claimed", token=taken.token)
+        loop.voice.warnings(fresh.name, fresh.spec.warnings)
     return started
 
 

@@ -28,6 +28,7 @@ class Voice:
         self._problems: set[str] = set()
         self._troubled = False
         self._invalid: dict[str, tuple[str, ...]] = {}
+        self._warned: dict[str, tuple[str, ...]] = {}
 
     def tell(self, task: str, line: str, event: str, *, urgent: bool = False, **fields: Any) -> None:
         """Something happened to a task."""
@@ -70,6 +71,14 @@ class Voice:
             self.tell(folder, f"invalid: {'; '.join(problems)}", "invalid", urgent=True)
         if len(news) > SHOWN:
             self._say(f"{len(news) - SHOWN} more tasks are invalid; `orchestrator list` shows them.")
+
+    def warnings(self, task: str, lines: tuple[str, ...]) -> None:
+        """What a claimed task's spec leaves open and how that is taken (a metric without a target), once for each version."""
+        news = lines if self._warned.get(task, ()) != lines else ()
+        if news:
+            self._warned[task] = lines
+        for line in news:
+            self.tell(task, line, "spec_warning")
 
     def _log(self, event: str, **fields: Any) -> None:
         with suppress(StoreError):  # a full disk must not stop the loop from saying so

@@ -47,6 +47,15 @@ def test_a_drain_waits_for_a_short_back_off(stage: Stage) -> None:
     assert stage.state("soon") is State.CONVERGED
 
 
+def test_a_metric_without_a_target_is_told_at_its_first_claim_and_not_again(stage: Stage) -> None:
+    stage.task("open", "park 0.1", front="metric: left")
+    loop = stage.loop()
+    stage.until(lambda: len(stage.started("open")) > 2, "another claim")
+    stage.stop()
+    assert stage.code(loop) == 0
+    assert stage.said().count("open: The metric left has no target; 0 is taken.") == 1
+
+
 def test_an_invalid_task_is_shown_with_its_place_and_ends_a_drain_with_1(stage: Stage) -> None:
     folder = stage.task("broken", front="priority: high")
     assert stage.code(stage.loop("drain")) == 1

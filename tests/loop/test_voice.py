@@ -70,6 +70,13 @@ def test_a_quiet_loop_says_only_what_needs_a_person_and_logs_everything(tmp_path
     assert events[0]["token"] == "abc123"
 
 
+def test_what_a_spec_leaves_open_is_said_once_for_each_version_of_it(tmp_path: Path, said: list[str]) -> None:
+    speaker = voice(tmp_path, said)
+    for lines in ((), ("0 is taken",), ("0 is taken",), (), ("0 is taken", "unknown key"), ("0 is taken", "unknown key")):
+        speaker.warnings("t", lines)
+    assert said == ["t: 0 is taken", "t: 0 is taken", "t: unknown key"]
+
+
 @pytest.mark.parametrize(("state", "record", "line"), [
     (None, None, "is gone from the queue"),
     (State.CONVERGED, None, "converged, nothing to land"),
