@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import threading
@@ -16,6 +17,7 @@ from orchestrator.modelserver.script import DONE, Fault, Scene, Script, Text, Tu
 from orchestrator.modelserver.texts import SUBMIT, as_text, implied, submitting
 
 ENDLESS = Turn(finish=DONE)
+UNSCRIPTED = Turn(finish="The script has nothing for this prompt.")
 # A call's id says what follows it: n3, turn 3 comes next; w3, it was turn 3's file, which a shell writes if this fails.
 MARK = re.compile(r"_([nw])(\d+)_")
 REFUSED = re.compile(r"error|fail|must|already exists|cannot|not been read", re.IGNORECASE)
@@ -80,11 +82,16 @@ def play(ask: Ask, script: Script, counts: Counts) -> Play:
 def whereabouts(ask: Ask, script: Script, form: Text | None = None) -> Place:
     """Walk the conversation: prompts choose the scene, the model's own answers tell how far it came."""
     place = Place(next((scene for scene in script.scenes if scene.when is None), None))
+
+    def words(turn: Turn) -> str:
+        # A turn that calls is known by its call: its words alone may be what is left of a stream that broke.
+        return as_text(form, (turn,), ask) if form else "" if turn.write or turn.run else turn.words
+
     for entry in ask.entries:
         if entry.speaker is Speaker.USER:
             place = _chosen(entry.text, script, place)
         elif entry.speaker is Speaker.MODEL:
-            place = _after(entry, place, lambda turn: as_text(form, (turn,), ask) if form else turn.words)
+            place = _after(entry, place, words)
         elif entry.call and (mark := MARK.search(entry.call)) and mark[1] == "w" and _refused(entry):
             place = replace(place, turn=int(mark[2]), by_shell=True)
     # A client that takes edits takes one answer in a session: all of it, however often it asks.
@@ -138,7 +145,7 @@ def _called(place: Place, ask: Ask) -> Answer:
 def _call(turn: Turn, place: Place, ask: Ask) -> Call | None:
     writer, shell = tools.writer(ask.tools), tools.shell(ask.tools)
     following = _id("n", place.turn + 1)
-    if turn.write and writer and not (place.by_shell and shell):
+    if turn.write and writer and not (shell and (place.by_shell or not tools.suits(writer, turn.write))):
         return Call(_id("w" if shell else "n", place.turn + (not shell)), writer, tools.writing(writer, turn.write, ask))
     command = tools.by_shell(turn.write) if turn.write else turn.run
     if turn.finish is not None:
@@ -152,8 +159,6 @@ def _call(turn: Turn, place: Place, ask: Ask) -> Call | None:
 
 def _aside(ask: Ask, script: Script) -> Answer:
     """A title, a summary, a classifier: short text, or the JSON it wants."""
-    import json
-
     forced = next((tool for tool in ask.tools if tool.name == ask.forced), None)
     if forced and forced.form is Form.FUNCTION:
         return Answer(calls=(Call(_id("n", 0), forced, tools.filled(forced.schema, {})),), end=End.CALLED)
@@ -173,7 +178,9 @@ def _size(answer: Answer) -> int:
 
 def _last(scene: Scene | None) -> Turn:
     """What is said where the turns have run out: the last one's words, without doing anything again."""
-    finish = scene.turns[-1].finish if scene and scene.turns else None
+    if scene is None:
+        return UNSCRIPTED
+    finish = scene.turns[-1].finish if scene.turns else None
     return Turn(finish=finish) if finish else ENDLESS
 
 

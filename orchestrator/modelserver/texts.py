@@ -41,7 +41,8 @@ def _search_replace(write: Write, ask: Ask) -> str:
     """Replaces the file's text as the client showed it; a file that was not shown is a new one."""
     shown = re.search(rf"^{re.escape(write.path)}\n```\w*\n(.*?)^```", ask.words, re.MULTILINE | re.DOTALL)
     old = shown.group(1) if shown else ""
-    return f"{write.path}\n```\n<<<<<<< SEARCH\n{old}=======\n{write.content}>>>>>>> REPLACE\n```"
+    new = write.content if write.content.endswith("\n") else write.content + "\n"
+    return f"{write.path}\n```\n<<<<<<< SEARCH\n{old}=======\n{new}>>>>>>> REPLACE\n```"
 
 
 def _command(turn: Turn, ask: Ask) -> str:

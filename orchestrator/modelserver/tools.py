@@ -28,7 +28,7 @@ ENDS = ("message", "result", "summary", "answer")
 PURPOSE = "what the script says"
 FOLDER = re.compile(
     r"(?:working directory|working folder|current directory|workspace director(?:y|ies)|\bcwd\b|working in the directory)"
-    r"[^\w/]{1,16}(/[^\s<>`\"',;)]*)",
+    r"(?: is)?[^\w/]{1,16}(/[^\s<>`\"',;)]*)",
     re.IGNORECASE,
 )
 
@@ -45,6 +45,11 @@ def shell(tools: Sequence[Tool]) -> Tool | None:
     return _best([tool for tool in tools if tool.form is Form.LOCAL_SHELL or _runs(tool)], SHELLS)
 
 
+def suits(tool: Tool, write: Write) -> bool:
+    """Can this tool write exactly that? A patch is made of whole lines."""
+    return not _patches(tool) or (write.content.endswith("\n") and "\r" not in write.content)
+
+
 def finisher(tools: Sequence[Tool]) -> Tool | None:
     """The tool by which a session is ended, for clients that wait for one."""
     return _best(tools, FINISHERS)
@@ -55,7 +60,7 @@ def writing(tool: Tool, write: Write, ask: Ask) -> Arguments:
     if tool.form is Form.CUSTOM:
         return _patch(write)
     given: dict[str, Any] = {}
-    if patch := _one(tool, PATCHES) if _plain(tool.name) == "applypatch" else None:
+    if patch := _one(tool, PATCHES) if _patches(tool) else None:
         given[patch] = _patch(write)
     else:
         given[_one(tool, PATHS) or "path"] = _absolute(write.path, ask)
@@ -81,8 +86,9 @@ def finishing(tool: Tool, text: str) -> Arguments:
 
 def by_shell(write: Write) -> str:
     """The command line that writes the file, for clients that have nothing better."""
-    path, parent = shlex.quote(write.path), shlex.quote(str(PurePosixPath(write.path).parent))
-    return f"mkdir -p {parent} && printf %s {shlex.quote(write.content)} > {path}"
+    path, parent = PurePosixPath(write.path), PurePosixPath(write.path).parent
+    folder = "" if parent == PurePosixPath() else f"mkdir -p {shlex.quote(str(parent))} && "
+    return f"{folder}printf %s {shlex.quote(write.content)} > {shlex.quote(str(path))}"
 
 
 def filled(schema: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,7 +113,7 @@ def sensible(schema: Mapping[str, Any]) -> Any:
 
 def _patch(write: Write) -> str:
     """The file in the patch language of OpenAI's models; "Add" replaces what is there."""
-    lines = write.content.splitlines() or [""]
+    lines = write.content.removesuffix("\n").split("\n")
     return "\n".join(["*** Begin Patch", f"*** Add File: {write.path}", *(f"+{line}" for line in lines), "*** End Patch\n"])
 
 
@@ -118,8 +124,12 @@ def _absolute(path: str, ask: Ask) -> str:
     return str(folder / path) if folder else path
 
 
+def _patches(tool: Tool) -> bool:
+    return _plain(tool.name) == "applypatch"
+
+
 def _writes(tool: Tool) -> bool:
-    if _plain(tool.name) == "applypatch":
+    if _patches(tool):
         return tool.form is Form.CUSTOM or _one(tool, PATCHES) is not None
     return bool(_one(tool, PATHS) and _one(tool, CONTENTS)) and tool.form is Form.FUNCTION
 
