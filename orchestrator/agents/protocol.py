@@ -45,9 +45,11 @@ class Request:
     effort: str | None = None
     cmd: str | None = None
     tty: bool = False
+    phase: str | None = None  # the skill that this session of the attempt is for, where there are several
     resume: str | None = None
     usd: float | None = None  # what the session may still cost, for those that can keep to it
     minutes: float | None = None  # and how long it may last
+    args: tuple[str, ...] = ()  # what the configuration adds to its command line
 
 
 class Terminal(StrEnum):
@@ -85,8 +87,10 @@ class Traits:
     leaves: tuple[str, ...] = ()  # patterns of what it leaves in a worktree that is no work
     silence: float = 0.0  # seconds it may say nothing (a back-off of its own) while all is well
     answers: tuple[Answer, ...] = ()  # what its prompts at a terminal may be answered
+    program: str = ""  # the name of its executable; its `--version` tells which one this is
     install: str = ""  # the one command that installs it
     login: str = ""  # the one command, or variable, that logs it in
+    credentials: tuple[str, ...] = ()  # variables (`X_API_KEY`) and files (`~/.x/auth.json`): with any one it is logged in
 
 
 class Stream(StrEnum):
