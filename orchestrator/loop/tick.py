@@ -9,7 +9,7 @@ from itertools import islice
 from orchestrator.core import selection
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.readiness import ready, waiting_on
-from orchestrator.core.task import State
+from orchestrator.core.task import Place, State
 from orchestrator.errors import StoreError
 from orchestrator.loop import dispatch, retention, takeover
 from orchestrator.loop.parts import Loop, Moment
@@ -108,6 +108,13 @@ def tell_end(loop: Loop, worker: Worker, code: int | None, moment: Moment) -> No
         loop.queue.bury(worker.token)
     else:
         loop.losses.pop(worker.name, None)
+    if not worker.told:
+        tell_ending(loop, worker, place, moment)
+
+
+def tell_ending(loop: Loop, worker: Worker, place: Place | None, moment: Moment) -> None:
+    """Where the task went from this worker, and why."""
+    worker.told = True
     record = records.peek(loop.queue.path(place)) if place else None
     state = place.state if place else None
     loop.voice.tell(
@@ -116,13 +123,17 @@ def tell_end(loop: Loop, worker: Worker, code: int | None, moment: Moment) -> No
 
 
 def follow_moves(loop: Loop, moment: Moment) -> None:
-    """A worker whose folder was taken away stops by itself; one that doesn't is asked to, then killed."""
+    """A task that left its worker is told of at once: what waited for it may start before that worker has ended. A worker
+    whose folder was taken away stops by itself; one that doesn't is asked to, then killed."""
     running = loop.index.names.places(State.RUNNING)
     for worker in loop.workers:
         if worker.folder in running:
             worker.left = None
             continue
         worker.left = moment.mono if worker.left is None else worker.left
+        place = loop.index.names.where(worker.name)
+        if not worker.told and place is not None and place.state is not State.RUNNING:
+            tell_ending(loop, worker, place, moment)
         gone = moment.mono - worker.left
         if gone >= LET_GO + GRACES * loop.settings.stop_grace:
             worker.executor.stop(worker.handle, kill=True)

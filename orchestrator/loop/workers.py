@@ -32,6 +32,7 @@ class Worker:
     log: Path
     left: float | None = None
     asked: bool = False  # to stop, because its folder is gone
+    told: bool = False  # where its task went was said
 
     @property
     def folder(self) -> str:

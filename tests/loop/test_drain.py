@@ -82,6 +82,16 @@ def test_a_child_starts_after_its_parent_and_never_after_a_blocked_one(stage: St
     assert stage.started("orphan") == []
 
 
+def test_a_parents_end_is_told_before_its_child_starts_though_its_worker_is_still_there(stage: Stage) -> None:
+    stage.task("parent", "linger")
+    stage.task("child", front="depends_on: [parent]")
+    assert stage.code(stage.loop("drain", parallel=2)) == 0
+    assert [line for line in stage.said().splitlines() if line.startswith(("parent", "child"))] == [
+        *("parent: started", "parent: converged, nothing to land"),
+        *("child: started", "child: converged, nothing to land"),
+    ]
+
+
 def test_higher_priority_goes_first(stage: Stage) -> None:
     for name, priority in (("low", -1), ("high", 5), ("middle", 0)):
         stage.task(name, front=f"priority: {priority}")

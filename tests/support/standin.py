@@ -2,6 +2,7 @@
 
 `converge` · `block` · `hold` (until asked to stop) · `deaf` (holds, ignores TERM, notices nothing) · `late` (holds; asked
 to stop, waits for a second TERM) · `crash` · `agent` (holds with a marked child that ignores TERM) · `park SECONDS`
+· `linger` (converges, and ends when another worker has started)
 """
 
 from __future__ import annotations
@@ -56,8 +57,10 @@ def hold(claim: Claim, act: str, stops: list[int]) -> None:
 
 
 def end(claim: Claim, record: Record, act: str, argument: str) -> None:
-    if act == "converge":
+    if act in ("converge", "linger"):
         claim.release(State.CONVERGED, replace(record, reason=Reason.CONVERGED))
+        if act == "linger":
+            linger(claim)
     elif act == "block":
         claim.release(State.BLOCKED, replace(record, reason=Reason.EXHAUSTED, detail="five failures"))
     elif act == "park":
@@ -65,6 +68,13 @@ def end(claim: Claim, record: Record, act: str, argument: str) -> None:
         claim.release(State.PENDING, replace(record, reason=Reason.BACKOFF, not_before=until, updated=time.time()))
     else:
         claim.release(State.PENDING, record)
+
+
+def linger(claim: Claim) -> None:
+    started = claim.queue.root.parent / "started"
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and started.read_text().splitlines()[-1].split()[0] == claim.name:
+        time.sleep(0.02)
 
 
 if __name__ == "__main__":
