@@ -171,7 +171,7 @@ class _Table:
 
     def __init__(self, given: Any, where: str) -> None:
         if not isinstance(given, Mapping):
-            raise Misuse(f"The script's {where} is {given!r}, not a table.", hint=HINT)
+            raise Misuse(f"The model's {where} is {given!r}, not a table.", hint=HINT)
         self.rest = dict(given)
         self.where = where
 
@@ -180,7 +180,7 @@ class _Table:
         if value is None:
             return default
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise Misuse(f"{key} in the script's {self.where} is {value!r}, not of type {kind.__name__}.", hint=HINT)
+            raise Misuse(f"In the model's {self.where}, {key} is {value!r}, not of type {kind.__name__}.", hint=HINT)
         return value
 
     def tables(self, key: str) -> list[_Table]:
@@ -193,12 +193,12 @@ class _Table:
     def one_of(self, words: type[Any], value: str | None) -> Any:
         known = [word.value for word in words]
         if value not in known:
-            raise Misuse(f"The script's {self.where} says {value!r}; known are {', '.join(known)}.", hint=HINT)
+            raise Misuse(f"The model's {self.where} says {value!r}; known are {', '.join(known)}.", hint=HINT)
         return words(value)
 
     def end(self) -> None:
         if self.rest:
-            raise Misuse(f"The script's {self.where} has {', '.join(map(repr, self.rest))}, which means nothing.", hint=HINT)
+            raise Misuse(f"The model's {self.where} has {', '.join(map(repr, self.rest))}, which means nothing.", hint=HINT)
 
 
 def _scene(table: _Table) -> Scene:
@@ -206,7 +206,7 @@ def _scene(table: _Table) -> Scene:
     try:
         pattern = re.compile(when) if when else None
     except re.error as wrong:
-        raise Misuse(f"`when` in the script's {table.where} is no regular expression: {wrong}.", hint=HINT) from wrong
+        raise Misuse(f"In the model's {table.where}, `when` is no regular expression: {wrong}.", hint=HINT) from wrong
     scene = Scene(pattern, tuple(_turn(turn) for turn in table.tables("turns")), _faults(table))
     table.end()
     return scene
@@ -214,13 +214,15 @@ def _scene(table: _Table) -> Scene:
 
 def _turn(table: _Table) -> Turn:
     if sum(key in table.rest for key in ("write", "run", "finish")) > 1:
-        raise Misuse(f"The script's {table.where} does more than one thing; make it two turns.", hint=HINT)
-    write, finish = table.table("write"), table.rest.pop("finish", None)
+        raise Misuse(f"The model's {table.where} does more than one thing; make it two turns.", hint=HINT)
+    write = table.table("write")
+    if table.rest.get("finish") is True:
+        table.rest["finish"] = DONE
     turn = Turn(
         say=table.take("say", str, ""),
         write=_write(write) if write else None,
         run=table.take("run", str),
-        finish=DONE if finish is True else finish,
+        finish=table.take("finish", str),
         usage=_usage(table),
         faults=_faults(table),
     )
@@ -232,7 +234,7 @@ def _write(table: _Table) -> Write:
     write = Write(table.take("path", str, ""), table.take("content", str, ""))
     table.end()
     if not write.path:
-        raise Misuse(f"The script's {table.where} has no path.", hint=HINT)
+        raise Misuse(f"The model's {table.where} has no path.", hint=HINT)
     return write
 
 

@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from orchestrator.errors import OrchestratorError
 from orchestrator.modelserver.conversation import Ask, Sent
 from orchestrator.modelserver.dialects import anthropic, chat, gemini, responses
 from orchestrator.modelserver.faults import refuses
@@ -126,7 +127,11 @@ class _Listener(ThreadingHTTPServer):
         self.connections: set[socket.socket] = set()
         self.closing = False
         self.lock = threading.Lock()
-        super().__init__(("127.0.0.1", port), _Connection)
+        try:
+            super().__init__(("127.0.0.1", port), _Connection)
+        except OSError as wrong:
+            hint = "Leave the port out to get a free one."
+            raise OrchestratorError(f"Port {port} can't be served on: {wrong.strerror}.", hint=hint) from wrong
 
     def server_bind(self) -> None:
         """Without the name look-up that the standard library does here."""
