@@ -99,7 +99,7 @@ def test_the_wheel_alone_in_an_empty_environment_runs_the_demo(wheel: Path, tmp_
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert "orchestrator/py.typed" in names
-    assert "orchestrator/templates/prompt.md" in names
+    assert {"orchestrator/templates/prompt.md", "orchestrator/templates/skills/do-task/SKILL.md"} <= set(names)
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
     subprocess.run(

@@ -35,6 +35,7 @@ __all__ = [
     "keep_all",
     "keep_everything",
     "keep_lost",
+    "pending",
     "tidy",
     "untracked",
 ]
@@ -148,6 +149,11 @@ def tidy(tree: Worktree, keep: Collection[str] = ()) -> None:
 def untracked(tree: Worktree) -> tuple[str, ...]:
     """What git doesn't track there and doesn't ignore."""
     return snapshot.look(tree.git, tree.repo.hash_size).untracked
+
+
+def pending(tree: Worktree) -> str | None:
+    """A commit of everything that lies in a worktree now, which no ref names and nothing there is changed for."""
+    return next(_uncommitted(tree), tree.head)
 
 
 def keep_lost(repo: Repository, path: Path, slug: str, label: str, *, base: str | None = None) -> tuple[str, ...]:

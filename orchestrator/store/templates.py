@@ -11,9 +11,12 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 def read(name: str) -> str:
     """The template called `name`. Raises OrchestratorError where the installation has lost it."""
+    return path(name).read_text(encoding="utf-8")
+
+
+def path(name: str) -> Path:
+    """Where the file or folder called `name` lies. Raises OrchestratorError where the installation has lost it."""
     for folder in (PACKAGE / "templates", PACKAGE.parent / "templates"):
-        try:
-            return (folder / name).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            continue
+        if (folder / name).exists():
+            return folder / name
     raise OrchestratorError(f"The template {name} is missing from this installation.", hint="Install the orchestrator again.")

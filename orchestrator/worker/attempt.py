@@ -15,8 +15,9 @@ from orchestrator.core.task import Stage, State
 from orchestrator.errors import SpecError
 from orchestrator.proc.supervise import Limits
 from orchestrator.store import seal, specfile
-from orchestrator.worker import findings, judgement, prompt, setup
+from orchestrator.worker import findings, judgement, phases, prompt, setup, skills
 from orchestrator.worker.findings import Watch
+from orchestrator.worker.phases import Phase
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work, blocked
 
@@ -35,7 +36,7 @@ def make(work: Work, space: Space) -> Ending | None:
     watch = space.watch(work)
     if problem := setup.hook(work, "before_run", space.path):
         return blocked(Reason.SETUP, problem)
-    outcome = run_agent(work, space, number, folder)
+    outcome = phases.through(work, space, watch, lambda phase: run_agent(work, space, number, folder, phase))
     work.save(durable=False, spend=work.record.spend + outcome.spend)
     if ending := cut_short(work, space, outcome, watch):
         return ending
@@ -86,33 +87,41 @@ def take_up_edits(work: Work) -> None:
     work.event("spec_edited", title=work.spec.title)
 
 
-def run_agent(work: Work, space: Space, number: int, folder: Path) -> AgentOutcome:
+def run_agent(work: Work, space: Space, number: int, folder: Path, phase: Phase) -> AgentOutcome:
     """The agent's session in the worktree, supervised to its end; every process it left is gone afterwards."""
     agent = registry.get(work.agent)
     text = prompt.build(
-        work.spec, work.record, number=number, feedback=work.feedback, worktree=space.path, evaluator=work.evaluator
+        work.spec,
+        work.record,
+        number=number,
+        feedback=work.feedback,
+        worktree=space.path,
+        evaluator=work.evaluator,
+        part=phase.part(phases.folders(work, agent)),
     )
-    work.claim.write(f"attempts/{number:04d}/prompt.md", text.encode(errors="surrogateescape"))
-    work.event("agent_started", attempt=number, agent=agent.name, model=work.spec.model or work.settings.model)
-    outcome = session.run(
-        agent,
-        request(work, space, number, text),
-        log_folder=folder,
-        limits=Limits(
-            seconds=work.spec.timeout or work.settings.timeout,
-            idle=work.settings.progress_timeout,
-            grace=work.settings.stop_grace,
-        ),
-        pump=work.pulse.beat,
-        on_start=work.claim.name_agent,
-        log_bytes=work.settings.agent_log_max_bytes,
-        raw=work.settings.agent_log_raw,
-    )
-    work.event("agent_ended", attempt=number, end=outcome.end.value, detail=outcome.detail)
+    work.claim.write(f"attempts/{number:04d}/{phases.prompt_file(phase)}", text.encode(errors="surrogateescape"))
+    model = work.spec.model or work.settings.model
+    work.event("agent_started", attempt=number, agent=agent.name, model=model, **phase.named)
+    with skills.laid_out(space.path, phases.folders(work, agent), phase.skills):
+        outcome = session.run(
+            agent,
+            request(work, space, number, text, phase),
+            log_folder=folder,
+            limits=Limits(
+                seconds=work.spec.timeout or work.settings.timeout,
+                idle=work.settings.progress_timeout,
+                grace=work.settings.stop_grace,
+            ),
+            pump=work.pulse.beat,
+            on_start=work.claim.name_agent,
+            log_bytes=work.settings.agent_log_max_bytes,
+            raw=work.settings.agent_log_raw,
+        )
+    work.event("agent_ended", attempt=number, end=outcome.end.value, detail=outcome.detail, **phase.named)
     return outcome
 
 
-def request(work: Work, space: Space, number: int, text: str) -> Request:
+def request(work: Work, space: Space, number: int, text: str, phase: Phase) -> Request:
     """What the adapter needs to know, with the files the agent may read: its prompt and its own copy of the task folder."""
     copy = findings.agent_copy(work)
     seal.remove(copy)
@@ -131,6 +140,7 @@ def request(work: Work, space: Space, number: int, text: str) -> Request:
         attempt=number,
         cmd=work.settings.agent_cmd,
         tty=work.spec.tty,
+        phase=phase.name or None,
     )
 
 

@@ -60,6 +60,9 @@ class PlainFolder:
     def watch(self, work: Work) -> Watch:
         return Watch(self.tip, "", "", findings.evaluator_files(work))
 
+    def so_far(self, work: Work, watch: Watch) -> bytes:
+        return b""  # without git nobody can tell
+
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Without git nobody can tell whether the agent changed something: the measurement decides."""
         self.tip = f"attempt-{number}-{work.claim.token}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
@@ -20,7 +21,7 @@ from orchestrator.store import templates
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.sections import ALIASES, FENCE, HEADING
 
-PART = re.compile(r"(?m)^(?=## )")
+SECTION = re.compile(r"(?m)^(?=## )")
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 PROSE = 12_000  # characters of any one part: the whole prompt has to fit into one argument of a command line (128 KiB)
 FEEDBACK = 6_000
@@ -29,7 +30,21 @@ TRIED = 10  # attempts listed, the newest
 INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", "CONTRIBUTING.md", ".github/copilot-instructions.md", ".cursorrules")
 
 
-def build(spec: Spec, record: Record, *, number: int, feedback: str, worktree: Path, evaluator: Evaluator) -> str:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is particular to one session: its phase, what those before it left, the skills its agent can't find by itself."""
+
+    phase: str = ""
+    so_far: str = ""
+    skills: str = ""
+
+
+WHOLE = Part()
+
+
+def build(
+    spec: Spec, record: Record, *, number: int, feedback: str, worktree: Path, evaluator: Evaluator, part: Part = WHOLE
+) -> str:
     """The prompt of attempt `number`. `feedback` is the end of the last failure's output, empty where there was none."""
     return render(
         templates.read("prompt.md"),
@@ -38,6 +53,9 @@ def build(spec: Spec, record: Record, *, number: int, feedback: str, worktree: P
             "number": str(number),
             "branch": record.branch or "(detached)",
             "goal": _prose(spec.goal or spec.title or f"Bring the measured numbers of `{record.name}` to their targets."),
+            "phase": _prose(part.phase),
+            "so_far": _prose(part.so_far),
+            "skills": _prose(part.skills),
             "acceptance": _prose(spec.acceptance),
             "scope": _globs(spec.scope),
             "off_limits": _globs(spec.off_limits),
@@ -45,7 +63,7 @@ def build(spec: Spec, record: Record, *, number: int, feedback: str, worktree: P
             "benchmark": _benchmark(evaluator),
             "numbers": _numbers(spec.metrics, record),
             "history": _history(record.history),
-            "feedback": _fenced(_end(readable_lines(feedback), FEEDBACK)),
+            "feedback": fenced(_end(readable_lines(feedback), FEEDBACK)),
             "notes": _prose(spec.notes),
             "rest": _prose(other_sections(spec.body)),
             "instructions": _instructions(worktree),
@@ -61,7 +79,7 @@ def render(template: str, values: Mapping[str, str]) -> str:
         raise OrchestratorError(
             f"The prompt's template and its values don't agree: {wrong}.", hint="Restore templates/prompt.md."
         )
-    parts = PART.split(template)
+    parts = SECTION.split(template)
     return "".join(Template(part).substitute(values) for part in parts if _filled(part, values)).rstrip() + "\n"
 
 
@@ -103,12 +121,13 @@ def _end(text: str, most: int) -> str:
     return text if len(text) <= most else f"[…]\n{text[-most:]}"
 
 
-def _fenced(text: str) -> str:
+def fenced(text: str, kind: str = "text") -> str:
+    """`text` as a block that its own backticks don't end; empty for an empty one."""
     if not text:
         return ""
     longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
-    return f"{fence}text\n{text}\n{fence}"
+    return f"{fence}{kind}\n{text}\n{fence}"
 
 
 def _globs(patterns: Iterable[str]) -> str:

@@ -37,6 +37,9 @@ class Space(Protocol):
     def watch(self, work: Work) -> Watch:
         """Look before an agent starts."""
 
+    def so_far(self, work: Work, watch: Watch) -> bytes:
+        """What was changed there since `watch`, as a patch; it stays as it is."""
+
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Take in what the agent of attempt `number` left."""
 

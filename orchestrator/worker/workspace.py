@@ -189,6 +189,13 @@ class Workspace:
             save.tidy(self._tree, self._litter)
         self._litter = None
 
+    def so_far(self, work: Work, watch: Watch) -> bytes:
+        """What the agent has changed by now, committed or not, as a patch; nothing of it moves."""
+        assert self._tree is not None
+        if not worktree.usable(self._tree):
+            return b""  # `collect` mends that
+        return changes.patch(self.repo, watch.start, save.pending(self._tree) or watch.start)
+
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Everything the agent did, as one commit on the task branch, kept under the attempt's own ref."""
         self._mend(work)

@@ -1,0 +1,127 @@
+"""Skills: instructions in a folder of their own that an agent's program finds by itself, or is told in its prompt.
+
+Ours (`templates/skills/`) and the spec's are copied into a worktree before each session and taken away after it. A copy carries
+a `.gitignore` that ignores all of it, so no commit can take it in, and the repository needs no entry anywhere. A skill of the
+repository's own wins over one of ours of the same name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import AgentError
+from orchestrator.store import templates
+from orchestrator.worker.work import Work
+
+FILE = "SKILL.md"
+IGNORE = "# Copied here by the orchestrator for one session, and in no commit.\n*\n"
+HEAD = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+OWN = (".agents/skills", ".claude/skills")  # where a repository keeps its own, whoever the agent is
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """A skill: `folder` holds its SKILL.md. `chosen`: the task asks for it. `copied`: agents find it where they look, too."""
+
+    name: str
+    folder: Path
+    chosen: bool = False
+    copied: bool = True
+
+    def text(self) -> str:
+        """Its instructions, without the header that tells programs what it is for."""
+        return HEAD.sub("", (self.folder / FILE).read_text(encoding="utf-8", errors="replace")).strip()
+
+
+def found(work: Work, worktree: Path) -> Mapping[str, Skill]:
+    """Every skill that a session of this task may be told to follow; the repository's own win, then the spec's.
+
+    Raises AgentError where the spec names one that is nowhere."""
+    ours = {path.parent.name: path.parent for path in sorted(templates.path("skills").glob(f"*/{FILE}"))}
+    chosen = {folder.name: folder for folder in (_chosen(work, name, worktree) for name in work.spec.skills)}
+    theirs = {path.parent.name: path.parent for top in OWN for path in sorted((worktree / top).glob(f"*/{FILE}"))}
+    folders = {**ours, **chosen, **{name: folder for name, folder in theirs.items() if not _ours(folder)}}
+    return {name: Skill(name, folder, name in chosen, name in {**ours, **chosen}) for name, folder in folders.items()}
+
+
+def phases(work: Work, skills: Mapping[str, Skill]) -> tuple[str, ...]:
+    """The skills that an attempt goes through, each in a session of its own; none: one session for everything.
+
+    Raises AgentError where one of them is no skill."""
+    names = work.spec.phases or work.settings.phases
+    for name in names:
+        if name not in skills:
+            raise AgentError(f"There is no skill called {name!r} for a phase.", hint=f"There are: {', '.join(sorted(skills))}.")
+    return names
+
+
+@contextlib.contextmanager
+def laid_out(worktree: Path, folders: Sequence[str], skills: Mapping[str, Skill]) -> Iterator[None]:
+    """While the block runs, the skills lie in those folders of the worktree."""
+    homes = [worktree / folder for folder in folders]
+    for home in homes:
+        for skill in (skill for skill in skills.values() if skill.copied):
+            _lay(worktree, home, skill)
+    try:
+        yield
+    finally:
+        for home in homes:
+            _clear(worktree, home)
+
+
+def told(skill: Skill, folders: Sequence[str]) -> str:
+    """How a prompt tells an agent to follow a skill: by name where its program finds it, else by its whole text."""
+    if folders:
+        return f"Follow the skill `{skill.name}` (`{folders[0]}/{skill.name}/{FILE}`)."
+    return f"Follow the skill `{skill.name}`, which says:\n\n{_deeper(skill.text())}"
+
+
+def _chosen(work: Work, name: str, worktree: Path) -> Path:
+    """The folder that the spec means: in the task's folder, in the project, in the worktree, or one of ours."""
+    tops = (work.claim.folder, work.claim.queue.root.parent, *(worktree / folder for folder in OWN), templates.path("skills"))
+    for top in tops:
+        if ((path := top / Path(name).expanduser()) / FILE).is_file():
+            return path
+    raise AgentError(
+        f"The spec's skill {name!r} is no folder with a {FILE}.",
+        hint="Name a folder of the task, of the project, or an absolute path; or take it out of `skills`.",
+    )
+
+
+def _lay(worktree: Path, home: Path, skill: Skill) -> None:
+    target = home / skill.name
+    if skill.folder == target or not home.resolve().is_relative_to(worktree.resolve()):
+        return
+    with contextlib.suppress(FileExistsError, NotADirectoryError):  # a file of theirs is in the way: then there is none
+        if _ours(target):
+            shutil.rmtree(target)
+        shutil.copytree(skill.folder, target, ignore_dangling_symlinks=True)
+        (target / ".gitignore").write_text(IGNORE)
+
+
+def _clear(worktree: Path, home: Path) -> None:
+    """Take our copies away, and the folders that then hold nothing; git knows no empty ones."""
+    for target in home.glob("*"):
+        if _ours(target):
+            shutil.rmtree(target, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        while home != worktree:
+            home.rmdir()
+            home = home.parent
+
+
+def _ours(folder: Path) -> bool:
+    try:
+        return not folder.is_symlink() and (folder / ".gitignore").read_text(errors="replace") == IGNORE
+    except OSError:
+        return False
+
+
+def _deeper(text: str) -> str:
+    """The headings two levels down, since the prompt has its own."""
+    return re.sub(r"(?m)^(#{1,4} )", r"##\1", text)
