@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from orchestrator.core.outcome import COUNTED, AgentEnd, AgentOutcome, ProcessEnd, Spend
+from orchestrator.core.outcome import COUNTED, AgentEnd, AgentOutcome, ProcessEnd, Spend, StopRequest
 from orchestrator.proc.command import Command, Finished
 
 ERRORS = 20  # last errors kept for the verdict
@@ -33,7 +33,7 @@ class Request:
     """One session: what to ask, where to work and with which complete environment (the child sees nothing else).
 
     `prompt_file` holds the same text as `prompt`; `cmd` is the setting `agent_cmd`; `resume` a session id of this very agent
-    in this very worktree.
+    in this very worktree; `args` what the user adds to its command line.
     """
 
     prompt: str
@@ -49,6 +49,7 @@ class Request:
     resume: str | None = None
     usd: float | None = None  # what the session may still cost, for those that can keep to it
     minutes: float | None = None  # and how long it may last
+    args: tuple[str, ...] = ()
     args: tuple[str, ...] = ()  # what the configuration adds to its command line
 
 
@@ -105,7 +106,7 @@ class EventKind(StrEnum):
 
     SESSION = "session"  # text: the session's id
     MODEL = "model"  # text: the model that answers
-    TEXT = "text"  # what the agent says
+    TEXT = "text"  # what the agent says; data: delta=True where it goes on with the text before
     TOOL = "tool"  # what it does; data: id, name, input
     RESULT = "result"  # what came of that; data: id, ok
     USAGE = "usage"  # data: fields of Spend; total=True where they count from the session's start
@@ -129,13 +130,14 @@ class AgentEvent:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """What a session's events came to. `said` is the last text; `ended` None means that no closing event was seen; `open` are
+    """What a session's events came to. `said` is the last text, which pieces still add to while `saying`; `ended` None means that no closing event was seen; `open` are
     the ids of tools whose results are still to come."""
 
     session: str | None = None
     model: str | None = None
     spend: Spend = field(default_factory=Spend)
     said: str = ""
+    saying: bool = False
     limit: AgentEvent | None = None
     auth: AgentEvent | None = None
     question: AgentEvent | None = None
@@ -152,15 +154,17 @@ class Closing:
             case EventKind.MODEL:
                 return replace(self, model=event.text)
             case EventKind.TEXT | EventKind.TOOL:
-                said = event.text if event.kind is EventKind.TEXT else self.said
+                saying = event.kind is EventKind.TEXT
+                said = (self.said if self.saying and event.data.get("delta") else "") + event.text if saying else self.said
                 running = self.open | {str(event.data["id"])} if "id" in event.data else self.open
-                return replace(self, said=said, open=running, limit=None, auth=None, question=None, context=None)
+                cleared = replace(self, limit=None, auth=None, question=None, context=None)
+                return replace(cleared, said=said, saying=saying, open=running)
             case EventKind.RESULT:
-                return replace(self, open=self.open - {str(event.data.get("id"))})
+                return replace(self, saying=False, open=self.open - {str(event.data.get("id"))})
             case EventKind.USAGE:
                 return replace(self, spend=_spend(self.spend, event.data))
             case EventKind.LIMIT:
-                return replace(self, limit=event)
+                return replace(self, limit=_later(event, self.limit))
             case EventKind.AUTH:
                 return replace(self, auth=event)
             case EventKind.QUESTION:
@@ -230,7 +234,7 @@ def outcome_of(finished: Finished, closing: Closing, *, closes: bool = False) ->
 
 
 def _end(finished: Finished, closing: Closing, closes: bool) -> tuple[AgentEnd, str]:
-    if finished.end in {ProcessEnd.STOPPED, ProcessEnd.NOT_STARTED}:
+    if finished.end in {ProcessEnd.STOPPED, ProcessEnd.NOT_STARTED} and finished.request is not StopRequest.QUESTION:
         return ENDS[finished.end], finished.detail
     said = (
         (AgentEnd.RATE_LIMITED, closing.limit), (AgentEnd.AUTH, closing.auth),
@@ -247,6 +251,12 @@ def _end(finished: Finished, closing: Closing, closes: bool) -> tuple[AgentEnd, 
         return AgentEnd.FAILED, "The agent exited with 0 but without its closing event: it did not get to its end."
     error = closing.errors[-1] if closing.errors else f"The agent ended with exit code {finished.code}."
     return AgentEnd.FAILED, error
+
+
+def _later(event: AgentEvent, earlier: AgentEvent | None) -> AgentEvent:
+    """A limit that is told of twice, once exactly and once in words, is over when both are."""
+    ends = [limit.data["reset_at"] for limit in (event, earlier) if limit and limit.data.get("reset_at") is not None]
+    return replace(event, data={**event.data, "reset_at": max(ends)}) if ends else event
 
 
 def _spend(spend: Spend, data: Mapping[str, Any]) -> Spend:

@@ -123,6 +123,11 @@ def _load(path: str) -> Any:
 @click.option("--parallel", type=int, metavar="N", help="How many tasks at once; 0 is one per core (ORCH_PARALLEL; default 1).")
 @click.option("--agent", metavar="NAME", help="Who works on tasks that don't say (ORCH_AGENT).")
 @click.option("--model", metavar="MODEL", help="The agent's model, where the task doesn't say (ORCH_MODEL).")
+@click.option("--effort", metavar="LEVEL", help="The agent's reasoning effort, where the task doesn't say (ORCH_EFFORT).")
+@click.option(
+    "--fallback", metavar="NAMES", help="Agents to take at a usage limit, or where one isn't installed (ORCH_FALLBACK)."
+)
+@click.option("--record", metavar="DIR", help="Keep each session there as a cassette, for the agent `scripted` (ORCH_RECORD).")
 @common(json=True)
 @click.version_option(__version__, prog_name="orchestrator", message="%(prog)s %(version)s")
 @pass_app
@@ -131,7 +136,7 @@ def root(ctx: click.Context, app: App, /, watch: bool, **options: Any) -> int | 
     """Works through a queue of task folders: sends a coding agent at each, in a git worktree, until its benchmark
     holds the target, then merges the tested commit. Without a command or option: work until nothing more can be done.
     """
-    for name in ("parallel", "agent", "model"):
+    for name in ("parallel", "agent", "model", "effort", "fallback", "record"):
         if options[name] is not None:
             app.flags[name] = options[name]
     modes = [name for name in MODES if options[name] not in (None, False)]

@@ -24,7 +24,8 @@ Examples:
   orchestrator edit fix-auth --priority 10 --model big
   orchestrator edit fix-auth --depends-on ''        an empty value removes a key
 
-A running task takes up words, agent, model and budget at its next attempt; what is measured counts from its next claim.
+A running task takes up words, agent, model, effort, fallback and budget at its next attempt; what is measured counts
+from its next claim.
 """
 
 

@@ -20,6 +20,9 @@ TEXT = """\
 # agent = "exec"                # who works on tasks that don't say; `orchestrator --check` lists agents
 # agent_cmd = "my-agent"        # the shell command of the agent `exec`; it runs in the task's worktree
 # model = ""
+# fallback = ["codex"]          # agents to take where that one is at a usage limit or not installed
+# limit_wait = "7d"             # the longest wait for a usage limit to pass; 0: none, the attempt fails
+# budget_usd_day = 20           # what all tasks together may cost in 24 hours
 # parallel = 1                  # tasks at once; 0 is one per core
 # converge = 3                  # samples in a row that must be at target
 # max_failures = 5              # attempts in a row without improvement until a task is blocked
@@ -31,6 +34,9 @@ TEXT = """\
 
 # [hooks]                       # shell commands around a task's work, run in its worktree
 # after_create = "npm ci"
+
+# [agents.claude]               # more words for an agent's command line
+# args = ["--verbose"]
 """
 
 

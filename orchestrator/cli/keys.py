@@ -35,14 +35,19 @@ OPTIONS = (
     click.option("--agent", metavar="NAME", help="Who does it."),
     click.option("--model", metavar="MODEL", help="The agent's model."),
     click.option("--effort", metavar="LEVEL", help="The agent's reasoning effort."),
+    click.option("--fallback", multiple=True, metavar="NAME", help="Agents to take at a usage limit."),
+    click.option("--phases", multiple=True, metavar="NAME", help="Skills that an attempt goes through: do-task, review-task."),
+    click.option("--skills", multiple=True, metavar="NAME", help="More skills for the agent."),
+    click.option("--budget", multiple=True, metavar="KIND=N", help="A ceiling: usd, tokens, minutes, attempts; repeatable."),
     click.option("--max-failures", type=click.IntRange(min=1), metavar="N", help="Failures in a row, then blocked."),
     click.option("--timeout", metavar="TIME", help="One agent session: 90s, 15m, 2h."),
     click.option("--benchmark-timeout", metavar="TIME", help="One run of the benchmark: 90s, 15m, 2h."),
     click.option("--land", type=click.Choice(LANDS), help="What becomes of the work (default merge)."),
 )  # fmt: skip
 IN_METRIC = {"direction": "direction", "target": "target", "tolerance": "tolerance"}
-LISTS = ("scope", "off_limits", "depends_on", "labels")
-BY_COMMAS = frozenset({"depends_on", "labels"})
+LISTS = ("scope", "off_limits", "depends_on", "labels", "fallback", "phases", "skills")
+BY_COMMAS = frozenset({"depends_on", "labels", "fallback", "phases", "skills"})
+BUDGETS: Mapping[str, type[int] | type[float]] = {"usd": float, "tokens": int, "minutes": float, "attempts": int}
 PLAIN = (
     "repo",
     "base",
@@ -72,7 +77,8 @@ def front_matter(given: Mapping[str, Any]) -> dict[str, object]:
     if said and "name" not in said:
         raise click.UsageError(f"--{next(iter(said))} says something about a metric; --metric NAME says which.")
     keys: dict[str, object] = {"metric": said["name"] if list(said) == ["name"] else said} if said else {}
-    return {**keys, **_rest(given)}
+    budget = {key: value for key, value in _budgets(given["budget"]).items() if value is not None}
+    return {**keys, **_rest(given), **({"budget": budget} if budget else {})}
 
 
 def changes(given: Mapping[str, Any]) -> dict[str, object]:
@@ -84,12 +90,27 @@ def changes(given: Mapping[str, Any]) -> dict[str, object]:
     if given["metric"] is not None:
         found["metric.name"] = given["metric"]
     found |= {f"metric.{key}": given[key] for key in IN_METRIC if given[key] is not None}
+    found |= {f"budget.{key}": value for key, value in _budgets(given["budget"]).items()}
     return {key: value if value not in ("", []) else None for key, value in {**found, **_rest(given)}.items()}
 
 
 def _rest(given: Mapping[str, Any]) -> dict[str, object]:
     plain = {key: given[key] for key in PLAIN if given[key] is not None}
     return {**plain, **{key: values for key in LISTS if (values := _flat(given[key], commas=key in BY_COMMAS)) is not None}}
+
+
+def _budgets(said: tuple[str, ...]) -> dict[str, float | None]:
+    """`usd=5 tokens=1000000`; nothing behind the sign removes that ceiling."""
+    found: dict[str, float | None] = {}
+    for part in _flat(said, commas=True) or ():
+        kind, sign, text = (word.strip() for word in part.partition("="))
+        if kind not in BUDGETS or not sign:
+            raise click.UsageError(f"--budget {part}: write KIND=N, KIND one of {', '.join(BUDGETS)}.")
+        try:
+            found[kind] = BUDGETS[kind](text) if text else None
+        except ValueError:
+            raise click.UsageError(f"--budget {part}: {text!r} is no number of {kind}.") from None
+    return found
 
 
 def _flat(values: tuple[str, ...], *, commas: bool) -> list[str] | None:

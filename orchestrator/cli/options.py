@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.store.queue import Queue
 
 F = TypeVar("F", bound=Callable[..., Any])
-FLAGS = ("tasks", "repo", "parallel", "agent", "model")  # those that are settings
+FLAGS = ("tasks", "repo", "parallel", "agent", "model", "effort", "fallback", "record")  # those that are settings
 
 
 @dataclass

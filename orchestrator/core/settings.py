@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,12 @@ class Settings:
     agent_cmd: str | None = None
     model: str | None = None
     effort: str | None = None
+    fallback: tuple[str, ...] = ()
+    phases: tuple[str, ...] = ()
+    limit_wait: float = 7 * DAY  # the longest wait for a usage limit to pass; 0: none, the attempt fails
+    budget_usd_day: float | None = None  # for all tasks of a queue together, within 24 hours
+    budget_tokens_day: int | None = None
+    record: str | None = None  # the folder that each session's cassette is put into
     converge: int = 3
     max_failures: int | None = 5  # None: no limit ("infinite")
     parallel: int = 1  # 0 on the command line means one per core, resolved when read
@@ -40,3 +49,14 @@ class Settings:
     log_level: str = "normal"  # quiet | normal | verbose
     env_pass: tuple[str, ...] = ()
     hooks: Mapping[str, str] = field(default_factory=dict)  # after_create, before_run, after_run, before_remove
+    agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # agents that configuration alone describes
+    agent_args: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by `args_name`; ask `args_of`
+
+    def args_of(self, agent: str) -> tuple[str, ...]:
+        """What is added to the command line of the agent called `agent`."""
+        return self.agent_args.get(args_name(agent), ())
+
+
+def args_name(agent: str) -> str:
+    """An agent's name as a variable's name can say it: `my-agent` is meant by ORCH_MY_AGENT_ARGS."""
+    return agent.replace("-", "_").lower()

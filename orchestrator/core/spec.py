@@ -48,7 +48,7 @@ class Metric:
 RESERVED = frozenset(
     {
         *("worktree", "holdout", "mode", "files", "enforcement", "phase", "locks", "resources", "kind"),
-        *("fallback", "phases", "skills", "gates", "review", "issue"),
+        *("gates", "review", "issue"),
     }
 )
 
@@ -79,12 +79,17 @@ class Spec:
     agent: str | None = None
     model: str | None = None
     effort: str | None = None
+    fallback: tuple[str, ...] = ()  # agents to take where the one named is at a limit or not installed
     tty: bool = False
+    phases: tuple[str, ...] = ()  # skills, each of which has a session of its own in an attempt
+    skills: tuple[str, ...] = ()  # more of them, put where the agent finds them
     max_failures: int | None = None
     timeout: float | None = None
     benchmark_timeout: float | None = None
     budget_attempts: int | None = None
     budget_minutes: float | None = None
+    budget_usd: float | None = None
+    budget_tokens: int | None = None
     land: Land = Land.MERGE
     executor: str | None = None
     reserved: Mapping[str, object] = field(default_factory=dict)
@@ -95,7 +100,7 @@ class Spec:
 # What a live edit of a running task may change; all else is sealed at the claim and counts from the next one.
 LIVE = (
     *("title", "goal", "body", "labels", "acceptance", "constraints", "notes"),
-    *("agent", "model", "effort", "budget_attempts", "budget_minutes"),
+    *("agent", "model", "effort", "fallback", "budget_attempts", "budget_minutes", "budget_usd", "budget_tokens"),
 )
 
 

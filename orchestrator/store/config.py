@@ -5,7 +5,7 @@ Flag > environment > `.env` > project file > user file > default. The nearest va
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,16 @@ from orchestrator.core.settings import Settings
 from orchestrator.errors import Misuse
 from orchestrator.store import layers
 from orchestrator.store.layers import Entry, Layer
-from orchestrator.store.options import OPTIONS, Given, Option, hook
+from orchestrator.store.options import OPTIONS, Given, Option, args, hook
 
 SHOWN = 80
+LISTS = ("fallback", "phases", "env_pass")
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The effective settings. `sources` has an entry per field, and per hook as `hooks.NAME`; `files` were read."""
+    """The effective settings. `sources` has an entry per field, per hook as `hooks.NAME`, per agent's table as
+    `agents.NAME` and per agent's arguments as `agents.NAME.args`; `files` were read."""
 
     settings: Settings
     sources: Mapping[str, str]
@@ -66,7 +68,13 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> 
         values["agent"], sources["agent"] = "exec", sources["agent_cmd"]
     hooks, hook_sources = _hooks(stack, environ)
     files = tuple(layer.path for layer in stack if layer.path is not None)
-    return Config(Settings(**values, hooks=hooks), {**sources, **hook_sources}, tuple(warnings), files)
+    agents = _merged(layer.agents for layer in stack)
+    more = _merged(layer.args for layer in stack)
+    sources |= {f"agents.{name}": entry.source for name, entry in agents.items()}
+    sources |= {f"agents.{name}.args": entry.source for name, entry in more.items()}
+    tables = {name: entry.value for name, entry in agents.items() if isinstance(entry.value, dict)}
+    settings = Settings(**values, hooks=hooks, agents=tables, agent_args=_args(more, environ))
+    return Config(settings, {**sources, **hook_sources}, tuple(warnings), files)
 
 
 def rows(config: Config) -> tuple[Row, ...]:
@@ -77,23 +85,30 @@ def rows(config: Config) -> tuple[Row, ...]:
         Row(f"hooks.{name}", command, config.sources.get(f"hooks.{name}", "default"), None, "run around a task's attempts")
         for name, command in config.settings.hooks.items()
     ]
-    return (*settings, *hooks)
+    tables = [("", config.settings.agents, "what this agent is"), (".args", plain["agent_args"], "added to its command line")]
+    agents = [
+        Row(f"agents.{name}{part}", value, config.sources.get(f"agents.{name}{part}", "default"), None, words)
+        for part, table, words in tables
+        for name, value in table.items()
+    ]
+    return (*settings, *hooks, *agents)
 
 
 def to_json(settings: Settings) -> dict[str, Any]:
     """`settings` as JSON-ready data, for the lease."""
     data = {each.name: getattr(settings, each.name) for each in fields(Settings)}
-    return {**data, "env_pass": list(settings.env_pass), "hooks": dict(settings.hooks)}
+    lists = {name: list(data[name]) for name in LISTS}
+    args = {name: list(words) for name, words in settings.agent_args.items()}
+    return {**data, **lists, "hooks": dict(settings.hooks), "agents": dict(settings.agents), "agent_args": args}
 
 
 def from_json(data: Mapping[str, Any]) -> Settings:
     """The settings that `to_json` wrote. What a newer version added is left out, what an older one lacks is the default."""
     known = {each.name for each in fields(Settings)}
     values = {key: value for key, value in data.items() if key in known}
-    if "env_pass" in values:
-        values["env_pass"] = tuple(values["env_pass"])
-    if "hooks" in values:
-        values["hooks"] = dict(values["hooks"])
+    values |= {name: tuple(values[name]) for name in LISTS if name in values}
+    if "agent_args" in values:
+        values["agent_args"] = {name: tuple(words) for name, words in values["agent_args"].items()}
     return Settings(**values)
 
 
@@ -120,9 +135,7 @@ def _doubts(option: Option, entry: Entry) -> list[str]:
 
 
 def _hooks(stack: Sequence[Layer], environ: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    merged: dict[str, Entry] = {}
-    for layer in reversed(stack):
-        merged.update(layer.hooks)
+    merged = _merged(layer.hooks for layer in stack)
     commands = {}
     for name, entry in merged.items():
         try:
@@ -133,6 +146,27 @@ def _hooks(stack: Sequence[Layer], environ: Mapping[str, str]) -> tuple[dict[str
                 hint=f'Write {name} = "a shell command".',
             ) from error
     return commands, {f"hooks.{name}": entry.source for name, entry in merged.items()}
+
+
+def _args(merged: Mapping[str, Entry], environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    words = {}
+    for name, entry in merged.items():
+        try:
+            words[name] = args(Given(entry.value, entry.folder, environ))
+        except ValueError as error:
+            raise Misuse(
+                f"{_shown(entry.value)} can't be used for the arguments of {name} (from {entry.source}): expected {error}.",
+                hint="Correct it there.",
+            ) from error
+    return words
+
+
+def _merged(nearest_first: Iterable[Mapping[str, Entry]]) -> dict[str, Entry]:
+    """One by one, the nearest layer wins."""
+    merged: dict[str, Entry] = {}
+    for entries in reversed(tuple(nearest_first)):
+        merged.update(entries)
+    return merged
 
 
 def _shown(value: object) -> str:

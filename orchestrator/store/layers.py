@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from orchestrator.core.settings import args_name
 from orchestrator.errors import Misuse
 from orchestrator.store.options import HOOKS, OPTIONS, OWN_VARIABLES
 
 PROJECT_FILE = "orchestrator.toml"
+TABLES = ("hooks", "agents")
+ARGS = re.compile(r"ORCH_(\w+)_ARGS", re.ASCII)
 HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
 KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
 
@@ -28,10 +31,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One source of settings, by field name, and what is odd about it. `path` is its file, where it has one."""
+    """One source of settings, by field name, and what is odd about it. `path` is its file, where it has one. `agents` are tables
+    that describe agents, by name; `args` what is added to an agent's command line, by `args_name`."""
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
     hooks: Mapping[str, Entry] = field(default_factory=dict)
+    agents: Mapping[str, Entry] = field(default_factory=dict)
+    args: Mapping[str, Entry] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     path: str | None = None
 
@@ -70,7 +76,7 @@ def from_dotenv(folders: Iterable[Path]) -> Layer:
     except (OSError, UnicodeDecodeError) as error:
         return Layer(warnings=(f"{path} can't be read and is left out: {_words(error)}",))
     layer = _variables(found, str(path.parent))
-    return Layer(layer.entries, warnings=(*warnings, *layer.warnings), path=str(path))
+    return replace(layer, warnings=(*warnings, *layer.warnings), path=str(path))
 
 
 def from_project(folders: Iterable[Path]) -> Layer:
@@ -120,16 +126,18 @@ def guess(word: str, known: Iterable[str]) -> str:
 
 def _variables(found: Mapping[str, tuple[str, str]], folder: str) -> Layer:
     by_name = {option.env: option for option in OPTIONS}
-    entries, warnings = {}, []
+    entries, args, warnings = {}, {}, []
     for name, (value, source) in found.items():
         if not name.startswith("ORCH_") or name in OWN_VARIABLES:
             continue
-        if name not in by_name:
+        if match := ARGS.fullmatch(name):
+            args[args_name(match[1])] = Entry(value, source, folder)
+        elif name not in by_name:
             told = name if source == name else f"{source}: {name}"
             warnings.append(f"{told} is not a setting{guess(name, by_name)}")
         elif value.strip():
             entries[by_name[name].field] = Entry(value, source, folder, by_name[name].milliseconds, in_file=source != name)
-    return Layer(entries, warnings=tuple(warnings))
+    return Layer(entries, args=args, warnings=tuple(warnings))
 
 
 def _nearest(folders: Iterable[Path], name: str) -> Path | None:
@@ -168,13 +176,14 @@ def _from_table(data: Mapping[str, object], path: Path, table: tuple[str, ...], 
     fields = {option.field for option in OPTIONS}
     entries, warnings = {}, []
     hooks, hook_warnings = _hooks(data.get("hooks"), path, table, lines)
+    agents, args = _agents(data.get("agents"), path, table, lines)
     for key, value in data.items():
         source, name = _source(path, lines, (*table, key)), key.replace("-", "_")
         if name in fields:
             entries[name] = Entry(value, source, str(path.parent), in_file=True)
-        elif key != "hooks":
-            warnings.append(f"{source}: '{key}' is not a setting{guess(name, (*fields, 'hooks'))}")
-    return Layer(entries, hooks, (*warnings, *hook_warnings), str(path))
+        elif key not in TABLES:
+            warnings.append(f"{source}: '{key}' is not a setting{guess(name, (*fields, *TABLES))}")
+    return Layer(entries, hooks, agents, args, (*warnings, *hook_warnings), str(path))
 
 
 def _hooks(
@@ -193,6 +202,29 @@ def _hooks(
         else:
             warnings.append(f"{source}: there is no hook '{key}'{guess(key, HOOKS)}")
     return hooks, tuple(warnings)
+
+
+def _agents(
+    data: object, path: Path, table: tuple[str, ...], lines: Mapping[tuple[str, ...], int]
+) -> tuple[dict[str, Entry], dict[str, Entry]]:
+    """The tables `[agents.NAME]`: what they say of an agent, and apart from that the `args` of any."""
+    agents, args = {}, {}
+    for name, said in _table_of_tables(data, path, table).items():
+        key = (*table, "agents", name)
+        if "args" in said:
+            args[args_name(name)] = Entry(said["args"], _source(path, lines, (*key, "args")), str(path.parent))
+        if rest := {word: value for word, value in said.items() if word != "args"}:
+            agents[name] = Entry(rest, _source(path, lines, (*key, next(iter(rest)))), str(path.parent))
+    return agents, args
+
+
+def _table_of_tables(data: object, path: Path, table: tuple[str, ...]) -> Mapping[str, Mapping[str, object]]:
+    if data is None:
+        return {}
+    if isinstance(data, dict) and all(isinstance(said, dict) for said in data.values()):
+        return data
+    header = f"[{'.'.join((*table, 'agents', 'NAME'))}]"
+    raise Misuse(f"{path}: agents must be tables, one for each agent.", hint=f"Write {header} and what is said of it below.")
 
 
 def _source(path: Path, lines: Mapping[tuple[str, ...], int], key: tuple[str, ...]) -> str:

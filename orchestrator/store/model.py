@@ -16,6 +16,7 @@ from orchestrator.core.task import name_problem
 
 REFUSED_NAMES = frozenset({"__proto__", "constructor", "prototype"})
 MANY = 1_000_000
+MOST_TOKENS = 10**12
 
 
 def _listed(value: object) -> object:
@@ -73,6 +74,12 @@ def _one_line(value: str) -> str:
     return value.strip()
 
 
+def _word(value: str) -> str:
+    if not value or any(character.isspace() or character == "," for character in value):
+        raise _wrong("one word; several of them as a list such as [a, b]")
+    return value
+
+
 def _environment(value: object) -> object:
     """Whole numbers are taken as they are written; yes, no and the like stay errors, since YAML changed them."""
     if not isinstance(value, dict):
@@ -112,6 +119,7 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 TEXTS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 Texts = Annotated[list[OneLine], BeforeValidator(_listed), TEXTS]
 Globs = Annotated[list[Annotated[str, AfterValidator(_glob)]], BeforeValidator(_listed), TEXTS]
+Words = Annotated[list[Annotated[str, AfterValidator(_word)]], BeforeValidator(_listed), TEXTS]
 Names = Annotated[list[Annotated[str, AfterValidator(_task_name)]], BeforeValidator(_listed), TEXTS]
 
 
@@ -151,8 +159,8 @@ class BudgetModel(BaseModel):
     minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, description="Minutes at most, over all attempts."
     )
-    usd: Any = Field(None, description="Reserved.")
-    tokens: Any = Field(None, description="Reserved.")
+    usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(None, description="US dollars at most.")
+    tokens: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = Field(None, description="Tokens at most, sent and received.")
 
 
 class FrontMatter(BaseModel):
@@ -181,11 +189,16 @@ class FrontMatter(BaseModel):
     agent: OneLine | None = Field(None, description="Who does it, by the agent's name.")
     model: OneLine | None = Field(None, description="The agent's model; else a `**Model:**` line.")
     effort: OneLine | None = Field(None, description="The agent's reasoning effort; else a `**Reasoning:**` line.")
+    fallback: Words | None = Field(None, description="Agents to take where the one named is at a limit or not installed.")
     tty: bool = Field(False, description="Run the agent in a terminal.")
+    phases: Words | None = Field(
+        None, description="Skills, each of which has its own session in an attempt: do-task, review-task."
+    )
+    skills: Words | None = Field(None, description="More skills that the agent finds in its worktree.")
     max_failures: Count | None = Field(None, description="Attempts in a row without improvement, then blocked.")
     timeout: Duration | None = Field(None, description="For one agent session: seconds, or 90s, 15m, 2h.")
     benchmark_timeout: Duration | None = Field(None, description="For one run of the benchmark: seconds, or 90s, 15m, 2h.")
-    budget: BudgetModel | None = Field(None, description="Ceilings: attempts, minutes (usd and tokens are reserved).")
+    budget: BudgetModel | None = Field(None, description="Ceilings: usd, tokens, minutes, attempts.")
     land: Annotated[Land, Field(strict=False)] = Field(Land.MERGE, description="What becomes of converged work.")
     executor: OneLine | None = Field(None, description="Where it runs, by the executor's name.")
 
@@ -198,9 +211,6 @@ class FrontMatter(BaseModel):
     locks: Any = Field(None, description="Reserved: {reads, writes}.")
     resources: Any = Field(None, description="Reserved.")
     kind: Any = Field(None, description="Reserved: code, test, fix or review.")
-    fallback: Any = Field(None, description="Reserved.")
-    phases: Any = Field(None, description="Reserved.")
-    skills: Any = Field(None, description="Reserved.")
     gates: Any = Field(None, description="Reserved; `checks.sh` in the task folder is a gate today.")
     review: Any = Field(None, description="Reserved: none or required.")
     issue: Any = Field(None, description="Reserved.")

@@ -21,6 +21,9 @@ LEVELS = {"quiet": "quiet", "normal": "normal", "verbose": "verbose"} | {
 }
 SIZE = re.compile(r"(\d{1,15})\s*(?:([kmg])(?:i?b)?)?", re.ASCII | re.IGNORECASE)
 FACTOR = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+TOKENS = re.compile(r"(\d{1,13})\s*([km])?", re.ASCII | re.IGNORECASE)
+THOUSANDS = {"": 1, "k": 1000, "m": 1_000_000}
+ODD = re.compile(r"[\s,]")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
 COUNT_LIMIT = 1_000_000
@@ -43,7 +46,9 @@ class Given:
 Parse = Callable[[Given], object]
 
 
-FLAGS = frozenset({"tasks", "repo", "agent", "model", "parallel"})  # the settings that have a flag
+FLAGS = frozenset(
+    {"tasks", "repo", "agent", "model", "effort", "fallback", "record", "parallel"}
+)  # the settings that have a flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +179,33 @@ def _level(given: Given) -> str:
     return LEVELS[word]
 
 
+def _usd(given: Given) -> float:
+    try:
+        amount = float(given.value) if isinstance(given.value, str | int | float) and not isinstance(given.value, bool) else 0.0
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount < 10**9:
+        raise ValueError("an amount of US dollars above 0, like 20 or 7.50")
+    return amount
+
+
+def _tokens(given: Given) -> int:
+    match = TOKENS.fullmatch(str(given.value).strip())
+    count = int(match[1]) * THOUSANDS[(match[2] or "").lower()] if match else 0
+    if count < 1:
+        raise ValueError('a number of tokens from 1, like 2000000 or "2M"')
+    return count
+
+
+def _words(given: Given) -> tuple[str, ...]:
+    """Names in the order given: `codex,opencode`, or a list."""
+    value = given.value
+    words = re.split(r"[\s,]+", value.strip()) if isinstance(value, str) else value
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) and word and not ODD.search(word) for word in words):
+        raise ValueError("names, separated by commas")
+    return tuple(dict.fromkeys(words))
+
+
 def _names(given: Given) -> tuple[str, ...]:
     value = given.value
     words = re.split(r"[\s,]+", value.strip()) if isinstance(value, str) else value
@@ -191,6 +223,12 @@ OPTIONS = (
     Option("agent_cmd", "ORCH_AGENT_CMD", _text, "the shell command of the agent `exec`"),
     Option("model", "ORCH_MODEL", _text, "the agent's model"),
     Option("effort", "ORCH_EFFORT", _text, "the agent's reasoning effort"),
+    Option("fallback", "ORCH_FALLBACK", _words, "agents to take where the one chosen is at a limit or not installed"),
+    Option("phases", "ORCH_PHASES", _words, "skills that an attempt goes through, each in a session of its own"),
+    Option("limit_wait", "ORCH_LIMIT_WAIT", _duration(zero=True), "the longest wait for a usage limit to pass; 0 is none"),
+    Option("budget_usd_day", "ORCH_BUDGET_USD_DAY", _usd, "US dollars that all tasks together may cost in 24 hours"),
+    Option("budget_tokens_day", "ORCH_BUDGET_TOKENS_DAY", _tokens, "tokens that all tasks together may use in 24 hours"),
+    Option("record", "ORCH_RECORD", _path, "the folder that a cassette of each session is put into"),
     Option("converge", "ORCH_CONVERGE", _whole(1, 10_000), "how many samples in a row must be at target"),
     Option("max_failures", "ORCH_MAX_FAILURES", _failures, "attempts in a row without improvement until a task is blocked"),
     Option("parallel", "ORCH_PARALLEL", _parallel, "how many tasks run at once; 0 is one per core"),
@@ -237,3 +275,16 @@ OWN_VARIABLES = frozenset(
 def hook(given: Given) -> str:
     """A command line of the `[hooks]` table."""
     return _text(given)
+
+
+def args(given: Given) -> tuple[str, ...]:
+    """Words for a command line: a list, or a text as a shell would split it."""
+    import shlex
+
+    try:
+        words = shlex.split(given.value) if isinstance(given.value, str) else given.value
+    except ValueError:
+        words = None
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) and "\0" not in word for word in words):
+        raise ValueError('words for a command line, like "--flag value" or ["--flag", "value"]')
+    return tuple(words)

@@ -165,7 +165,7 @@ def from_json(data: Mapping[str, Any]) -> Spec:
         values["metrics"] = tuple(_metric(item) for item in values["metrics"])
     if "land" in values:
         values["land"] = Land(values["land"])
-    for key in ("labels", "scope", "off_limits", "depends_on", "warnings"):
+    for key in ("labels", "scope", "off_limits", "depends_on", "fallback", "phases", "skills", "warnings"):
         if key in values:
             values[key] = tuple(values[key])
     return Spec(**values)
@@ -176,6 +176,6 @@ def _metric(data: Mapping[str, Any]) -> Metric:
 
 
 def live_edit(sealed: Spec, edited: Spec) -> Spec:
-    """The spec of a running task after an edit: prose, agent, model, effort and budget are taken up, all else is sealed
+    """The spec of a running task after an edit: prose, agent, model, effort, fallback and budget are taken up, all else is sealed
     at the claim and counts from the next one."""
     return replace(sealed, **{name: getattr(edited, name) for name in LIVE}, warnings=edited.warnings)

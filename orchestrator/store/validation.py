@@ -27,7 +27,7 @@ EXPECTED = {
     "finite_number": "a finite number",
 }
 LIMITS = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most"), "greater_than": ("gt", "more than")}
-RESERVED_PARTS = ("samples", "usd", "tokens")
+RESERVED_PARTS = ("samples",)
 
 
 def validated(path: Path, front: Header) -> FrontMatter:

@@ -55,7 +55,8 @@ def test_add_makes_a_task_that_is_ready_at_once(empty: Project, benchmark: str) 
     told = empty.run(
         "add", "fix", "--goal", "Empty it", "--metric", "left", "--target", "0", "--benchmark", benchmark,
         "--scope", "*.txt", "--scope", "src/**", "--priority", "4", "--depends-on", "a,b", "--depends-on", "c",
-        "--label", "x", "--agent", "exec", "--model", "m", "--timeout", "15m", "--acceptance", "All gone",
+        "--label", "x", "--agent", "exec", "--model", "m", "--timeout", "15m",
+        "--budget", "usd=2.5", "--phases", "do-task", "--acceptance", "All gone",
     ).stdout  # fmt: skip
     assert told.startswith(f"{empty.tasks}/pending/fix is pending.")
     shown = empty.json("show", "fix")
@@ -122,6 +123,20 @@ def test_edit_by_options_changes_only_those_lines(project: Project) -> None:
     shown = project.json("show", "fix")
     assert (shown["priority"], shown["metrics"][0]["target"], shown["model"], shown["labels"]) == (9, 2, "big", [])
     assert project.run("edit", "fix", "--priority", "9").stdout == "Nothing changed.\n"
+
+
+def test_budget_and_fallback_are_set_and_removed_by_options(project: Project) -> None:
+    folder = project.drop("fix")
+    project.run("edit", "fix", "--budget", "usd=5,attempts=3", "--budget", "tokens=200000", "--fallback", "codex,opencode")
+    text = (folder / "autoresearch.md").read_text()
+    assert ("usd: 5" in text, "attempts: 3" in text, "tokens: 200000" in text) == (True, True, True)
+    assert "- codex\n" in text or "fallback: [codex, opencode]" in text
+    project.run("edit", "fix", "--budget", "usd=,attempts=", "--fallback", "")
+    text = (folder / "autoresearch.md").read_text()
+    assert ("usd" in text, "attempts" in text, "fallback" in text, "tokens: 200000" in text) == (False, False, False, True)
+    assert "KIND=N" in project.refused("edit", "fix", "--budget", "euros=3")
+    assert "no number of tokens" in project.refused("edit", "fix", "--budget", "tokens=many")
+    assert "at least 1" in project.refused("edit", "fix", "--budget", "attempts=0", code=1)
 
 
 def test_edit_refuses_what_would_break_the_spec(project: Project) -> None:

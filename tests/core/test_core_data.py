@@ -127,8 +127,20 @@ def test_a_failed_git_command_tells_what_was_run_and_why_it_failed() -> None:
 
 def test_a_live_edit_changes_prose_and_budget_and_leaves_what_is_sealed() -> None:
     sealed = Spec(goal="old", metrics=(Metric("m", target=0.0),), scope=("src",), land=Land.NONE)
-    edited = Spec(goal="new", model="m2", budget_attempts=3, metrics=(), scope=(), land=Land.MERGE, converge=1)
-    assert live_edit(sealed, edited) == replace(sealed, goal="new", model="m2", budget_attempts=3)
+    edited = Spec(
+        goal="new",
+        model="m2",
+        fallback=("b",),
+        budget_attempts=3,
+        budget_usd=2.0,
+        metrics=(),
+        scope=(),
+        land=Land.MERGE,
+        converge=1,
+    )
+    assert live_edit(sealed, edited) == replace(
+        sealed, goal="new", model="m2", fallback=("b",), budget_attempts=3, budget_usd=2.0
+    )
 
 
 def test_the_mark_of_a_worker_names_its_queue_and_its_claim() -> None:

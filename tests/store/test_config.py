@@ -94,6 +94,13 @@ def test_a_flag_that_is_no_setting_is_our_own_mistake(project: Path) -> None:
         ("ORCH_AGENT_CMD", ' ./agent "$ORCH_PROMPT_FILE" ', "agent_cmd", './agent "$ORCH_PROMPT_FILE"'),
         ("ORCH_MODEL", "m", "model", "m"),
         ("ORCH_EFFORT", "high", "effort", "high"),
+        ("ORCH_FALLBACK", "codex, opencode codex", "fallback", ("codex", "opencode")),
+        ("ORCH_PHASES", "do-task,review-task", "phases", ("do-task", "review-task")),
+        ("ORCH_LIMIT_WAIT", "3d", "limit_wait", 259_200.0),
+        ("ORCH_LIMIT_WAIT", "0", "limit_wait", 0.0),
+        ("ORCH_BUDGET_USD_DAY", "7.50", "budget_usd_day", 7.5),
+        ("ORCH_BUDGET_TOKENS_DAY", "2M", "budget_tokens_day", 2_000_000),
+        ("ORCH_RECORD", "/tmp/cassettes", "record", "/tmp/cassettes"),
         ("ORCH_BASE", "develop", "base", "develop"),
         ("ORCH_VERIFY_CMD", "make test", "verify_cmd", "make test"),
         ("ORCH_CONVERGE", "10", "converge", 10),
@@ -161,6 +168,10 @@ def test_toml_values_keep_their_types_and_bare_times_are_seconds(project: Path) 
         ("ORCH_AGENT_LOG_MAX_BYTES", "big", "1024 or more"),
         ("ORCH_LOG_LEVEL", "loud", "quiet, normal or verbose"),
         ("ORCH_ENV_PASS", "A=B", "names of environment variables"),
+        ("ORCH_BUDGET_USD_DAY", "0", "above 0"),
+        ("ORCH_BUDGET_USD_DAY", "nan", "above 0"),
+        ("ORCH_BUDGET_TOKENS_DAY", "many", "a number of tokens"),
+        ("ORCH_LIMIT_WAIT", "long", "a bare number is seconds"),
         ("ORCH_TASKS", "a\0b", "a path"),
         ("ORCH_MODEL", "a\0b", "a text that isn't empty"),
     ],
@@ -191,6 +202,10 @@ def test_a_bad_value_is_refused_with_its_source_and_what_is_allowed(project: Pat
         "agent_log_raw = 2",
         "agent_log_max_bytes = true",
         "max_failures = true",
+        "fallback = 3",
+        'fallback = ["a b"]',
+        "budget_usd_day = true",
+        "budget_tokens_day = 1.5",
     ],
 )
 def test_a_toml_value_of_the_wrong_type_is_refused_with_its_line(project: Path, line: str) -> None:
@@ -348,6 +363,44 @@ def test_a_file_that_cannot_be_used_is_refused_by_name(project: Path, text: str,
     assert caught.value.hint
 
 
+def test_an_agents_table_is_kept_and_its_args_may_come_from_anywhere(project: Path) -> None:
+    user_file(project, '[agents.claude]\nargs = "--user"\n[agents.codex]\nargs = ["--of", "the user"]\n')
+    (project / "orchestrator.toml").write_text(
+        '[agents.my-own]\ncommand = ["own", "-p"]\nargs = []\n[agents.claude]\nargs = "-a \'b c\'"\n'
+    )
+    (project / ".env").write_text("ORCH_MY_OWN_ARGS=--fast\n")
+    loaded = load(project)
+    assert loaded.settings.agents == {"my-own": {"command": ["own", "-p"]}}
+    assert loaded.settings.args_of("my-own") == ("--fast",)
+    assert loaded.settings.args_of("claude") == ("-a", "b c")
+    assert loaded.settings.args_of("codex") == ("--of", "the user")
+    assert loaded.settings.args_of("gemini") == ()
+    assert loaded.sources["agents.my-own"] == f"{project}/orchestrator.toml:2"
+    assert loaded.sources["agents.my_own.args"] == f"{project}/.env:1"
+    assert loaded.warnings == ()
+    shown = {row.name: row.value for row in config.rows(loaded)}
+    assert (shown["agents.my-own"], shown["agents.claude.args"]) == ({"command": ["own", "-p"]}, ["-a", "b c"])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("agents = 3\n", "agents must be tables"),
+        ("[agents]\nclaude = 3\n", "agents must be tables"),
+        ("[agents.x]\nargs = 3\n", "arguments of x"),
+    ],
+)
+def test_an_agents_table_that_is_none_is_refused(project: Path, text: str, told: str) -> None:
+    (project / "orchestrator.toml").write_text(text)
+    with pytest.raises(Misuse, match=told):
+        load(project)
+
+
+def test_arguments_that_no_shell_could_split_are_refused(project: Path) -> None:
+    with pytest.raises(Misuse, match="arguments of claude"):
+        load(project, {"ORCH_CLAUDE_ARGS": "a 'b"})
+
+
 def test_a_tool_table_that_is_none_is_refused(project: Path) -> None:
     (project / "pyproject.toml").write_text("[tool]\norchestrator = 3\n")
     with pytest.raises(Misuse, match=r"\[tool.orchestrator\] must be a table"):
@@ -426,12 +479,15 @@ def test_the_rows_of_config_name_every_setting_with_value_and_source(project: Pa
 
 
 def test_every_setting_can_be_given_from_outside() -> None:
-    assert {option.field for option in OPTIONS} | {"hooks"} == set(config.to_json(Settings()))
+    assert {option.field for option in OPTIONS} | {"hooks", "agents", "agent_args"} == set(config.to_json(Settings()))
     assert len({option.env for option in OPTIONS}) == len(OPTIONS)
 
 
 def test_settings_survive_the_lease(project: Path) -> None:
-    settings = Settings(tasks="/q", max_failures=None, env_pass=("A", "B"), hooks={"after_run": "x"}, timeout=1.5)
+    settings = Settings(
+        tasks="/q", max_failures=None, env_pass=("A", "B"), hooks={"after_run": "x"}, timeout=1.5, fallback=("a",),
+        phases=("b",), agents={"mine": {"command": ["mine"]}}, agent_args={"mine": ("--x",)},
+    )  # fmt: skip
     assert config.from_json(json.loads(json.dumps(config.to_json(settings)))) == settings
 
 

@@ -56,7 +56,9 @@ def test_every_key_of_the_contract_is_known() -> None:
     assert (spec.agent, spec.model, spec.effort, spec.tty, spec.executor) == ("exec", "big", "high", True, "local")
     assert (spec.max_failures, spec.timeout, spec.benchmark_timeout) == (7, 7200.0, 90.0)
     assert (spec.budget_attempts, spec.budget_minutes, spec.land) == (9, 30.0, Land.BRANCH)
-    assert set(spec.reserved) == RESERVED | {"budget.usd", "budget.tokens", "metrics.throughput.samples"}
+    assert (spec.budget_usd, spec.budget_tokens) == (3.0, 100_000)
+    assert (spec.fallback, spec.phases, spec.skills) == (("other",), ("do-task",), ("x",))
+    assert set(spec.reserved) == RESERVED | {"metrics.throughput.samples"}
 
 
 def test_a_pi_session_is_read_with_its_log(tmp_path: Path) -> None:
