@@ -41,9 +41,17 @@ def refuses(fault: Fault) -> bool:
     return fault.kind in STATUS
 
 
-def waiting(fault: Fault) -> dict[str, str]:
-    """The header that tells how long to wait, where the script wants one."""
-    return {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
+def wait(fault: Fault, now: float) -> int | None:
+    """After how many seconds to ask again: as the script says, or until the limit ends."""
+    if fault.retry_after is None and fault.kind is Kind.USAGE_LIMIT:
+        return max(fault.reset(now) - int(now), 0)
+    return fault.retry_after
+
+
+def waiting(fault: Fault, now: float) -> dict[str, str]:
+    """The header that tells so, where there is anything to tell."""
+    seconds = wait(fault, now)
+    return {} if seconds is None else {"retry-after": str(seconds)}
 
 
 def altered(answer: Answer, fault: Fault, again: str) -> Answer:

@@ -15,7 +15,7 @@
     [[faults]]                                  # also inside a scene, or inside a turn (`fault = {...}`)
     kind = "rate-limit"                         # see Kind
     count = 1                                   # the first so many requests; left out: for ever
-    retry_after = 2                             # seconds, with rate-limit; left out: no such header
+    retry_after = 2                             # seconds; left out: with usage-limit until the reset, else no such header
     resets_in = 3600                            # seconds from the answer, or resets_at = an epoch, with usage-limit
     window = "five_hour"                        # or "seven_day", with usage-limit
     megabytes = 10                              # with huge

@@ -66,10 +66,11 @@ def stream(answer: Answer, ask: Ask) -> Iterator[bytes]:
 
 def refuse(fault: Fault, now: float) -> Refusal:
     kind, words = ERRORS[fault.kind]
-    body = {"type": "error", "error": {"type": kind, "message": fault.message or words}, "request_id": fresh("req_")}
+    request = fresh("req_")
+    body = {"type": "error", "error": {"type": kind, "message": fault.message or words}, "request_id": request}
     limits = _limits(fault, now) if fault.kind is Kind.USAGE_LIMIT else {}
     status = 400 if fault.kind is Kind.QUOTA else STATUS[fault.kind]
-    return Refusal(status, body, {"request-id": body["request_id"], **waiting(fault), **limits})  # type: ignore[dict-item]
+    return Refusal(status, body, {"request-id": request, **waiting(fault, now), **limits})
 
 
 def counted(size: int) -> dict[str, Any]:

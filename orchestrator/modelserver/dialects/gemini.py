@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.modelserver.conversation import Answer, Ask, Call, End, Entry, Sent, Speaker, Tool, Usage
-from orchestrator.modelserver.faults import STATUS, Refusal, waiting
+from orchestrator.modelserver.faults import STATUS, Refusal, wait, waiting
 from orchestrator.modelserver.script import Fault, Kind
 from orchestrator.modelserver.wire import event, fresh, pieces
 
@@ -63,7 +63,7 @@ def refuse(fault: Fault, now: float) -> Refusal:
     status, words = ERRORS[fault.kind]
     code = STATUS[fault.kind]
     error = {"code": code, "message": fault.message or words, "status": status, "details": _details(fault, now)}
-    return Refusal(code, {"error": error}, waiting(fault))
+    return Refusal(code, {"error": error}, waiting(fault, now))
 
 
 def counted(size: int) -> dict[str, Any]:
@@ -74,14 +74,14 @@ def counted(size: int) -> dict[str, Any]:
 def _details(fault: Fault, now: float) -> list[dict[str, Any]]:
     """Which quota it was, and after how many seconds to ask again."""
     daily = fault.kind in (Kind.USAGE_LIMIT, Kind.QUOTA)
-    wait = fault.reset(now) - int(now) if fault.kind is Kind.USAGE_LIMIT else fault.retry_after
+    seconds = wait(fault, now)
     window = "PerDay" if daily else "PerMinute"
     quota = {"quotaMetric": "generate_content_requests", "quotaId": f"GenerateRequests{window}PerProjectPerModel"}
     details: list[dict[str, Any]] = []
     if STATUS[fault.kind] == 429:
         details.append({"@type": f"{TYPES}.QuotaFailure", "violations": [quota]})
-    if wait is not None:
-        details.append({"@type": f"{TYPES}.RetryInfo", "retryDelay": f"{max(wait, 0)}s"})
+    if seconds is not None:
+        details.append({"@type": f"{TYPES}.RetryInfo", "retryDelay": f"{seconds}s"})
     return details
 
 

@@ -25,7 +25,7 @@ ERRORS = {
 
 
 def refuse(fault: Fault, now: float) -> Refusal:
-    return Refusal(STATUS[fault.kind], {"error": error(fault, now)}, waiting(fault))
+    return Refusal(STATUS[fault.kind], {"error": error(fault, now)}, waiting(fault, now))
 
 
 def error(fault: Fault, now: float) -> dict[str, Any]:
