@@ -45,11 +45,11 @@ class Request:
     effort: str | None = None
     cmd: str | None = None
     tty: bool = False
+    answers: tuple[Answer, ...] = ()  # what may be typed at a terminal beside the agent's own `Traits.answers`
     phase: str | None = None  # the skill that this session of the attempt is for, where there are several
     resume: str | None = None
     usd: float | None = None  # what the session may still cost, for those that can keep to it
     minutes: float | None = None  # and how long it may last
-    args: tuple[str, ...] = ()
     args: tuple[str, ...] = ()  # what the configuration adds to its command line
 
 
