@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from orchestrator.core.graph import cycles
 from orchestrator.core.readiness import World, not_before
 from orchestrator.core.selection import order_key
 from orchestrator.core.task import Place, State
+from orchestrator.loop.backlog import Backlog, Clock
 from orchestrator.loop.names import Names, everywhere
+from orchestrator.store import snapshot
 from orchestrator.store.queue import Queue
 
 RESTLESS = 500  # tasks that are settling or being edited, looked at in one tick
@@ -35,10 +38,13 @@ class Entry:
 class Index:
     """`refresh` first, then ask. `read` makes a Candidate of a Place, from the files."""
 
-    def __init__(self, queue: Queue, read: Read) -> None:
+    def __init__(self, queue: Queue, read: Read, *, first: str | None = None, clock: Clock = time.monotonic) -> None:
+        """`first`: the task that is wanted before any other."""
         self._queue = queue
         self._read = read
         self.names = Names(queue)
+        self._first = first
+        self._backlog = Backlog(self._glance, clock)
         self._entries: dict[str, Entry] = {}
         self._sorted: list[Entry] = []
         self._depends: dict[str, tuple[str, ...]] = {}
@@ -56,6 +62,7 @@ class Index:
 
     def refresh(self, mono: float, *, full: bool = False, touched: Iterable[str] = ()) -> None:
         """Make this what the files say: names where a state folder changed, contents where they are new, touched or restless.
+        Of very many only as many as a slice of time allows: while some are `unread`, refresh again.
 
         `full`: look at everything, whatever seems unchanged. `mono` is this process's monotonic clock.
         """
@@ -67,8 +74,10 @@ class Index:
         again = {place.folder for place in change.came if place.state is State.PENDING}
         again |= {place.folder for place in doubles.keys() ^ self.names.doubles.keys()}
         again |= {*touched, *islice(self._restless, RESTLESS), *(self._changed() if full else ())}
-        for folder in again & pending.keys():
-            self._reread(pending[folder])
+        self._backlog.add(again & pending.keys())
+        for folder in self._backlog.take():
+            if folder in pending:
+                self._reread(pending[folder])
         if full:
             self._remembered = self._queue.remembered()
         self._arrange(changed=bool(change) or full)
@@ -121,6 +130,11 @@ class Index:
         return frozenset(parent for parents in (*self._depends.values(), *elsewhere) for parent in parents)
 
     @property
+    def unread(self) -> int:
+        """How many pending tasks are there of which nothing is known yet."""
+        return len(self._backlog)
+
+    @property
     def restless(self) -> bool:
         """Whether a task is settling, being edited or left by a worker that still stops: look again in a second."""
         return bool(self._restless)
@@ -137,6 +151,11 @@ class Index:
         return min((due for record in records if (due := not_before(record, now)) is not None), default=None)
 
     # Inside
+
+    def _glance(self, folder: str) -> tuple[float, float, str]:
+        if folder == self._first:
+            return (float("-inf"), 0.0, folder)
+        return snapshot.glance(f"{self._queue.pending}/{folder}")
 
     def _reread(self, place: Place) -> Candidate:
         key = self._key(place.folder)  # before reading: a change in between is seen as one next time
@@ -164,6 +183,7 @@ class Index:
             self._entangled = True
 
     def _forget(self, folder: str) -> None:
+        self._backlog.drop(folder)
         entry = self._entries.pop(folder, None)
         if entry is None:
             return

@@ -81,7 +81,7 @@ def build(
         settings=settings,
         mode=mode,
         me=me,
-        index=Index(queue, reader),
+        index=Index(queue, reader, first=only),
         reader=reader,
         workers=workers,
         voice=voice,

@@ -45,10 +45,13 @@ def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
         loop.looked = moment.mono
     if not loop.watch.follows:
         touched = islice(loop.index.followed, FOLLOWED)
+    reading = loop.index.unread
     loop.index.refresh(moment.mono, full=full, touched=touched)
-    if full:
+    if loop.index.unread:
+        loop.again = True
+    elif full or reading:
         loop.reader.save()
-    if loop.shown != loop.index.version:
+    if loop.shown != loop.index.version and not loop.index.unread:
         loop.shown = loop.index.version
         loop.watch.follow({folder: loop.queue.path(place) for folder, place in loop.index.followed.items()})
         loop.voice.invalid(loop.index.invalid)
@@ -145,7 +148,7 @@ def follow_moves(loop: Loop, moment: Moment) -> None:
 
 def retire(loop: Loop) -> None:
     """Remove the oldest converged tasks beyond the number to keep; not looked for again until something changes."""
-    if loop.pruned == loop.index.version:
+    if loop.pruned == loop.index.version or loop.index.unread:  # what is not read may depend on any of them
         return
     loop.pruned = loop.index.version
     try:
@@ -166,7 +169,7 @@ def fill_slots(loop: Loop, moment: Moment) -> None:
         looked_at += 1
         claimed += claim(loop, candidate, moment)
     # Lost to another loop, or changed since it was listed: there may be others.
-    loop.again = claimed < looked_at
+    loop.again |= claimed < looked_at
     if not looked_at:
         loop.idle = (version, loop.index.next_due(moment.now) or float("inf"))
 

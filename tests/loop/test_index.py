@@ -81,7 +81,63 @@ def test_many_arrivals_at_once_are_ordered_like_single_ones(stage: Stage) -> Non
     for number in range(120):
         stage.task(f"t{number}", front=f"priority: {number % 7}")
     index.refresh(0.0)
+    while index.unread:
+        index.refresh(0.0)
     agrees(index, stage.queue, stage.queue.now())
+
+
+class Slow:
+    """A reader that takes 10 ms of a clock of its own for each task."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.now = 0.0
+        self.reads: list[str] = []
+        self._read = reader(queue, self.reads)
+
+    def clock(self) -> float:
+        return self.now
+
+    def __call__(self, place: Place, double: str | None) -> Candidate:
+        self.now += 0.01
+        return self._read(place, double)
+
+
+def test_a_queue_that_nobody_has_read_yet_is_read_in_slices_the_most_urgent_first(stage: Stage) -> None:
+    for number in range(60):
+        stage.task(f"t{number}", front=f"labels: [x]\npriority: {number}")
+    slow = Slow(stage.queue)
+    index = Index(stage.queue, slow, clock=slow.clock)
+    index.refresh(0.0, full=True)
+    assert next(each.name for each in index.candidates) == "t59"
+    assert len(slow.reads) < 30
+    stage.task("new", front="priority: 99")
+    index.refresh(0.1)
+    assert next(each.name for each in index.candidates) == "new"  # one that comes meanwhile doesn't wait for the rest
+    while index.unread:
+        index.refresh(0.2)
+    assert sorted(slow.reads) == sorted({*slow.reads})
+    agrees(index, stage.queue, stage.queue.now())
+
+
+def test_the_one_task_that_is_wanted_is_read_before_all_others(stage: Stage) -> None:
+    for number in range(60):
+        stage.task(f"t{number}", front=f"priority: {number}")
+    slow = Slow(stage.queue)
+    index = Index(stage.queue, slow, first="t3", clock=slow.clock)
+    index.refresh(0.0, full=True)
+    assert "t3" in slow.reads
+
+
+def test_what_goes_away_before_it_was_read_is_not_waited_for(stage: Stage) -> None:
+    for number in range(60):
+        stage.task(f"t{number}")
+    slow = Slow(stage.queue)
+    index = Index(stage.queue, slow, clock=slow.clock)
+    index.refresh(0.0, full=True)
+    for place in stage.queue.places():
+        stage.queue.discard(place)
+    index.refresh(0.1)
+    assert (index.unread, list(index.candidates)) == (0, [])
 
 
 def test_between_full_looks_only_what_is_new_is_read(stage: Stage) -> None:

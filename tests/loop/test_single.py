@@ -29,6 +29,17 @@ def test_once_waits_for_a_folder_that_is_still_settling(stage: Stage) -> None:
     assert stage.state("fresh") is State.CONVERGED
 
 
+def test_of_very_many_that_nobody_has_read_yet_the_first_by_priority_is_claimed(stage: Stage) -> None:
+    for number in range(400):
+        folder = stage.queue.folder(State.PENDING) / f"t{number}"
+        folder.mkdir()
+        stage.fill(folder, folder.name, front=f"labels: [one, two]\npriority: {number * 7 % 400}")
+        (folder / ".orch").mkdir()
+        (folder / ".orch/ready").touch()
+    assert stage.code(stage.loop("once")) == 0
+    assert [stage.state(f"t{number}") for number in (57, 56)] == [State.CONVERGED, State.PENDING]  # 57 * 7 % 400 == 399
+
+
 def test_once_without_anything_to_claim_ends_at_once(stage: Stage) -> None:
     assert stage.code(stage.loop("once")) == 0
     assert "Nothing to do." in stage.said()

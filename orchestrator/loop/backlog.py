@@ -1,0 +1,59 @@
+"""Folders that are still to be read. A queue that nobody has read yet (5,000 specs take seconds) is read in slices, so that the
+first tasks start while the rest is read.
+
+What is claimed meanwhile must be what would be claimed with everything read, or a low task could hold a slot for hours. So the
+folders are put into the order of claiming by a glance at each file, a hundredth of the cost of parsing it, and parsed in that
+order. A glance can be wrong (a priority written in a way that it doesn't see): such a task is overtaken, and only for as long as
+the reading takes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+SLICE = 0.1  # seconds of reading in one tick
+Clock = Callable[[], float]
+Glance = Callable[[str], tuple[float, float, str]]
+
+
+class Backlog:
+    """`glance` says where a folder will probably come, as `selection.order_key` does."""
+
+    def __init__(self, glance: Glance, clock: Clock = time.monotonic) -> None:
+        self._glance = glance
+        self._clock = clock
+        self._new: set[str] = set()
+        self._line: list[str] = []  # the next one last
+        self._known: set[str] = set()  # what is in either
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def add(self, folders: Iterable[str]) -> None:
+        """These are to be read, again where they are waiting for that already."""
+        fresh = set(folders) - self._known
+        self._new |= fresh
+        self._known |= fresh
+
+    def drop(self, folder: str) -> None:
+        """It was read, or went away."""
+        self._known.discard(folder)
+
+    def take(self) -> Iterator[str]:
+        """What to read now. Few folders all at once; of many, those that are next, for a slice of time."""
+        until = self._clock() + SLICE
+        while self._new and self._clock() < until:
+            yield from self._still(self._new.pop())
+        if self._new:
+            waiting = {*self._new, *self._line} & self._known
+            self._line = sorted(waiting, key=self._glance, reverse=True)
+            self._new.clear()
+            until = self._clock() + SLICE
+        while self._line and self._clock() < until:
+            yield from self._still(self._line.pop())
+
+    def _still(self, folder: str) -> Iterator[str]:
+        if folder in self._known:
+            self._known.discard(folder)
+            yield folder
