@@ -226,3 +226,30 @@ def test_a_folder_is_believed_only_where_it_is_one(tmp_path: Path) -> None:
 def test_what_a_schema_insists_on_is_filled_sensibly(schema: dict[str, Any], value: Any) -> None:
     assert sensible(schema) == value
     assert filled({"required": ["x", "y"], "properties": {"x": schema, "z": {}}}, {"y": 1})["x"] == value
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_tool_of_plain_text_in_chat_gets_plain_text(streaming: bool) -> None:
+    with serve({"turns": [{"write": {"path": "sub dir/a.txt", "content": CONTENT}}]}) as server:
+        message = {"role": "user", "content": [{"type": "text", "text": "Do it."}]}
+        body = {"messages": [message], "tools": [{"type": "custom", "custom": {"name": "apply_patch"}}], "stream": streaming}
+        got = ask(server.port, "/v1/chat/completions", body)
+    if streaming:
+        deltas = [choice["delta"] for _, data in got.events[:-1] for choice in data["choices"]]
+        parts = [part for delta in deltas for part in delta.get("tool_calls", ())]
+        told = {"name": parts[0]["custom"]["name"], "input": "".join(part["custom"]["input"] for part in parts)}
+    else:
+        told = got.json["choices"][0]["message"]["tool_calls"][0]["custom"]
+    assert told == {"name": "apply_patch", "input": PATCH}
+
+
+def test_gemini_may_write_its_instructions_either_way(tmp_path: Path) -> None:
+    tool = {
+        "name": "write_file",
+        "parameters": {"type": "OBJECT", "properties": {"path": {"type": "STRING"}, "content": {"type": "STRING"}}},
+    }
+    with serve({"turns": TURNS}) as server:
+        for told in (f"cwd: {tmp_path}", {"parts": [{"text": f"cwd: {tmp_path}"}]}):
+            body = {"systemInstruction": told, "contents": [], "tools": [{"functionDeclarations": [tool]}]}
+            (call,) = calls(ask(server.port, "/v1beta/models/m:generateContent", body))
+            assert call["arguments"]["path"] == str(tmp_path / "sub dir/a.txt")
