@@ -5,13 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.agents.log import SessionLog
-from orchestrator.agents.protocol import Agent, Closing, Request, Stream, outcome_of
-from orchestrator.core.outcome import AgentEnd, AgentOutcome
+from orchestrator.agents.patience import Patience
+from orchestrator.agents.protocol import (
+    Agent,
+    AgentEvent,
+    Answer,
+    Closing,
+    EventKind,
+    Request,
+    Stream,
+    Terminal,
+    Traits,
+    outcome_of,
+)  # fmt: skip
+from orchestrator.core.outcome import AgentEnd, AgentOutcome, StopRequest
 from orchestrator.errors import OrchestratorError
 from orchestrator.proc import supervise
-from orchestrator.proc.command import Limits, Pump
+from orchestrator.proc.command import Keyboard, Limits, Pump
+
+if TYPE_CHECKING:
+    from orchestrator.agents.cassette import Recorder
+    from orchestrator.agents.dialogue import Dialogue
 
 LINE = 4 * 1024 * 1024  # a longer line is cut; what is cut off is no JSON any more and decides nothing
 LOG_BYTES = 10 * 1024 * 1024
@@ -27,28 +44,47 @@ def run(
     on_start: Callable[[int], None] | None = None,
     log_bytes: int = LOG_BYTES,
     raw: bool = False,
+    recorder: Recorder | None = None,
 ) -> AgentOutcome:
     """Run one session of `agent` and say how it ended. Never raises over what the agent did.
 
     Writes `agent.log` (for people) and `agent.jsonl` (the normalised events) into `log_folder`, and `agent.raw` on request. Where
     that folder goes away (the task was moved), the session is stopped and nothing is written any more. `limits.idle` is the
-    silence after which the agent counts as stalled.
+    silence after which the agent counts as stalled, unless it may be silent for longer; a tool at work is no silence. One that
+    goes on after it has said how it ends (not logged in, at a limit) is ended.
     """
     log = SessionLog(log_folder, max_bytes=log_bytes, raw=raw)
     try:
-        command = agent.command(request)
+        command = agent.command(fitted(request, agent.traits))
+        idle = None if limits.idle is None else max(limits.idle, agent.traits.silence)
     except Exception as error:  # noqa: BLE001 - a plug-in's fault is this session's, not the worker's
         return _close(log, AgentOutcome(AgentEnd.NOT_STARTED, _told(error)))
-    session = _Session(agent, log)
-    log.note(f"{agent.name} starts: attempt {request.attempt}, model {request.model or 'its own default'}")
-    finished = supervise.run(command, limits, sink=session.out, err=session.err, pump=log.pumping(pump), on_start=on_start)
+    patience = Patience(idle)
+    session = _Session(agent, log, patience, recorder)
+    if command.tty:
+        session.at_terminal(request.answers, idle)
+    phase = f", phase {request.phase}" if request.phase else ""
+    log.note(f"{agent.name} starts: attempt {request.attempt}{phase}, model {request.model or 'its own default'}")
+    if recorder:
+        recorder.begin(agent.name, request, command)
+    finished = supervise.run(
+        command, replace(limits, idle=None), sink=session.out, err=session.err, pump=log.pumping(session.pumping(pump)), on_start=on_start,
+        on_terminal=session.connect,
+    )  # fmt: skip
     session.flush()
+    if recorder:
+        recorder.end(finished)
+    finished, closing = patience.close(finished, session.closing)
     try:
-        return _close(log, agent.outcome(finished, session.closing))
+        return _close(log, agent.outcome(finished, closing))
     except Exception as error:  # noqa: BLE001 - as above
-        return _close(
-            log, replace(outcome_of(finished, session.closing), detail=f"{agent.name}'s adapter failed: {_told(error)}")
-        )
+        return _close(log, replace(outcome_of(finished, closing), detail=f"{agent.name}'s adapter failed: {_told(error)}"))
+
+
+def fitted(request: Request, traits: Traits) -> Request:
+    """`request` with a terminal where the agent's program needs one, and without where that would only make it ask."""
+    tty = traits.terminal is Terminal.ALWAYS or (request.tty and traits.terminal is not Terminal.NEVER)
+    return replace(request, tty=tty)
 
 
 def _close(log: SessionLog, outcome: AgentOutcome) -> AgentOutcome:
@@ -66,23 +102,67 @@ def _told(error: Exception) -> str:
 class _Session:
     """Takes an agent's output in chunks, cuts it into lines, has the adapter read them and folds the events."""
 
-    def __init__(self, agent: Agent, log: SessionLog) -> None:
+    def __init__(self, agent: Agent, log: SessionLog, patience: Patience, recorder: Recorder | None) -> None:
         self._agent = agent
         self._log = log
+        self._recorder = recorder
         self._lines = {Stream.OUT: Lines(), Stream.ERR: Lines()}
+        self._dialogue: Dialogue | None = None
+        self._question: AgentEvent | None = None  # what it asks at its terminal
         self.closing = Closing()
 
+    def at_terminal(self, answers: tuple[Answer, ...], idle: float | None) -> None:
+        """The agent gets a terminal: its prompts there may be answered by its own allow-list and by `answers`."""
+        from orchestrator.agents.dialogue import Dialogue
+
+        self._dialogue = Dialogue(
+            (*self._agent.traits.answers, *answers), idle=idle, note=self._log.note,
+            row=lambda row: self._read(row.encode(errors="replace"), Stream.OUT),
+        )  # fmt: skip
+
+    def connect(self, keyboard: Keyboard) -> None:
+        """Its program has started there."""
+        if self._dialogue:
+            self._dialogue.connect(keyboard)
+
+    def pumping(self, pump: Pump) -> Pump:
+        """`pump`, which also answers the agent at its terminal, and ends it where only a person can."""
+
+        def answering() -> StopRequest | None:
+            asked = pump()
+            if asked is None and self._dialogue and (question := self._dialogue.look()):
+                self._question = AgentEvent(EventKind.QUESTION, question)
+                asked = StopRequest.QUESTION
+            return asked or self._patience.judge(self.closing)
+
+        return answering
+
     def out(self, data: bytes) -> None:
+        self._patience.heard()
+        if self._recorder:
+            self._recorder.take(data, Stream.OUT)
+        if self._dialogue:
+            self._dialogue.take(data)
+            if self._dialogue.painted:
+                self._log.raw(data)
+                return
         self._take(data, Stream.OUT)
 
     def err(self, data: bytes) -> None:
+        self._patience.heard()
+        if self._recorder:
+            self._recorder.take(data, Stream.ERR)
         self._take(data, Stream.ERR)
 
     def flush(self) -> None:
-        """Read what came without a line end."""
+        """Read what came without a line end, and what stands on a terminal now."""
+        if self._dialogue:
+            self._dialogue.show()
         for stream, lines in self._lines.items():
             if rest := lines.rest():
                 self._read(rest, stream)
+        if self._question:  # after all else: what an agent says while it is ended takes nothing back
+            self._take_event(self._question)
 
     def _take(self, data: bytes, stream: Stream) -> None:
         self._log.raw(data)
@@ -96,8 +176,11 @@ class _Session:
             self._log.note(f"{self._agent.name}'s adapter could not read a line: {_told(error)}")
             return
         for event in events:
-            self._log.event(event)
-            self.closing = self.closing.after(event)
+            self._take_event(event)
+
+    def _take_event(self, event: AgentEvent) -> None:
+        self._log.event(event)
+        self.closing = self.closing.after(event)
 
 
 class Lines:

@@ -123,3 +123,5 @@ class StopRequest(StrEnum):
     BLOCK = "block"  # stopped by a person
     CANCEL = "cancel"  # stopped by a person, worktree not wanted any more
     LOST = "lost"  # the claim's folder has gone; touch it no more
+    SETTLED = "settled"  # only within an agent's session: how it ends is decided, though its program goes on
+    QUESTION = "question"  # of one agent only: it asks at its terminal what a person must answer

@@ -50,6 +50,14 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Keyboard:
+    """The other side of a program's terminal: `type` sends keys, `awaited` says whether something is blocked reading them."""
+
+    type: Callable[[bytes], None]
+    awaited: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class Child:
     """A started program: who reads what of it, what goes to its stdin, and how to reap it once it has ended."""
 
@@ -57,3 +65,4 @@ class Child:
     reads: Mapping[int, Sink]
     feed: tuple[int, bytes] | None
     reap: Callable[[], None]
+    keyboard: Keyboard | None = None

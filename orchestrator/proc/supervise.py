@@ -16,7 +16,7 @@ from functools import partial
 
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.proc import tree
-from orchestrator.proc.command import Child, Command, Finished, Limits, Pump, Sink
+from orchestrator.proc.command import Child, Command, Finished, Keyboard, Limits, Pump, Sink
 from orchestrator.proc.pipes import Pipes, ended, gone
 from orchestrator.proc.spawn import NotStarted, piped
 from orchestrator.proc.watch import Meter, Watch
@@ -32,9 +32,11 @@ def run(
     pump: Pump,
     on_start: Callable[[int], None] | None = None,
     err: Sink | None = None,
+    on_terminal: Callable[[Keyboard], None] | None = None,
 ) -> Finished:
     """Run `command` to its end. `sink` gets stdout, and stderr with it unless `err` does; `pump` is called before the
-    start and at least every 0.25 s, and stops the program by returning a request. Raises only what a callback raises.
+    start and at least every 0.25 s, and stops the program by returning a request. `on_terminal` gets the keyboard of one that
+    has a terminal. Raises only what a callback raises.
     """
     with tree.subreaper() as handed:
         others = tree.children()
@@ -53,6 +55,8 @@ def run(
             watch = Watch(pipes, meter, limits, pump, began=began)
             if on_start is not None:
                 on_start(child.pid)
+            if on_terminal is not None and child.keyboard is not None:
+                on_terminal(child.keyboard)
             watch.follow()
             swept = leave_nothing()
             pipes.drain()

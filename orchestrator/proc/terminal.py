@@ -7,11 +7,15 @@ import os
 import signal
 from typing import Any
 
-from orchestrator.proc.command import Child, Command, Sink
+from orchestrator.proc import table
+from orchestrator.proc.command import Child, Command, Keyboard, Sink
+from orchestrator.proc.identity import PROC
+from orchestrator.proc.screen import COLUMNS, ROWS
 from orchestrator.proc.spawn import NotStarted, check_words, explain, spawnable
 
-ROWS, COLUMNS = 40, 120
 END_OF_INPUT = b"\x04"
+TERMINALS = ("/dev/pts/", "/dev/tty")
+READ = {"x86_64": "0", "aarch64": "63", "riscv64": "63"}  # the system call's number
 # The shell changes folder and becomes the program: pexpect would split a lone path at its spaces, and what fails between
 # its fork and its exec would leave a second copy of this worker running.
 ENTER = 'cd -- "$0" && exec "$@"'
@@ -36,7 +40,30 @@ def start(command: Command, sink: Sink) -> Child:
     except OSError as error:  # no terminal is left, or the arguments are too large
         raise NotStarted(explain(command.argv[0], command.cwd, env, error)) from error
     feed = None if command.stdin is None else (os.dup(terminal.child_fd), _typed(command.stdin))
-    return Child(terminal.pid, {os.dup(terminal.child_fd): sink}, feed, lambda: _reap(terminal))
+    keyboard = Keyboard(lambda keys: _type(terminal, keys), lambda: awaited(terminal.pid))
+    return Child(terminal.pid, {os.dup(terminal.child_fd): sink}, feed, lambda: _reap(terminal), keyboard)
+
+
+def awaited(session: int) -> bool:
+    """Whether a process of `session` is blocked reading from its terminal. What polls it instead can't be told."""
+    return any(process.session == session and _reads_terminal(process.pid) for process in table.table().values())
+
+
+def _reads_terminal(pid: int) -> bool:
+    try:
+        call, descriptor, *_ = (PROC / str(pid) / "syscall").read_text().split()
+        if call != READ.get(os.uname().machine):
+            return False
+        return str((PROC / str(pid) / "fd" / str(int(descriptor, 16))).readlink()).startswith(TERMINALS)
+    except (OSError, ValueError):  # gone, running, or closed to us
+        return False
+
+
+def _type(terminal: Any, keys: bytes) -> None:
+    """Keys for a program that still has its terminal; what it doesn't take in is lost, as on a real one."""
+    if not terminal.ptyproc.closed:
+        with contextlib.suppress(OSError):
+            os.write(terminal.ptyproc.fd, keys)
 
 
 def _typed(data: bytes) -> bytes:

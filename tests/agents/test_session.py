@@ -11,7 +11,7 @@ import pytest
 from support.sessions import Stage
 
 from orchestrator.agents.log import SessionLog, readable
-from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, outcome_of
+from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, Traits, outcome_of
 from orchestrator.agents.session import LINE, Lines
 from orchestrator.core.outcome import AgentEnd, AgentOutcome, StopRequest
 from orchestrator.proc.command import Command, Finished, Limits
@@ -21,6 +21,7 @@ class Shell:
     """An adapter that runs what it is given; each part can be broken."""
 
     name = "shell"
+    traits = Traits()
 
     def __init__(self, script: str = "true", *, broken: str = "") -> None:
         self.script = script

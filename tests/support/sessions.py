@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.agents import registry, session
-from orchestrator.agents.protocol import Agent, Request
+from orchestrator.agents.protocol import Agent, Answer, Request
 from orchestrator.core.outcome import AgentOutcome, StopRequest
 from orchestrator.proc.command import Limits
 
@@ -27,7 +27,9 @@ class Stage:
     def logs(self) -> Path:
         return self.root / "task.abc123" / "attempt"
 
-    def request(self, *, cmd: str | None = None, attempt: int = 1, tty: bool = False, **env: str) -> Request:
+    def request(
+        self, *, cmd: str | None = None, attempt: int = 1, tty: bool = False, answers: tuple[Answer, ...] = (), **env: str
+    ) -> Request:
         prompt_file = self.root / "prompt.md"
         prompt_file.write_text("Do it.")
         complete = {
@@ -38,7 +40,7 @@ class Stage:
             "ORCH_ATTEMPT": str(attempt),
             **env,
         }
-        return Request("Do it.", prompt_file, self.worktree, complete, attempt=attempt, cmd=cmd, tty=tty)
+        return Request("Do it.", prompt_file, self.worktree, complete, attempt=attempt, cmd=cmd, tty=tty, answers=answers)
 
     def scenario(self, text: str) -> None:
         (self.root / "copy" / "scenario.toml").write_text(text)
