@@ -27,7 +27,7 @@ class Checkout:
 
 def checkouts(repo: Repository) -> tuple[Checkout, ...]:
     """Every checkout that still exists: the main one first, then the linked ones."""
-    found = [_main(repo), *(_linked(repo, admin) for admin in sorted(repo.common.glob("worktrees/*")))]
+    found = [_main(repo), *(_linked(repo, admin) for admin in refs.entries(repo.common / "worktrees"))]
     return tuple(checkout for checkout in found if checkout)
 
 

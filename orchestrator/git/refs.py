@@ -61,6 +61,15 @@ def content(path: Path) -> str | None:
         return None
 
 
+def entries(folder: Path) -> list[Path]:
+    """What lies in a folder of git's, sorted by name; nothing where there is none. A tenth of what a pattern costs."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [folder / name for name in sorted(names)]
+
+
 def _packed(common: Path, name: str) -> str | None:
     return next((value for packed, value in _packed_refs(common) if packed == name), None)
 

@@ -186,10 +186,11 @@ def tracked(repo: Repository, path: Path) -> bool:
 def config_digest(repo: Repository) -> str:
     """Changes when the repository's configuration or its hooks do: an agent's `git config` writes the user's file."""
     digest = hashlib.sha256()
-    worktrees = sorted(repo.common.glob("worktrees/*/config.worktree"))
+    worktrees = [admin / "config.worktree" for admin in refs.entries(repo.common / "worktrees")]
     for path in (repo.common / "config", repo.common / "config.worktree", repo.common / "info" / "attributes", *worktrees):
-        digest.update(f"{path}\0{refs.content(path)}\0".encode(errors="surrogateescape"))
-    for hook in sorted((repo.common / "hooks").glob("*")):
+        if (text := refs.content(path)) is not None:  # worktrees come and go
+            digest.update(f"{path}\0{text}\0".encode(errors="surrogateescape"))
+    for hook in refs.entries(repo.common / "hooks"):
         facts = hook.lstat()
         digest.update(f"{hook}\0{facts.st_mode}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()

@@ -195,7 +195,7 @@ def _uncommitted(tree: Worktree) -> Iterator[str]:
 
 def _inner(tree: Worktree) -> Iterator[str]:
     """What lies in worktrees that the agent made inside its own: they go with it."""
-    for admin in sorted(tree.repo.common.glob("worktrees/*")):
+    for admin in refs.entries(tree.repo.common / "worktrees"):
         place = Path(refs.content(admin / "gitdir") or "/").parent
         if admin != tree.admin and place.is_relative_to(tree.path):
             inner = Worktree(tree.repo, place, admin)

@@ -75,7 +75,7 @@ class Worktree:
 
 def find(repo: Repository, path: Path) -> Worktree | None:
     """Our worktree at `path`, be it whole or broken; None where there is none of ours."""
-    for admin in (_pointed(path), *repo.common.glob("worktrees/*")):
+    for admin in (_pointed(path), *refs.entries(repo.common / "worktrees")):
         if admin and _ours(repo, admin) and (admin == _pointed(path) or _place(admin) == path):
             worktree = Worktree(repo, path, admin)
             if path.is_dir():
@@ -168,8 +168,8 @@ def usable(worktree: Worktree) -> bool:
 
 def clear_locks(worktree: Worktree) -> None:
     """Remove what a killed git of the agent left, or a killed worker; nobody works in there any more."""
-    for pattern in ("*.lock", f"{snapshot.PREFIX}*"):
-        for left in worktree.admin.glob(pattern):
+    for left in refs.entries(worktree.admin):
+        if left.name.endswith(".lock") or left.name.startswith(snapshot.PREFIX):
             left.unlink(missing_ok=True)
 
 
@@ -279,7 +279,7 @@ def _resting(repo: Repository, pool: Path) -> list[Worktree]:
 
 def _pooled(pool: Path) -> list[Path]:
     """What lies in the pool but for what is only to be deleted."""
-    return [path for path in pool.glob("*") if not path.name.startswith(TRASH)]
+    return [path for path in refs.entries(pool) if not path.name.startswith(TRASH)]
 
 
 def _aside(worktree: Worktree, _: LockProof) -> None:
@@ -297,8 +297,9 @@ def _aside(worktree: Worktree, _: LockProof) -> None:
 
 def _empty_trash(pool: Path) -> None:
     """Delete what was put aside, also by someone who was killed before it was deleted."""
-    for trash in pool.glob(f"{TRASH}*"):
-        _remove(trash)
+    for trash in refs.entries(pool):
+        if trash.name.startswith(TRASH):
+            _remove(trash)
 
 
 def _clear(repo: Repository, path: Path) -> None:
