@@ -13,6 +13,10 @@ A scenario is TOML. Attempt n plays the n-th entry of `attempts`, the last one a
 Also: `error = TEXT` (stderr), `sleep = SECONDS`, `hang = true` (or "deaf": ignores TERM), `crash = CODE` or a signal's name,
 `lie = TEXT` (claims success and ends), `exit = CODE`, `usage = {usd, input_tokens, output_tokens}`, `limit = SECONDS` until
 its reset, `auth = TEXT`, `ask = TEXT`. With `steps` at the top instead of `attempts`, every attempt plays those.
+
+`cassette = FILE` plays a recorded session (see `cassette`; FILE from where the scenario lies): its output byte for byte at its
+pace, then its changes, then its end. `speed = 10` beside it, or ORCH_REPLAY_SPEED, is ten times that pace; 0 makes no pauses. A
+session that hung hangs. A scenario that is a cassette itself plays that.
 """
 
 from __future__ import annotations
@@ -69,12 +73,23 @@ def play(step: Step) -> None:
     ACTIONS[actions[0]](step[actions[0]], step)
 
 
-def _load() -> Mapping[str, Any]:
+def load(path: Path) -> Mapping[str, Any]:
+    """The scenario in a file, paths of cassettes made absolute; a cassette is a scenario of one step."""
     import tomllib
 
-    path = Path(os.environ.get("ORCH_SCENARIO") or Path(os.environ["ORCH_TASK_DIR"]) / "scenario.toml")
-    with path.open("rb") as file:
-        return tomllib.load(file)
+    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    if text.startswith('{"cassette"'):
+        return {"steps": [{"cassette": str(path.absolute())}]}
+    scenario = tomllib.loads(text)
+    for part in (scenario, *scenario.get("attempts", ())):
+        for step in part.get("steps", ()):
+            if "cassette" in step:
+                step["cassette"] = str(path.absolute().parent / step["cassette"])
+    return scenario
+
+
+def _load() -> Mapping[str, Any]:
+    return load(Path(os.environ.get("ORCH_SCENARIO") or Path(os.environ["ORCH_TASK_DIR"]) / "scenario.toml"))
 
 
 def _path(text: str) -> Path:
@@ -173,6 +188,50 @@ def _ask(text: str, _step: Step) -> None:
     raise Ended(0)
 
 
+def _cassette(path: str, step: Step) -> None:
+    import json
+
+    speed = float(step.get("speed", os.environ.get("ORCH_REPLAY_SPEED") or 1))
+    began = time.monotonic()
+    with Path(path).open(encoding="utf-8") as file:
+        for row in map(json.loads, file):
+            if "end" in row:
+                _changes(_bytes(row, "patch"))
+                _end_as(row)
+            elif "at" in row:
+                time.sleep(max(0.0, began + row["at"] / speed - time.monotonic()) if speed else 0)
+                for stream, name in ((sys.stdout, "out"), (sys.stderr, "err")):
+                    stream.buffer.write(_bytes(row, name))
+                    stream.flush()
+
+
+def _bytes(row: Mapping[str, Any], name: str) -> bytes:
+    import base64
+
+    return base64.b64decode(row.get(f"{name}64", "")) or str(row.get(name, "")).encode()
+
+
+def _changes(patch: bytes) -> None:
+    """Make the changes of a recorded session, in the worktree it is played in."""
+    import tempfile
+
+    if patch:
+        with tempfile.NamedTemporaryFile(suffix=".patch") as file:
+            file.write(patch)
+            file.flush()
+            _shell("git", "apply", "--whitespace=nowarn", file.name)
+
+
+def _end_as(row: Mapping[str, Any]) -> None:
+    """End as the recorded session did; one that was ended for its silence or its time goes on as it would have."""
+    if row["end"] in ("stalled", "timed-out"):
+        while True:
+            signal.pause()
+    if row.get("signal"):
+        os.kill(os.getpid(), row["signal"])
+    raise Ended(row.get("code") or 0)
+
+
 ACTIONS: Mapping[str, Callable[[Any, Step], None]] = {
     "write": _write,
     "append": _append,
@@ -190,6 +249,7 @@ ACTIONS: Mapping[str, Callable[[Any, Step], None]] = {
     "limit": _limit,
     "auth": _auth,
     "ask": _ask,
+    "cassette": _cassette,
 }
 
 

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from orchestrator.agents.player import MARK
+from orchestrator.agents import cassette
+from orchestrator.agents.player import MARK, load, steps_of
 from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, Traits, outcome_of
 from orchestrator.core.outcome import AgentOutcome
 from orchestrator.errors import AgentError
@@ -26,12 +27,21 @@ class Scripted:
         return Availability(installed=True, detail="ships with the orchestrator; replays a scenario.toml")
 
     def command(self, request: Request) -> Command:
-        scenario = request.env.get("ORCH_SCENARIO") or Path(request.env.get("ORCH_TASK_DIR", ".")) / "scenario.toml"
-        if not (request.worktree / scenario).is_file():
+        scenario = _scenario(request)
+        if not scenario.is_file():
             raise AgentError(f"The scripted agent has no scenario to play: {scenario} is no file.", hint=FIX)
         # By path and isolated: a worktree that holds a package of our name must not be imported, and it starts faster.
         argv = (sys.executable, "-I", "-S", str(PLAYER))
         return Command(argv=argv, cwd=request.worktree, env=request.env, tty=request.tty)
+
+    def recorded(self, request: Request) -> str | None:
+        """Whose session this one plays, where its first cassette is of one."""
+        try:
+            steps = steps_of(load(_scenario(request)), request.attempt)
+        except (OSError, ValueError, TypeError, AttributeError):
+            return None  # the player says what is wrong with it
+        names = (cassette.agent_of(Path(str(step["cassette"]))) for step in steps if "cassette" in step)
+        return next(filter(None, names), None)
 
     def events(self, line: bytes, stream: Stream) -> Iterable[AgentEvent]:
         text = line.decode(errors="replace")
@@ -41,6 +51,11 @@ class Scripted:
 
     def outcome(self, finished: Finished, closing: Closing) -> AgentOutcome:
         return outcome_of(finished, closing)
+
+
+def _scenario(request: Request) -> Path:
+    named = request.env.get("ORCH_SCENARIO") or Path(request.env.get("ORCH_TASK_DIR", ".")) / "scenario.toml"
+    return request.worktree / named
 
 
 def _event(text: str) -> AgentEvent:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.agents import registry, session
+from orchestrator.agents import registry, replay, session
 from orchestrator.agents.protocol import Request
 from orchestrator.core import convergence
 from orchestrator.core.convergence import Next, backoff
@@ -15,7 +15,7 @@ from orchestrator.core.task import Stage, State
 from orchestrator.errors import SpecError
 from orchestrator.proc.supervise import Limits
 from orchestrator.store import seal, specfile
-from orchestrator.worker import findings, judgement, phases, prompt, setup, skills
+from orchestrator.worker import findings, judgement, phases, prompt, recording, setup, skills
 from orchestrator.worker.findings import Watch
 from orchestrator.worker.phases import Phase
 from orchestrator.worker.space import Space
@@ -102,10 +102,14 @@ def run_agent(work: Work, space: Space, number: int, folder: Path, phase: Phase)
     work.claim.write(f"attempts/{number:04d}/{phases.prompt_file(phase)}", text.encode(errors="surrogateescape"))
     model = work.spec.model or work.settings.model
     work.event("agent_started", attempt=number, agent=agent.name, model=model, **phase.named)
-    with skills.laid_out(space.path, phases.folders(work, agent), phase.skills):
+    with (
+        recording.session(work, space, phase, bytes) as recorder,
+        skills.laid_out(space.path, phases.folders(work, agent), phase.skills),
+    ):
+        asked = request(work, space, number, text, phase)
         outcome = session.run(
-            agent,
-            request(work, space, number, text, phase),
+            replay.played(agent, asked, registry.get),
+            asked,
             log_folder=folder,
             limits=Limits(
                 seconds=work.spec.timeout or work.settings.timeout,
@@ -116,6 +120,7 @@ def run_agent(work: Work, space: Space, number: int, folder: Path, phase: Phase)
             on_start=work.claim.name_agent,
             log_bytes=work.settings.agent_log_max_bytes,
             raw=work.settings.agent_log_raw,
+            recorder=recorder,
         )
     work.event("agent_ended", attempt=number, end=outcome.end.value, detail=outcome.detail, **phase.named)
     return outcome

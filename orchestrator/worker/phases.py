@@ -76,7 +76,7 @@ def through(work: Work, space: Space, watch: Watch, session: Callable[[Phase], A
     for phase in others:
         if outcome.end is not AgentEnd.FINISHED or work.pulse.beat() is not None:
             break
-        following = session(replace(phase, so_far=space.so_far(work, watch), said=outcome.said))
+        following = session(replace(phase, so_far=space.between(watch.start, space.state()), said=outcome.said))
         outcome = replace(following, spend=outcome.spend + following.spend)
     return outcome
 

@@ -37,8 +37,11 @@ class Space(Protocol):
     def watch(self, work: Work) -> Watch:
         """Look before an agent starts."""
 
-    def so_far(self, work: Work, watch: Watch) -> bytes:
-        """What was changed there since `watch`, as a patch; it stays as it is."""
+    def state(self) -> str:
+        """Names what lies there now, committed or not, for `between`; nothing is changed for it."""
+
+    def between(self, old: str, new: str, *, limit: int = ...) -> bytes:
+        """What was changed from one such state, or commit, to another, as a patch of at most so many bytes."""
 
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Take in what the agent of attempt `number` left."""

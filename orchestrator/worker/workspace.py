@@ -189,12 +189,13 @@ class Workspace:
             save.tidy(self._tree, self._litter)
         self._litter = None
 
-    def so_far(self, work: Work, watch: Watch) -> bytes:
-        """What the agent has changed by now, committed or not, as a patch; nothing of it moves."""
+    def state(self) -> str:
+        """A commit of everything in the agent's worktree; where an agent has taken that apart, what the branch holds."""
         assert self._tree is not None
-        if not worktree.usable(self._tree):
-            return b""  # `collect` mends that
-        return changes.patch(self.repo, watch.start, save.pending(self._tree) or watch.start)
+        return (save.pending(self._tree) if worktree.usable(self._tree) else None) or self.tip
+
+    def between(self, old: str, new: str, *, limit: int = changes.PATCH_LIMIT) -> bytes:
+        return changes.patch(self.repo, old, new, limit=limit)
 
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Everything the agent did, as one commit on the task branch, kept under the attempt's own ref."""
