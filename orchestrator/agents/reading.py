@@ -12,12 +12,13 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from orchestrator.agents.protocol import AgentEvent, Availability, EventKind
+from orchestrator.agents.protocol import AgentEvent, Availability, EventKind, Request
 from orchestrator.core.resets import reset_at
 
 GIST = 200  # characters of a tool's input in a line for people
 VALUE = 2000  # of one value of it in the normalised event
 DEEP = 4  # levels of it
+ARGUMENT = 100_000  # bytes of one command line argument; Linux allows 128 KB
 SAYS_MOST = ("command", "cmd", "file_path", "path", "filePath", "pattern", "query", "url", "description")
 
 STATUS = re.compile(r"(?:\b(?:status|error|http|code)\b\W{0,6}(?:code\W{0,3})?|^\W*)([45]\d\d)\b", re.I)
@@ -32,7 +33,7 @@ AUTH = re.compile(
 )
 CONTEXT = re.compile(
     r"(?:prompt|input|request|conversation|message) (?:is|was|as) too (?:long|large)"
-    r"|context[ _-]?(?:window|length|overflow|limit)|maximum context|ran out of room"
+    r"|context[ _-]?(?:window|length|overflow|limit)|maximum (?:context|number of (?:input )?tokens)|ran out of room"
     r"|too many (?:input )?tokens|token limit exceeded",
     re.I,
 )
@@ -102,6 +103,12 @@ def tables(data: Any, *path: str) -> list[Mapping[str, Any]]:
     """The objects of the list there."""
     value = at(data, *path)
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def words(line: bytes) -> tuple[AgentEvent, ...]:
+    """A line that is no JSON, of an agent that speaks JSON: other programs' words, or a torn record, of which the beginning says
+    enough."""
+    return notice(plain(line)[:VALUE])
 
 
 def notice(line: bytes | str) -> tuple[AgentEvent, ...]:
@@ -192,6 +199,26 @@ def installed(program: str, *, install: str) -> Availability:
     if found := shutil.which(program):
         return Availability(installed=True, detail=found)
     return Availability(installed=False, detail=f"{program} was not found on PATH", fix=install)
+
+
+def stdin(request: Request) -> bytes:
+    """The prompt for a program's stdin: an argument may neither begin with a dash nor be longer than 128 KB."""
+    return request.prompt.encode("utf-8", errors="replace")
+
+
+def argument(request: Request) -> str:
+    """The prompt as an argument of a program that doesn't read it from stdin; a long one is left in its file."""
+    text = stdin(request).decode().replace("\0", "")
+    if len(text.encode()) > ARGUMENT:
+        return f"Your task is written in the file {request.prompt_file}. Read all of it, then do what it says."
+    return f" {text}" if text.startswith("-") else text
+
+
+def temporary(request: Request) -> str:
+    """A temporary folder of the session's own, beside its prompt; whoever made that folder removes it."""
+    folder = request.prompt_file.parent / "tmp"
+    folder.mkdir(exist_ok=True)
+    return str(folder)
 
 
 def brief(value: Any, deep: int = DEEP) -> Any:

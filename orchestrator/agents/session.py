@@ -72,9 +72,9 @@ def run(
         on_terminal=session.connect,
     )  # fmt: skip
     session.flush()
+    finished, closing = patience.close(finished, session.closing)
     if recorder:
         recorder.end(finished)
-    finished, closing = patience.close(finished, session.closing)
     try:
         return _close(log, agent.outcome(finished, closing))
     except Exception as error:  # noqa: BLE001 - as above
@@ -105,6 +105,7 @@ class _Session:
     def __init__(self, agent: Agent, log: SessionLog, patience: Patience, recorder: Recorder | None) -> None:
         self._agent = agent
         self._log = log
+        self._patience = patience
         self._recorder = recorder
         self._lines = {Stream.OUT: Lines(), Stream.ERR: Lines()}
         self._dialogue: Dialogue | None = None
