@@ -6,11 +6,11 @@ import shutil
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli import output
+from orchestrator.cli import agents, output
+from orchestrator.cli.finding import ABSENT, COLORS, MISSING, OK, WARNING, Finding
 from orchestrator.cli.options import App
 from orchestrator.core.task import State
 from orchestrator.errors import OrchestratorError
@@ -18,36 +18,33 @@ from orchestrator.errors import OrchestratorError
 if TYPE_CHECKING:
     from orchestrator.git.repository import Repository
 
-OK, WARNING, MISSING = "ok", "warning", "missing"
-COLORS = {OK: "32", WARNING: "33", MISSING: "31"}
 FEW_BYTES = 1 << 30
 FEWEST_BYTES = 100 << 20
 FEW_WATCHES = 2048
 FEW_INSTANCES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at; `fix` says how to get it where it isn't fine."""
-
-    name: str
-    status: str
-    detail: str
-    fix: str = ""
-
-
 def check(app: App) -> int:
     """Look at everything; 1 where something is missing."""
-    found = [finding for part in PARTS for finding in _safely(part, app)]
+    staff = agents.look(app)
+    found = [*(finding for part in PARTS for finding in _safely(part, app)), *agents.findings(app, staff)]
     missing = sum(1 for finding in found if finding.status == MISSING)
     if app.json:
         checks = [{"name": f.name, "status": f.status, "detail": f.detail, "fix": f.fix or None} for f in found]
-        output.document({"schema": 1, "ok": not missing, "checks": checks})
+        output.document(
+            {"schema": 1, "ok": not missing, "checks": checks, "agents": [agents.plain(each) for each in staff.agents]}
+        )
         return 1 if missing else 0
     for finding in found:
         for line in _lines(app, finding):
             output.out(line)
-    warnings = sum(1 for finding in found if finding.status == WARNING)
+    for line in agents.table(app, staff):
+        app.say(line)
+    _sum_up(app, missing, sum(1 for finding in found if finding.status == WARNING))
+    return 1 if missing else 0
+
+
+def _sum_up(app: App, missing: int, warnings: int) -> None:
     app.say("")
     if missing:
         app.say(f"{output.count(missing, 'thing')} missing: tasks can't be worked on until that is mended.")
@@ -55,11 +52,10 @@ def check(app: App) -> int:
         app.say(f"Nothing is missing; {output.count(warnings, 'warning')}.")
     else:
         app.say("Everything needed is here.")
-    return 1 if missing else 0
 
 
 def _lines(app: App, finding: Finding) -> Iterator[str]:
-    if app.quiet and finding.status == OK:
+    if finding.status == ABSENT or (finding.status == OK and (app.quiet or finding.name.startswith(agents.PREFIX))):
         return
     word = f"\x1b[{COLORS[finding.status]}m{finding.status:<8}\x1b[0m" if app.color else f"{finding.status:<8}"
     yield f"{word} {finding.name:<12} {output.clean(finding.detail)}"
@@ -187,42 +183,6 @@ def _worktrees(app: App, repo: Repository) -> Iterator[Finding]:
         yield from _disk("worktrees", existing)
 
 
-def _agents(app: App) -> Iterator[Finding]:
-    """The agent in use must be there; the others are told, so that one can be chosen."""
-    from orchestrator.agents import registry
-
-    agents, warnings = registry.load_all()
-    for warning in warnings:
-        yield Finding("agents", WARNING, warning)
-    chosen = app.settings.agent
-    if chosen is None:
-        count = agentless(app)
-        waits = f", and {output.count(count, 'pending task names', 'pending tasks name')} none" if count else ""
-        how = f"Set ORCH_AGENT, `agent` in orchestrator.toml, or `agent:` in each spec: one of {', '.join(agents)}."
-        yield Finding("agent", MISSING if count else WARNING, f"none is chosen{waits}", how)
-    elif chosen not in agents:
-        yield Finding("agent", MISSING, f"there is no agent called {chosen!r}", f"There are: {', '.join(agents)}.")
-    for name, agent in agents.items():
-        found = agent.check(cmd=app.settings.agent_cmd)
-        detail = " ".join(part for part in (found.version, found.detail) if part) or (
-            "found" if found.installed else "not installed"
-        )
-        mark = OK if found.installed else MISSING if name == chosen else WARNING
-        yield Finding(
-            f"agent {name}", mark, detail + (" (chosen)" if name == chosen else ""), "" if found.installed else found.fix
-        )
-
-
-def agentless(app: App) -> int:
-    """How many pending tasks have nobody to work on them: neither they nor a setting name an agent."""
-    from orchestrator.store import snapshot
-
-    if app.settings.agent is not None or not Path(app.settings.tasks).is_dir():
-        return 0
-    pending = snapshot.read_all(app.queue, states=(State.PENDING,), settle=app.settings.settle)
-    return sum(1 for each in pending if each.spec and not each.spec.agent and not each.spec.draft)
-
-
 def _watching(_app: App) -> Iterator[Finding]:
     """inotify's limits: beyond them the loop still works, by looking every second."""
     folder = Path("/proc/sys/fs/inotify")
@@ -234,4 +194,4 @@ def _watching(_app: App) -> Iterator[Finding]:
         yield Finding("inotify", WARNING if fix else OK, f"{name} = {limit:,}", fix)
 
 
-PARTS = (_python, _git, _settings, _tasks, _repository, _agents, _watching)
+PARTS = (_python, _git, _settings, _tasks, _repository, _watching)

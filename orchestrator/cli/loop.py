@@ -49,7 +49,7 @@ def _work(app: App, mode: Mode, name: str | None = None) -> int:
 
 def _warn_without_agent(app: App) -> None:
     """Tasks that nobody can work on are blocked one after the other: that is better known before."""
-    from orchestrator.cli.check import agentless
+    from orchestrator.cli.agents import agentless
 
     if without := agentless(app):
         output.error(
