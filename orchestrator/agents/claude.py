@@ -8,17 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.agents import reading
-from orchestrator.agents.protocol import (
-    AgentEvent,
-    Answer,
-    Availability,
-    Closing,
-    EventKind,
-    Request,
-    Stream,
-    Traits,
-    outcome_of,
-)  # fmt: skip
+from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, Traits, outcome_of
 from orchestrator.core.outcome import AgentOutcome
 from orchestrator.proc.command import Command, Finished
 from orchestrator.proc.environment import compose
@@ -162,7 +152,22 @@ def _closing(data: Mapping[str, Any]) -> Iterable[AgentEvent]:
 
 
 def _usage(data: Mapping[str, Any]) -> Iterable[AgentEvent]:
-    """Its input tokens leave the cached ones out; ours are all that were sent."""
+    """Of all its models, since it last told; `total_cost_usd` counts what a resumed session had cost before too. Its input tokens
+    leave the cached ones out; ours are all that were sent."""
+    models = [used for used in reading.table(data, "model_usage_since_last_result").values() if isinstance(used, Mapping)]
+    if not models:
+        return _older_usage(data)
+    sent, cached, wrote, received, thought = (
+        sum(reading.whole(used, kind) or 0 for used in models)
+        for kind in ("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens", "outputTokens", "thinkingTokens")
+    )
+    usd = sum(reading.number(used, "costUSD") or 0.0 for used in models)
+    return reading.usage(
+        usd=usd, sent=sent + cached + wrote, cached=cached, cache_write=wrote, received=received, reasoning=thought
+    )  # fmt: skip
+
+
+def _older_usage(data: Mapping[str, Any]) -> Iterable[AgentEvent]:
     used = reading.table(data, "usage")
     cached, wrote = (reading.whole(used, f"cache_{kind}_input_tokens") for kind in ("read", "creation"))
     fresh = reading.whole(used, "input_tokens")
@@ -172,7 +177,6 @@ def _usage(data: Mapping[str, Any]) -> Iterable[AgentEvent]:
         cached=cached,
         cache_write=wrote,
         received=reading.whole(used, "output_tokens"),
-        reasoning=reading.whole(used, "output_tokens_details", "thinking_tokens"),
         total=True,
     )
 

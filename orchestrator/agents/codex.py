@@ -26,6 +26,7 @@ class Codex:
         models=("gpt-*", "o3*", "o4*", "codex-*"),
         efforts=("minimal", "low", "medium", "high", "xhigh"),
         resume=True,
+        cumulative=True,
         closes=True,
         permissions=("dangerously-bypass-approvals-and-sandbox", "workspace-write", "read-only"),
         environment=("OPENAI_*", "CODEX_*", "AZURE_OPENAI_*", "RUST_LOG"),

@@ -16,6 +16,7 @@ from orchestrator.core.outcome import COUNTED, AgentEnd, AgentOutcome, ProcessEn
 from orchestrator.proc.command import Command, Finished
 
 ERRORS = 20  # last errors kept for the verdict
+SAID = 4000  # characters kept of a text that comes in pieces, the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,11 @@ class Request:
     answers: tuple[Answer, ...] = ()  # what may be typed at a terminal beside the agent's own `Traits.answers`
     phase: str | None = None  # the skill that this session of the attempt is for, where there are several
     resume: str | None = None
+    spent: Spend | None = None  # what the session that goes on had used in all, for those who count on from there
     usd: float | None = None  # what the session may still cost, for those that can keep to it
     minutes: float | None = None  # and how long it may last
     args: tuple[str, ...] = ()  # what the configuration adds to its command line
+    files: tuple[str, ...] = ()  # what the scope names and the worktree holds, for agents that are told what to edit
 
 
 class Terminal(StrEnum):
@@ -77,6 +80,7 @@ class Traits:
     models: tuple[str, ...] = ()  # patterns (`claude-*`) of the models that are its own when a spec names no agent
     efforts: tuple[str, ...] = ()  # what `effort` may say; none: it has no such switch
     resume: bool = False  # a session can go on, in the worktree it was in
+    cumulative: bool = False  # what it says it used is that of all sessions it goes on from; see Request.spent
     budgets: frozenset[str] = frozenset()  # kinds of budget that switches of its own enforce: usd, tokens, minutes, turns
     cost: bool = False  # it reports dollars
     closes: bool = False  # it prints a closing event: without one a session is not finished
@@ -106,7 +110,7 @@ class EventKind(StrEnum):
 
     SESSION = "session"  # text: the session's id
     MODEL = "model"  # text: the model that answers
-    TEXT = "text"  # what the agent says; data: delta=True where it goes on with the text before
+    TEXT = "text"  # what the agent says; data: joins, where it goes on with the text before: what stands between the two
     TOOL = "tool"  # what it does; data: id, name, input
     RESULT = "result"  # what came of that; data: id, ok
     USAGE = "usage"  # data: fields of Spend; total=True where they count from the session's start
@@ -130,8 +134,8 @@ class AgentEvent:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """What a session's events came to. `said` is the last text, which pieces still add to while `saying`; `ended` None means that no closing event was seen; `open` are
-    the ids of tools whose results are still to come."""
+    """What a session's events came to. `said` is the last text, which pieces add to while `saying`; `ended` None means that no
+    closing event was seen; `open` are the ids of tools whose results are still to come."""
 
     session: str | None = None
     model: str | None = None
@@ -155,7 +159,7 @@ class Closing:
                 return replace(self, model=event.text)
             case EventKind.TEXT | EventKind.TOOL:
                 saying = event.kind is EventKind.TEXT
-                said = (self.said if self.saying and event.data.get("delta") else "") + event.text if saying else self.said
+                said = _said(self, event) if saying else self.said
                 running = self.open | {str(event.data["id"])} if "id" in event.data else self.open
                 cleared = replace(self, limit=None, auth=None, question=None, context=None)
                 return replace(cleared, said=said, saying=saying, open=running)
@@ -257,6 +261,11 @@ def _later(event: AgentEvent, earlier: AgentEvent | None) -> AgentEvent:
     """A limit that is told of twice, once exactly and once in words, is over when both are."""
     ends = [limit.data["reset_at"] for limit in (event, earlier) if limit and limit.data.get("reset_at") is not None]
     return replace(event, data={**event.data, "reset_at": max(ends)}) if ends else event
+
+
+def _said(before: Closing, event: AgentEvent) -> str:
+    joins = event.data.get("joins") if before.saying else None
+    return event.text if joins is None else f"{before.said}{joins}{event.text}"[-SAID:]
 
 
 def _spend(spend: Spend, data: Mapping[str, Any]) -> Spend:

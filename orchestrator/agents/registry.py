@@ -20,6 +20,8 @@ GROUP = "orchestrator.agents"
 OURS: Mapping[str, str] = {
     "exec": "orchestrator.agents.exec:Exec",
     "scripted": "orchestrator.agents.scripted:Scripted",
+    "claude": "orchestrator.agents.claude:Claude",
+    "codex": "orchestrator.agents.codex:Codex",
 }
 PARTS = ("check", "command", "events", "outcome")  # and `traits`, which is data
 

@@ -21,7 +21,7 @@ from orchestrator.agents.protocol import (
     Traits,
     outcome_of,
 )  # fmt: skip
-from orchestrator.core.outcome import AgentEnd, AgentOutcome, StopRequest
+from orchestrator.core.outcome import COUNTED, AgentEnd, AgentOutcome, Spend, StopRequest
 from orchestrator.errors import OrchestratorError
 from orchestrator.proc import supervise
 from orchestrator.proc.command import Keyboard, Limits, Pump
@@ -68,15 +68,18 @@ def run(
     if recorder:
         recorder.begin(agent.name, request, command)
     finished = supervise.run(
-        command, replace(limits, idle=None), sink=session.out, err=session.err, pump=log.pumping(session.pumping(pump)), on_start=on_start,
-        on_terminal=session.connect,
+        command, replace(limits, idle=None), sink=session.out, err=session.err, pump=log.pumping(session.pumping(pump)),
+        on_start=on_start, on_terminal=session.connect,
     )  # fmt: skip
     session.flush()
     finished, closing = patience.close(finished, session.closing)
     if recorder:
         recorder.end(finished)
     try:
-        return _close(log, agent.outcome(finished, closing))
+        outcome = agent.outcome(finished, closing)
+        if agent.traits.cumulative and request.spent:
+            outcome = replace(outcome, spend=_since(outcome.spend, request.spent))
+        return _close(log, outcome)
     except Exception as error:  # noqa: BLE001 - as above
         return _close(log, replace(outcome_of(finished, closing), detail=f"{agent.name}'s adapter failed: {_told(error)}"))
 
@@ -85,6 +88,12 @@ def fitted(request: Request, traits: Traits) -> Request:
     """`request` with a terminal where the agent's program needs one, and without where that would only make it ask."""
     tty = traits.terminal is Terminal.ALWAYS or (request.tty and traits.terminal is not Terminal.NEVER)
     return replace(request, tty=tty)
+
+
+def _since(spend: Spend, earlier: Spend) -> Spend:
+    """Of `spend`, what came after `earlier`."""
+    counts = {kind: max(0, getattr(spend, kind) - (getattr(earlier, kind) or 0)) for kind in COUNTED if getattr(spend, kind)}
+    return replace(spend, **counts)
 
 
 def _close(log: SessionLog, outcome: AgentOutcome) -> AgentOutcome:
