@@ -117,7 +117,7 @@ def _aside(text: str) -> tuple[AgentEvent, ...]:
 
 def _pieces(text: str) -> tuple[AgentEvent, ...]:
     """Its text comes as the model sends it, cut anywhere."""
-    return (AgentEvent(EventKind.TEXT, text, {"delta": True}),) if text else ()
+    return (AgentEvent(EventKind.TEXT, text, {"joins": ""}),) if text else ()
 
 
 def _end(told: Mapping[str, Any]) -> tuple[AgentEvent, ...]:
