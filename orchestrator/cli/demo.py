@@ -1,10 +1,11 @@
-"""`orchestrator demo`: all of it once, in a scratch folder, with a scripted agent and no keys."""
+"""`orchestrator demo`: all of it once, in a scratch folder and without keys, by a scripted agent or a real one."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,41 +16,68 @@ from orchestrator.cli.options import App, common, pass_app
 from orchestrator.cli.show import lines as show_lines
 from orchestrator.cli.why import same
 from orchestrator.core.settings import Settings
-from orchestrator.errors import Misuse, OrchestratorError
+from orchestrator.errors import Misuse
 from orchestrator.git import identity
 from orchestrator.git.command import Git
+from orchestrator.store import templates
 from orchestrator.store.queue import Queue
-from orchestrator.store.templates import PACKAGE
 
 PARALLEL = 2
+SCRIPTED = "scripted"
 TOLD = "describe-it"
 
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--agent", metavar="NAME", default=SCRIPTED, help="Have the program of this agent do it, by a scripted model.")
 @common(queue=False)
 @pass_app
-def demo(app: App, folder: Path | None) -> int:
+def demo(app: App, folder: Path | None, agent: str) -> int:
     """Show everything once: a scratch repository with three tasks and a scripted agent. Needs no model and no key.
 
-    It is made in DIR (default: a new temporary folder) and left there to look at.
+    It is made in DIR (default: a new temporary folder) and left there to look at. With --agent a real agent that is installed
+    works on the tasks; the model it talks to is a script on this machine, and of your own logins and settings it sees nothing.
     """
-    from orchestrator.loop.parts import Mode
-    from orchestrator.loop.run import run
+    if agent != SCRIPTED:
+        from orchestrator.cli import demomodel
 
+        demomodel.must_be_here(agent)
     top = _folder(folder)
     settings = Settings(
-        tasks=str(top / "tasks"), repo=str(top), agent="scripted", parallel=PARALLEL, log_level="quiet" if app.quiet else "normal"
+        tasks=str(top / "tasks"), repo=str(top), agent=agent, parallel=PARALLEL, log_level="quiet" if app.quiet else "normal"
     )
     queue = Queue(Path(settings.tasks))
-    _make(top, queue)
-    os.environ.pop("ORCH_SCENARIO", None)  # one of the user's own would be played instead of the demo's
-    app.say(f"A scratch project with three tasks is in {top}. A scripted agent works on them now:\n")
-    code = run(settings, Mode.DRAIN, say=speaker(app))
+    _make(top, queue, agent)
+    who = "A scripted agent" if agent == SCRIPTED else f"{agent}, talking to a scripted model,"
+    app.say(f"A scratch project with three tasks is in {top}. {who} works on them now:\n")
+    code = _scripted(app, settings) if agent == SCRIPTED else _by_model(app, settings)
     _show(app, queue, settings)
     app.say(f"\nLook around with `cd {top}`: orchestrator show fix-greeting, logs describe-it, diff smaller-page, recover.")
     app.say(f"Remove it with `rm -rf {top}`.")
     return code
+
+
+def _scripted(app: App, settings: Settings) -> int:
+    os.environ.pop("ORCH_SCENARIO", None)  # one of the user's own would be played instead of the demo's
+    return _run(app, settings)
+
+
+def _by_model(app: App, settings: Settings) -> int:
+    from orchestrator.cli import demomodel
+
+    template = templates.path("demo")
+    with (
+        tempfile.TemporaryDirectory(prefix="orchestrator-home-", ignore_cleanup_errors=True) as home,
+        demomodel.model(settings.agent or "", Path(home), template / "tasks", template / "project") as client,
+    ):
+        return _run(app, replace(settings, model=client.model, env_pass=tuple(client.env)))
+
+
+def _run(app: App, settings: Settings) -> int:
+    from orchestrator.loop.parts import Mode
+    from orchestrator.loop.run import run
+
+    return run(settings, Mode.DRAIN, say=speaker(app))
 
 
 def _folder(folder: Path | None) -> Path:
@@ -61,20 +89,13 @@ def _folder(folder: Path | None) -> Path:
     return folder.resolve()
 
 
-def _template() -> Path:
-    for place in (PACKAGE / "templates", PACKAGE.parent / "templates"):
-        if (place / "demo").is_dir():
-            return place / "demo"
-    raise OrchestratorError("The demo's files are missing from this installation.", hint="Install the orchestrator again.")
-
-
-def _make(top: Path, queue: Queue) -> None:
+def _make(top: Path, queue: Queue, agent: str) -> None:
     """The repository with its first commit, then the tasks, each by one rename."""
-    template = _template()
+    template = templates.path("demo")
     shutil.copytree(template / "project", top, dirs_exist_ok=True)
     git = Git(top, author=identity.fallback())
     git.run("init", "-q", "-b", "main")
-    (top / "orchestrator.toml").write_text('agent = "scripted"\n', encoding="utf-8")
+    (top / "orchestrator.toml").write_text(f'agent = "{agent}"\n', encoding="utf-8")
     git.run("add", "-A")
     git.run("commit", "-q", "-m", "A greeter that doesn't greet yet")
     queue.ensure()
