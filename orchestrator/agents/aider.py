@@ -33,8 +33,8 @@ TOO_MUCH = "has hit a token limit!"
 # Its own words around the model's: how it starts, and advice after an error.
 ASIDE = re.compile(
     r"Aider v|Model: |Weak model: |Git repo: |Repo-map: |Analytics have|Detected dumb|Update git |HTTPSConnectionPool"
-    r"|Added .+ to the chat|Retrying in [\d.]+ seconds|(?:Output|Total) tokens: |Token counts below|To reduce |- (?:Use|Ask|Break) |For more info"
-    r"|https://aider\.chat/"
+    r"|Added .+ to the chat|Retrying in [\d.]+ seconds|(?:Output|Total) tokens: |Token counts below|To reduce "
+    r"|- (?:Use|Ask|Break) |For more info|https://aider\.chat/"
 )
 WIDE = "4000"  # it breaks its lines at the terminal's width, and messages on errors with them
 FULL = 0.7  # of the window: what aider itself takes for full

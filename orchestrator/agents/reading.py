@@ -8,15 +8,19 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from orchestrator.agents.protocol import AgentEvent, Availability, EventKind, Request
+from orchestrator.agents.protocol import AgentEvent, Availability, EventKind, Request, Stream
 from orchestrator.core.resets import reset_at
+from orchestrator.errors import AgentError
 
 GIST = 200  # characters of a tool's input in a line for people
 VALUE = 2000  # of one value of it in the normalised event
+AFTERWORD = Path(__file__).with_name("afterword.py")
 DEEP = 4  # levels of it
 ARGUMENT = 100_000  # bytes of one command line argument; Linux allows 128 KB
 SAYS_MOST = ("command", "cmd", "file_path", "path", "filePath", "pattern", "query", "url", "description")
@@ -24,6 +28,7 @@ SAYS_MOST = ("command", "cmd", "file_path", "path", "filePath", "pattern", "quer
 STATUS = re.compile(r"(?:\b(?:status|error|http|code)\b\W{0,6}(?:code\W{0,3})?|^\W*)([45]\d\d)\b", re.I)
 REFUSED = frozenset({401, 403, 407})
 LIMITED = frozenset({402, 429, 503, 529})
+COMPLAINT = re.compile(r"\b(?:error|fatal|cannot|can't|could not|failed|invalid|unknown|not found|refus\w+)\b", re.I)
 AUTH = re.compile(
     r"(?:invalid|incorrect|missing|no|expired|provide an?) (?:x-)?api[ -]?key"
     r"|api[ _-]?key (?:is |was )?(?:not|missing|invalid|required)"
@@ -73,7 +78,7 @@ def at(data: Any, *path: str) -> Any:
 def string(data: Any, *path: str) -> str:
     """The text there, else "". Half of a surrogate pair, which JSON can hold and no file can, is replaced."""
     value = at(data, *path)
-    return value.encode("utf-8", errors="replace").decode() if isinstance(value, str) else ""
+    return _whole(value) if isinstance(value, str) else ""
 
 
 def number(data: Any, *path: str) -> float | None:
@@ -105,10 +110,13 @@ def tables(data: Any, *path: str) -> list[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
-def words(line: bytes) -> tuple[AgentEvent, ...]:
+def words(line: bytes, stream: Stream) -> tuple[AgentEvent, ...]:
     """A line that is no JSON, of an agent that speaks JSON: other programs' words, or a torn record, of which the beginning says
-    enough."""
-    return notice(plain(line)[:VALUE])
+    enough. What sounds like an error on stderr may be all that is ever said of why it failed."""
+    text = plain(line)[:VALUE]
+    if stream is Stream.ERR and COMPLAINT.search(text):
+        return (AgentEvent(EventKind.ERROR, text),)
+    return notice(text)
 
 
 def notice(line: bytes | str) -> tuple[AgentEvent, ...]:
@@ -214,6 +222,16 @@ def argument(request: Request) -> str:
     return f" {text}" if text.startswith("-") else text
 
 
+def told_after(file: str, *argv: str, path: str | None) -> tuple[str, ...]:
+    """`argv`, run so that the file in which the program says how it ended follows on its output, as one JSON object: see
+    `afterword.py`. Raises AgentError where `path` has no such program."""
+    import shutil
+
+    if shutil.which(argv[0], path=path) is None:
+        raise AgentError(f"{argv[0]} was not found on PATH.", hint="Install it: orchestrator --check says how.")
+    return (sys.executable, "-I", "-S", str(AFTERWORD), file, *argv)
+
+
 def temporary(request: Request) -> str:
     """A temporary folder of the session's own, beside its prompt; whoever made that folder removes it."""
     folder = request.prompt_file.parent / "tmp"
@@ -243,7 +261,11 @@ def _gist(given: Any) -> str:
         given = next(iter(named), next((value for value in given.values() if isinstance(value, str)), ""))
     if isinstance(given, list):
         given = " ".join(str(part) for part in given)
-    return " ".join(str(given or "").split())[:GIST]
+    return _whole(" ".join(str(given or "").split())[:GIST])
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-8", errors="replace").decode()
 
 
 def _status(message: str) -> int | None:
