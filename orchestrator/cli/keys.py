@@ -8,9 +8,15 @@ from typing import Any, TypeVar
 import click
 
 from orchestrator.cli.options import completing
-from orchestrator.core.spec import Direction, Land
+from orchestrator.core.spec import INFINITE, Direction, Land
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _failures(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | str | None:
+    if value is None or value.lower() in INFINITE:
+        return value and "infinite"
+    return int(click.IntRange(min=1)(value, _param, _ctx))
 
 
 LANDS = [each.value for each in Land if each is not Land.PR]  # reserved
@@ -39,7 +45,9 @@ OPTIONS = (
     click.option("--phases", multiple=True, metavar="NAME", help="Skills that an attempt goes through: do-task, review-task."),
     click.option("--skills", multiple=True, metavar="NAME", help="More skills for the agent."),
     click.option("--budget", multiple=True, metavar="KIND=N", help="A ceiling: usd, tokens, minutes, attempts; repeatable."),
-    click.option("--max-failures", type=click.IntRange(min=1), metavar="N", help="Failures in a row, then blocked."),
+    click.option(
+        "--max-failures", callback=_failures, metavar="N", help="Failures in a row, then blocked; infinite: no limit."
+    ),
     click.option("--timeout", metavar="TIME", help="One agent session: 90s, 15m, 2h."),
     click.option("--benchmark-timeout", metavar="TIME", help="One run of the benchmark: 90s, 15m, 2h."),
     click.option("--land", type=click.Choice(LANDS), help="What becomes of the work (default merge)."),

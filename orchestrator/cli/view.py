@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.core import readiness
 from orchestrator.core.candidate import Candidate, Waiting
-from orchestrator.core.convergence import requeued
+from orchestrator.core.convergence import max_failures, requeued
 from orchestrator.core.outcome import Reason
 from orchestrator.core.readiness import World
 from orchestrator.core.record import Record
@@ -118,7 +118,6 @@ def task(look: Look, candidate: Candidate) -> dict[str, Any]:
     """One task of the contract's list."""
     spec, record, settings, state = candidate.spec, facts(candidate), look.settings, candidate.place.state
     waiting = look.waiting(candidate)
-    failures = spec.max_failures if spec and spec.max_failures is not None else settings.max_failures
     return {
         "name": candidate.name,
         "state": state.value,
@@ -139,7 +138,7 @@ def task(look: Look, candidate: Candidate) -> dict[str, Any]:
         "converge": (spec.converge if spec else None) or settings.converge,
         "attempts": record.attempts if record else 0,
         "failures": record.failures if record else 0,
-        "max_failures": failures,
+        "max_failures": max_failures(spec, settings),
         "ready": state is State.PENDING and not waiting,
         "waiting_on": [{"kind": reason.kind.value, "detail": reason.detail} for reason in waiting],
         "not_before": stamp(readiness.not_before(record, look.now)) if state is State.PENDING else None,

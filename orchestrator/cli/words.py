@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from orchestrator.cli import output, view
 from orchestrator.cli.output import clean
 from orchestrator.cli.view import Look
-from orchestrator.core import durations
+from orchestrator.core import convergence, durations
 from orchestrator.core.candidate import Candidate, WaitingKind
 from orchestrator.core.task import State
 
@@ -100,8 +100,7 @@ def failed_text(look: Look, candidate: Candidate) -> str:
     record = view.facts(candidate)
     if record is None or not record.failures or candidate.place.state is State.CONVERGED:
         return ""
-    spec = candidate.spec
-    most = spec.max_failures if spec and spec.max_failures is not None else look.settings.max_failures
+    most = convergence.max_failures(candidate.spec, look.settings)
     return f"{record.failures}/{most}" if most else str(record.failures)
 
 

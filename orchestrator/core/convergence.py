@@ -13,7 +13,7 @@ from enum import StrEnum
 from orchestrator.core.outcome import AgentEnd, Reason
 from orchestrator.core.record import HISTORY, Attempt, Record, Result
 from orchestrator.core.settings import Settings
-from orchestrator.core.spec import Spec
+from orchestrator.core.spec import UNLIMITED, Spec
 
 CEILING_FACTOR = 4
 MISSES = 2  # at the verify commit; the second blocks as flaky
@@ -62,9 +62,16 @@ class Limits:
     budget_minutes: float | None = None
 
 
+def max_failures(spec: Spec | None, settings: Settings) -> int | None:
+    """How many failures in a row a task may have, None for any number: what its spec says, else the setting."""
+    if spec is None or spec.max_failures is None:
+        return settings.max_failures
+    return None if spec.max_failures == UNLIMITED else spec.max_failures
+
+
 def limits(spec: Spec, settings: Settings) -> Limits:
     """The limits of one task: what its spec says, else the settings."""
-    failures = spec.max_failures if spec.max_failures is not None else settings.max_failures
+    failures = max_failures(spec, settings)
     return Limits(
         max_failures=failures,
         max_attempts=None if failures is None else CEILING_FACTOR * failures,

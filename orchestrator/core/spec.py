@@ -44,6 +44,10 @@ class Metric:
     unit: str | None = None
 
 
+UNLIMITED = 0
+INFINITE = frozenset({"infinite", "infinity", "inf", "unlimited"})  # how people write that there is no limit
+
+
 # Keys of the contract that later parts act on: kept, and no warning is given.
 RESERVED = frozenset(
     {
@@ -83,7 +87,7 @@ class Spec:
     tty: bool = False
     phases: tuple[str, ...] = ()  # skills, each of which has a session of its own in an attempt
     skills: tuple[str, ...] = ()  # more of them, put where the agent finds them
-    max_failures: int | None = None
+    max_failures: int | None = None  # UNLIMITED: no limit
     timeout: float | None = None
     benchmark_timeout: float | None = None
     budget_attempts: int | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core.spec import Direction, Land, Metric, Spec
+from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Land, Metric, Spec
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store import metricsources, validation
 from orchestrator.store.header import MOST, Header, shorten
@@ -166,7 +166,9 @@ def _labelled(draft: Draft) -> dict[str, Any]:
 
 
 def _label_value(key: str, text: str) -> str | int | None:
-    """One word; for the retry limit a number from 1. Anything longer is a remark and not a value."""
+    """One word; for the retry limit a number from 1 or "infinite". Anything longer is a remark and not a value."""
+    if key == "max_failures" and text.lower() in INFINITE:
+        return UNLIMITED
     if key == "max_failures":
         return int(text) if text.isdecimal() and len(text) < 7 and int(text) else None
     return text if len(text.split()) == 1 else None

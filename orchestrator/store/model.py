@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from orchestrator.core import durations
-from orchestrator.core.spec import Direction, Kind, Land
+from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Kind, Land
 from orchestrator.core.task import name_problem
 
 REFUSED_NAMES = frozenset({"__proto__", "constructor", "prototype"})
@@ -100,6 +100,14 @@ def _samples(value: object) -> object:
     raise _wrong("a whole number from 1, or inline")
 
 
+def _failures(value: object) -> int:
+    if isinstance(value, str) and value.strip().lower() in INFINITE:
+        return UNLIMITED
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MANY:
+        return value
+    raise _wrong("a whole number from 1, or infinite")
+
+
 def _wrong(expected: str) -> PydanticCustomError:
     return PydanticCustomError("wrong", "{expected}", {"expected": expected})
 
@@ -112,6 +120,11 @@ Duration = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "^ *[0-9].*$"}]}),
 ]
 Count = Annotated[int, Field(ge=1, le=MANY)]
+Failures = Annotated[
+    int,
+    BeforeValidator(_failures),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": MANY}, {"enum": sorted(INFINITE)}]}),
+]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -195,7 +208,9 @@ class FrontMatter(BaseModel):
         None, description="Skills, each of which has its own session in an attempt: do-task, review-task."
     )
     skills: Words | None = Field(None, description="More skills that the agent finds in its worktree.")
-    max_failures: Count | None = Field(None, description="Attempts in a row without improvement, then blocked.")
+    max_failures: Failures | None = Field(
+        None, description="Attempts in a row without improvement, then blocked; infinite: no limit."
+    )
     timeout: Duration | None = Field(None, description="For one agent session: seconds, or 90s, 15m, 2h.")
     benchmark_timeout: Duration | None = Field(None, description="For one run of the benchmark: seconds, or 90s, 15m, 2h.")
     budget: BudgetModel | None = Field(None, description="Ceilings: usd, tokens, minutes, attempts.")

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from orchestrator.core import durations
+from orchestrator.core.spec import INFINITE
 
 YES = frozenset({"1", "true", "yes", "on"})
 NO = frozenset({"0", "false", "no", "off"})
-INFINITE = frozenset({"infinite", "infinity", "inf", "unlimited"})
 LEVELS = {"quiet": "quiet", "normal": "normal", "verbose": "verbose"} | {
     "error": "quiet",
     "warning": "quiet",

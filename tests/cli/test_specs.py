@@ -210,6 +210,19 @@ def test_an_editor_that_fails_changes_nothing(project: Project) -> None:
     assert (folder / "autoresearch.md").read_text() == before
 
 
+def test_failures_without_a_limit_are_added_edited_and_shown(empty: Project, benchmark: str) -> None:
+    empty.run("init")
+    empty.run("add", "fix", "--goal", "x", "--benchmark", benchmark, "--max-failures", "Infinite")
+    spec = empty.tasks / "pending/fix/autoresearch.md"
+    assert "max_failures: infinite\n" in spec.read_text()
+    assert empty.task("fix")["max_failures"] is None
+    empty.run("edit", "fix", "--max-failures", "2")
+    assert "max_failures: 2\n" in spec.read_text()
+    assert empty.task("fix")["max_failures"] == 2
+    for wrong in ("0", "never"):
+        assert "--max-failures" in empty.refused("edit", "fix", "--max-failures", wrong)
+
+
 def test_the_schema_is_json_and_knows_the_keys(empty: Project) -> None:
     schema = json.loads(empty.run("schema").stdout)
     assert {"metric", "scope", "depends_on", "priority"} <= set(schema["properties"])

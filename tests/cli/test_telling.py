@@ -200,6 +200,13 @@ def test_recover_lists_what_a_person_wrote_into_a_worktree(project: Project) -> 
     assert "by hand" in project.run("recover", "fix", "cut").stdout
 
 
+def test_a_task_with_failures_without_a_limit_goes_on_after_any_number_of_them(project: Project) -> None:
+    project.agent("echo x >> other; [ $ORCH_ATTEMPT -lt 8 ] || : > todo.txt")
+    project.drop("fix", "metric: {name: left, target: 0}\nmax_failures: infinite")
+    project.run(ORCH_MAX_FAILURES="2")
+    assert (project.task("fix")["state"], project.task("fix")["attempts"]) == ("converged", 8)
+
+
 def test_recover_applies_to_the_working_tree_all_or_nothing(converged: Project) -> None:
     assert "doesn't fit" in converged.refused("recover", "fix", "--apply", "1", code=1)
     assert converged.git("status", "--porcelain", "todo.txt") == ""

@@ -36,5 +36,11 @@ def test_a_metric_may_be_a_name_or_a_mapping() -> None:
     assert schema["$defs"]["Direction"]["enum"] == ["lower", "higher"]
 
 
+def test_max_failures_may_be_a_count_or_infinite() -> None:
+    number, word = json_schema()["properties"]["max_failures"]["anyOf"][:2]
+    assert (number["type"], number["minimum"]) == ("integer", 1)
+    assert "infinite" in word["enum"]
+
+
 def test_it_allows_unknown_keys_as_specs_do() -> None:
     assert json_schema().get("additionalProperties", True)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.spec import LIVE, RESERVED, Direction, Kind, Land, Metric, Spec
+from orchestrator.core import convergence
+from orchestrator.core.settings import Settings
+from orchestrator.core.spec import LIVE, RESERVED, UNLIMITED, Direction, Kind, Land, Metric, Spec
 from orchestrator.store import specfile
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -86,6 +88,17 @@ def test_a_log_that_pi_began_does_not_hide_the_flat_spec(tmp_path: Path) -> None
     (tmp_path / ".auto").mkdir()
     (tmp_path / ".auto/log.jsonl").write_text("")
     assert spec_of(tmp_path, "# Flat\n").title == "Flat"
+
+
+@pytest.mark.parametrize(
+    "text", ["---\nmax_failures: infinite\n---\n# T\n", "---\nmax_failures: INF\n---\n# T\n", "# T\n**Retry limit:** Infinite\n"]
+)
+def test_failures_may_be_without_a_limit_as_in_the_settings(tmp_path: Path, text: str) -> None:
+    spec = spec_of(tmp_path, text)
+    assert spec.max_failures == UNLIMITED
+    assert specfile.from_json(specfile.to_json(spec)) == spec
+    assert convergence.limits(spec, Settings(max_failures=3)).max_failures is None
+    assert convergence.limits(spec, Settings(max_failures=3)).max_attempts is None
 
 
 def test_a_folder_of_the_relative_is_read_with_its_labelled_lines() -> None:
