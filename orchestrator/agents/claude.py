@@ -56,7 +56,7 @@ class Claude:
     def events(self, line: bytes, stream: Stream) -> Iterable[AgentEvent]:
         data = reading.record(line)
         if data is None:
-            return reading.words(line)
+            return reading.words(line, stream)
         match data.get("type"):
             case "system":
                 return _system(data)
@@ -124,8 +124,8 @@ def _assistant(data: Mapping[str, Any]) -> Iterable[AgentEvent]:
 
 
 def _result(block: Mapping[str, Any]) -> AgentEvent:
-    content = block.get("content")
-    text = content if isinstance(content, str) else "\n".join(reading.string(part, "text") for part in reading.tables(content))
+    parts = (reading.string(part, "text") for part in reading.tables(block, "content"))
+    text = reading.string(block, "content") or "\n".join(parts)
     return reading.result(reading.string(block, "tool_use_id"), text, ok=block.get("is_error") is not True)
 
 
@@ -133,7 +133,8 @@ def _limit(data: Mapping[str, Any]) -> Iterable[AgentEvent]:
     info = reading.table(data, "rate_limit_info")
     text = f"{reading.string(info, 'rateLimitType') or 'usage'} limit: {reading.string(info, 'status')}"
     if info.get("status") == "rejected":
-        return (reading.limit(text, reset=reading.number(info, "resetsAt")),)
+        reset = reading.number(info, "resetsAt")
+        return (AgentEvent(EventKind.LIMIT, text, {} if reset is None else {"reset_at": reset, "told": True}),)
     return reading.notice(text)
 
 
@@ -141,8 +142,7 @@ def _closing(data: Mapping[str, Any]) -> Iterable[AgentEvent]:
     yield from _usage(data)
     failed = data.get("is_error") is not False
     if failed:
-        errors = data.get("errors")
-        words = reading.string(data, "result") or (str(errors[-1]) if isinstance(errors, list) and errors else "it failed")
+        words = reading.string(data, "result") or "; ".join(_strings(data.get("errors"))) or "it failed"
         status = reading.whole(data, "api_error_status")
         if data.get("terminal_reason") == "prompt_too_long":
             yield AgentEvent(EventKind.CONTEXT, words)
@@ -179,6 +179,10 @@ def _older_usage(data: Mapping[str, Any]) -> Iterable[AgentEvent]:
         received=reading.whole(used, "output_tokens"),
         total=True,
     )
+
+
+def _strings(value: Any) -> list[str]:
+    return [reading.string({"": text}, "") for text in value if isinstance(text, str)] if isinstance(value, list) else []
 
 
 def _blocks(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:

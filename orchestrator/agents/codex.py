@@ -53,7 +53,7 @@ class Codex:
     def events(self, line: bytes, stream: Stream) -> Iterable[AgentEvent]:
         data = reading.record(line)
         if data is None:
-            return reading.words(line)
+            return reading.words(line, stream)
         match data.get("type"):
             case "thread.started":
                 return reading.session(reading.string(data, "thread_id"))
@@ -105,7 +105,7 @@ def _done(item: Mapping[str, Any]) -> Iterable[AgentEvent]:
         return reading.said(text)
     if kind in SILENT:
         return reading.notice(text)
-    ok = item.get("status") not in FAILED and item.get("exit_code") in {0, None}
+    ok = reading.string(item, "status") not in FAILED and reading.whole(item, "exit_code") in {0, None}
     return (reading.result(reading.string(item, "id"), reading.string(item, "aggregated_output"), ok=ok),)
 
 

@@ -114,7 +114,7 @@ class EventKind(StrEnum):
     TOOL = "tool"  # what it does; data: id, name, input
     RESULT = "result"  # what came of that; data: id, ok
     USAGE = "usage"  # data: fields of Spend; total=True where they count from the session's start
-    LIMIT = "limit"  # a limit of its provider was reached; data: reset_at (epoch seconds) where known
+    LIMIT = "limit"  # a limit of its provider was reached; data: reset_at (epoch seconds) where known; told, if it is exact
     AUTH = "auth"  # it is not logged in, or its key is refused
     CONTEXT = "context"  # its session has no room left
     QUESTION = "question"  # it waits for a person
@@ -178,7 +178,8 @@ class Closing:
             case EventKind.ERROR:
                 return replace(self, errors=(*self.errors, event.text)[-ERRORS:])
             case EventKind.END:
-                return replace(self, ended=bool(event.data.get("ok", True)))
+                overcome = replace(self, limit=None, auth=None, context=None) if event.data.get("ok", True) else self
+                return replace(overcome, ended=overcome is not self)
             case EventKind.NOTICE:
                 return self
 
@@ -258,7 +259,9 @@ def _end(finished: Finished, closing: Closing, closes: bool) -> tuple[AgentEnd, 
 
 
 def _later(event: AgentEvent, earlier: AgentEvent | None) -> AgentEvent:
-    """A limit that is told of twice, once exactly and once in words, is over when both are."""
+    """A limit of which it said twice when it is over: then as the provider told it, else when both are."""
+    if earlier and earlier.data.get("told"):
+        return replace(event, data={**event.data, **earlier.data})
     ends = [limit.data["reset_at"] for limit in (event, earlier) if limit and limit.data.get("reset_at") is not None]
     return replace(event, data={**event.data, "reset_at": max(ends)}) if ends else event
 
