@@ -74,10 +74,11 @@ class SpecCache:
         if prune and len(self._entries) > len(self._used):
             self._entries = {inode: entry for inode, entry in self._entries.items() if inode in self._used}
             self._dirty = True
-        if self._path is None or not self._dirty or not self._path.parent.is_dir():
+        if self._path is None or not self._dirty or not self._path.parent.parent.is_dir():
             return
         data = json.dumps({"schema": SCHEMA, "version": __version__, "entries": self._entries}, separators=(",", ":"))
         with contextlib.suppress(OrchestratorError):
+            durable.mkdir(self._path.parent, point="cache")
             durable.write(self._path, data.encode(), point="cache", durable=False, shared=True)
             self._dirty = False
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 
 import pytest
-from support.commands import Project
+from support.commands import Project, wait
 
 from orchestrator.cli import output
 
@@ -14,6 +15,22 @@ FIELDS = """
     name state stage reason detail title repo base branch agent model priority metrics streak converge attempts failures
     max_failures ready waiting_on not_before spend owner landed updated
 """
+
+
+@pytest.mark.parametrize("control", [True, False])
+def test_a_status_keeps_what_it_parsed_for_the_next_one_where_the_queue_has_a_folder_for_its_own(
+    project: Project, *, control: bool
+) -> None:
+    project.drop("fix")
+    shutil.rmtree(project.tasks / ".orch")
+    if control:
+        (project.tasks / ".orch").mkdir()
+    cache = project.tasks / ".orch/cache/specs.json"
+    wait(lambda: project.run("--status") and cache.exists() is control, "the cache")  # what is only just written isn't cached
+    before = cache.read_bytes() if control else None
+    assert project.task("fix")["state"] == "pending"
+    assert (cache.read_bytes() if cache.exists() else None) == before
+    assert (project.tasks / ".orch").exists() is control
 
 
 def test_the_document_has_every_field_of_the_contract(project: Project) -> None:
