@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.agents.protocol import AgentEvent, EventKind
+from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import StopRequest
 
 TEXT = 64 * 1024  # of one event's text in the logs
@@ -26,8 +27,11 @@ class SessionLog:
     """Collects lines and appends them by path, never through an open file: once the task's folder has moved away, the next
     write finds nothing, `lost` is set and nothing is written any more. Of each file at most `max_bytes` stay, in two halves."""
 
-    def __init__(self, folder: Path, *, max_bytes: int, raw: bool, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, folder: Path, *, max_bytes: int, raw: bool, mask: Masker | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         self._folder = folder
+        self._mask = mask or Masker()
         self._half = max(max_bytes // 2, 1)
         self._keep_raw = raw
         self._clock = clock
@@ -47,7 +51,7 @@ class SessionLog:
 
     def note(self, text: str) -> None:
         """Log a line of ours."""
-        self._add("agent.log", f"{stamp(self._clock())} -- {readable(text)}")
+        self._add("agent.log", f"{stamp(self._clock())} -- {readable(self._mask.text(text))}")
 
     def raw(self, data: bytes) -> None:
         """Keep output as it came, where that was asked for."""

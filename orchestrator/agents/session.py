@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from orchestrator.agents.protocol import (
     Traits,
     outcome_of,
 )  # fmt: skip
+from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import COUNTED, AgentEnd, AgentOutcome, Spend, StopRequest
 from orchestrator.errors import OrchestratorError
 from orchestrator.proc import supervise
@@ -45,6 +47,7 @@ def run(
     log_bytes: int = LOG_BYTES,
     raw: bool = False,
     recorder: Recorder | None = None,
+    mask: Masker | None = None,
 ) -> AgentOutcome:
     """Run one session of `agent` and say how it ended. Never raises over what the agent did.
 
@@ -53,14 +56,15 @@ def run(
     silence after which the agent counts as stalled, unless it may be silent for longer; a tool at work is no silence. One that
     goes on after it has said how it ends (not logged in, at a limit) is ended.
     """
-    log = SessionLog(log_folder, max_bytes=log_bytes, raw=raw)
+    mask = mask or Masker()
+    log = SessionLog(log_folder, max_bytes=log_bytes, raw=raw, mask=mask)
     try:
         command = agent.command(fitted(request, agent.traits))
         idle = None if limits.idle is None else max(limits.idle, agent.traits.silence)
     except Exception as error:  # noqa: BLE001 - a plug-in's fault is this session's, not the worker's
         return _close(log, AgentOutcome(AgentEnd.NOT_STARTED, _told(error)))
     patience = Patience(idle)
-    session = _Session(agent, log, patience, recorder)
+    session = _Session(agent, log, patience, recorder, mask)
     if command.tty:
         session.at_terminal(request.answers, idle)
     phase = f", phase {request.phase}" if request.phase else ""
@@ -111,8 +115,10 @@ def _told(error: Exception) -> str:
 class _Session:
     """Takes an agent's output in chunks, cuts it into lines, has the adapter read them and folds the events."""
 
-    def __init__(self, agent: Agent, log: SessionLog, patience: Patience, recorder: Recorder | None) -> None:
+    def __init__(self, agent: Agent, log: SessionLog, patience: Patience, recorder: Recorder | None, mask: Masker) -> None:
         self._agent = agent
+        self._mask = mask
+        self._masked = {stream: mask.stream(partial(self._take, stream)) for stream in Stream}
         self._log = log
         self._patience = patience
         self._recorder = recorder
@@ -127,7 +133,7 @@ class _Session:
 
         self._dialogue = Dialogue(
             (*self._agent.traits.answers, *answers), idle=idle, note=self._log.note,
-            row=lambda row: self._read(row.encode(errors="replace"), Stream.OUT),
+            row=lambda row: self._read(self._mask.text(row).encode(errors="replace"), Stream.OUT),
         )  # fmt: skip
 
     def connect(self, keyboard: Keyboard) -> None:
@@ -141,7 +147,7 @@ class _Session:
         def answering() -> StopRequest | None:
             asked = pump()
             if asked is None and self._dialogue and (question := self._dialogue.look()):
-                self._question = AgentEvent(EventKind.QUESTION, question)
+                self._question = AgentEvent(EventKind.QUESTION, self._mask.text(question))
                 asked = StopRequest.QUESTION
             return asked or self._patience.judge(self.closing)
 
@@ -153,29 +159,31 @@ class _Session:
             self._recorder.take(data, Stream.OUT)
         if self._dialogue:
             self._dialogue.take(data)
-            if self._dialogue.painted:
-                self._log.raw(data)
-                return
-        self._take(data, Stream.OUT)
+        self._masked[Stream.OUT].feed(data)
 
     def err(self, data: bytes) -> None:
         self._patience.heard()
         if self._recorder:
             self._recorder.take(data, Stream.ERR)
-        self._take(data, Stream.ERR)
+        self._masked[Stream.ERR].feed(data)
 
     def flush(self) -> None:
         """Read what came without a line end, and what stands on a terminal now."""
         if self._dialogue:
             self._dialogue.show()
+        for masked in self._masked.values():
+            masked.flush()
         for stream, lines in self._lines.items():
             if rest := lines.rest():
                 self._read(rest, stream)
         if self._question:  # after all else: what an agent says while it is ended takes nothing back
             self._take_event(self._question)
 
-    def _take(self, data: bytes, stream: Stream) -> None:
+    def _take(self, stream: Stream, data: bytes) -> None:
+        """Output without secrets. What paints a screen is read from there instead."""
         self._log.raw(data)
+        if self._dialogue and self._dialogue.painted:
+            return
         for line in self._lines[stream].feed(data):
             self._read(line, stream)
 

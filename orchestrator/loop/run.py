@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from orchestrator.loop.voice import Voice
 from orchestrator.loop.wakeup import Wakeup
 from orchestrator.loop.watch import Watch
 from orchestrator.loop.workers import PROGRAM, Workers, fault
-from orchestrator.store import control
+from orchestrator.store import control, secrets
 from orchestrator.store.owners import OwnerLock
 from orchestrator.store.queue import Queue
 
@@ -45,7 +46,7 @@ def run(
     wakeup = Wakeup()
     try:
         with wakeup.listening(), registered(queue) as me:
-            voice = Voice(queue, say, settings.log_level)
+            voice = Voice(queue, say, settings.log_level, secrets.collect(os.environ, (queue.root.parent,)))
             if mode is Mode.LOOP:
                 voice.note(f"Watching {queue.folder(State.PENDING)}. Ctrl-C ends it; running tasks are put back.", "loop_started")
             return live(build(queue, settings, mode=mode, only=only, me=me, wakeup=wakeup, voice=voice, program=program))

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from orchestrator.core.candidate import Candidate
+from orchestrator.core.masking import Masker
 from orchestrator.core.record import Landed, Record
 from orchestrator.core.task import State
 from orchestrator.errors import StoreError
@@ -21,14 +22,18 @@ QUIET = "quiet"
 class Voice:
     """`say` gets every line; with level `quiet` only what needs a person."""
 
-    def __init__(self, queue: Queue, say: Callable[[str], None], level: str) -> None:
+    def __init__(self, queue: Queue, say: Callable[[str], None], level: str, mask: Masker | None = None) -> None:
         self._queue = queue
-        self._say = say
+        self._mask = mask or Masker()
+        self._tell = say
         self._quiet = level == QUIET
         self._problems: set[str] = set()
         self._troubled = False
         self._invalid: dict[str, tuple[str, ...]] = {}
         self._warned: dict[str, tuple[str, ...]] = {}
+
+    def _say(self, line: str) -> None:
+        self._tell(self._mask.text(line))
 
     def tell(self, task: str, line: str, event: str, *, urgent: bool = False, **fields: Any) -> None:
         """Something happened to a task."""
@@ -82,7 +87,7 @@ class Voice:
 
     def _log(self, event: str, **fields: Any) -> None:
         with suppress(StoreError):  # a full disk must not stop the loop from saying so
-            control.log(self._queue, event, **fields)
+            control.log(self._queue, event, **self._mask.deep(fields))
 
 
 def ending(state: State | None, record: Record | None, now: float) -> str:

@@ -7,14 +7,16 @@ ClaimLost then, and none of them brings the folder back.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.core.lease import Lease
+from orchestrator.core.masking import Masker
 from orchestrator.core.record import Record
 from orchestrator.core.task import State, slug
 from orchestrator.errors import ClaimLost, StoreError
@@ -38,7 +40,7 @@ class Claim:
     The order: `begin` with a lease, then anything, then `release`. Paths are relative to the task's `.orch`.
     """
 
-    __slots__ = ("_path", "_serial", "lease", "lock", "name", "previous", "queue", "token")
+    __slots__ = ("_path", "_serial", "lease", "lock", "mask", "name", "previous", "queue", "token")
 
     def __init__(self, queue: Queue, name: str, token: str, lock: OwnerLock | None, previous: Lease | None = None) -> None:
         self.queue = queue
@@ -47,6 +49,7 @@ class Claim:
         self.lock = lock
         self.previous = previous
         self.lease: Lease | None = None
+        self.mask = Masker()  # whoever runs other people's programs sets it: what they print holds secrets
         self._serial = 0
         self._path = f"{queue.running}/{name}.{token}"
 
@@ -152,8 +155,8 @@ class Claim:
         A kill between the facts and the removal of older progress leaves both; the serial tells which is newer.
         """
         self._serial = max(self._serial, record.serial) + 1
-        data = records.render(replace(record, serial=self._serial, token=self.token, updated=time.time()))
-        self.write(RECORD if durable else PROGRESS, data, durable=durable, point="record" if durable else "progress")
+        data = records.render(replace(record, serial=self._serial, token=self.token, updated=time.time()), self.mask.text)
+        self._write(RECORD if durable else PROGRESS, data, durable=durable, point="record" if durable else "progress")
         if durable:
             self._in_folder(lambda: disk.unlink(self.control / PROGRESS, point="progress.end"))
 
@@ -175,20 +178,24 @@ class Claim:
         self._in_folder(lambda: disk.mkdir(path, point="folder"))
         return path
 
-    def write(self, relative: str, data: bytes, *, durable: bool = False, point: str = "file") -> None:
-        """Replace a file below `.orch` in one step; its folder must exist."""
+    def write(self, relative: str, data: bytes, *, verbatim: bool = False) -> None:
+        """Replace a file below `.orch` in one step, secrets masked; its folder must exist. `verbatim`: a person's own file."""
+        self._write(relative, data if verbatim else self.mask.data(data))
+
+    def _write(self, relative: str, data: bytes, *, durable: bool = False, point: str = "file") -> None:
         path = self._below(relative)
         self._in_folder(lambda: disk.write(path, data, point=point, durable=durable))
 
-    def append(self, relative: str, line: bytes) -> None:
-        """Add one line to a file below `.orch`; its folder must exist."""
-        path = self._below(relative)
+    def append(self, relative: str, facts: Mapping[str, Any]) -> None:
+        """Add one line of JSON to a file below `.orch`, secrets masked; its folder must exist."""
+        path, line = self._below(relative), json.dumps(self.mask.deep(facts)).encode()
         self._in_folder(lambda: disk.append(path, line, point="evidence"))
 
     def event(self, event: str, **fields: Any) -> None:
         """Add to the events. They decide nothing, so a full disk loses one instead of stopping the work."""
         try:
-            self._in_folder(lambda: events.append(self.folder, event, task=self.name, **fields))
+            told = self.mask.deep(fields)
+            self._in_folder(lambda: events.append(self.folder, event, task=self.name, **told))
         except ClaimLost:
             raise
         except StoreError:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from orchestrator.core.record import Record, from_dict, to_dict
 from orchestrator.errors import StoreError
@@ -19,6 +20,7 @@ from orchestrator.store import durable
 FILE = ".orch/state.json"
 PROGRESS = ".orch/progress.json"
 LARGEST = 16 << 20
+WORDS = frozenset({"detail", "why"})
 COUNTS = ("serial", "inode", "attempts", "failures", "tried", "conflicts", "flaky", "streak", "backoffs")
 VALUES = ("baseline", "best", "values")
 TEXTS = ("id", "name", "slug")
@@ -93,9 +95,17 @@ def parse(data: bytes, path: str) -> Record:
     return record
 
 
-def render(record: Record) -> bytes:
-    """`record` as it is stored. Raises ValueError for a number that JSON doesn't have."""
-    return json.dumps(to_dict(record), allow_nan=False).encode()
+def render(record: Record, mask: Callable[[str], str] | None = None) -> bytes:
+    """`record` as it is stored, with `mask` over what it says in words. Raises ValueError for a number that JSON doesn't have."""
+    data = to_dict(record)
+    return json.dumps(_masked(data, mask) if mask else data, allow_nan=False).encode()
+
+
+def _masked(value: Any, mask: Callable[[str], str]) -> Any:
+    """`value` with its words masked. Ids, paths and commits are facts that others look up: they stay."""
+    if isinstance(value, Mapping):
+        return {key: mask(each) if key in WORDS and isinstance(each, str) else _masked(each, mask) for key, each in value.items()}
+    return [_masked(each, mask) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _check(record: Record) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from orchestrator.agents import registry, replay, session
 from orchestrator.agents.protocol import Request
 from orchestrator.core import convergence
 from orchestrator.core.convergence import Next, backoff
+from orchestrator.core.masking import secrets_of
 from orchestrator.core.outcome import AgentEnd, AgentOutcome, Reason
 from orchestrator.core.record import Attempt, Result
 from orchestrator.core.spec import live_edit
@@ -30,7 +32,7 @@ def make(work: Work, space: Space) -> Ending | None:
     if ending := had_enough(work):
         return ending
     number = work.number = work.record.attempts + 1
-    work.verdicts = ()
+    work.verdicts = work.doubts = ()
     folder = work.claim.attempt_folder(number)
     work.enter(Stage.AGENT)
     watch = space.watch(work)
@@ -90,6 +92,7 @@ def take_up_edits(work: Work) -> None:
 def run_agent(work: Work, space: Space, number: int, folder: Path, phase: Phase) -> AgentOutcome:
     """The agent's session in the worktree, supervised to its end; every process it left is gone afterwards."""
     agent = registry.get(work.agent)
+    work.claim.mask = work.mask.with_more(secrets_of(os.environ, named=agent.traits.secrets))
     text = prompt.build(
         work.spec,
         work.record,
@@ -99,11 +102,12 @@ def run_agent(work: Work, space: Space, number: int, folder: Path, phase: Phase)
         evaluator=work.evaluator,
         part=phase.part(phases.folders(work, agent)),
     )
+    text = work.mask.text(text)
     work.claim.write(f"attempts/{number:04d}/{phases.prompt_file(phase)}", text.encode(errors="surrogateescape"))
     model = work.spec.model or work.settings.model
     work.event("agent_started", attempt=number, agent=agent.name, model=model, **phase.named)
     with (
-        recording.session(work, space, phase, bytes) as recorder,
+        recording.session(work, space, phase, work.mask.data) as recorder,
         skills.laid_out(space.path, phases.folders(work, agent), phase.skills),
     ):
         asked = request(work, space, number, text, phase)
@@ -121,6 +125,7 @@ def run_agent(work: Work, space: Space, number: int, folder: Path, phase: Phase)
             log_bytes=work.settings.agent_log_max_bytes,
             raw=work.settings.agent_log_raw,
             recorder=recorder,
+            mask=work.mask,
         )
     work.event("agent_ended", attempt=number, end=outcome.end.value, detail=outcome.detail, **phase.named)
     return outcome

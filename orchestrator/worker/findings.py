@@ -71,6 +71,15 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
     return Left(before.start, tip, patch=review.patch, changes=review.changes)
 
 
+def leaked(work: Work, patch: bytes) -> None:
+    """Tell of secrets in what the attempt adds. Whether they may be there is a person's to say, so nothing is refused for it."""
+    added = b"\n".join(line for line in patch.split(b"\n") if line.startswith(b"+"))
+    if names := work.mask.named(added):
+        detail = f"possible secret in the change: the value of {', '.join(names)} (masked in diff.patch, not in the commit)"
+        work.doubts = (detail,)
+        work.event("finding", detail=detail)
+
+
 def strayed(work: Work, repo: Repository, collected: save.Collected) -> None:
     """Tell of a base that is at a commit made in the task's worktree: an agent that nobody judges may have moved it there."""
     base = work.record.base

@@ -125,4 +125,4 @@ def write(work: Work, before: Record, attempt: Attempt, *, improved: bool, durab
     counted = convergence.counted(before, attempt, improved=improved, values=attempt.values)
     work.record = replace(counted, spend=now.spend, streak=now.streak, streak_commit=now.streak_commit, restart=now.restart)
     work.save(durable=durable, best_commit=attempt.commit if improved else counted.best_commit)
-    work.beside(attempt.number, "report.md", report.build(work.spec, work.record, attempt, work.verdicts))
+    work.beside(attempt.number, "report.md", report.build(work.spec, work.record, attempt, work.verdicts, work.doubts))

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from orchestrator.core import convergence
 from orchestrator.core.lease import Lease
+from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import Reason, StopRequest
 from orchestrator.core.record import Record
 from orchestrator.core.settings import Settings
 from orchestrator.core.task import State
 from orchestrator.errors import AgentError, ClaimLost, OrchestratorError, RepositoryError, SpecError, StoreError
 from orchestrator.proc import identity, tree
-from orchestrator.store import config, seal
+from orchestrator.store import config, seal, secrets
 from orchestrator.store.claim import Claim
 from orchestrator.store.queue import Queue
 from orchestrator.worker import life, opening
@@ -49,6 +50,8 @@ def serve(claim: Claim) -> int:
     lease = claim.lease or Lease(claim.token, identity.here())
     claim.begin(replace(lease, owner=identity.here(), starting_until=None))
     settings = config.from_json(lease.settings)
+    folders = (claim.queue.root.parent, *((Path(settings.repo),) if settings.repo else ()))
+    claim.mask = secrets.collect(os.environ, folders)
     pulse = Pulse(claim, lease.ttl)
     pulse.listen()
     record = claim.record()
@@ -73,11 +76,11 @@ def work_on(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
     except Exception as error:  # noqa: BLE001 - the one place that turns every failure into an ending
         keep_work(work, space)
         record = work.record if work else record
-        ending, code = ending_of(error, record, settings)
+        ending, code = ending_of(error, record, settings, claim.mask)
     return leave(claim, pulse, work.record if work else record, ending) or code
 
 
-def ending_of(error: Exception, record: Record | None, settings: Settings) -> tuple[Ending, int]:
+def ending_of(error: Exception, record: Record | None, settings: Settings, mask: Masker | None = None) -> tuple[Ending, int]:
     """How a claim ends that could not be worked to its end, and the exit code. Raises ClaimLost where nothing may be written."""
     match error:
         case ClaimLost():
@@ -96,7 +99,8 @@ def ending_of(error: Exception, record: Record | None, settings: Settings) -> tu
             return later(record, settings, said(error)), 0
         case OSError():  # a full disk, a folder without permissions
             return later(record, settings, str(error)), 0
-    traceback.print_exception(error, file=sys.stderr)
+    told = "".join(traceback.format_exception(error))
+    print(mask.text(told) if mask else told, file=sys.stderr)
     return later(
         record, settings, f"a fault of the orchestrator itself ({type(error).__name__}: {error}); the worker's log tells more"
     ), 3

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from orchestrator.core import convergence
 from orchestrator.core.lease import Lease
+from orchestrator.core.masking import secrets_of
 from orchestrator.core.record import Record
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Spec
@@ -30,6 +31,7 @@ def take_up(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
         record = claim.fresh_record()
     elif record.ended:
         record = convergence.requeued(record)
+    claim.mask = claim.mask.with_more(secrets_of(spec.env))
     sealed = seal.seal(claim.folder, spec)
     work = Work(
         claim=claim,

@@ -10,7 +10,7 @@ from orchestrator.core.spec import Metric, Spec
 from orchestrator.worker.measure import Verdict
 
 
-def build(spec: Spec, record: Record, attempt: Attempt, verdicts: tuple[Verdict, ...]) -> str:
+def build(spec: Spec, record: Record, attempt: Attempt, verdicts: tuple[Verdict, ...], doubts: tuple[str, ...] = ()) -> str:
     """The page as markdown. `record` is the one that counts the attempt already."""
     lines = [
         f"# {spec.title or record.name}: attempt {attempt.number}",
@@ -22,6 +22,7 @@ def build(spec: Spec, record: Record, attempt: Attempt, verdicts: tuple[Verdict,
         "",
         *_numbers(metrics.deciding(spec.metrics, attempt.values), record, attempt.values),
         *(f"- Gate {verdict.name}: {'passed' if verdict.ok else verdict.reason}" for verdict in verdicts),
+        *(f"- Look at this: {doubt}" for doubt in doubts),
         f"- {worth(record.streak)}",
     ]
     return "\n".join(lines) + "\n"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Landed, Record
 from orchestrator.core.settings import Settings
@@ -58,6 +58,7 @@ class Work:
     scratch: Path  # private to this worker, outside the task folder; gone with it
     once: bool = False
     verdicts: tuple[Verdict, ...] = ()  # the gates' last answers, for the report
+    doubts: tuple[str, ...] = ()  # what a person should look at in the attempt's change, for the report
     number: int = 0  # the attempt that is being made, 0 before the first of this claim
     measured: str = ""  # the commit that the last sample in the agent's worktree was taken of
     cut: str | None = None  # the stage in which the claim before this one was cut short
@@ -94,11 +95,15 @@ class Work:
         """Tell what happened, for the audit and whoever follows live. The attempt's number is added."""
         self.claim.event(event, **{"attempt": max(self.number, self.record.attempts), **fields})
 
+    @property
+    def mask(self) -> Masker:
+        """What takes secrets out of everything that is written down or sent to an agent."""
+        return self.claim.mask
+
     def evidence(self, file: str, **facts: Any) -> None:
         """Add a line to a file of the attempt that is being made; before the first one there is nowhere to."""
         if self.number:
-            line = json.dumps({"schema": 1, "at": round(self.now(), 3), **facts}).encode()
-            self.claim.append(f"attempts/{self.number:04d}/{file}", line)
+            self.claim.append(f"attempts/{self.number:04d}/{file}", {"schema": 1, "at": round(self.now(), 3), **facts})
 
     def beside(self, number: int, file: str, text: str) -> None:
         """Put a file beside an attempt's logs, where that attempt has a folder."""

@@ -210,6 +210,7 @@ class Workspace:
         if self._cleared == watch.start and not left.finding:
             self._cleared = self.tip
         if left.changed:
+            findings.leaked(work, left.patch)
             work.claim.write(f"attempts/{label}/diff.patch", left.patch)
         return left
 
@@ -265,6 +266,7 @@ class Workspace:
         assert self._tree is not None
         trailers = {"Task": work.name, "Attempt": str(number), "Agent": work.agent_name}
         start = watch.start if watch else start
+        subject = work.mask.text(subject)
         save.commit_all(self._tree, subject, trailers=trailers)
         collected = save.collect(self._tree, self._branch(work), start, watch.saved if watch else None)
         if collected.rewritten and not merge.contains(self.repo, collected.tip, work.record.base_commit or start):
@@ -317,7 +319,7 @@ class Workspace:
 
     def merge_commit(self, work: Work, merged: merge.Merged, base: str) -> str:
         """The commit that would land: always a merge of the base as it is and the task's work."""
-        message = f"{work.spec.title or work.name}\n\n{work.spec.goal.strip()[:2000]}"
+        message = work.mask.text(f"{work.spec.title or work.name}\n\n{work.spec.goal.strip()[:2000]}")
         trailers = {"Task": work.name, "Attempt": str(work.record.attempts), "Agent": work.agent_name}
         return merge.commit(self.repo, merged.tree, (base, merged.side), with_trailers(message, trailers))
 
@@ -353,7 +355,7 @@ class Workspace:
         """Copied-in files that the agent edited are kept beside the record: they tend to be secrets, so never as git objects."""
         for path in included.edited(self.repo, tree):
             work.claim.mkdir("saved")
-            work.claim.write(f"saved/{path.replace('/', '__')}", (tree.path / path).read_bytes())
+            work.claim.write(f"saved/{path.replace('/', '__')}", (tree.path / path).read_bytes(), verbatim=True)
 
 
 def others(work: Work) -> bool:

@@ -245,7 +245,7 @@ def test_what_an_attempt_left_unfinished_is_set_aside(claim: Claim) -> None:
 def test_files_are_written_below_the_control_folder(claim: Claim) -> None:
     folder = claim.mkdir("attempts")
     claim.write("attempts/report.md", b"one")
-    claim.write("attempts/report.md", b"two", durable=True)
+    claim.write("attempts/report.md", b"two")
     assert (folder / "report.md").read_bytes() == b"two"
     assert names(folder) == ["report.md"]
 
