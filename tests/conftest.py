@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+from support import install
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--install-agents",
+        action="store_true",
+        help="Install the pinned claude and codex by npm, as CI does, unless they are there.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In CI, and where asked for, real agents are there before any test looks for them."""
+    wanted = config.getoption("--install-agents") or install.IN_CI
+    if wanted and not hasattr(config, "workerinput") and (problem := install.install()):
+        sys.stderr.write(f"{problem}\n")
 
 
 @pytest.fixture(autouse=True)

@@ -424,7 +424,7 @@ def test_the_demo_converges_lands_and_shows_it(empty: Project, tmp_path: Path) -
 def test_the_demo_offers_no_option_that_it_would_ignore(empty: Project) -> None:
     told = empty.run("demo", "--help").stdout
     assert set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", told.partition("Options:")[2])) == {
-        *("-C", "--no-color", "-q", "--quiet", "-h", "--help"),
+        *("--agent", "-C", "--no-color", "-q", "--quiet", "-h", "--help"),
     }
     assert "No such option" in empty.refused("demo", "--tasks", "elsewhere")
 

@@ -1,6 +1,7 @@
 """The agents' real programs, where they are installed, and how each is pointed at a model server on loopback.
 
-Looked for below $ORCH_TEST_CLIS (`<name>/node_modules/.bin/<name>`, `<name>/bin/<name>`, as npm and venv put them), then on PATH.
+Looked for below $ORCH_TEST_CLIS (`<name>/node_modules/.bin/<name>`, `<name>/bin/<name>`, as npm and venv put them), or where
+`support.install` puts some of them, then on PATH.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from support import install
 
 NAMES = ("claude", "codex", "opencode", "pi", "copilot", "gemini", "qwen", "aider", "mini", "openhands")
 PROMPT = '"$(cat "$ORCH_PROMPT_FILE")"'  # in a command line for the shell
@@ -29,35 +31,31 @@ class Setting:
     files: dict[str, str] = field(default_factory=dict)
 
 
-def folder() -> Path | None:
-    """$ORCH_TEST_CLIS, which tests that clear the environment must have read before."""
-    named = os.environ.get("ORCH_TEST_CLIS")
-    return Path(named) if named else None
-
-
-FOLDER = folder()  # read at import: no test sees ORCH_ variables of the machine
+FOLDER = install.folder()  # read at import: no test sees ORCH_ variables of the machine
 
 
 def find(name: str) -> Path | None:
     """The program of that agent; None where it isn't installed."""
-    places = [FOLDER / name / "node_modules/.bin" / name, FOLDER / name / "bin" / name] if FOLDER else []
+    places = [FOLDER / name / "node_modules/.bin" / name, FOLDER / name / "bin" / name]
     found = next((place for place in places if os.access(place, os.X_OK)), None)
     on_path = shutil.which(name)
     return found or (Path(on_path) if on_path else None)
 
 
 def needed(name: str) -> Path:
-    """The same, where the test is skipped without it."""
+    """The same, where the test is skipped without it; in CI some must be there."""
     found = find(name)
+    if found is None and install.IN_CI and name in install.PINNED:
+        pytest.fail(f"CI tests with {name}, and it is not installed: see what npm said at the start of this run")
     if found is None:
-        pytest.skip(f"{name} is not installed: put it on PATH or below $ORCH_TEST_CLIS")
+        pytest.skip(f"{name} is not installed: put it on PATH or below $ORCH_TEST_CLIS, or use --install-agents (claude, codex)")
     return found
 
 
 def search_path() -> str:
     """PATH for these programs: some need a newer node than the machine's."""
-    node = FOLDER / "node22/node_modules/node/bin" if FOLDER else None
-    return f"{node}:{os.environ['PATH']}" if node and node.is_dir() else os.environ["PATH"]
+    node = FOLDER / "node22/node_modules/node/bin"
+    return f"{node}:{os.environ['PATH']}" if node.is_dir() else os.environ["PATH"]
 
 
 def setting(name: str, url: str, home: Path) -> Setting:
@@ -99,7 +97,7 @@ def setting(name: str, url: str, home: Path) -> Setting:
                 {".pi/agent/models.json": json.dumps({"providers": {"fake": fake}})},
             )
         case "copilot":
-            cache = FOLDER / "copilot-cache" if FOLDER else home / ".cache"  # it unpacks 235 MB there
+            cache = FOLDER / "copilot-cache" if FOLDER.is_dir() else home / ".cache"  # it unpacks 235 MB there
             return Setting(
                 ("copilot", "-p", PROMPT, "--allow-all", "--no-ask-user", "--output-format", "json"),
                 {
