@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from orchestrator.agents.cassette import Recorder
     from orchestrator.agents.dialogue import Dialogue
 
+Meter = Callable[[Spend, str | None], bool]
 LINE = 4 * 1024 * 1024  # a longer line is cut; what is cut off is no JSON any more and decides nothing
 LOG_BYTES = 10 * 1024 * 1024
 
@@ -48,13 +49,15 @@ def run(
     raw: bool = False,
     recorder: Recorder | None = None,
     mask: Masker | None = None,
+    meter: Meter | None = None,
 ) -> AgentOutcome:
     """Run one session of `agent` and say how it ended. Never raises over what the agent did.
 
     Writes `agent.log` (for people) and `agent.jsonl` (the normalised events) into `log_folder`, and `agent.raw` on request. Where
     that folder goes away (the task was moved), the session is stopped and nothing is written any more. `limits.idle` is the
     silence after which the agent counts as stalled, unless it may be silent for longer; a tool at work is no silence. One that
-    goes on after it has said how it ends (not logged in, at a limit) is ended.
+    goes on after it has said how it ends (not logged in, at a limit) is ended; so is one of which `meter`, asked with what it has
+    used so far and with which model, says so.
     """
     mask = mask or Masker()
     log = SessionLog(log_folder, max_bytes=log_bytes, raw=raw, mask=mask)
@@ -72,7 +75,7 @@ def run(
     if recorder:
         recorder.begin(agent.name, request, command)
     finished = supervise.run(
-        command, replace(limits, idle=None), sink=session.out, err=session.err, pump=log.pumping(session.pumping(pump)),
+        command, replace(limits, idle=None), sink=session.out, err=session.err, pump=log.pumping(session.pumping(pump, meter)),
         on_start=on_start, on_terminal=session.connect,
     )  # fmt: skip
     session.flush()
@@ -141,14 +144,16 @@ class _Session:
         if self._dialogue:
             self._dialogue.connect(keyboard)
 
-    def pumping(self, pump: Pump) -> Pump:
-        """`pump`, which also answers the agent at its terminal, and ends it where only a person can."""
+    def pumping(self, pump: Pump, meter: Meter | None = None) -> Pump:
+        """`pump`, which also answers the agent at its terminal; where only a person can or it costs too much, it is ended."""
 
         def answering() -> StopRequest | None:
             asked = pump()
             if asked is None and self._dialogue and (question := self._dialogue.look()):
                 self._question = AgentEvent(EventKind.QUESTION, self._mask.text(question))
                 asked = StopRequest.QUESTION
+            if asked is None and meter and meter(self.closing.spend, self.closing.model):
+                asked = StopRequest.BUDGET
             return asked or self._patience.judge(self.closing)
 
         return answering

@@ -11,7 +11,7 @@ from orchestrator.cli.options import App, common, name_argument, one, pass_app
 from orchestrator.cli.output import clean
 from orchestrator.cli.view import Look
 from orchestrator.cli.why import reasons, same
-from orchestrator.core import durations
+from orchestrator.core import budget, durations
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.record import Attempt
 from orchestrator.core.spec import Spec
@@ -80,13 +80,7 @@ def _facts(seen: Look, candidate: Candidate, spec: Spec | None) -> Iterator[tupl
 
 def _spent(candidate: Candidate) -> str:
     assert candidate.record is not None
-    spend = candidate.record.spend
-    parts = [durations.text(spend.seconds)]
-    if spend.usd is not None:
-        parts.append(f"{spend.usd:.2f} USD")
-    if spend.input_tokens is not None or spend.output_tokens is not None:
-        parts.append(f"{spend.input_tokens or 0:,} tokens in, {spend.output_tokens or 0:,} out")
-    return ", ".join(parts)
+    return budget.told(candidate.record.spend)
 
 
 def _metric_lines(candidate: Candidate) -> Iterator[str]:
@@ -114,7 +108,9 @@ def _attempt_lines(candidate: Candidate) -> Iterator[str]:
         yield ""
         rows = [_attempt_row(attempt) for attempt in history]
         yield from output.table(
-            ("ATTEMPT", "AGENT", "ENDED", "RESULT", "TIME", "COMMIT", "DETAIL"), rows, most=(None,) * 6 + (200,)
+            ("ATTEMPT", "AGENT", "MODEL", "ENDED", "RESULT", "TIME", "COST", "TOKENS", "COMMIT", "DETAIL"),
+            rows,
+            most=(None,) * 9 + (200,),
         )
 
 
@@ -123,9 +119,12 @@ def _attempt_row(attempt: Attempt) -> tuple[str, ...]:
     return (
         str(attempt.number),
         clean(attempt.agent),
+        clean(attempt.model or ""),
         str(attempt.end),
         str(attempt.result),
         durations.text(attempt.seconds),
+        budget.cost(attempt.spend),
+        f"{attempt.spend.tokens:,}" if attempt.spend.tokens is not None else "",
         commit,
         clean(attempt.detail),
     )

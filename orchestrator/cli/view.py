@@ -8,16 +8,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orchestrator.core import readiness
+from orchestrator.agents.routing import Router
+from orchestrator.core import accounts, budget, readiness
+from orchestrator.core.budget import Budget
 from orchestrator.core.candidate import Candidate, Waiting
 from orchestrator.core.convergence import max_failures, requeued
-from orchestrator.core.outcome import Reason
+from orchestrator.core.outcome import COUNTED, Reason, Spend
 from orchestrator.core.readiness import World
-from orchestrator.core.record import Record
+from orchestrator.core.record import Pause, Record
 from orchestrator.core.selection import order_key
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Metric
 from orchestrator.core.task import State
+from orchestrator.loop.routed import routed
 from orchestrator.store import snapshot
 from orchestrator.store.owners import Owner
 from orchestrator.store.queue import Queue
@@ -53,8 +56,23 @@ def look(queue: Queue, settings: Settings) -> Look:
         gc.enable()
     now = time.time()
     loops = queue.owners.loops() if (queue.control / "owners").is_dir() else ()
+    router = Router(settings)
+    found = tuple(routed(candidate, router, queue.path(candidate.place)) for candidate in found)
     world = readiness.world(found, converged_before=queue.remembered(), capacity=_capacity(found, loops))
-    return Look(queue, settings, tuple(sorted(found, key=_order)), replace(world, agent=settings.agent), loops, now)
+    world = replace(world, paused=_paused(found, now), overspent=_overspent(found, settings, now))
+    return Look(queue, settings, tuple(sorted(found, key=_order)), world, loops, now)
+
+
+def _paused(found: Iterable[Candidate], now: float) -> dict[str, Pause]:
+    told = ((each.record, each.place.state) for each in found if each.record and each.record.pauses)
+    return accounts.paused(pause for record, state in told for pause in accounts.pauses(record, state, now))
+
+
+def _overspent(found: Iterable[Candidate], settings: Settings, now: float) -> str | None:
+    day = Budget(settings.budget_usd_day, settings.budget_tokens_day)
+    if day == Budget():
+        return None
+    return budget.overspent(budget.in_a_day((each.record for each in found if each.record), now), day)
 
 
 def _order(candidate: Candidate) -> Any:
@@ -192,10 +210,13 @@ def _metric(metric: Metric, record: Record | None) -> dict[str, Any]:
 
 
 def _spend(record: Record | None) -> dict[str, Any]:
-    spend = record.spend if record else None
-    if spend is None:
-        return {"usd": None, "input_tokens": None, "output_tokens": None, "seconds": 0.0}
-    return {"usd": spend.usd, "input_tokens": spend.input_tokens, "output_tokens": spend.output_tokens, "seconds": spend.seconds}
+    """What it used, all agents together and each. A cost that nobody knows is null; `at_least`: some sessions' isn't in it."""
+    agents = record.agents if record else {}
+    return {**_used(record.spend if record else Spend()), "agents": {name: _used(spend) for name, spend in agents.items()}}
+
+
+def _used(spend: Spend) -> dict[str, Any]:
+    return {**{kind: getattr(spend, kind) for kind in COUNTED}, "seconds": spend.seconds, "at_least": spend.unpriced > 0}
 
 
 def _owner(candidate: Candidate) -> dict[str, Any] | None:
@@ -213,7 +234,8 @@ def _landed(record: Record | None) -> dict[str, Any] | None:
 
 ADVICE: Mapping[Reason | None, str] = {
     Reason.EXHAUSTED: "Read `orchestrator logs {name}`; make the goal clearer or smaller, then `orchestrator retry {name}`.",
-    Reason.BUDGET: "Raise `budget` in the spec (`orchestrator edit {name}`), then `orchestrator retry {name}`.",
+    Reason.BUDGET: "Is it worth more? Raise `budget` (`orchestrator edit {name} --budget …`), then `orchestrator retry {name}`,"
+    " which allows that much again.",
     Reason.NO_IMPROVEMENT: "Read `orchestrator logs {name}`, change the task, then `orchestrator retry {name}`.",
     Reason.BENCHMARK_DEFECT: "Mend the benchmark in the task folder (try it by hand), then `orchestrator retry {name}`.",
     Reason.FLAKY: "Make the benchmark give one answer for one state of the code, then `orchestrator retry {name}`.",

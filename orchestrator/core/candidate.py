@@ -40,7 +40,8 @@ class Waiting:
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """`spec` is None while the file is unreadable; `problems` then says why, with file and line. `holds` are reasons only
-    the files can tell: settling, an editor, a stopping owner. `arrived` (epoch) orders equals. `heartbeat_age` is seconds."""
+    the files can tell: settling, an editor, a stopping owner. `arrived` (epoch) orders equals. `heartbeat_age` is seconds.
+    `accounts` are those that its agent and the ones that may stand in use (`core.accounts`), as far as that is known."""
 
     place: Place
     spec: Spec | None
@@ -50,6 +51,7 @@ class Candidate:
     arrived: float = 0.0
     lease: Lease | None = None
     heartbeat_age: float | None = None
+    accounts: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

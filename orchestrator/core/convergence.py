@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from orchestrator.core.outcome import AgentEnd, Reason
+from orchestrator.core import budget
+from orchestrator.core.budget import Budget
+from orchestrator.core.outcome import AgentEnd, Reason, Spend
 from orchestrator.core.record import HISTORY, Attempt, Record, Result
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import UNLIMITED, Spec
@@ -60,6 +62,13 @@ class Limits:
     backoff_max: float = 900.0
     budget_attempts: int | None = None
     budget_minutes: float | None = None
+    budget_usd: float | None = None
+    budget_tokens: int | None = None
+
+    @property
+    def budget(self) -> Budget:
+        """What the task may use."""
+        return Budget(self.budget_usd, self.budget_tokens, self.budget_minutes, self.budget_attempts)
 
 
 def max_failures(spec: Spec | None, settings: Settings) -> int | None:
@@ -79,6 +88,8 @@ def limits(spec: Spec, settings: Settings) -> Limits:
         backoff_max=settings.backoff_max,
         budget_attempts=spec.budget_attempts,
         budget_minutes=spec.budget_minutes,
+        budget_usd=spec.budget_usd,
+        budget_tokens=spec.budget_tokens,
     )
 
 
@@ -110,6 +121,7 @@ def _numbered(record: Record, attempt: Attempt, better: bool) -> Record:
         conflicts=record.conflicts + (attempt.result is Result.CONFLICT),
         backoffs=0 if better or attempt.end not in ABNORMAL else record.backoffs,
         history=(*record.history, attempt)[-HISTORY:],
+        carried=Spend(),
     )
 
 
@@ -147,10 +159,8 @@ def before_attempt(record: Record, limits: Limits) -> Step:
         return _exhausted(record, f"{_attempts(record.failures)} in a row brought no improvement")
     if limits.max_attempts is not None and record.tried >= limits.max_attempts:
         return _exhausted(record, f"{_attempts(record.tried)} since it was queued, the most there may be")
-    if limits.budget_attempts is not None and record.tried >= limits.budget_attempts:
-        return Step(Next.BLOCK, Reason.BUDGET, f"its budget of {_attempts(limits.budget_attempts)} is used up")
-    if limits.budget_minutes is not None and _minutes(record) >= limits.budget_minutes:
-        return Step(Next.BLOCK, Reason.BUDGET, f"its budget of {limits.budget_minutes:g} minutes is used up")
+    if over := budget.exceeded(record, limits.budget):
+        return Step(Next.BLOCK, Reason.BUDGET, over)
     return Step(Next.AGENT)
 
 
@@ -193,6 +203,8 @@ def requeued(record: Record) -> Record:
         reason=None,
         detail=None,
         landed=None,
+        pauses={},
+        session=None,
     )
 
 
@@ -222,10 +234,3 @@ def _exhausted(record: Record, why: str) -> Step:
 
 def _attempts(count: int) -> str:
     return "1 attempt" if count == 1 else f"{count} attempts"
-
-
-def _minutes(record: Record) -> float:
-    """Minutes used since the last queueing, from the history; where that is too short to tell, over the task's whole life."""
-    if record.tried > len(record.history):
-        return record.spend.seconds / 60
-    return sum(attempt.seconds for attempt in record.history[len(record.history) - record.tried :]) / 60

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.core.candidate import Candidate, WaitingKind
 from orchestrator.core.graph import unsatisfiable
-from orchestrator.core.readiness import World, holds, not_before, note
+from orchestrator.core.readiness import World, holds, note, until
 from orchestrator.core.task import State
 
 PATIENCE = 60.0  # a wait shorter than this is waited for
@@ -45,7 +45,7 @@ def verdict(candidates: Sequence[Candidate], world: World, now: float, running_e
 def _soon(candidate: Candidate, world: World, now: float) -> float | None:
     """When this task may start, if that is within a minute and needs neither a person nor another task; `now` for at once."""
     kinds = {hold.kind for hold in holds(candidate, world, now)}
-    moment = not_before(candidate.record, now)
+    moment = until(candidate, world, now)
     if kinds - PASSING - TIMED or (kinds & TIMED and moment is None):
         return None
     if moment is None:

@@ -87,10 +87,16 @@ class Spend:
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
+    unpriced: int = 0  # sessions whose cost nobody knows: with one of them `usd` is the least it was
 
     def __add__(self, other: Spend) -> Spend:
         kinds = {kind: _plus(getattr(self, kind), getattr(other, kind)) for kind in COUNTED}
-        return Spend(**kinds, seconds=self.seconds + other.seconds)
+        return Spend(**kinds, seconds=self.seconds + other.seconds, unpriced=self.unpriced + other.unpriced)
+
+    @property
+    def tokens(self) -> int | None:
+        """All that were sent and received."""
+        return _plus(self.input_tokens, self.output_tokens)
 
 
 def _plus(left: Number | None, right: Number | None) -> Number | None:
@@ -124,4 +130,5 @@ class StopRequest(StrEnum):
     CANCEL = "cancel"  # stopped by a person, worktree not wanted any more
     LOST = "lost"  # the claim's folder has gone; touch it no more
     SETTLED = "settled"  # only within an agent's session: how it ends is decided, though its program goes on
+    BUDGET = "budget"  # of one agent only: it has used what it might
     QUESTION = "question"  # of one agent only: it asks at its terminal what a person must answer

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.core import durations
+from orchestrator.core import accounts, durations
 from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
 from orchestrator.core.graph import cycles as find_cycles
 from orchestrator.core.graph import path_text
 from orchestrator.core.outcome import Reason
-from orchestrator.core.record import Record
+from orchestrator.core.record import Pause, Record
 from orchestrator.core.task import State
 
-CLOCK_JUMP = 60.0
 WAITS = {Reason.RATE_LIMITED: WaitingKind.LIMIT, Reason.CHECKOUT: WaitingKind.CHECKOUT}
 
 # What `--task NAME` sets aside. Nobody can force a parent, a spec that can't be read or an owner that hasn't gone.
@@ -29,7 +28,8 @@ class World:
     """What a task's readiness depends on outside its own folder.
 
     `notes` says in a word why a parent is where it is (`exhausted`, `draft`, `invalid`). `capacity` is the number of free
-    slots, None where it doesn't matter. `paused` maps an agent's name to the sentence that says why; `agent` is the default one.
+    slots, None where it doesn't matter. `paused` are the accounts that refuse work. `overspent` says why nothing may
+    be spent now.
     """
 
     states: Mapping[str, State] = field(default_factory=dict)
@@ -37,8 +37,8 @@ class World:
     converged_before: frozenset[str] = frozenset()
     cycles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     capacity: int | None = None
-    paused: Mapping[str, str] = field(default_factory=dict)
-    agent: str | None = None
+    paused: Mapping[str, Pause] = field(default_factory=dict)
+    overspent: str | None = None
 
     def satisfied(self, parent: str) -> bool:
         """Whether a task that depends on `parent` may start. A name in use again is its new task's, not the remembered one's."""
@@ -104,11 +104,12 @@ def holds(candidate: Candidate, world: World, now: float) -> Iterator[Waiting]:
     yield from candidate.holds
     if spec is not None:
         yield from _parents(candidate.name, spec.depends_on, world)
-        agent = spec.agent or world.agent
-        if agent is not None and agent in world.paused:
-            yield Waiting(WaitingKind.PAUSED, world.paused[agent])
     if candidate.record is not None:
         yield from _time(candidate.record, now)
+    if not_before(candidate.record, now) is None:
+        yield from _account(candidate, world, now)
+    if world.overspent:
+        yield Waiting(WaitingKind.BUDGET, world.overspent)
 
 
 def not_before(record: Record | None, now: float) -> float | None:
@@ -119,7 +120,28 @@ def not_before(record: Record | None, now: float) -> float | None:
     """
     if record is None or record.not_before is None or record.ended or record.not_before <= now:
         return None
-    return None if record.updated - now > CLOCK_JUMP else record.not_before
+    return None if record.updated - now > accounts.CLOCK_JUMP else record.not_before
+
+
+def until(candidate: Candidate, world: World, now: float) -> float | None:
+    """When a wait for time alone is over: its own, else that for its account. None where there is none, or no end is known."""
+    own = not_before(candidate.record, now)
+    if own is not None:
+        return own
+    held = accounts.holding(candidate.accounts, world.paused, candidate.record, now)
+    return held[1].until if held else None
+
+
+def _account(candidate: Candidate, world: World, now: float) -> Iterator[Waiting]:
+    held = accounts.holding(candidate.accounts, world.paused, candidate.record, now)
+    if held is None:
+        return
+    name, pause = held
+    why = f": {pause.why}" if pause.why else ""
+    if pause.until is None:
+        yield Waiting(WaitingKind.PAUSED, f"{name} needs a person{why}")
+    else:
+        yield Waiting(WaitingKind.LIMIT, f"{name} is at a usage limit, next try in {durations.text(pause.until - now)}{why}")
 
 
 def _parents(name: str, parents: tuple[str, ...], world: World) -> Iterator[Waiting]:

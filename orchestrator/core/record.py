@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
-from orchestrator.core.outcome import AgentEnd, Reason, Spend
+from orchestrator.core.outcome import COUNTED, AgentEnd, Reason, Spend
 
 SCHEMA = 1
 HISTORY = 50
@@ -40,6 +40,27 @@ class Attempt:
     values: Mapping[str, float] = field(default_factory=dict)
     commit: str | None = None
     seconds: float = 0.0
+    model: str | None = None
+    at: float = 0.0  # when its last session ended
+    spend: Spend = field(default_factory=Spend)  # with the sessions that were not counted on the way to it
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """An account that refuses work: found out at `since`, over at `until`, or where that is None when a person has logged in."""
+
+    since: float
+    until: float | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session that a usage limit interrupted. It can go on in the same worktree only."""
+
+    agent: str
+    id: str
+    worktree: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +123,11 @@ class Record:
     intent: Intent | None = None
     restart: Restart | None = None
     spend: Spend = field(default_factory=Spend)
+    agents: Mapping[str, Spend] = field(default_factory=dict)  # the same by agent
+    carried: Spend = field(default_factory=Spend)  # of sessions since the last finished attempt
+    pauses: Mapping[str, Pause] = field(default_factory=dict)  # by account (`core.accounts`), as this task found them
+    session: Session | None = None
+    forced: float | None = None  # when a person last said that it need not wait
     history: tuple[Attempt, ...] = ()
     serial: int = 0  # grows with each save: of two files the newer one is known whatever the clock does
     token: str | None = None  # the claim that wrote this last: tells an unfinished release from a task queued again
@@ -119,9 +145,13 @@ def to_dict(record: Record) -> dict[str, Any]:
     """`record` as JSON-ready data, with the keys of a newer version put back."""
     data = _plain(record)
     extra = data.pop("extra")
-    history = [_plain(attempt) for attempt in record.history]
-    nested = {name: data[name] and _plain(data[name]) for name in ("landed", "intent", "restart", "spend")}
-    return {"schema": SCHEMA, **extra, **data, **nested, "history": history}
+    history = [_short({**_plain(attempt), "spend": _used(attempt.spend)}, "model", "at", "spend") for attempt in record.history]
+    nested: dict[str, Any] = {name: data[name] and _plain(data[name]) for name in ("landed", "intent", "restart", "session")}
+    nested |= {"spend": _used(record.spend), "carried": _used(record.carried)}
+    nested["agents"] = {name: _used(spend) for name, spend in record.agents.items()}
+    nested["pauses"] = {account: _plain(pause) for account, pause in record.pauses.items()}
+    known = _short({**data, **nested, "history": history}, "agents", "carried", "pauses", "session", "forced")
+    return {"schema": SCHEMA, **extra, **known}
 
 
 def from_dict(data: Mapping[str, Any]) -> Record:
@@ -137,7 +167,12 @@ def from_dict(data: Mapping[str, Any]) -> Record:
         values["intent"] = Intent(**values["intent"])
     if values.get("restart") is not None:
         values["restart"] = Restart(**values["restart"])
-    values["spend"] = Spend(**values.get("spend") or {})
+    if values.get("session") is not None:
+        values["session"] = Session(**values["session"])
+    for name in ("spend", "carried"):
+        values[name] = Spend(**values.get(name) or {})
+    values["agents"] = {name: Spend(**spend) for name, spend in (values.get("agents") or {}).items()}
+    values["pauses"] = {account: Pause(**pause) for account, pause in (values.get("pauses") or {}).items()}
     values["history"] = tuple(_attempt(item) for item in values.get("history") or ())
     return Record(**values, extra=extra)
 
@@ -148,4 +183,16 @@ def _plain(item: Any) -> dict[str, Any]:
 
 
 def _attempt(data: Mapping[str, Any]) -> Attempt:
-    return Attempt(**{**data, "end": AgentEnd(data["end"]), "result": Result(data["result"])})
+    spend = Spend(**data.get("spend") or {})
+    return Attempt(**{**data, "end": AgentEnd(data["end"]), "result": Result(data["result"]), "spend": spend})
+
+
+def _short(data: dict[str, Any], *optional: str) -> dict[str, Any]:
+    """`data` without those of the optional keys that say nothing: a record is written often."""
+    return {key: value for key, value in data.items() if value or key not in optional}
+
+
+def _used(spend: Spend) -> dict[str, Any]:
+    """What is known of it: a record holds many, most of them of few kinds."""
+    used = {name: value for name, value in _plain(spend).items() if value is not None}
+    return {name: value for name, value in used.items() if value or name in COUNTED}

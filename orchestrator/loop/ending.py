@@ -96,7 +96,7 @@ def summary(loop: Loop) -> Iterator[str]:
         reason = f" ({record.reason})" if record and record.reason else ""
         yield f"  {place.name} is blocked{reason}: {(record.detail if record else None) or 'moved there by hand'}"
     moment = loop.clock()
-    world = loop.index.world(loop.settings.agent)
+    world = loop.world(moment)
     waiting = [(each, waiting_on(each, world, moment.now)) for each in loop.index.candidates]
     for candidate, reasons in waiting[:SHOWN]:
         yield f"  {candidate.name} waits: {'; '.join(reason.detail for reason in reasons) or 'ready'}"
@@ -106,7 +106,7 @@ def summary(loop: Loop) -> Iterator[str]:
 
 def _drained(loop: Loop) -> Over | None:
     moment = loop.clock()
-    verdict = drain.verdict(tuple(loop.index.everything), loop.index.world(loop.settings.agent), moment.now, False)
+    verdict = drain.verdict(tuple(loop.index.everything), loop.world(moment), moment.now, False)
     return Over(verdict.exit_code) if verdict.done else None
 
 
@@ -125,7 +125,7 @@ def _code_of(loop: Loop) -> int:
 def _nothing_to_do(loop: Loop) -> Over | None:
     """`--once` and `--task` that could claim nothing. A folder that is still being copied is waited for."""
     moment = loop.clock()
-    world = loop.index.world(loop.settings.agent)
+    world = loop.world(moment)
     verdict = drain.verdict(tuple(loop.index.everything), world, moment.now, False)
     if loop.only is None:
         if loop.index.restless and verdict.wait_until is not None:
@@ -161,7 +161,7 @@ def _held_back(loop: Loop, name: str) -> Over | None:
     candidate = next((each for each in loop.index.candidates if each.name == name), None)
     if candidate is None:
         return None
-    reasons = waiting_on(candidate, loop.index.world(loop.settings.agent), moment.now, force=True)
+    reasons = waiting_on(candidate, loop.world(moment), moment.now, force=True)
     if not reasons or all(reason.kind in drain.PASSING for reason in reasons):
         return None
     loop.voice.problem(f"{name} can't start: {'; '.join(reason.detail for reason in reasons)}")

@@ -9,16 +9,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
+from orchestrator.core import budget
+from orchestrator.core.budget import Budget
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.graph import cycles
 from orchestrator.core.readiness import World, not_before
+from orchestrator.core.record import Record
 from orchestrator.core.selection import order_key
 from orchestrator.core.task import Place, State
 from orchestrator.loop.backlog import Backlog, Clock
 from orchestrator.loop.names import Names, everywhere
-from orchestrator.store import snapshot
+from orchestrator.store import ledger, snapshot
+from orchestrator.store.ledger import Ledger
 from orchestrator.store.queue import Queue
 
+NO_BUDGET = Budget()
 RESTLESS = 500  # tasks that are settling or being edited, looked at in one tick
 MANY = 100  # changes at once, from which on sorting anew is quicker than inserting
 
@@ -55,6 +60,8 @@ class Index:
         self._removed: list[Entry] = []
         self._restless: set[str] = set()
         self._parked: set[str] = set()
+        self._paused: set[str] = set()  # those whose records tell of an account that refuses work
+        self._ledger = Ledger(queue)
         self.followed: dict[str, Place] = {}  # what only an edit can make ready: invalid tasks and drafts
         self.version = 0  # grows when anything that scheduling depends on has changed
 
@@ -68,6 +75,7 @@ class Index:
         """
         doubles = self.names.doubles
         change = self.names.refresh(mono, full=full)
+        self._ledger.forget(change.went)
         for place in change.went:
             self._forget(place.folder) if place.state is State.PENDING else None
         pending = self.names.places(State.PENDING)
@@ -119,9 +127,14 @@ class Index:
         # A folder in running without a token runs nothing: a person's copy that can't go back, since its name is taken.
         yield from (Candidate(place, None) for place in others if place.token or place.state is not State.RUNNING)
 
-    def world(self, agent: str | None) -> World:
-        """What readiness depends on beside a task's own folder."""
-        return World(states=self.names.states, converged_before=self._remembered, cycles=self._cycles, agent=agent)
+    def world(self, now: float = 0.0, day: Budget = NO_BUDGET) -> World:
+        """What readiness depends on beside a task's own folder. `day` is what all tasks together may use in one."""
+        pending = [(State.PENDING, record) for record in map(self._record, self._paused) if record is not None]
+        others = self._ledger.records(everywhere(self.names, State.RUNNING, State.BLOCKED))
+        return World(
+            states=self.names.states, converged_before=self._remembered, cycles=self._cycles,
+            paused=ledger.paused((*pending, *others), now), overspent=self._overspent(now, day),
+        )  # fmt: skip
 
     def parents(self) -> frozenset[str]:
         """The names that a task which hasn't converged depends on."""
@@ -147,10 +160,20 @@ class Index:
 
     def next_due(self, now: float) -> float | None:
         """When the first parked task may go on (epoch), None where none is parked."""
-        records = (self._entries[folder].candidate.record for folder in self._parked)
-        return min((due for record in records if (due := not_before(record, now)) is not None), default=None)
+        parked = (not_before(self._record(folder), now) for folder in self._parked)
+        others = self._ledger.records(everywhere(self.names, State.RUNNING, State.BLOCKED))
+        ends = (pause.until for pause in ledger.paused(others, now).values())
+        return min((due for due in (*parked, *ends) if due is not None), default=None)
 
     # Inside
+
+    def _overspent(self, now: float, day: Budget) -> str | None:
+        if day == NO_BUDGET:
+            return None
+        return budget.overspent(ledger.used_today(self._ledger.records(everywhere(self.names, *State)), now), day)
+
+    def _record(self, folder: str) -> Record | None:
+        return self._entries[folder].candidate.record
 
     def _glance(self, folder: str) -> tuple[float, float, str]:
         if folder == self._first:
@@ -176,6 +199,8 @@ class Index:
             self._restless.add(folder)
         if candidate.record is not None and candidate.record.not_before is not None:
             self._parked.add(folder)
+        if candidate.record is not None and candidate.record.pauses:
+            self._paused.add(folder)
         if candidate.spec is None or candidate.problems or candidate.spec.draft:
             self.followed[folder] = candidate.place
         if candidate.spec is not None and candidate.spec.depends_on:
@@ -190,6 +215,7 @@ class Index:
         self._removed.append(entry)
         self._restless.discard(folder)
         self._parked.discard(folder)
+        self._paused.discard(folder)
         self.followed.pop(folder, None)
         if self._depends.pop(entry.candidate.name, None):
             self._entangled = True

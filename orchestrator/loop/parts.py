@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from orchestrator.core.budget import Budget
+from orchestrator.core.readiness import World
 from orchestrator.core.settings import Settings
 from orchestrator.executors.protocol import Executor
 from orchestrator.loop.index import Index
@@ -71,6 +73,10 @@ class Loop:
     shown: int = -1  # the index version whose invalid tasks were shown
     pruned: int = -1  # the index version at which retention looked
     again: bool = False  # the next tick must not wait
+
+    def world(self, moment: Moment) -> World:
+        """What readiness depends on beside a task's own folder."""
+        return self.index.world(moment.now, Budget(self.settings.budget_usd_day, self.settings.budget_tokens_day))
 
     @property
     def free(self) -> int:

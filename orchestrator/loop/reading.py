@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from orchestrator.agents.routing import Router
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.task import Place
 from orchestrator.errors import Misuse
 from orchestrator.executors.protocol import Executor
+from orchestrator.loop.routed import routed
 from orchestrator.store import snapshot
 from orchestrator.store.cache import SpecCache
 from orchestrator.store.queue import Queue
@@ -18,17 +20,20 @@ FRESH = 0.02  # seconds for which one reading of the file system's clock serves
 
 
 class Reader:
-    """Makes a Candidate of a Place. `executor` finds a named one and raises Misuse where there is none."""
+    """Makes a Candidate of a Place. `executor` finds a named one and raises Misuse where there is none; `router` knows agents."""
 
-    def __init__(self, queue: Queue, settle: float, executor: Callable[[str], Executor]) -> None:
+    def __init__(self, queue: Queue, settle: float, executor: Callable[[str], Executor], router: Router | None = None) -> None:
         self._queue = queue
         self._settle = settle
         self._executor = executor
+        self._router = router
         self._cache = SpecCache.of(queue.control)
         self._clock = (0.0, float("-inf"))  # the file system's, and ours at that moment
 
     def __call__(self, place: Place, double: str | None = None) -> Candidate:
         candidate = snapshot.candidate(self._queue, place, self._cache, self._now(), settle=self._settle, double=double)
+        if self._router is not None:
+            candidate = routed(candidate, self._router, self._queue.path(place))
         if candidate.spec is None or candidate.spec.executor is None:
             return candidate
         try:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from orchestrator.agents.routing import Router
 from orchestrator.core.settings import Settings
 from orchestrator.core.task import State
-from orchestrator.errors import StoreError
+from orchestrator.errors import Misuse, StoreError
 from orchestrator.executors import registry
 from orchestrator.executors.protocol import Executor
 from orchestrator.loop import ending
@@ -76,7 +77,7 @@ def build(
     workers = Workers(queue, program)
     workers.prepare()
     folders = {state: queue.folder(state) for state in State}
-    reader = Reader(queue, settings.settle, executor)
+    reader = Reader(queue, settings.settle, executor, router(settings))
     return Loop(
         queue=queue,
         settings=settings,
@@ -93,6 +94,14 @@ def build(
         only=only,
         quota=1 if mode in (Mode.ONCE, Mode.TASK) else None,
     )
+
+
+def router(settings: Settings) -> Router:
+    """Who works on what. Raises Misuse where the settings name an agent or a model that nobody knows: nothing is started then."""
+    made = Router(settings)
+    if problem := made.setting_problem():
+        raise Misuse(f"Nothing was started: {problem}.", hint="`orchestrator --config` shows where it is set.")
+    return made
 
 
 def live(loop: Loop) -> int:

@@ -176,7 +176,7 @@ def fill_slots(loop: Loop, moment: Moment) -> None:
 
 def choose(loop: Loop, moment: Moment) -> Iterable[Candidate]:
     """The tasks to claim now, best first."""
-    world = loop.index.world(loop.settings.agent)
+    world = loop.world(moment)
     if loop.only is None:
         return selection.choose(loop.index.hopeful(world), world, moment.now, loop.free)
     mine = (candidate for candidate in loop.index.candidates if candidate.name == loop.only)
@@ -200,7 +200,7 @@ def claim(loop: Loop, candidate: Candidate, moment: Moment) -> bool:
 
 
 def _still_ready(loop: Loop, fresh: Candidate, moment: Moment) -> bool:
-    world = loop.index.world(loop.settings.agent)
+    world = loop.world(moment)
     if loop.only is not None:
         return not waiting_on(fresh, world, moment.now, force=True)
     return ready(fresh, world, moment.now)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.core.outcome import COUNTED
 from orchestrator.core.record import Record, from_dict, to_dict
 from orchestrator.errors import StoreError
 from orchestrator.store import durable
@@ -24,7 +25,7 @@ WORDS = frozenset({"detail", "why"})
 COUNTS = ("serial", "inode", "attempts", "failures", "tried", "conflicts", "flaky", "streak", "backoffs")
 VALUES = ("baseline", "best", "values")
 TEXTS = ("id", "name", "slug")
-TIMES = ("not_before", "created", "updated")
+TIMES = ("not_before", "created", "updated", "forced")
 
 
 class BadRecord(StoreError):
@@ -121,6 +122,12 @@ def _check(record: Record) -> None:
         moment = getattr(record, name)
         if moment is not None and not _number(moment):
             raise ValueError(f"{name} is {moment!r}")
+    for pause in record.pauses.values():
+        if not _number(pause.since) or not (pause.until is None or _number(pause.until)):
+            raise ValueError(f"a pause is {pause!r}")
+    for spend in (record.spend, record.carried, *record.agents.values(), *(attempt.spend for attempt in record.history)):
+        if not all(value is None or _number(value) for value in (*map(spend.__getattribute__, COUNTED), spend.seconds)):
+            raise ValueError(f"a spend is {spend!r}")
     for name in VALUES:
         values = getattr(record, name)
         if not isinstance(values, Mapping) or not all(_number(value) for value in values.values()):

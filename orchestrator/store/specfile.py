@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -73,6 +74,17 @@ def log_of(path: Path) -> Path | None:
     """The session log beside a spec; its config line may name the metric."""
     log = path.with_name("log.jsonl" if path.parent.name == AUTO else "autoresearch.jsonl")
     return log if os.path.lexists(log) else None
+
+
+def line_of(folder: Path, key: str) -> tuple[Path, int]:
+    """The spec of a task folder and the line on which it says `key`; 0 where that can't be told."""
+    path = path_of(folder) or folder / SPEC
+    said = re.compile(rf"\s*(?:[{{-]\s*)?[\"']?{key}[\"']?\s*:|\*\*{key}:\*\*", re.IGNORECASE)
+    try:
+        lines = read_text(path).split("\n")
+    except SpecError:
+        return path, 0
+    return path, next((number for number, line in enumerate(lines, 1) if said.match(line)), 0)
 
 
 def parse(path: Path, text: str, *, log: Path | None = None) -> Spec:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.agents import registry, replay, session
 from orchestrator.agents.protocol import Request
-from orchestrator.core import convergence
-from orchestrator.core.convergence import Next, backoff
+from orchestrator.core import budget, convergence
+from orchestrator.core.convergence import Next
 from orchestrator.core.masking import secrets_of
 from orchestrator.core.outcome import AgentEnd, AgentOutcome, Reason
 from orchestrator.core.record import Attempt, Result
@@ -17,13 +19,27 @@ from orchestrator.core.task import Stage, State
 from orchestrator.errors import SpecError
 from orchestrator.proc.supervise import Limits
 from orchestrator.store import seal, specfile
-from orchestrator.worker import findings, judgement, phases, prompt, recording, setup, skills
+from orchestrator.worker import (
+    findings,
+    handover,
+    judgement,
+    metering,
+    phases,
+    prompt,
+    recording,
+    refusals,
+    routes,
+    setup,
+    skills,
+)  # fmt: skip
 from orchestrator.worker.findings import Watch
 from orchestrator.worker.phases import Phase
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work, blocked
 
-UNJUDGED = frozenset({AgentEnd.RATE_LIMITED, AgentEnd.AUTH, AgentEnd.NEEDS_INPUT})
+RESUMED = (
+    "This session was interrupted by a usage limit, which is over. What had been changed is still in the worktree: go on there."
+)
 
 
 def make(work: Work, space: Space) -> Ending | None:
@@ -31,6 +47,7 @@ def make(work: Work, space: Space) -> Ending | None:
     take_up_edits(work)
     if ending := had_enough(work):
         return ending
+    routes.choose(work)
     number = work.number = work.record.attempts + 1
     work.verdicts = work.doubts = ()
     folder = work.claim.attempt_folder(number)
@@ -39,20 +56,23 @@ def make(work: Work, space: Space) -> Ending | None:
     if problem := setup.hook(work, "before_run", space.path):
         return blocked(Reason.SETUP, problem)
     outcome = phases.through(work, space, watch, lambda phase: run_agent(work, space, number, folder, phase))
-    work.save(durable=False, spend=work.record.spend + outcome.spend)
+    handover.write(work, outcome, space.between(watch.start, space.state()) if outcome.end is AgentEnd.CONTEXT else b"")
     if ending := cut_short(work, space, outcome, watch):
         return ending
     if problem := setup.hook(work, "after_run", space.path):
         work.event("hook_failed", hook="after_run", detail=problem)
-    if ending := unjudged(work, space, outcome):
-        return ending
+    if outcome.end in refusals.UNJUDGED:
+        return refusals.refused(work, space, outcome) or make(work, space)  # at once, by the agent that stands in
     return judgement.judge(work, space, summary(work, number, outcome), space.collect(work, number, watch))
 
 
 def had_enough(work: Work) -> Ending | None:
     """A limit that was reached already: its worker died before it could say so, or a live edit lowered a budget."""
     step = convergence.before_attempt(work.record, convergence.limits(work.spec, work.settings))
-    return Ending(State.BLOCKED, step.reason, step.detail) if step.next is Next.BLOCK else None
+    if step.next is Next.BLOCK:
+        return Ending(State.BLOCKED, step.reason, step.detail)
+    over = metering.over_the_day(work)
+    return Ending(State.PENDING, detail=over) if over else None
 
 
 def cut_short(work: Work, space: Space, outcome: AgentOutcome, watch: Watch) -> Ending | None:
@@ -60,7 +80,7 @@ def cut_short(work: Work, space: Space, outcome: AgentOutcome, watch: Watch) -> 
 
     Raises Stopped where this worker is asked to stop.
     """
-    judged = work.pulse.beat() is None and outcome.end not in UNJUDGED
+    judged = work.pulse.beat() is None and outcome.end not in refusals.UNJUDGED
     if not judged and (problem := findings.tampered(work, watch)):
         space.save_cut(work)
         return blocked(Reason.TAMPERED, problem)
@@ -70,7 +90,10 @@ def cut_short(work: Work, space: Space, outcome: AgentOutcome, watch: Watch) -> 
 
 def summary(work: Work, number: int, outcome: AgentOutcome) -> Attempt:
     """The attempt as far as the agent's end tells of it; what it was worth is not known yet."""
-    return Attempt(number, work.agent, outcome.end, Result.UNCHANGED, outcome.detail, seconds=outcome.spend.seconds)
+    return Attempt(
+        number, work.agent_name, outcome.end, Result.UNCHANGED, outcome.detail, seconds=outcome.spend.seconds,
+        model=outcome.model or (work.route.model if work.route else None), at=work.now(), spend=work.record.carried,
+    )  # fmt: skip
 
 
 def take_up_edits(work: Work) -> None:
@@ -90,8 +113,21 @@ def take_up_edits(work: Work) -> None:
 
 
 def run_agent(work: Work, space: Space, number: int, folder: Path, phase: Phase) -> AgentOutcome:
+    """One session of the attempt. One that a limit interrupted goes on; where that can't be had, a fresh one begins."""
+    resume = refusals.resumable(work, space) if phase.first else None
+    outcome = hold_session(work, space, number, folder, phase, resume)
+    if resume and outcome.end in {AgentEnd.FAILED, AgentEnd.NOT_STARTED} and not outcome.said:
+        work.event("notice", detail=f"session {resume} can't go on ({outcome.detail}); a fresh one begins")
+        outcome = hold_session(work, space, number, folder, phase)
+    return outcome
+
+
+def hold_session(work: Work, space: Space, number: int, folder: Path, phase: Phase, resume: str | None = None) -> AgentOutcome:
     """The agent's session in the worktree, supervised to its end; every process it left is gone afterwards."""
-    agent = registry.get(work.agent)
+    assert work.route is not None
+    agent = registry.get(work.route.agent)
+    room = metering.left(work)
+    meter = metering.Meter(room, work.route.model)
     work.claim.mask = work.mask.with_more(secrets_of(os.environ, named=agent.traits.secrets))
     text = prompt.build(
         work.spec,
@@ -100,23 +136,30 @@ def run_agent(work: Work, space: Space, number: int, folder: Path, phase: Phase)
         feedback=work.feedback,
         worktree=space.path,
         evaluator=work.evaluator,
-        part=phase.part(phases.folders(work, agent)),
+        part=replace(
+            phase.part(phases.folders(work, agent)),
+            budget=budget.notice(work.record, convergence.limits(work.spec, work.settings).budget),
+            resumed=RESUMED if resume else "",
+            handover=handover.read(work),
+        ),
     )
     text = work.mask.text(text)
     work.claim.write(f"attempts/{number:04d}/{phases.prompt_file(phase)}", text.encode(errors="surrogateescape"))
-    model = work.spec.model or work.settings.model
-    work.event("agent_started", attempt=number, agent=agent.name, model=model, **phase.named)
+    work.event("agent_started", attempt=number, agent=agent.name, model=work.route.model, resumed=resume, **phase.named)
     with (
         recording.session(work, space, phase, work.mask.data) as recorder,
         skills.laid_out(space.path, phases.folders(work, agent), phase.skills),
     ):
-        asked = request(work, space, number, text, phase)
+        asked = replace(
+            request(work, space, number, text, phase, agent.traits.environment),
+            resume=resume, usd=room.usd, minutes=room.minutes,
+        )  # fmt: skip
         outcome = session.run(
             replay.played(agent, asked, registry.get),
             asked,
             log_folder=folder,
             limits=Limits(
-                seconds=work.spec.timeout or work.settings.timeout,
+                seconds=min(work.spec.timeout or work.settings.timeout, 60 * (room.minutes or math.inf)),
                 idle=work.settings.progress_timeout,
                 grace=work.settings.stop_grace,
             ),
@@ -126,46 +169,35 @@ def run_agent(work: Work, space: Space, number: int, folder: Path, phase: Phase)
             raw=work.settings.agent_log_raw,
             recorder=recorder,
             mask=work.mask,
+            meter=meter,
         )
+    if meter.over:
+        outcome = replace(outcome, detail=meter.over)
+    outcome = metering.counted(work, refusals.settled(work, outcome))
     work.event("agent_ended", attempt=number, end=outcome.end.value, detail=outcome.detail, **phase.named)
     return outcome
 
 
-def request(work: Work, space: Space, number: int, text: str, phase: Phase) -> Request:
+def request(work: Work, space: Space, number: int, text: str, phase: Phase, variables: tuple[str, ...] = ()) -> Request:
     """What the adapter needs to know, with the files the agent may read: its prompt and its own copy of the task folder."""
     copy = findings.agent_copy(work)
     seal.remove(copy)
     work.sealed.agent_copy(copy, holdout=work.spec.reserved.get("holdout"))
     prompt_file = work.scratch / "prompt.md"
     prompt_file.write_text(text, errors="surrogateescape")
-    env = {**work.environment(space.path, number), "ORCH_TASK_DIR": str(copy), "ORCH_PROMPT_FILE": str(prompt_file)}
+    env = {**work.environment(space.path, number, variables), "ORCH_TASK_DIR": str(copy), "ORCH_PROMPT_FILE": str(prompt_file)}
     env.pop("ORCH_REPO", None)
+    assert work.route is not None
     return Request(
         prompt=text,
         prompt_file=prompt_file,
         worktree=space.path,
-        model=work.spec.model or work.settings.model,
-        effort=work.spec.effort or work.settings.effort,
+        model=work.route.model,
+        effort=work.route.effort,
         env=env,
         attempt=number,
         cmd=work.settings.agent_cmd,
         tty=work.spec.tty,
         phase=phase.name or None,
+        args=work.settings.args_of(work.route.agent),
     )
-
-
-def unjudged(work: Work, space: Space, outcome: AgentOutcome) -> Ending | None:
-    """Ends that say nothing about the task: a limit waits for its reset, a login or a question needs a person. Not counted."""
-    match outcome.end:
-        case AgentEnd.RATE_LIMITED:
-            space.save_cut(work)
-            wait = backoff(work.record.backoffs, work.settings.backoff, work.settings.backoff_max)
-            work.save(backoffs=work.record.backoffs + 1)
-            return Ending(State.PENDING, Reason.RATE_LIMITED, outcome.detail, outcome.reset_at or work.now() + wait)
-        case AgentEnd.AUTH:
-            space.save_cut(work)
-            return blocked(Reason.AUTH, outcome.detail)
-        case AgentEnd.NEEDS_INPUT:
-            space.save_cut(work)
-            return blocked(Reason.QUESTION, outcome.prompt or outcome.detail)
-    return None

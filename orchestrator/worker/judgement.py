@@ -60,7 +60,8 @@ def uncounted(work: Work, space: Space) -> Attempt | None:
     if space.kept(work, number) != space.tip:
         return None
     detail = "its worker died before it was measured"
-    return Attempt(number, work.agent_name, AgentEnd.FINISHED, Result.UNCHANGED, detail, commit=space.tip)
+    spend, now = work.record.carried, work.now()
+    return Attempt(number, work.agent_name, AgentEnd.FINISHED, Result.UNCHANGED, detail, commit=space.tip, at=now, spend=spend)
 
 
 def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | None:

@@ -32,11 +32,15 @@ INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", "CONTRIBUTING.md", ".gith
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is particular to one session: its phase, what those before it left, the skills its agent can't find by itself."""
+    """What is particular to one session: its phase, what those before it left, the skills its agent can't find by itself, what is
+    left of a budget, that it goes on after an interruption, and where the session before it came to its end."""
 
     phase: str = ""
     so_far: str = ""
     skills: str = ""
+    budget: str = ""
+    resumed: str = ""
+    handover: str = ""
 
 
 WHOLE = Part()
@@ -56,6 +60,9 @@ def build(
             "phase": _prose(part.phase),
             "so_far": _prose(part.so_far),
             "skills": _prose(part.skills),
+            "budget": part.budget,
+            "resumed": part.resumed,
+            "handover": _prose(part.handover),
             "acceptance": _prose(spec.acceptance),
             "scope": _globs(spec.scope),
             "off_limits": _globs(spec.off_limits),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.core import metrics
+from orchestrator.core import budget, metrics
 from orchestrator.core.record import Attempt, Record
 from orchestrator.core.spec import Metric, Spec
 from orchestrator.worker.measure import Verdict
@@ -16,7 +16,8 @@ def build(spec: Spec, record: Record, attempt: Attempt, verdicts: tuple[Verdict,
         f"# {spec.title or record.name}: attempt {attempt.number}",
         "",
         f"- Result: {attempt.result.value}{f' ({attempt.detail})' if attempt.detail else ''}",
-        f"- Agent: {attempt.agent}, {attempt.end.value}, {attempt.seconds:.1f} s",
+        f"- Agent: {attempt.agent}{f' ({attempt.model})' if attempt.model else ''}, {attempt.end.value}, {attempt.seconds:.1f} s",
+        f"- Spend: {budget.told(attempt.spend)}; of the whole task: {budget.told(record.spend)}",
         f"- Commit: {attempt.commit or 'none'}, begun at {record.base_commit or 'no commit'} of {record.base or 'no branch'}",
         f"- Evaluator: {record.seal or 'not sealed'}",
         "",

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.agents.routing import Route
 from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Landed, Record
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Spec
 from orchestrator.core.task import Stage, State, mark
-from orchestrator.errors import AgentError
 from orchestrator.proc import environment, tree
 from orchestrator.store.claim import Claim
 from orchestrator.store.layouts import Evaluator
@@ -63,6 +63,7 @@ class Work:
     measured: str = ""  # the commit that the last sample in the agent's worktree was taken of
     cut: str | None = None  # the stage in which the claim before this one was cut short
     feedback: str = ""  # the end of the last failure, for the next prompt
+    route: Route | None = None  # the agent that was chosen last, with its model and effort
 
     @property
     def name(self) -> str:
@@ -114,22 +115,14 @@ class Work:
         return time.time()
 
     @property
-    def agent(self) -> str:
-        """The name of the agent that works on this task now. Raises AgentError where none is configured."""
-        if self.agent_name != "none":
-            return self.agent_name
-        raise AgentError(
-            "No agent is configured.",
-            hint="Set ORCH_AGENT, or `agent:` in the spec; ORCH_AGENT=exec runs ORCH_AGENT_CMD in the worktree.",
-        )
-
-    @property
     def agent_name(self) -> str:
-        """For trailers: the agent's name, `none` where none is configured."""
+        """For trailers: who really worked; before anybody did the agent that is configured, or `none`."""
+        if self.route is not None:
+            return self.route.agent
         return self.spec.agent or self.settings.agent or ("exec" if self.settings.agent_cmd else "none")
 
-    def environment(self, place: Path, attempt: int | None = None) -> dict[str, str]:
-        """What a child in `place` sees: the allow-list, the spec's own, and the names of the contract."""
+    def environment(self, place: Path, attempt: int | None = None, variables: tuple[str, ...] = ()) -> dict[str, str]:
+        """What a child in `place` sees: the allow-list with `variables`, the spec's own, and the names of the contract."""
         said = {
             "ORCH_TASK": self.name,
             "ORCH_WORKTREE": str(place),
@@ -138,4 +131,5 @@ class Work:
             "ORCH_ATTEMPT": str(attempt or max(self.record.attempts, 1)),
             tree.MARK: mark(self.claim.queue.root, self.claim.token),
         }
-        return environment.compose({**environment.allowed(os.environ, self.settings.env_pass), **self.spec.env}, said)
+        passed = environment.allowed(os.environ, (*self.settings.env_pass, *variables))
+        return environment.compose({**passed, **self.spec.env}, said)

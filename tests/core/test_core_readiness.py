@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from orchestrator.core import readiness
 from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
 from orchestrator.core.outcome import Reason
-from orchestrator.core.readiness import World, ready, waiting_on
+from orchestrator.core.readiness import World, ready, until, waiting_on
+from orchestrator.core.record import Pause
 from orchestrator.core.task import State
 
 Make = Callable[..., Candidate]
@@ -122,10 +124,36 @@ def test_a_record_without_a_wait_holds_nothing(task: Make) -> None:
 
 
 def test_a_paused_agent_holds_the_tasks_that_would_use_it(task: Make) -> None:
-    world = World(paused={"claude": "claude is paused by five failures in a row"}, agent="claude")
-    assert waiting_on(task("a"), world, 0.0) == (Waiting(WaitingKind.PAUSED, "claude is paused by five failures in a row"),)
-    assert ready(task("a", agent="exec"), world, 0.0)
-    assert kinds(waiting_on(task("a", agent="claude"), World(paused=world.paused), 0.0)) == ["paused"]
+    limited = World(paused={"claude": Pause(90.0, 3700.0, "weekly limit")})
+    mine, chained = replace(task("a"), accounts=("claude",)), replace(task("a"), accounts=("claude", "codex"))
+    words = "claude is at a usage limit, next try in 1 h: weekly limit"
+    assert waiting_on(mine, limited, 100.0) == (Waiting(WaitingKind.LIMIT, words),)
+    assert ready(mine, limited, 3700.0)
+    assert ready(chained, limited, 100.0)  # another agent may stand in
+    assert ready(task("a"), limited, 100.0)
+    assert until(mine, limited, 100.0) == 3700.0
+    both = World(paused={**limited.paused, "codex": Pause(95.0, None, "not logged in")})
+    assert kinds(waiting_on(chained, both, 100.0)) == ["limit"]
+    assert waiting_on(replace(mine, accounts=("codex",)), both, 100.0) == (
+        Waiting(WaitingKind.PAUSED, "codex needs a person: not logged in"),
+    )
+
+
+def test_a_person_who_sends_a_task_on_ends_its_wait_for_what_was_found_before(task: Make) -> None:
+    limited = World(paused={"claude": Pause(90.0, 3700.0)})
+    for said, is_ready in ((80.0, False), (90.0, True), (95.0, True)):
+        assert ready(replace(task("a", forced=said), accounts=("claude",)), limited, 100.0) is is_ready
+    assert ready(replace(task("a", reason=Reason.AUTH), accounts=("claude",)), limited, 100.0)
+
+
+def test_a_parked_task_is_told_its_own_wait_once(task: Make) -> None:
+    world = World(paused={"claude": Pause(90.0, 3700.0)})
+    parked = replace(task("a", reason=Reason.RATE_LIMITED, not_before=3700.0, updated=100.0), accounts=("claude",))
+    assert kinds(waiting_on(parked, world, 100.0)) == ["limit"]
+
+
+def test_an_exhausted_budget_of_the_day_holds_every_task(task: Make) -> None:
+    assert waiting_on(task("a"), World(overspent="enough"), 0.0) == (Waiting(WaitingKind.BUDGET, "enough"),)
 
 
 def test_no_free_slot_is_a_reason_only_where_there_is_no_other(task: Make) -> None:

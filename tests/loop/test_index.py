@@ -40,7 +40,7 @@ def agrees(index: Index, queue: Queue, moment: float) -> None:
     world = fresh_world(looked, converged_before=queue.remembered())
     expected = sorted((each for each in looked if each.place.state is State.PENDING), key=order_key)
     assert [each.place for each in index.candidates] == [each.place for each in expected]
-    mine = index.world(None)
+    mine = index.world()
     assert mine.states == world.states
     assert mine.cycles == cycles({each.name: each.spec.depends_on for each in expected if each.spec and each.spec.depends_on})
     ready = [each.name for each in choose(expected, world, moment, 99)]
