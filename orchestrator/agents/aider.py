@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 from orchestrator.agents import reading
 from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, Traits, outcome_of
 from orchestrator.core.outcome import AgentOutcome
-from orchestrator.errors import AgentError
 from orchestrator.proc.command import Command, Finished
 
 FLAGS = (
@@ -18,8 +16,7 @@ FLAGS = (
     *("--no-detect-urls", "--no-suggest-shell-commands"),
 )
 HISTORIES = ("input", "chat", "llm")
-CONFIGURED = (".aider.conf.yml", ".env", ".aider/oauth-keys.env")
-FAILED = re.compile(r"litellm\.\w+|The API provider|Insufficient credits|Only \d+ reflections allowed")
+FAILED = re.compile(r"litellm\.\w+|The API provider|Insufficient credits|No LLM model was specified|Only \d+ reflections allowed")
 COUNT = r"[\d.,]+[kM]?"
 USED = re.compile(
     rf"Tokens: (?P<sent>{COUNT}) sent(?:, (?P<cache_write>{COUNT}) cache write)?(?:, (?P<cached>{COUNT}) cache hit)?"
@@ -28,13 +25,14 @@ USED = re.compile(
 COST = re.compile(r"Cost: \$[\d.,]+ message, \$(?P<usd>[\d.,]+) session")
 INPUT = re.compile(r"Input tokens: ~(?P<held>[\d,]+) of (?P<most>[\d,]+)")
 EDITED = re.compile(r"Applied edit to (?P<path>.+)")
-REFUSED = "not able to authenticate"
+REFUSED = ("not able to authenticate", "No LLM model was specified")
 TOO_MUCH = "has hit a token limit!"
-# Its own words around the model's: how it starts, and advice after an error.
+# Its own words around the model's: how it starts, advice after an error, and a login in a browser where it has no model.
 ASIDE = re.compile(
     r"Aider v|Model: |Weak model: |Git repo: |Repo-map: |Analytics have|Detected dumb|Update git |HTTPSConnectionPool"
     r"|Added .+ to the chat|Retrying in [\d.]+ seconds|(?:Output|Total) tokens: |Token counts below|To reduce "
     r"|- (?:Use|Ask|Break) |For more info|https://aider\.chat/"
+    r"|OpenRouter provides|Please open this URL|https://openrouter\.ai/auth|Waiting up to \d+ minutes|Use Control-C"
 )
 WIDE = "4000"  # it breaks its lines at the terminal's width, and messages on errors with them
 FULL = 0.7  # of the window: what aider itself takes for full
@@ -68,10 +66,6 @@ class Aider:
         return reading.installed(self.traits.program, install=self.traits.install)
 
     def command(self, request: Request) -> Command:
-        if not (request.model or _configured(request)):
-            raise AgentError(
-                "aider has neither a model nor a key: it would wait for a login in a browser.", hint=self.traits.login
-            )
         argv = ["aider", "--message-file", str(request.prompt_file), *FLAGS]
         argv += ["--model", request.model] if request.model else []
         argv += ["--reasoning-effort", request.effort] if request.effort else []
@@ -87,7 +81,7 @@ class Aider:
         if used := USED.match(text):
             return _answered(used)
         if edited := EDITED.fullmatch(text):
-            return (reading.tool("edit", edited["path"]),)
+            return (reading.tool("edit", edited["path"], edited["path"]), reading.result(edited["path"], text))
         if full := INPUT.match(text):
             return _room(text, full)
         if FAILED.match(text) or TOO_MUCH in text:
@@ -96,14 +90,6 @@ class Aider:
 
     def outcome(self, finished: Finished, closing: Closing) -> AgentOutcome:
         return outcome_of(finished, closing, closes=True)
-
-
-def _configured(request: Request) -> bool:
-    """Whether something tells it which model to use: a variable, a key, or a file of its own."""
-    if any(name == "AIDER_MODEL" or name.endswith("_API_KEY") or name == "OLLAMA_API_BASE" for name in request.env):
-        return True
-    homes = (Path(request.env.get("HOME") or "/"), request.worktree)
-    return any((home / name).is_file() for home in homes for name in CONFIGURED)
 
 
 def _answered(used: re.Match[str]) -> tuple[AgentEvent, ...]:
@@ -120,7 +106,7 @@ def _answered(used: re.Match[str]) -> tuple[AgentEvent, ...]:
 
 def _failure(text: str) -> AgentEvent:
     """litellm's own words tell what it was; aider's own explain them."""
-    if REFUSED in text:
+    if any(words in text for words in REFUSED):
         return AgentEvent(EventKind.AUTH, text)
     return AgentEvent(EventKind.ERROR, text) if TOO_MUCH in text else reading.failure(text)
 

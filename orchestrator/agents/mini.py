@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.agents import reading
+from orchestrator.agents.afterword import NOT_FOUND
 from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, Traits, outcome_of
-from orchestrator.core.outcome import AgentOutcome
+from orchestrator.core.outcome import AgentEnd, AgentOutcome
 from orchestrator.proc.command import Command, Finished
 
 RETRIES = "4"  # of one request to the model, half a minute in all; its own ten go on for eight minutes
@@ -51,7 +53,7 @@ class Mini:
         argv += ["-t", reading.argument(request), "-l", f"{request.usd or 0:g}"]
         argv += ["-m", request.model] if request.model else []
         argv += _settings(request)
-        words = reading.told_after(trajectory, *argv, *request.args, path=request.env.get("PATH"))
+        words = reading.told_after(trajectory, *argv, *request.args)
         return Command(words, cwd=request.worktree, env={**ALONE, **request.env, "COLUMNS": WIDE}, tty=request.tty)
 
     def events(self, line: bytes, stream: Stream) -> Iterable[AgentEvent]:
@@ -70,7 +72,10 @@ class Mini:
         return (failed,) if failed and failed.kind is not EventKind.ERROR else reading.notice(text)
 
     def outcome(self, finished: Finished, closing: Closing) -> AgentOutcome:
-        return outcome_of(finished, closing, closes=True)
+        outcome = outcome_of(finished, closing, closes=True)
+        if outcome.end is AgentEnd.FAILED and finished.code == NOT_FOUND:
+            return replace(outcome, end=AgentEnd.NOT_STARTED, detail="mini was not found on PATH.")
+        return outcome
 
 
 # Prices it doesn't know are an error unless it is told otherwise; questions about its first use wait for a terminal.
@@ -96,13 +101,25 @@ def _afterword(told: Mapping[str, Any]) -> tuple[AgentEvent, ...]:
     spoken = [reading.string(message, "content") for message in messages if message.get("role") == "assistant"]
     spoken = [text.strip() for text in (*spoken, reading.string(told, "info", "submission")) if text.strip()]
     used = [reading.table(message, "extra", "response") for message in messages]
-    events = (*reading.said(spoken[-1] if spoken else ""), *_model(used), *_used(used, told))
+    done = [event for message in messages for event in _done(message)]
+    events = (*done, *reading.said(spoken[-1] if spoken else ""), *_model(used), *_used(used, told))
     status = reading.string(told, "info", "exit_status")
     if status == BY_ITSELF:
         return (*events, reading.end(ok=True))
     last = messages[-1] if messages else {}
     message = reading.string(last, "extra", "exception_str") or BUDGET.get(status) or reading.string(last, "content")
     return (*events, reading.failure(f"{status or 'no end'}: {message}"), reading.end(ok=False))
+
+
+def _done(message: Mapping[str, Any]) -> list[AgentEvent]:
+    """Its commands and what came of them. While it works they are text among the rest."""
+    if message.get("role") == "tool":
+        ok = reading.whole(message, "extra", "returncode") == 0
+        return [reading.result(reading.string(message, "tool_call_id"), reading.string(message, "content"), ok=ok)]
+    actions = reading.tables(message, "extra", "actions")
+    return [
+        reading.tool("bash", {"command": action.get("command")}, reading.string(action, "tool_call_id")) for action in actions
+    ]
 
 
 def _model(responses: list[Mapping[str, Any]]) -> tuple[AgentEvent, ...]:

@@ -16,12 +16,32 @@ from typing import Any
 
 from orchestrator.agents.protocol import AgentEvent, Availability, EventKind, Request, Stream
 from orchestrator.core.resets import reset_at
-from orchestrator.errors import AgentError
 
 GIST = 200  # characters of a tool's input in a line for people
 VALUE = 2000  # of one value of it in the normalised event
 AFTERWORD = Path(__file__).with_name("afterword.py")
 DEEP = 4  # levels of it
+# What agents for many providers are given: enough to reach each, and nothing of a cloud's own credentials.
+PROVIDERS = (
+    *("ANTHROPIC_*", "OPENAI_*", "GEMINI_*", "GOOGLE_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY", "OPENROUTER_*", "MISTRAL_*"),
+    *("GROQ_*", "XAI_*", "DEEPSEEK_*", "CEREBRAS_*", "AZURE_OPENAI_*", "OLLAMA_*"),
+)
+KEYS = tuple(
+    f"{name}_API_KEY"
+    for name in (
+        "ANTHROPIC",
+        "OPENAI",
+        "GEMINI",
+        "GOOGLE",
+        "OPENROUTER",
+        "MISTRAL",
+        "GROQ",
+        "XAI",
+        "DEEPSEEK",
+        "CEREBRAS",
+        "AZURE_OPENAI",
+    )
+)
 ARGUMENT = 100_000  # bytes of one command line argument; Linux allows 128 KB
 SAYS_MOST = ("command", "cmd", "file_path", "path", "filePath", "pattern", "query", "url", "description")
 
@@ -98,6 +118,11 @@ def whole(data: Any, *path: str) -> int | None:
     return None if value is None else int(value)
 
 
+def price(data: Any, *path: str) -> float | None:
+    """The dollars there. 0 is what programs say of models whose price they don't know: that is unknown."""
+    return number(data, *path) or None
+
+
 def table(data: Any, *path: str) -> Mapping[str, Any]:
     """The object there, else an empty one."""
     value = at(data, *path)
@@ -117,6 +142,15 @@ def words(line: bytes, stream: Stream) -> tuple[AgentEvent, ...]:
     if stream is Stream.ERR and COMPLAINT.search(text):
         return (AgentEvent(EventKind.ERROR, text),)
     return notice(text)
+
+
+def row(line: bytes, *, done: re.Pattern[str], failed: re.Pattern[str]) -> tuple[AgentEvent, ...]:
+    """A row of an agent's screen that says that its turn is over, or, in the first group of `failed`, why it came to nothing."""
+    text = plain(line).strip()
+    if done.match(text):
+        return (end(ok=True),)
+    found = failed.match(text)
+    return (failure(found[1]),) if found else ()
 
 
 def notice(line: bytes | str) -> tuple[AgentEvent, ...]:
@@ -222,13 +256,9 @@ def argument(request: Request) -> str:
     return f" {text}" if text.startswith("-") else text
 
 
-def told_after(file: str, *argv: str, path: str | None) -> tuple[str, ...]:
+def told_after(file: str, *argv: str) -> tuple[str, ...]:
     """`argv`, run so that the file in which the program says how it ended follows on its output, as one JSON object: see
-    `afterword.py`. Raises AgentError where `path` has no such program."""
-    import shutil
-
-    if shutil.which(argv[0], path=path) is None:
-        raise AgentError(f"{argv[0]} was not found on PATH.", hint="Install it: orchestrator --check says how.")
+    `afterword.py`."""
     return (sys.executable, "-I", "-S", str(AFTERWORD), file, *argv)
 
 

@@ -22,6 +22,14 @@ OURS: Mapping[str, str] = {
     "scripted": "orchestrator.agents.scripted:Scripted",
     "claude": "orchestrator.agents.claude:Claude",
     "codex": "orchestrator.agents.codex:Codex",
+    "opencode": "orchestrator.agents.opencode:Opencode",
+    "pi": "orchestrator.agents.pi:Pi",
+    "copilot": "orchestrator.agents.copilot:Copilot",
+    "gemini": "orchestrator.agents.gemini:Gemini",
+    "qwen": "orchestrator.agents.qwen:Qwen",
+    "aider": "orchestrator.agents.aider:Aider",
+    "mini": "orchestrator.agents.mini:Mini",
+    "openhands": "orchestrator.agents.openhands:OpenHands",
 }
 PARTS = ("check", "command", "events", "outcome")  # and `traits`, which is data
 
