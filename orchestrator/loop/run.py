@@ -29,7 +29,7 @@ from orchestrator.store.owners import OwnerLock
 from orchestrator.store.queue import Queue
 
 BUSY = 1.0  # seconds between looks while something settles or runs
-PATIENCE = 5  # ticks in a row that may fail before anything but a `--loop` gives up
+PATIENCE = 10  # ticks in a row, a second apart, that may fail before anything but a `--loop` gives up
 BREATH = 0.05  # at most so long between two ticks when events never cease
 
 
@@ -141,16 +141,16 @@ def until_over(loop: Loop) -> Over:
         loop.voice.mended()
         if over:
             return over
-        touched = pause(loop, failed)
+        touched = pause(loop)
 
 
-def pause(loop: Loop, failed: int = 0) -> frozenset[str]:
+def pause(loop: Loop) -> frozenset[str]:
     """Sleep until something happens or it is time to look again; the followed folders in which something happened."""
-    if loop.again and not failed:
+    if loop.again and not loop.voice.troubled:
         loop.wakeup.wait(BREATH / 10)
         return loop.watch.heard(loop.workers)[1]
     moment = loop.clock()
-    until = moment.mono + seconds(loop, moment) * min(max(1, failed), 10)
+    until = moment.mono + seconds(loop, moment)
     while (left := until - loop.clock().mono) > 0:
         told = loop.wakeup.wait(left)
         news, touched = loop.watch.heard(loop.workers)
@@ -160,7 +160,9 @@ def pause(loop: Loop, failed: int = 0) -> frozenset[str]:
 
 
 def seconds(loop: Loop, moment: Moment) -> float:
-    """How long nothing can change without being heard of."""
+    """How long nothing can change without being heard of. That a disk has space again, nobody tells."""
+    if loop.voice.troubled:
+        return BUSY
     if loop.watch.polling or loop.index.restless or len(loop.workers) or loop.index.names.places(State.RUNNING):
         return BUSY
     due = loop.index.next_due(moment.now)

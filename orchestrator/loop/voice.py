@@ -60,6 +60,11 @@ class Voice:
             self._say(line)
             self._log("problem", detail=line)
 
+    @property
+    def troubled(self) -> bool:
+        """Whether there is a problem that was not mended yet."""
+        return bool(self._problems)
+
     def mended(self) -> None:
         """A tick is over: what was a problem in an earlier one and was none in this one is mended."""
         if self._problems and not self._troubled:

@@ -283,6 +283,41 @@ def test_while_nothing_can_be_written_tasks_stay_pending_and_one_line_says_why(s
     assert stage.code(loop) == 0
 
 
+def test_a_problem_that_ends_without_a_sign_is_seen_to_have_ended_within_seconds(stage: Stage) -> None:
+    loop = stage.loop("loop")
+    stage.until(stage.registered, "the loop")
+    owners = stage.queue.control / "owners"
+    owners.rename(stage.top / "owners")  # no claim can be made, and nothing that is watched changes when one can again
+    owners.touch()
+    stage.task("t")
+    stage.until(lambda: "owners" in stage.said(), "the complaint")
+    asked = time.monotonic()
+    stage.until(lambda: time.monotonic() - asked > 2.5, "a few more tries")
+    assert len([line for line in stage.said().splitlines() if "owners" in line]) == 1
+    owners.unlink()
+    (stage.top / "owners").rename(owners)
+    asked = time.monotonic()
+    stage.until(lambda: stage.state("t") is State.CONVERGED, "work when it can be done again")
+    assert time.monotonic() - asked < 10
+    stage.until(lambda: "Working again." in stage.said(), "the all-clear")
+    loop.send_signal(signal.SIGTERM)
+    assert stage.code(loop) == 0
+
+
+def test_a_drain_gives_up_where_a_problem_lasts(stage: Stage) -> None:
+    stage.task("a", "hold")
+    drain = stage.loop("drain", parallel=2)
+    worker = stage.runs("a")
+    (stage.queue.control / "owners").rename(stage.top / "owners")
+    (stage.queue.control / "owners").touch()
+    stage.task("b")
+    assert stage.code(drain) not in (0, 75)
+    (stage.queue.control / "owners").unlink()
+    (stage.top / "owners").rename(stage.queue.control / "owners")
+    stage.until(lambda: gone(worker), "the worker having been stopped")
+    assert stage.state("b") is State.PENDING
+
+
 def test_a_copy_put_into_running_beside_its_original_does_not_keep_a_drain_waiting(stage: Stage) -> None:
     stage.task("t", front="draft: true")
     copy = stage.queue.folder(State.RUNNING) / "t"
