@@ -26,22 +26,8 @@ PROVIDERS = (
     *("ANTHROPIC_*", "OPENAI_*", "GEMINI_*", "GOOGLE_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY", "OPENROUTER_*", "MISTRAL_*"),
     *("GROQ_*", "XAI_*", "DEEPSEEK_*", "CEREBRAS_*", "AZURE_OPENAI_*", "OLLAMA_*"),
 )
-KEYS = tuple(
-    f"{name}_API_KEY"
-    for name in (
-        "ANTHROPIC",
-        "OPENAI",
-        "GEMINI",
-        "GOOGLE",
-        "OPENROUTER",
-        "MISTRAL",
-        "GROQ",
-        "XAI",
-        "DEEPSEEK",
-        "CEREBRAS",
-        "AZURE_OPENAI",
-    )
-)
+OWNERS = "ANTHROPIC OPENAI GEMINI GOOGLE OPENROUTER MISTRAL GROQ XAI DEEPSEEK CEREBRAS AZURE_OPENAI"
+KEYS = tuple(f"{owner}_API_KEY" for owner in OWNERS.split())
 ARGUMENT = 100_000  # bytes of one command line argument; Linux allows 128 KB
 SAYS_MOST = ("command", "cmd", "file_path", "path", "filePath", "pattern", "query", "url", "description")
 

@@ -40,6 +40,7 @@ class Bench:
     mark: str
     env: Mapping[str, str]
     options: Table
+    files: Mapping[str, str]  # below its HOME
 
     def request(self, server: Server, **options: Any) -> Request:
         home = self.stage.root / "home"
@@ -56,6 +57,9 @@ class Bench:
             "TMPDIR": str(self.stage.root / "temporary"),
             tree.MARK: self.mark,
         }
+        for path, text in self.files.items():
+            (home / path).parent.mkdir(parents=True, exist_ok=True)
+            (home / path).write_text(text.replace("@URL", server.url.rstrip("/")))
         named = {**self.env, **merged.pop("env", {})}
         filled = {name: value.replace("@URL", server.url.rstrip("/")) for name, value in named.items()}
         return Request(prompt_file=prompt_file, worktree=self.stage.worktree, env={**base, **filled}, **merged)
@@ -95,13 +99,13 @@ class Bench:
         return {event["kind"] for event in self.stage.events()}
 
 
-def bench(name: str, root: Path, env: Mapping[str, str], **options: Any) -> Bench:
+def bench(name: str, root: Path, env: Mapping[str, str], files: Mapping[str, str] | None = None, **options: Any) -> Bench:
     """Skips the test where the program isn't installed."""
     program = clis.needed(name)
     stage = sessions.stage(root)
     subprocess.run(["git", "init", "-q", "."], cwd=stage.worktree, check=True)
     (stage.worktree / "README.md").write_text("first\n")
-    return Bench(name, stage, program, f"bench-{uuid.uuid4().hex}", env, options)
+    return Bench(name, stage, program, f"bench-{uuid.uuid4().hex}", env, options, files or {})
 
 
 def script(*faults: Table, turns: Sequence[Table] = TURNS) -> dict[str, Any]:
