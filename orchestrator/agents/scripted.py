@@ -21,7 +21,7 @@ class Scripted:
     """Plays `$ORCH_SCENARIO`, else `scenario.toml` of the task folder. Needs no model, no key and no network."""
 
     name = "scripted"
-    traits = Traits(cost=True)
+    traits = Traits(cost=True, resume=True)
 
     def check(self, *, cmd: str | None = None) -> Availability:
         return Availability(installed=True, detail="ships with the orchestrator; replays a scenario.toml")
@@ -32,7 +32,8 @@ class Scripted:
             raise AgentError(f"The scripted agent has no scenario to play: {scenario} is no file.", hint=FIX)
         # By path and isolated: a worktree that holds a package of our name must not be imported, and it starts faster.
         argv = (sys.executable, "-I", "-S", str(PLAYER))
-        return Command(argv=argv, cwd=request.worktree, env=request.env, tty=request.tty)
+        env = {**request.env, **({"ORCH_RESUME": request.resume} if request.resume else {})}
+        return Command(argv=argv, cwd=request.worktree, env=env, tty=request.tty)
 
     def recorded(self, request: Request) -> str | None:
         """Whose session this one plays, where its first cassette is of one."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shlex import quote
 
 import click
@@ -14,7 +15,8 @@ from orchestrator.core.convergence import requeued
 from orchestrator.core.outcome import Reason
 from orchestrator.core.task import Place, State
 from orchestrator.errors import Misuse, OrchestratorError
-from orchestrator.store import inbox, records, specfile
+from orchestrator.store import inbox, ledger, records, specfile
+from orchestrator.store.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ def _queue(app: App, place: Place) -> Done:
     if place.state is State.RUNNING:
         return Done(place.name, place.state, "is running already")
     undrafted = _undraft(app, place)
+    if place.state is State.PENDING and not undrafted and _waits(app, place):
+        return _retry(app, place)
     if place.state in (State.BLOCKED, State.CONVERGED):
         moved = app.queue.move(place, State.PENDING)
         return Done(place.name, moved.state, "is pending again; it begins anew, on the same branch")
@@ -142,11 +146,21 @@ def _retry(app: App, place: Place) -> Done:
         moved = app.queue.move(place, State.PENDING)
         return Done(place.name, moved.state, "is pending again; its counters begin anew, on the same branch")
     record = records.peek(app.queue.path(place))
-    if record is None or (record.reason is None and record.not_before is None and not record.failures):
+    if not _waits(app, place) and (record is None or (record.reason is None and not record.failures)):
         return Done(place.name, place.state, "is pending already")
     with hold.claimed(app.queue, place) as claim:
-        claim.release(State.PENDING, requeued(claim.record() or record))
+        fresh = requeued(claim.record() or claim.fresh_record())
+        claim.release(State.PENDING, replace(fresh, forced=time.time()))
     return Done(place.name, State.PENDING, "need not wait any longer; its counters begin anew")
+
+
+def _waits(app: App, place: Place) -> bool:
+    """Whether a wait may hold this pending task: its own, or one for an account that refuses work."""
+    record = records.peek(app.queue.path(place))
+    if record is not None and record.not_before is not None:
+        return True
+    told = Ledger(app.queue).records(app.queue.places((State.PENDING, State.RUNNING, State.BLOCKED)))
+    return bool(ledger.paused(told, time.time()))
 
 
 def _stop(app: App, place: Place, reason: Reason) -> Done:

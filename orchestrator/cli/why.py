@@ -21,7 +21,9 @@ from orchestrator.store import events
 NEXT = {
     WaitingKind.DEPENDENCY: "`orchestrator --graph` shows who waits for whom; `retry` a blocked parent, or change `depends_on`.",
     WaitingKind.BACKOFF: "It goes on by itself; `orchestrator retry {name}` ends the wait.",
-    WaitingKind.LIMIT: "It goes on by itself; `orchestrator retry {name}` ends the wait.",
+    WaitingKind.LIMIT: "It goes on by itself; `orchestrator retry {name}` ends the wait, `fallback:` names agents to stand in.",
+    WaitingKind.PAUSED: "Do what is named and `orchestrator retry` the blocked task; the others go on then.",
+    WaitingKind.BUDGET: "It goes on by itself as the day's use gets less; or raise the day's budget (`orchestrator --config`).",
     WaitingKind.CHECKOUT: "Commit or move away what is in the way; it is tried again by itself.",
     WaitingKind.DRAFT: "`orchestrator queue {name}` when it is complete.",
     WaitingKind.INVALID: "Mend what is named; the folder is read again at once.",

@@ -89,15 +89,6 @@ def test_a_budget_of_attempts_ends_the_task(project: Project) -> None:
     assert (project.record("frugal")["reason"], project.record("frugal")["attempts"]) == ("budget", 2)
 
 
-def test_an_unknown_agent_blocks_with_the_list_of_those_there_are(project: Project) -> None:
-    project.drop("nobody", front="agent: nemo")
-
-    project.run(code=1)
-
-    assert "exec" in project.record("nobody")["detail"]
-    assert project.record("nobody")["attempts"] == 0
-
-
 def test_an_agent_on_a_terminal_is_seen_and_its_work_lands(project: Project) -> None:
     project.agent('test -t 0 && test -t 1 && echo "on a terminal" && : > todo.txt')
     project.drop("tty", front="tty: true")
