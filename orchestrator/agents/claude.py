@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.agents import reading
-from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, Traits, outcome_of
+from orchestrator.agents.protocol import AgentEvent, Answer, Availability, Closing, EventKind, Request, Stream, Traits, outcome_of
 from orchestrator.core.outcome import AgentOutcome
 from orchestrator.proc.command import Command, Finished
 from orchestrator.proc.environment import compose
@@ -16,6 +17,19 @@ from orchestrator.proc.environment import compose
 RETRIES = "4"  # of its own ten, which take minutes; then it is for the queue to wait
 SYNTHETIC = "<synthetic>"  # the "model" of what the program says itself
 PERMISSIONS = "--dangerously-skip-permissions"
+
+
+# At a terminal. Its first choice may be to leave, so Enter is typed only where the mark stands at what is meant.
+ANSWERS = (
+    Answer(r"^❯ (?:\d\. )?No, exit\n(?:\d\. )?Yes, I (?:trust this folder|accept)", "\x1b[B"),
+    Answer(r"^❯ (?:\d\. )?Yes, I (?:trust this folder|accept)", "\r"),
+    Answer(r"use this API key\?\n(?:\d\. )?Yes\n❯ (?:\d\. )?No", "\x1b[A"),
+    Answer(r"use this API key\?\n❯ (?:\d\. )?Yes", "\r"),
+    Answer(r"Do you want to [^\n]+\?\n❯ 1\. Yes$", "\r"),
+    Answer(r"^✻ [^\n]+ · done\b[\s\S]*\n❯$", "/exit\r"),
+)
+DONE_ROW = re.compile(r"✻ .+ · done\b")
+FAILED_ROW = re.compile(r"⎿\s+(API Error: .+|You've hit your .+|Not logged in .+|Invalid API key.*)")
 
 
 class Claude:
@@ -37,8 +51,9 @@ class Claude:
         secrets=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"),
         skills=(".claude/skills",),
         silence=300.0,  # it prints whole messages only, and a long one takes minutes to think and write
+        answers=ANSWERS,
         program="claude",
-        install="npm install -g @anthropic-ai/claude-code",
+        install="npm install -g @anthropic-ai/claude-code@2.1.329",
         login="claude /login",
         credentials=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "~/.claude/.credentials.json"),
     )
@@ -56,7 +71,7 @@ class Claude:
     def events(self, line: bytes, stream: Stream) -> Iterable[AgentEvent]:
         data = reading.record(line)
         if data is None:
-            return reading.words(line, stream)
+            return reading.row(line, done=DONE_ROW, failed=FAILED_ROW) or reading.words(line, stream)
         match data.get("type"):
             case "system":
                 return _system(data)
@@ -86,13 +101,9 @@ def _options(request: Request) -> Iterable[str]:
 def _environment(request: Request) -> dict[str, str]:
     """Its sessions find each other by sockets in the temporary folder, so each has one of its own; as root it wants to be told
     that this is no danger."""
-    own = {
-        "CLAUDE_CODE_MAX_RETRIES": RETRIES,
-        "DISABLE_AUTOUPDATER": "1",
-        **({"IS_SANDBOX": "1"} if os.geteuid() == 0 else {}),
-        **request.env,
-    }
-    return compose(own, {"TMPDIR": reading.temporary(request)})
+    own = {"CLAUDE_CODE_MAX_RETRIES": RETRIES, "DISABLE_AUTOUPDATER": "1", **request.env}
+    root = {"IS_SANDBOX": "1"} if os.geteuid() == 0 else {}  # over the user's own: it takes no `yes`
+    return compose(own, {"TMPDIR": reading.temporary(request), **root})
 
 
 def _system(data: Mapping[str, Any]) -> Iterable[AgentEvent]:

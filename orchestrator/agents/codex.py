@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.agents import reading
-from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, Traits, outcome_of
+from orchestrator.agents.protocol import (
+    AgentEvent,
+    Answer,
+    Availability,
+    Closing,
+    EventKind,
+    Request,
+    Stream,
+    Traits,
+    outcome_of,
+)  # fmt: skip
 from orchestrator.core.outcome import AgentOutcome
 from orchestrator.proc.command import Command, Finished
 
@@ -16,6 +27,17 @@ PROVIDER = "orchestrator"  # ours, for a server named in OPENAI_BASE_URL: the bu
 BOUNDS = "request_max_retries=2,stream_max_retries=3"
 SILENT = frozenset({"agent_message", "reasoning", "todo_list", "error"})  # items that are no tools
 FAILED = frozenset({"failed", "declined"})
+
+
+ANSWERS = (
+    Answer(r"Trust this folder\?[\s\S]*\n› 1\. Trust and continue$", "\r"),
+    Answer(r"^› 1\. Try new model\n2\. Use existing model$", "\x1b[B"),
+    Answer(r"^1\. Try new model\n› 2\. Use existing model$", "\r"),
+    Answer(r"^Would you like to [^\n]+\?[\s\S]*\n› 1\. Yes, proceed\b", "\r"),
+    Answer(r"^Worked for [^\n]+\n› (?!\d\.)", "/quit\r"),
+)
+DONE_ROW = re.compile(r"Worked for .+")
+FAILED_ROW = re.compile(r"■ +(.+)")
 
 
 class Codex:
@@ -33,8 +55,9 @@ class Codex:
         secrets=("OPENAI_API_KEY", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "AZURE_OPENAI_API_KEY"),
         skills=(".agents/skills", ".codex/skills"),
         silence=300.0,  # it prints whole items only, and nothing at all while it waits for its next try
+        answers=ANSWERS,
         program="codex",
-        install="npm install -g @openai/codex",
+        install="npm install -g @openai/codex@0.169.0",
         login="codex login",
         credentials=("CODEX_API_KEY", "~/.codex/auth.json"),
     )
@@ -53,7 +76,7 @@ class Codex:
     def events(self, line: bytes, stream: Stream) -> Iterable[AgentEvent]:
         data = reading.record(line)
         if data is None:
-            return reading.words(line, stream)
+            return reading.row(line, done=DONE_ROW, failed=FAILED_ROW) or reading.words(line, stream)
         match data.get("type"):
             case "thread.started":
                 return reading.session(reading.string(data, "thread_id"))

@@ -142,8 +142,8 @@ def tail(rows: Sequence[str]) -> str:
 
 
 def plain(row: str) -> str:
-    """A row without frames and the spaces around it."""
-    return FRAME.sub(" ", row).strip()
+    """A row without frames and the spaces around it; a space that doesn't break is one all the same."""
+    return FRAME.sub(" ", row).replace("\xa0", " ").strip()
 
 
 KEYS = {"\r": "enter", "\x1b[A": "up", "\x1b[B": "down", "\x1b": "escape", "\t": "tab", " ": "space"}

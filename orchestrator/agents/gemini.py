@@ -39,7 +39,10 @@ class Gemini:
         secrets=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
         skills=(".agents/skills", ".gemini/skills"),
         silence=90.0,
-        answers=(Answer(r"Do you trust the files in this folder\?", "\r"),),
+        answers=(
+            Answer(r"Do you trust the files in this folder\?[\s\S]*^● 1\. Trust folder", "\r"),
+            Answer(r"^(?:Apply this change|Allow execution[^\n]*)\?\n● 1\. Allow once$", "\r"),
+        ),
         program="gemini",
         install="npm install -g @google/gemini-cli@0.61.0",
         login="Run gemini once and log in, or set GEMINI_API_KEY.",

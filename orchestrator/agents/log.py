@@ -6,9 +6,11 @@ import json
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.agents.protocol import AgentEvent, EventKind
+from orchestrator.agents.protocol import AgentEvent
+from orchestrator.agents.telling import OURS, Teller
 from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import StopRequest
 
@@ -28,10 +30,18 @@ class SessionLog:
     write finds nothing, `lost` is set and nothing is written any more. Of each file at most `max_bytes` stay, in two halves."""
 
     def __init__(
-        self, folder: Path, *, max_bytes: int, raw: bool, mask: Masker | None = None, clock: Callable[[], float] = time.time
+        self,
+        folder: Path,
+        *,
+        max_bytes: int,
+        raw: bool,
+        root: str = "",
+        mask: Masker | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = folder
         self._mask = mask or Masker()
+        self._teller = Teller(root)
         self._half = max(max_bytes // 2, 1)
         self._keep_raw = raw
         self._clock = clock
@@ -45,13 +55,14 @@ class SessionLog:
         now = self._clock()
         text = event.text[:TEXT]
         self._add("agent.jsonl", json.dumps({"at": stamp(now), "kind": event.kind, "text": text, **event.data}, default=str))
-        mark = "" if event.kind is EventKind.TEXT else f"[{event.kind}] "
-        for line in text.split("\n") if text else [str(dict(event.data)) if event.data else ""]:
-            self._add("agent.log", f"{stamp(now)} {mark}{readable(line)}")
+        for line in self._teller.lines(replace(event, text=text), now):
+            self._add("agent.log", f"{stamp(now)} {readable(self._mask.text(line))}".rstrip())
 
     def note(self, text: str) -> None:
         """Log a line of ours."""
-        self._add("agent.log", f"{stamp(self._clock())} -- {readable(self._mask.text(text))}")
+        now = self._clock()
+        for line in (*self._teller.rest(), f"{OURS}{text}"):
+            self._add("agent.log", f"{stamp(now)} {readable(self._mask.text(line))}")
 
     def raw(self, data: bytes) -> None:
         """Keep output as it came, where that was asked for."""

@@ -22,6 +22,7 @@ from orchestrator.agents.protocol import (
     Traits,
     outcome_of,
 )  # fmt: skip
+from orchestrator.agents.telling import used
 from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import COUNTED, AgentEnd, AgentOutcome, Spend, StopRequest
 from orchestrator.errors import OrchestratorError
@@ -60,7 +61,7 @@ def run(
     used so far and with which model, says so.
     """
     mask = mask or Masker()
-    log = SessionLog(log_folder, max_bytes=log_bytes, raw=raw, mask=mask)
+    log = SessionLog(log_folder, max_bytes=log_bytes, raw=raw, root=str(request.worktree), mask=mask)
     try:
         command = agent.command(fitted(request, agent.traits))
         idle = None if limits.idle is None else max(limits.idle, agent.traits.silence)
@@ -104,7 +105,10 @@ def _since(spend: Spend, earlier: Spend) -> Spend:
 
 
 def _close(log: SessionLog, outcome: AgentOutcome) -> AgentOutcome:
-    log.note(f"ended: {outcome.end}{f' ({outcome.detail})' if outcome.detail else ''}")
+    if spent := used(outcome.spend):
+        log.note(spent)
+    took = f" after {outcome.spend.seconds:.1f} s" if outcome.spend.seconds else ""
+    log.note(f"ended: {outcome.end}{took}{f' ({outcome.detail})' if outcome.detail else ''}")
     log.flush()
     return outcome
 
