@@ -49,10 +49,11 @@ def versions(programs: Iterable[str], cache: Path | None = None) -> dict[str, st
     known = _remembered(cache)
     known |= {keys[program]: version for program, path in paths.items() if (version := _beside(Path(path), program))}
     unknown = {program: path for program, path in paths.items() if keys[program] not in known}
-    asked = {keys[program]: version for program, version in _asked(unknown).items()}
+    asked = {keys[program]: said for program, said in _asked(unknown).items()}
     if asked and cache:
         _remember(cache, {key: known[key] for key in keys.values() if key in known} | asked)
-    return {program: version for program, key in keys.items() if (version := {**known, **asked}.get(key))}
+    told = known | asked
+    return {program: told[key] for program, key in keys.items() if told.get(key)}
 
 
 def cache_file(environ: Mapping[str, str]) -> Path:
