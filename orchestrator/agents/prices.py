@@ -1,6 +1,7 @@
 """What a session cost by a maintained price list, where its agent doesn't say. Offline: the list comes with the library.
 
-The library is imported when a price is asked for; without it, or for a model it doesn't know, the cost stays unknown.
+The library is imported when a price is asked for, which takes a tenth of a second. For a model that it doesn't know the cost
+stays unknown; so it does where the library itself is broken, since an agent's work must not be lost over its price.
 """
 
 from __future__ import annotations
