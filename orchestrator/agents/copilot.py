@@ -11,7 +11,7 @@ from orchestrator.agents.protocol import AgentEvent, Answer, Availability, Closi
 from orchestrator.core.outcome import AgentOutcome
 from orchestrator.proc.command import Command, Finished
 
-NO_LOGIN = ("No authentication information", "not logged in", "/login")
+NO_LOGIN = ("No authentication information", "Offline mode requires a local model provider")
 KINDS = {"authentication": EventKind.AUTH, "authorization": EventKind.AUTH, "rate_limit": EventKind.LIMIT}
 
 
@@ -28,7 +28,10 @@ class Copilot:
         environment=("COPILOT_*",),
         secrets=("COPILOT_GITHUB_TOKEN", "COPILOT_PROVIDER_API_KEY", "COPILOT_PROVIDER_BEARER_TOKEN"),
         skills=(".agents/skills", ".claude/skills", ".github/skills"),
-        answers=(Answer(r"Do you trust the files in this folder\?", "\r"),),
+        answers=(
+            Answer(r"Do you trust the files in this folder\?\n❯ 1\. Yes$", "\r"),
+            Answer(r"Do you want to [^\n]+\?\n❯ 1\. Yes$", "\r"),
+        ),
         program="copilot",
         install="npm install -g @github/copilot@1.0.102",
         login="Run copilot and /login there, or set COPILOT_GITHUB_TOKEN.",
@@ -87,7 +90,7 @@ def _options(request: Request) -> Iterable[str]:
 
 def _words(line: bytes, stream: Stream) -> Iterable[AgentEvent]:
     text = reading.plain(line)
-    if stream is Stream.ERR and any(words in text for words in NO_LOGIN):
+    if any(words in text for words in NO_LOGIN):
         return (AgentEvent(EventKind.AUTH, text),)
     return reading.words(line, stream)
 
