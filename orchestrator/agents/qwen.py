@@ -32,6 +32,7 @@ class Qwen:
     traits = Traits(
         models=("qwen*",),
         resume=True,
+        cumulative=True,
         budgets=frozenset({"minutes"}),
         closes=True,
         permissions=("yolo", "auto", "auto-edit", "default", "plan"),

@@ -1,4 +1,5 @@
-"""Which agents there are: ours in an explicit table, other people's through the entry points `orchestrator.agents`.
+"""Which agents there are: ours in an explicit table, those that the configuration describes, and other people's through the entry
+points `orchestrator.agents`.
 
 Nothing is imported before it is asked for, and entry points are only looked up for a name that the table doesn't have.
 """
@@ -7,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import AgentError
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     from orchestrator.agents.protocol import Agent
 
+Tables = Mapping[str, Mapping[str, Any]]
+NO_TABLES: Tables = MappingProxyType({})
 GROUP = "orchestrator.agents"
 OURS: Mapping[str, str] = {
     "exec": "orchestrator.agents.exec:Exec",
@@ -34,8 +38,11 @@ OURS: Mapping[str, str] = {
 PARTS = ("check", "command", "events", "outcome")  # and `traits`, which is data
 
 
-def get(name: str) -> Agent:
-    """The agent called `name`. Raises AgentError where there is none or its plug-in is broken."""
+def get(name: str, tables: Tables = NO_TABLES) -> Agent:
+    """The agent called `name`. `tables` are those that the configuration describes itself. Raises AgentError where there is none,
+    or where its plug-in or its description is broken."""
+    if name in tables:
+        return _described(name, tables[name])
     if name in OURS:
         module, _, attribute = OURS[name].partition(":")
         agent: Agent = getattr(import_module(module), attribute)()
@@ -43,25 +50,35 @@ def get(name: str) -> Agent:
     for entry in _entry_points():
         if entry.name == name:
             return _load(entry)
-    raise AgentError(f"There is no agent called {name!r}.", hint=f"There are: {', '.join(names())}.")
+    raise AgentError(f"There is no agent called {name!r}.", hint=f"There are: {', '.join(names(tables))}.")
 
 
-def names() -> tuple[str, ...]:
+def names(tables: Tables = NO_TABLES) -> tuple[str, ...]:
     """Every agent's name, ours first. Plug-ins are not imported for it, so a broken one is listed too."""
-    theirs = sorted({entry.name for entry in _entry_points()} - set(OURS))
+    theirs = sorted({*tables, *(entry.name for entry in _entry_points())} - set(OURS))
     return (*OURS, *theirs)
 
 
-def load_all() -> tuple[dict[str, Agent], tuple[str, ...]]:
+def load_all(tables: Tables = NO_TABLES) -> tuple[dict[str, Agent], tuple[str, ...]]:
     """Every agent that can be loaded, and one warning for each plug-in that can't."""
     agents: dict[str, Agent] = {}
     warnings: list[str] = []
-    for name in names():
+    for name in names(tables):
         try:
-            agents[name] = get(name)
+            agents[name] = get(name, tables)
         except AgentError as error:
             warnings.append(error.message)
     return agents, tuple(warnings)
+
+
+def _described(name: str, table: Mapping[str, Any]) -> Agent:
+    from orchestrator.agents.generic import Generic
+
+    if name in OURS:
+        raise AgentError(
+            f"agents.{name} describes an agent that is known already.", hint="Give it another name; `args` may stay."
+        )
+    return Generic(name, table)
 
 
 def _load(entry: EntryPoint) -> Agent:
