@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 
 from orchestrator.agents import registry
 from orchestrator.agents.protocol import Agent, Traits
+from orchestrator.agents.registry import Tables
 from orchestrator.core import accounts
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Spec
@@ -49,11 +50,12 @@ class Unroutable:
 
 @dataclass(slots=True)
 class Router:
-    """For one set of settings. `find` gives an agent by name and raises AgentError; `names` are all there are."""
+    """For one set of settings. `find` gives an agent by name and raises AgentError; `names` are all there are. Both are handed
+    those that the configuration describes."""
 
     settings: Settings
-    find: Callable[[str], Agent] = registry.get
-    names: Callable[[], tuple[str, ...]] = registry.names
+    find: Callable[[str, Tables], Agent] = registry.get
+    names: Callable[[Tables], tuple[str, ...]] = registry.names
     _known: dict[str, bool] = field(default_factory=dict)
     _models: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _chains: dict[tuple[object, ...], tuple[Route, ...]] = field(default_factory=dict)
@@ -100,12 +102,12 @@ class Router:
     def knows(self, name: str) -> bool:
         """Whether there is an agent of this name."""
         if name not in self._known:
-            self._known[name] = name in registry.OURS or name in self.names()
+            self._known[name] = name in registry.OURS or name in self.names(self.settings.agents)
         return self._known[name]
 
     def traits(self, name: str) -> Traits:
         """What this agent can do. Raises AgentError where it can't be loaded."""
-        return self.find(name).traits
+        return self.find(name, self.settings.agents).traits
 
     def fitted(self, route: Route) -> Route:
         """`route` as the agent's program can take it: `provider/model:high` is an effort, one it doesn't have is left out."""
@@ -168,7 +170,7 @@ class Router:
         return self._claims(model)
 
     def _claims(self, model: str) -> str | None:
-        return next((name for name in self.names() if self._matches(name, model)), None)
+        return next((name for name in self.names(self.settings.agents) if self._matches(name, model)), None)
 
     def _matches(self, agent: str, model: str) -> bool:
         return any(fnmatchcase(model, pattern) for pattern in self._patterns_of(agent))
@@ -182,10 +184,10 @@ class Router:
         return self._models[agent]
 
     def _agents(self) -> str:
-        return f"there are: {', '.join(self.names())}"
+        return f"there are: {', '.join(self.names(self.settings.agents))}"
 
     def _patterns(self) -> str:
         """What models are known, by agent."""
-        known: Mapping[str, str] = {name: ", ".join(self._patterns_of(name)) for name in self.names()}
+        known: Mapping[str, str] = {name: ", ".join(self._patterns_of(name)) for name in self.names(self.settings.agents)}
         listed = "; ".join(f"{name}: {patterns}" for name, patterns in known.items() if patterns)
         return f"known are {listed}. Any other needs `agent:` beside it" if listed else "no agent says which models it has"

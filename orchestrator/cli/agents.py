@@ -65,7 +65,7 @@ def look(app: App) -> Staff:
     """Look for every agent, ask for versions, see who is logged in."""
     from orchestrator.agents import registry
 
-    agents, warnings = registry.load_all()
+    agents, warnings = registry.load_all(app.settings.agents)
     named = wanted(app)
     found = {name: agent.check(cmd=app.settings.agent_cmd) for name, agent in agents.items()}
     programs = {name: agent.traits.program for name, agent in agents.items() if found[name].installed}

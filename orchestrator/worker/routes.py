@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.agents import registry
-from orchestrator.agents.protocol import Traits
+from orchestrator.agents.protocol import Agent, Traits
 from orchestrator.agents.routing import NO_AGENT, Route, Router
 from orchestrator.core import accounts
 from orchestrator.core.record import Pause
@@ -68,7 +68,12 @@ def known_pauses(work: Work) -> Mapping[str, Pause]:
 def traits(work: Work) -> Traits:
     """What the agent that was chosen can do."""
     assert work.route is not None
-    return registry.get(work.route.agent).traits
+    return agent(work, work.route.agent).traits
+
+
+def agent(work: Work, name: str) -> Agent:
+    """The agent of this name: ours, a plug-in's, or one that the configuration describes. Raises AgentError."""
+    return registry.get(name, work.settings.agents)
 
 
 def _free(work: Work, chain: tuple[Route, ...], paused: Mapping[str, Pause]) -> Route | None:
@@ -76,8 +81,9 @@ def _free(work: Work, chain: tuple[Route, ...], paused: Mapping[str, Pause]) -> 
     here = []
     missing: AgentError | None = None
     for route in chain:
-        found = registry.get(route.agent).check(cmd=work.settings.agent_cmd)
-        if found.installed or not registry.get(route.agent).traits.program:
+        candidate = agent(work, route.agent)
+        found = candidate.check(cmd=work.settings.agent_cmd)
+        if found.installed or not candidate.traits.program:
             here.append(route)
         elif missing is None:
             missing = AgentError(f"{route.agent} is not installed: {found.detail}.", hint=found.fix)

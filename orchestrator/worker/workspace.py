@@ -20,7 +20,7 @@ from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import locks
-from orchestrator.worker import findings, setup
+from orchestrator.worker import findings, routes, setup
 from orchestrator.worker.findings import Left, Watch
 from orchestrator.worker.work import Ending, Work, blocked
 
@@ -176,6 +176,8 @@ class Workspace:
         """How things are before the agent starts, to see afterwards what it touched."""
         assert self._tree is not None
         self._tidy()
+        if work.route is not None and (litter := routes.traits(work).leaves):
+            repository.exclude(self.repo, litter)
         return findings.watch(work, self.repo, self.tip, save.before(self._tree))
 
     def leave(self, work: Work) -> None:
