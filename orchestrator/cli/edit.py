@@ -25,7 +25,7 @@ Examples:
   orchestrator edit fix-auth --depends-on ''        an empty value removes a key
 
 A running task takes up words, agent, model, effort, fallback and budget at its next attempt; what is measured counts
-from its next claim.
+from its next claim. Edited while an agent ran it may be the agent's doing: `retry` confirms it then.
 """
 
 

@@ -197,6 +197,7 @@ def requeued(record: Record) -> Record:
         flaky=0,
         streak=0,
         streak_commit=None,
+        doubt=None,
         backoffs=0,
         not_before=None,
         stage=None,

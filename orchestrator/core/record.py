@@ -114,6 +114,7 @@ class Record:
     values: Mapping[str, float] = field(default_factory=dict)
     best_commit: str | None = None
     seal: str | None = None  # digest of the evaluator last sealed
+    doubt: str | None = None  # what else decides on the task changed while an agent ran; until a person queues it again
     stage: str | None = None
     not_before: float | None = None
     backoffs: int = 0  # waits in a row; doubles the next one
@@ -150,7 +151,7 @@ def to_dict(record: Record) -> dict[str, Any]:
     nested |= {"spend": _used(record.spend), "carried": _used(record.carried)}
     nested["agents"] = {name: _used(spend) for name, spend in record.agents.items()}
     nested["pauses"] = {account: _plain(pause) for account, pause in record.pauses.items()}
-    known = _short({**data, **nested, "history": history}, "agents", "carried", "pauses", "session", "forced")
+    known = _short({**data, **nested, "history": history}, "agents", "carried", "pauses", "session", "forced", "doubt")
     return {"schema": SCHEMA, **extra, **known}
 
 

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.spec import Spec
 from orchestrator.errors import ClaimLost, StoreError
@@ -194,10 +194,19 @@ def _digest(files: tuple[SealedFile, ...], spec: Spec | None) -> str:
         if not (file.folder or file.path in LOGS or (spec and file.path in SPECS)):
             digest.update(_fingerprint(file))
     if spec:
-        said = {key: value for key, value in asdict(spec).items() if key in JUDGES}
-        said["reserved"] = {key: value for key, value in spec.reserved.items() if key in JUDGES_RESERVED}
-        digest.update(json.dumps(said, sort_keys=True, default=str).encode())
+        digest.update(json.dumps(_said(spec), sort_keys=True, default=str).encode())
     return digest.hexdigest()
+
+
+def judging(spec: Spec) -> dict[str, str]:
+    """What of a spec decides on work, by key, in a form in which two readings of the same text are equal."""
+    said = _said(spec)
+    return {key: json.dumps(value, sort_keys=True, default=str) for key, value in {**said, **said.pop("reserved")}.items()}
+
+
+def _said(spec: Spec) -> dict[str, Any]:
+    said = {key: value for key, value in asdict(spec).items() if key in JUDGES}
+    return {**said, "reserved": {key: value for key, value in spec.reserved.items() if key in JUDGES_RESERVED}}
 
 
 def _fingerprint(file: SealedFile) -> bytes:

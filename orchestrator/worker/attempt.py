@@ -56,6 +56,7 @@ def make(work: Work, space: Space) -> Ending | None:
     if problem := setup.hook(work, "before_run", space.path):
         return blocked(Reason.SETUP, problem)
     outcome = phases.through(work, space, watch, lambda phase: run_agent(work, space, number, folder, phase))
+    findings.note_edit(work)
     handover.write(work, outcome, space.between(watch.start, space.state()) if outcome.end is AgentEnd.CONTEXT else b"")
     if ending := cut_short(work, space, outcome, watch):
         return ending
@@ -108,6 +109,7 @@ def take_up_edits(work: Work) -> None:
     except SpecError as error:
         work.event("spec_invalid", detail=str(error))
         return
+    work.asked = seal.judging(edited)
     work.spec = live_edit(work.spec, edited)
     work.event("spec_edited", title=work.spec.title)
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from orchestrator.core.record import Result
 from orchestrator.core.scope import Scope
 from orchestrator.core.task import Stage
+from orchestrator.errors import SpecError
 from orchestrator.git import changes, files, repository, save
 from orchestrator.git.changes import Change
 from orchestrator.git.repository import Repository
-from orchestrator.store import seal
+from orchestrator.store import seal, specfile
 from orchestrator.store.layouts import EvaluatorKind
 from orchestrator.store.seal import SealedFile
 from orchestrator.worker import scripts
@@ -101,6 +103,24 @@ def tampered(work: Work, before: Watch) -> str | None:
     return None
 
 
+def note_edit(work: Work) -> None:
+    """What decides on the task may be edited at any time, and counts from the next claim. An edit made while an agent ran may
+    have been the agent's: it is written down, and counts only after a person has queued the task again."""
+    path = specfile.path_of(work.claim.folder)
+    if path is None or specfile.key_of(path) == work.spec_key:
+        return
+    try:
+        now = seal.judging(specfile.read(work.claim.folder))
+    except SpecError:
+        return  # nobody can claim it like that; what it is mended to differs from what was there before
+    sealed = seal.judging(work.spec)
+    fine = (sealed, work.asked or sealed)
+    if changed := sorted(key for key in {*now, *sealed} if all(now.get(key) != before.get(key) for before in fine)):
+        detail = f"{', '.join(changed)} in the spec changed while an agent ran"
+        work.save(doubt=detail)
+        work.event("finding", detail=f"{detail}; it counts once a person has confirmed it")
+
+
 def unexplained(work: Work) -> str | None:
     """Why an evaluator that is not the one sealed before can't be trusted: an agent was caught at one since the task was
     queued, or a dead worker could not look. A person who queues the task again has looked."""
@@ -108,6 +128,9 @@ def unexplained(work: Work) -> str | None:
     if record.seal in (None, work.sealed.digest):
         return None
     work.event("resealed", detail="the evaluator differs from the one that was sealed before", before=record.seal)
+    if record.doubt:
+        confirm = f"`orchestrator retry {quote(work.name)}`"
+        return f"{record.doubt}; if that was you, {confirm} confirms it; if it wasn't, put it right before"
     caught = any(attempt.result is Result.TAMPERED for attempt in record.history[len(record.history) - record.tried :])
     if caught or (lease and lease.previous and work.cut == Stage.AGENT):
         return "the evaluator differs from the one sealed before, and an agent may have changed it; look at it, then retry"

@@ -5,6 +5,8 @@ Every step returns an `Ending` when the claim ends there, None when the flow goe
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestrator.core import convergence, metrics
 from orchestrator.core.convergence import Next
 from orchestrator.core.outcome import Reason
@@ -42,6 +44,7 @@ def finish_landing(work: Work, space: Space) -> Ending | None:
 def measure_baseline(work: Work, space: Space) -> Ending | None:
     """The number to beat, on the base commit. A benchmark that fails here is a defect of the task, not of an attempt."""
     if work.record.baseline and work.record.seal == work.sealed.digest:
+        work.record = replace(work.record, doubt=None)  # whatever it was, it has been put right
         untouched = space.tip == work.record.base_commit and not work.record.attempts
         at_target = untouched and metrics.at_target(work.spec.metrics, work.record.baseline)
         return already_there(work, space) if at_target else None  # who measured it may have died before he was sure

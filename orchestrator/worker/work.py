@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ class Work:
     scratch: Path  # private to this worker, outside the task folder; gone with it
     once: bool = False
     verdicts: tuple[Verdict, ...] = ()  # the gates' last answers, for the report
+    asked: Mapping[str, str] | None = None  # what decides on work in the spec as it lies there; None: as it was sealed
     doubts: tuple[str, ...] = ()  # what a person should look at in the attempt's change, for the report
     number: int = 0  # the attempt that is being made, 0 before the first of this claim
     measured: str = ""  # the commit that the last sample in the agent's worktree was taken of

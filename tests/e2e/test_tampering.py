@@ -100,3 +100,17 @@ def test_every_way_around_the_evaluator_is_refused_with_its_reason(project: Proj
     assert project.where("network") == "blocked"
     assert record["history"][0]["result"] == result
     assert project.git("show", "main:network.txt") + "\n" == text(BUBBLE)
+
+
+def test_an_agent_that_lowers_its_target_in_the_real_spec_gets_it_only_if_a_person_confirms_it(project: Project) -> None:
+    spec = f"{project.tasks}/running/eased.*/autoresearch.md"
+    project.agent(f"sed -i 's/target: 0/target: 3/' {spec}; exit 3")  # a crash: the task is parked, and claimed again
+    project.drop("eased", front="metric: {name: left, target: 0}")
+    project.run(code=1)
+    task = project.task("eased")
+    assert (task["state"], task["reason"]) == ("blocked", "tampered")
+    assert "metrics in the spec changed while an agent ran" in task["detail"]
+    assert "`orchestrator retry eased` confirms it" in project.run("why", "eased", code=0).stdout
+    project.run("retry", "eased", code=0)
+    project.run(code=0)
+    assert project.where("eased") == "converged"

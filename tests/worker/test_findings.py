@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from support.desk import DONE, Desk
+from support.desk import DONE, LESS, Desk, me
 
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Result
@@ -98,3 +98,75 @@ def test_an_edit_of_a_file_whose_copy_is_gone_is_none(desk: Desk) -> None:
     desk.agent(f"rm -rf $ORCH_TASK_DIR; {DONE}")
     desk.serve()
     assert desk.state() is State.CONVERGED
+
+
+# What decides on the task, edited in the spec while an agent runs
+
+
+EASIER = "sed -i 's/target: 0/target: 5/' {running}/x.*/autoresearch.md"
+METRIC = "metric: {name: left, target: 0}"
+
+
+def easier(desk: Desk) -> str:
+    return EASIER.format(running=desk.queue.folder(State.RUNNING))
+
+
+@pytest.mark.parametrize("end", ["true", f"kill -TERM {me()}; sleep 30", "exit 3"], ids=["once", "stopped", "failed"])
+def test_a_target_lowered_while_an_agent_ran_counts_only_after_a_person_has_confirmed_it(desk: Desk, end: str) -> None:
+    desk.drop(front=METRIC)
+    desk.agent(f"{easier(desk)}; {end}")
+    desk.serve(once=True)
+    assert (desk.state(), desk.record().doubt) == (State.PENDING, "metrics in the spec changed while an agent ran")
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.reason, desk.merges()) == (State.BLOCKED, Reason.TAMPERED, 0)
+    assert "`orchestrator retry x` confirms it" in (record.detail or "")
+    desk.move("x", State.PENDING)
+    desk.serve()
+    assert (desk.state(), desk.record().doubt) == (State.CONVERGED, None)
+
+
+def test_put_right_before_the_next_claim_it_never_mattered(desk: Desk) -> None:
+    folder = desk.drop(front=METRIC)
+    before = (folder / "autoresearch.md").read_text()
+    desk.agent(easier(desk))
+    desk.serve(once=True)
+    (folder / "autoresearch.md").write_text(before)
+    desk.agent(DONE)
+    desk.serve(once=True)
+    assert (desk.state(), desk.record().doubt, desk.show("todo.txt")) == (State.CONVERGED, None, "")
+
+
+def test_an_edit_of_a_persons_between_two_claims_needs_no_confirmation(desk: Desk) -> None:
+    folder = desk.drop(front=METRIC)
+    desk.agent("true")
+    desk.serve(once=True)
+    spec = folder / "autoresearch.md"
+    spec.write_text(spec.read_text().replace("target: 0", "target: 5"))
+    desk.serve(once=True)
+    assert desk.state() is State.CONVERGED
+
+
+def test_in_its_own_claim_the_edit_neither_counts_nor_refuses_the_work(desk: Desk) -> None:
+    desk.drop(front=METRIC)
+    desk.agent(f"{desk.call} [ $n = 1 ] && {{ {easier(desk)}; }}; {LESS}")
+    desk.serve()
+    assert (desk.state(), desk.calls(), desk.show("todo.txt")) == (State.CONVERGED, 3, "")
+    assert [event["detail"] for event in desk.events(event="finding")] == [
+        "metrics in the spec changed while an agent ran; it counts once a person has confirmed it"
+    ]
+
+
+def test_words_may_be_edited_at_any_time_and_a_detour_over_a_broken_spec_does_not_help(desk: Desk) -> None:
+    spec = f"{desk.queue.folder(State.RUNNING)}/x.*/autoresearch.md"
+    folder = desk.drop(front=f"{METRIC}\nmax_failures: 9")
+    desk.agent(f"for f in {spec}; do cp $f {desk.top}/spec; echo more words >> $f; done")
+    desk.serve(once=True)
+    assert desk.record().doubt is None
+    acts = (
+        f"1) cp $f {desk.top}/spec; echo --- > $f ;; 2) sed 's/target: 0/target: 5/' {desk.top}/spec > $f; kill -TERM {me()} ;;"
+    )
+    desk.agent(f"{desk.call} for f in {spec}; do case $n in {acts} esac; done")
+    desk.serve()
+    assert "target: 5" in (folder / "autoresearch.md").read_text()
+    assert (desk.state(), desk.record().doubt) == (State.PENDING, "metrics in the spec changed while an agent ran")
