@@ -76,7 +76,9 @@ def _qwen(url: str) -> Client:
 
 
 def _aider(url: str) -> Client:
-    return Client(OPENAI, {"OPENAI_API_KEY": KEY, "OPENAI_API_BASE": f"{url}/v1", **PRICES})
+    env = {"AIDER_EDIT_FORMAT": "diff", "AIDER_MAP_TOKENS": "0", **PRICES}  # of an unknown model it wants whole files
+    known = {".aider/caches/model_prices_and_context_window.json": json.dumps({OPENAI: {}})}  # else it asks the net for them
+    return Client(OPENAI, {"OPENAI_API_KEY": KEY, "OPENAI_API_BASE": f"{url}/v1", **env}, known)
 
 
 def _mini(url: str) -> Client:
