@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from support import install
 
 NAMES = ("claude", "codex", "opencode", "pi", "copilot", "gemini", "qwen", "aider", "mini", "openhands")
