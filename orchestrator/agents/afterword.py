@@ -17,17 +17,13 @@ from typing import Any
 
 CUT = 400  # characters kept of each text in it: a line that is too long is no JSON any more when it is read
 DROPPED = frozenset({"traceback", "config", "tools", "agent_context", "raw_output"})  # and what nobody asks for
-NOT_FOUND = 127
+NOT_FOUND = 127  # its exit code where there is no such program
 
 
 def main(pattern: str, *command: str) -> int:
     """Run the command; its exit code."""
     began = time.time()
-    try:
-        code = os.spawnvp(os.P_WAIT, command[0], list(command))  # noqa: S606
-    except OSError as error:
-        print(f"{command[0]}: {error}", file=sys.stderr)
-        return NOT_FOUND
+    code = os.spawnvp(os.P_WAIT, command[0], list(command))  # noqa: S606
     if (told := _newest(pattern, began)) is not None:
         print(f"\n{json.dumps(brief(told))}", flush=True)
     return code if code >= 0 else 128 - code

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.sessions import Stage
 
 from orchestrator.agents import registry
@@ -190,3 +192,12 @@ def test_the_registry_knows_the_agents_that_the_configuration_describes() -> Non
     with pytest.raises(AgentError) as caught:
         registry.get("bott", tables)
     assert "bot" in caught.value.hint
+
+
+@given(
+    line=st.binary(max_size=200) | st.sampled_from([b"1e400 in, 5 out", b"$1..2", b"Limit reached, until 99999999999999999999"])
+)
+def test_no_line_raises(line: bytes) -> None:
+    for stream in Stream:
+        for event in bot().events(line, stream):
+            event.text.encode()
