@@ -60,9 +60,17 @@ def add(app: App, /, name: str, **given: Any) -> int:
         output.document({"schema": 1, "name": place.name, "state": place.state.value, "path": str(folder), "draft": spec.draft})
         return 0
     app.say(f"{folder} is {'a draft' if spec.draft else 'pending'}.")
-    for line in _next(place.name, given, spec):
+    for line in (*_next(place.name, given, spec), *_unroutable(app, spec)):
         app.say(line)
     return 0
+
+
+def _unroutable(app: App, spec: Spec) -> list[str]:
+    """An agent or model that nobody knows: the task is shown as invalid until that is mended."""
+    from orchestrator.agents.routing import Router
+
+    problem = Router(app.settings).problem(spec)
+    return [f"warning: {problem}"] if problem else []
 
 
 def _next(name: str, given: dict[str, Any], spec: Spec) -> list[str]:

@@ -19,8 +19,8 @@ COLORS = {
     "draft": "2",
 }
 GAP = 2
-NAME, METRIC, TRIES, FAILED, WHAT = 1, 2, 3, 4, 5
-PIPED = (None, 40, 34, None, None, 240)  # most columns of a cell where nothing limits the line
+NAME, METRIC, TRIES, FAILED, COST, WHAT = 1, 2, 3, 4, 5, 6
+PIPED = (None, 40, 34, None, None, None, 240)  # most columns of a cell where nothing limits the line
 STEPS = ((NAME, 28), (METRIC, 24), (NAME, 18), (METRIC, 14))  # what gets how narrow, in this order, where it is too wide
 WANTED = 30  # columns the last cell should have
 
@@ -50,7 +50,7 @@ def _fitted(cells: Sequence[Sequence[str]], width: int) -> list[int]:
     widths[WHAT] = min(widths[WHAT], max(WANTED, width // 3))
     for index, least in STEPS:
         widths[index] = max(min(widths[index], least), widths[index] - max(0, _sum(widths) - width))
-    for index in (TRIES, FAILED, METRIC):
+    for index in (TRIES, FAILED, COST, METRIC):
         if _sum(widths) > width:
             widths[index] = 0
     others = _sum([*widths[:WHAT], 0])

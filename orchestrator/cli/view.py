@@ -178,6 +178,8 @@ def agent_of(candidate: Candidate, settings: Settings) -> str | None:
         return wanted or lease.settings.get("agent") or settings.agent
     if candidate.place.state is not State.PENDING and record and record.history:
         return record.history[-1].agent
+    if wanted is None and candidate.accounts:  # the model says whose it is
+        return accounts.agent_of(candidate.accounts[0])
     return wanted or settings.agent
 
 

@@ -129,8 +129,7 @@ def _pending(seen: Look, candidate: Candidate) -> Iterator[Reason]:
             f"it is ready, with {output.count(turn, 'task')} ahead of it" if turn else "it is ready and next",
             "`priority: N` in the spec moves it forward.",
         )
-    agent = (candidate.spec.agent if candidate.spec else None) or seen.settings.agent
-    if agent is None:
+    if view.agent_of(candidate, seen.settings) is None:
         yield Reason(
             "agent",
             "neither it nor a setting says which agent works on it",

@@ -12,22 +12,23 @@ from orchestrator.core import convergence, durations
 from orchestrator.core.candidate import Candidate, WaitingKind
 from orchestrator.core.task import State
 
-HEAD = ("STATE", "TASK", "METRIC", "TRIES", "FAILED", "WHAT")
+HEAD = ("STATE", "TASK", "METRIC", "TRIES", "FAILED", "COST", "WHAT")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One task in six short texts."""
+    """One task in seven short texts."""
 
     state: str
     name: str
     metric: str
     tries: str
     failed: str
+    cost: str
     what: str
 
     def cells(self) -> tuple[str, ...]:
-        return (self.state, self.name, self.metric, self.tries, self.failed, self.what)
+        return (self.state, self.name, self.metric, self.tries, self.failed, self.cost, self.what)
 
 
 def row(look: Look, candidate: Candidate) -> Row:
@@ -42,6 +43,7 @@ def row(look: Look, candidate: Candidate) -> Row:
         metric=metric_text(candidate),
         tries=tries_text(candidate),
         failed=failed_text(look, candidate),
+        cost=cost_text(candidate),
         what=clean(what_text(look, candidate)),
     )
 
@@ -102,6 +104,16 @@ def failed_text(look: Look, candidate: Candidate) -> str:
         return ""
     most = convergence.max_failures(candidate.spec, look.settings)
     return f"{record.failures}/{most}" if most else str(record.failures)
+
+
+def cost_text(candidate: Candidate) -> str:
+    """Dollars: `0.42`, `>=0.42` where some sessions' cost isn't known, `?` where tokens are and their price isn't."""
+    spend = candidate.record.spend if candidate.record else None
+    if spend is None or (spend.usd is None and spend.tokens is None):
+        return ""
+    if spend.usd is None:
+        return "?"
+    return f"{'>=' if spend.unpriced else ''}{spend.usd:.2f}"
 
 
 def what_text(look: Look, candidate: Candidate) -> str:

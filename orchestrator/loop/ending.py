@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from shlex import quote
 
-from orchestrator.core import drain
+from orchestrator.core import budget, drain
 from orchestrator.core.readiness import not_before, waiting_on
 from orchestrator.core.task import State
 from orchestrator.errors import StoreError
@@ -90,6 +90,9 @@ def summary(loop: Loop) -> Iterator[str]:
     """What a drain leaves behind, for a person."""
     counts = {state: count for state, count in loop.index.names.counts().items() if count}
     yield ", ".join(f"{count} {state}" for state, count in counts.items()) or "no tasks"
+    used = loop.index.used(loop.began)
+    if used.usd is not None or used.tokens is not None:
+        yield f"  spent: {budget.told(used)}"
     blocked = sorted(loop.index.names.places(State.BLOCKED).values(), key=lambda place: place.name)
     for place in blocked[:SHOWN]:
         record = records.peek(loop.queue.path(place))

@@ -13,6 +13,7 @@ from orchestrator.core import budget
 from orchestrator.core.budget import Budget
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.graph import cycles
+from orchestrator.core.outcome import Spend
 from orchestrator.core.readiness import World, not_before
 from orchestrator.core.record import Record
 from orchestrator.core.selection import order_key
@@ -135,6 +136,11 @@ class Index:
             states=self.names.states, converged_before=self._remembered, cycles=self._cycles,
             paused=ledger.paused((*pending, *others), now), overspent=self._overspent(now, day),
         )  # fmt: skip
+
+    def used(self, since: float) -> Spend:
+        """What finished attempts have used since then (epoch), of all tasks that are still there."""
+        told = self._ledger.records(everywhere(self.names, *State))
+        return sum((attempt.spend for _, record in told for attempt in record.history if attempt.at >= since), Spend())
 
     def parents(self) -> frozenset[str]:
         """The names that a task which hasn't converged depends on."""

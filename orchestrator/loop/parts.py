@@ -63,6 +63,7 @@ class Loop:
     executor: Callable[[str], Executor]  # by name; raises Misuse
     only: str | None = None
     quota: int | None = None
+    began: float = 0.0  # epoch
     seen: Seen = field(default_factory=dict)
     losses: dict[str, Losses] = field(default_factory=dict)
     claimed: str | None = None  # the task claimed last

@@ -92,6 +92,7 @@ def build(
         clock=lambda: Moment(time.time(), time.monotonic()),
         executor=executor,
         only=only,
+        began=time.time(),
         quota=1 if mode in (Mode.ONCE, Mode.TASK) else None,
     )
 
