@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,13 @@ class Opencode:
             case "step_finish":
                 return (*_usage(part), *_finish(reading.string(part, "reason")))
             case "error":
-                return (_error(reading.table(data, "error")),)
+                return (_error(reading.table(data, "error")), reading.end(ok=False))
         return ()
 
     def outcome(self, finished: Finished, closing: Closing) -> AgentOutcome:
+        """One error on the way, though overcome, makes its exit code 1."""
+        if closing.ended and finished.code == 1:
+            finished = replace(finished, code=0)
         return outcome_of(finished, closing, closes=self.traits.closes)
 
 

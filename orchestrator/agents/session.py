@@ -69,6 +69,7 @@ def run(
         return _close(log, AgentOutcome(AgentEnd.NOT_STARTED, _told(error)))
     patience = Patience(idle)
     session = _Session(agent, log, patience, recorder, mask)
+    session.earlier = request.spent if agent.traits.cumulative else None
     if command.tty:
         session.at_terminal(request.answers, idle)
     phase = f", phase {request.phase}" if request.phase else ""
@@ -85,9 +86,7 @@ def run(
         recorder.end(finished)
     try:
         outcome = agent.outcome(finished, closing)
-        if agent.traits.cumulative and request.spent:
-            outcome = replace(outcome, spend=_since(outcome.spend, request.spent))
-        return _close(log, outcome)
+        return _close(log, replace(outcome, spend=_since(outcome.spend, session.earlier)))
     except Exception as error:  # noqa: BLE001 - as above
         return _close(log, replace(outcome_of(finished, closing), detail=f"{agent.name}'s adapter failed: {_told(error)}"))
 
@@ -98,8 +97,10 @@ def fitted(request: Request, traits: Traits) -> Request:
     return replace(request, tty=tty)
 
 
-def _since(spend: Spend, earlier: Spend) -> Spend:
+def _since(spend: Spend, earlier: Spend | None) -> Spend:
     """Of `spend`, what came after `earlier`."""
+    if earlier is None:
+        return spend
     counts = {kind: max(0, getattr(spend, kind) - (getattr(earlier, kind) or 0)) for kind in COUNTED if getattr(spend, kind)}
     return replace(spend, **counts)
 
@@ -132,6 +133,7 @@ class _Session:
         self._lines = {Stream.OUT: Lines(), Stream.ERR: Lines()}
         self._dialogue: Dialogue | None = None
         self._question: AgentEvent | None = None  # what it asks at its terminal
+        self.earlier: Spend | None = None  # what its counts begin with
         self.closing = Closing()
 
     def at_terminal(self, answers: tuple[Answer, ...], idle: float | None) -> None:
@@ -156,7 +158,7 @@ class _Session:
             if asked is None and self._dialogue and (question := self._dialogue.look()):
                 self._question = AgentEvent(EventKind.QUESTION, self._mask.text(question))
                 asked = StopRequest.QUESTION
-            if asked is None and meter and meter(self.closing.spend, self.closing.model):
+            if asked is None and meter and meter(_since(self.closing.spend, self.earlier), self.closing.model):
                 asked = StopRequest.BUDGET
             return asked or self._patience.judge(self.closing)
 

@@ -56,11 +56,12 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session that a usage limit interrupted. It can go on in the same worktree only."""
+    """A session that a usage limit interrupted, and what it had used. It can go on in the same worktree only."""
 
     agent: str
     id: str
     worktree: str
+    spent: Spend = field(default_factory=Spend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,8 @@ def to_dict(record: Record) -> dict[str, Any]:
     history = [_short({**_plain(attempt), "spend": _used(attempt.spend)}, "model", "at", "spend") for attempt in record.history]
     nested: dict[str, Any] = {name: data[name] and _plain(data[name]) for name in ("landed", "intent", "restart", "session")}
     nested |= {"spend": _used(record.spend), "carried": _used(record.carried)}
+    if record.session is not None:
+        nested["session"] |= {"spent": _used(record.session.spent)}
     nested["agents"] = {name: _used(spend) for name, spend in record.agents.items()}
     nested["pauses"] = {account: _plain(pause) for account, pause in record.pauses.items()}
     known = _short({**data, **nested, "history": history}, "agents", "carried", "pauses", "session", "forced", "doubt")
@@ -169,7 +172,7 @@ def from_dict(data: Mapping[str, Any]) -> Record:
     if values.get("restart") is not None:
         values["restart"] = Restart(**values["restart"])
     if values.get("session") is not None:
-        values["session"] = Session(**values["session"])
+        values["session"] = Session(**{**values["session"], "spent": Spend(**values["session"].get("spent") or {})})
     for name in ("spend", "carried"):
         values[name] = Spend(**values.get(name) or {})
     values["agents"] = {name: Spend(**spend) for name, spend in (values.get("agents") or {}).items()}

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from orchestrator.agents import registry, replay, session
+from orchestrator.agents import replay, session
 from orchestrator.agents.protocol import Request
 from orchestrator.core import budget, convergence
 from orchestrator.core.convergence import Next
 from orchestrator.core.masking import secrets_of
 from orchestrator.core.outcome import AgentEnd, AgentOutcome, Reason
-from orchestrator.core.record import Attempt, Result
+from orchestrator.core.record import Attempt, Result, Session
 from orchestrator.core.spec import live_edit
 from orchestrator.core.task import Stage, State
 from orchestrator.errors import SpecError
@@ -116,18 +117,20 @@ def take_up_edits(work: Work) -> None:
 
 def run_agent(work: Work, space: Space, number: int, folder: Path, phase: Phase) -> AgentOutcome:
     """One session of the attempt. One that a limit interrupted goes on; where that can't be had, a fresh one begins."""
-    resume = refusals.resumable(work, space) if phase.first else None
+    resume = work.resumed = refusals.resumable(work, space) if phase.first else None
     outcome = hold_session(work, space, number, folder, phase, resume)
     if resume and outcome.end in {AgentEnd.FAILED, AgentEnd.NOT_STARTED} and not outcome.said:
-        work.event("notice", detail=f"session {resume} can't go on ({outcome.detail}); a fresh one begins")
+        work.event("notice", detail=f"session {resume.id} can't go on ({outcome.detail}); a fresh one begins")
         outcome = hold_session(work, space, number, folder, phase)
     return outcome
 
 
-def hold_session(work: Work, space: Space, number: int, folder: Path, phase: Phase, resume: str | None = None) -> AgentOutcome:
+def hold_session(
+    work: Work, space: Space, number: int, folder: Path, phase: Phase, resume: Session | None = None
+) -> AgentOutcome:
     """The agent's session in the worktree, supervised to its end; every process it left is gone afterwards."""
     assert work.route is not None
-    agent = registry.get(work.route.agent)
+    agent = routes.agent(work, work.route.agent)
     room = metering.left(work)
     meter = metering.Meter(room, work.route.model)
     work.claim.mask = work.mask.with_more(secrets_of(os.environ, named=agent.traits.secrets))
@@ -147,17 +150,18 @@ def hold_session(work: Work, space: Space, number: int, folder: Path, phase: Pha
     )
     text = work.mask.text(text)
     work.claim.write(f"attempts/{number:04d}/{phases.prompt_file(phase)}", text.encode(errors="surrogateescape"))
-    work.event("agent_started", attempt=number, agent=agent.name, model=work.route.model, resumed=resume, **phase.named)
+    resumed = resume.id if resume else None
+    work.event("agent_started", attempt=number, agent=agent.name, model=work.route.model, resumed=resumed, **phase.named)
     with (
         recording.session(work, space, phase, work.mask.data) as recorder,
         skills.laid_out(space.path, phases.folders(work, agent), phase.skills),
     ):
         asked = replace(
             request(work, space, number, text, phase, agent.traits.environment),
-            resume=resume, usd=room.usd, minutes=room.minutes,
+            resume=resumed, spent=resume.spent if resume else None, usd=room.usd, minutes=room.minutes,
         )  # fmt: skip
         outcome = session.run(
-            replay.played(agent, asked, registry.get),
+            replay.played(agent, asked, partial(routes.agent, work)),
             asked,
             log_folder=folder,
             limits=Limits(
@@ -202,4 +206,5 @@ def request(work: Work, space: Space, number: int, text: str, phase: Phase, vari
         tty=work.spec.tty,
         phase=phase.name or None,
         args=work.settings.args_of(work.route.agent),
+        files=tuple(name for name in work.spec.scope if not Path(name).is_absolute() and (space.path / name).is_file()),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orchestrator.core.convergence import backoff
-from orchestrator.core.outcome import AgentEnd, AgentOutcome, Reason
+from orchestrator.core.outcome import AgentEnd, AgentOutcome, Reason, Spend
 from orchestrator.core.record import Pause, Session
 from orchestrator.core.task import State
 from orchestrator.worker import routes
@@ -66,17 +66,18 @@ def interrupted(work: Work, space: Space, outcome: AgentOutcome) -> Session | No
     several = len(work.spec.phases or work.settings.phases) > 1
     if outcome.session is None or several or not routes.traits(work).resume:
         return None
-    return Session(work.route.agent, outcome.session, str(space.path))
+    before = work.resumed.spent if work.resumed and work.resumed.id == outcome.session else Spend()
+    return Session(work.route.agent, outcome.session, str(space.path), before + outcome.spend)
 
 
-def resumable(work: Work, space: Space) -> str | None:
-    """The id of the session that was interrupted here, if it is this agent's, in this worktree. It is used once."""
+def resumable(work: Work, space: Space) -> Session | None:
+    """The session that was interrupted here, if it is this agent's, in this worktree. It is used once."""
     session = work.record.session
     if session is None or work.route is None:
         return None
     work.save(durable=False, session=None)
     mine = session.agent == work.route.agent and session.worktree == str(space.path)
-    return session.id if mine else None
+    return session if mine else None
 
 
 def unauthorised(work: Work, outcome: AgentOutcome) -> Ending:

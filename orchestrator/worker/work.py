@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.agents.routing import Route
 from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import Reason
-from orchestrator.core.record import Landed, Record
+from orchestrator.core.record import Landed, Record, Session
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Spec
 from orchestrator.core.task import Stage, State, mark
@@ -62,6 +62,7 @@ class Work:
     asked: Mapping[str, str] | None = None  # what decides on work in the spec as it lies there; None: as it was sealed
     doubts: tuple[str, ...] = ()  # what a person should look at in the attempt's change, for the report
     number: int = 0  # the attempt that is being made, 0 before the first of this claim
+    resumed: Session | None = None  # the session that this attempt goes on with
     measured: str = ""  # the commit that the last sample in the agent's worktree was taken of
     cut: str | None = None  # the stage in which the claim before this one was cut short
     feedback: str = ""  # the end of the last failure, for the next prompt

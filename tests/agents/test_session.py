@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from support.sessions import Stage
@@ -13,7 +14,7 @@ from support.sessions import Stage
 from orchestrator.agents.log import SessionLog, readable
 from orchestrator.agents.protocol import AgentEvent, Availability, Closing, EventKind, Request, Stream, Traits, outcome_of
 from orchestrator.agents.session import LINE, Lines
-from orchestrator.core.outcome import AgentEnd, AgentOutcome, StopRequest
+from orchestrator.core.outcome import AgentEnd, AgentOutcome, Spend, StopRequest
 from orchestrator.proc.command import Command, Finished, Limits
 
 
@@ -226,3 +227,23 @@ def test_importing_a_session_costs_none_of_the_heavy_libraries() -> None:
     )
     with os.popen(f'"{sys.executable}" -c "{script}"') as output:
         assert not heavy & set(output.read().split())
+
+
+def test_what_a_resumed_session_had_used_before_is_not_counted_again(stage: Stage) -> None:
+    class Counting(Shell):
+        traits = Traits(cumulative=True)
+
+        def events(self, line: bytes, stream: Stream) -> Iterable[AgentEvent]:
+            yield AgentEvent(EventKind.USAGE, "", {"input_tokens": 4800, "output_tokens": 200, "total": True})
+
+    seen: list[int | None] = []
+
+    def meter(spend: Spend, model: str | None) -> bool:
+        seen.append(spend.input_tokens)
+        return False
+
+    request = replace(stage.request(), spent=Spend(input_tokens=3600))
+    outcome = stage.run(Counting("echo used; sleep 0.6"), request, meter=meter)
+    assert (outcome.spend.input_tokens, outcome.spend.output_tokens) == (1200, 200)
+    assert set(seen) <= {None, 1200}
+    assert 1200 in seen
