@@ -29,7 +29,7 @@ ANSWERS = (
     Answer(r"^✻ [^\n]+ · done\b[\s\S]*\n❯$", "/exit\r"),
 )
 DONE_ROW = re.compile(r"✻ .+ · done\b")
-FAILED_ROW = re.compile(r"⎿\s+(API Error: .+|You've hit your .+|Not logged in .+|Invalid API key.*)")
+FAILED_ROW = re.compile(r"[●⎿]\s+(API Error: .+|You've hit your .+|Not logged in .+|Invalid API key.*)")
 
 
 class Claude:

@@ -61,7 +61,7 @@ class SessionLog:
     def note(self, text: str) -> None:
         """Log a line of ours."""
         now = self._clock()
-        for line in (*self._teller.rest(), f"{OURS}{text}"):
+        for line in (*self._teller.rest(), f"{OURS}{' '.join(text.split())}"):
             self._add("agent.log", f"{stamp(now)} {readable(self._mask.text(line))}")
 
     def raw(self, data: bytes) -> None:
