@@ -1,4 +1,7 @@
-"""Every test starts from a bare environment: no settings of the machine, an identity for git, a home of its own."""
+"""Every test starts from a bare environment: no settings of the machine, an identity for git, a home of its own.
+
+The suite is a few thousand tests, most of which wait for processes: here is also how it shares a machine's cores.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,11 @@ from pathlib import Path
 
 import pytest
 from support import install
+
+TESTS = Path(__file__).parent
+SLOW = ("crash", "test_project.py", "e2e", "agents", "loop", "cli")  # what begins first; the rest takes a tenth of a second each
+LIVES = ("crash", "e2e")  # whole lives, in a thousand interpreters
+MEASURE = "COVERAGE_PROCESS_CONFIG"  # by which the processes that a test starts know that they are measured
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,11 +33,35 @@ def pytest_configure(config: pytest.Config) -> None:
         sys.stderr.write(f"{problem}\n")
 
 
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Two tests to a core where there are few: half of their time they wait for a process, a disk or a clock."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    cores = len(os.sched_getaffinity(0))
+    return max(cores, min(2 * cores, 8))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that none of them is left for the end; within a folder the order stays random."""
+    items.sort(key=lambda item: next((place for place, name in enumerate(SLOW) if _below(item, name)), len(SLOW)))
+
+
+def _below(item: pytest.Item, name: str) -> bool:
+    return item.path.is_relative_to(TESTS / name)
+
+
 @pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """No ORCH_ or GIT_ variable leaks in; HOME and the git configuration are the test's own."""
+def bare_environment(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """No ORCH_ or GIT_ variable leaks in; HOME and the git configuration are the test's own. Interpreters may keep what they
+    compile, which is half of their start; those of whole lives aren't measured, which would double it."""
     for name in [name for name in os.environ if name.startswith(("ORCH_", "GIT_", "XDG_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    if any(_below(request.node, name) for name in LIVES):
+        monkeypatch.delenv(MEASURE, raising=False)
     home = tmp_path_factory.mktemp("home")
     (home / ".gitconfig").write_text("[user]\n\tname = A Person\n\temail = person@example.org\n[init]\n\tdefaultBranch = main\n")
     monkeypatch.setenv("HOME", str(home))

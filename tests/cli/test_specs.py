@@ -94,7 +94,7 @@ def test_add_takes_a_name_with_a_leading_dash_for_an_option(project: Project) ->
     project.refused("add", "--", "-dash")
 
 
-@pytest.mark.parametrize("name", ["with space", "日本語", "quote'd", "émoji-🎉"])
+@pytest.mark.parametrize("name", ["with space, quote'd", "日本語-émoji-🎉"])
 def test_odd_but_legal_names_work_everywhere(empty: Project, name: str, benchmark: str) -> None:
     empty.run("add", name, "--goal", "x", "--benchmark", benchmark)
     assert empty.run("list", "--names").stdout == f"{name}\n"

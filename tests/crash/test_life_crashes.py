@@ -8,6 +8,7 @@ ORCH_TEST_EVERY_POINT=1 tries every point of every life, which takes an hour.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections import Counter
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 from support import aftermath, lives
 from support.lives import LIVES, Life, Mark, Run
+from support.project import Project
 
 EVERY = "ORCH_TEST_EVERY_POINT" in os.environ
 UNSEEN = ("undo.", "git.index")  # points followed by changes that have none of their own
@@ -56,13 +58,15 @@ class Lives:
         self.life = life
         self.top = top
         self.unreached: list[str] = []
-        first = self._run("traced")
-        first.project.make_repo(lives.FILES)
-        shutil.copytree(first.project.repo, top / "template")
-        first.prepare()
-        first.live()
-        assert aftermath.wrongs(first, killed=False) == []
-        self.trace = first.trace()
+        Project(top).make_repo(lives.FILES, top / "template")
+
+    @functools.cached_property
+    def trace(self) -> list[str]:
+        """What happens in this life when nothing is killed."""
+        run = self.begin("traced")
+        run.live()
+        assert aftermath.wrongs(run, killed=False) == []
+        return run.trace()
 
     def begin(self, name: str) -> Run:
         """A project in which nothing was started yet."""

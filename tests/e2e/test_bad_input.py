@@ -32,10 +32,9 @@ def never_run(project: Project) -> Path:
     return project.top / "ran"
 
 
-def blocked(project: Project, name: str, reason: str, **env: str) -> str:
-    """A drain blocks the task for this reason; the detail that is shown."""
-    text = told(project, code=1, **env)
-    assert project.where(name) == "blocked", text
+def blocked(project: Project, name: str, reason: str) -> str:
+    """The task was blocked for this reason; the detail that is shown."""
+    assert project.where(name) == "blocked", project.story()
     record = project.record(name)
     assert record["reason"] == reason, record
     assert record["attempts"] == 0
@@ -65,23 +64,23 @@ SPECS = {
 }
 
 
-@pytest.mark.parametrize("kind", SPECS)
-def test_a_spec_that_cannot_be_read_stays_put_and_is_named_with_what_to_do(project: Project, kind: str) -> None:
+def test_specs_that_cannot_be_read_stay_put_and_are_named_with_what_to_do(project: Project) -> None:
     ran = never_run(project)
-    folder = project.drop("bad")
-    (folder / "autoresearch.md").write_bytes(SPECS[kind])
+    for kind, spec in SPECS.items():
+        (project.drop(kind) / "autoresearch.md").write_bytes(spec)
     started = time.monotonic()
 
     text = told(project, code=1)
 
     assert time.monotonic() - started < 30
-    assert "pending/bad/autoresearch.md" in text
-    assert (folder / "autoresearch.md").read_bytes() == SPECS[kind]
+    for kind, spec in SPECS.items():
+        assert f"pending/{kind}/autoresearch.md" in text
+        assert (project.tasks / "pending" / kind / "autoresearch.md").read_bytes() == spec
     assert not ran.exists()
     assert not list(project.top.rglob("evil"))
-    for words in (["--status"], ["list"], ["show", "bad"], ["why", "bad"], ["--graph"]):
+    for words in (["--status"], ["list"], ["--graph"], *([command, kind] for kind in SPECS for command in ("show", "why"))):
         told(project, *words, code=0)
-    assert project.task("bad")["waiting_on"][0]["kind"] == "invalid"
+    assert {task["name"]: task["waiting_on"][0]["kind"] for task in project.status()["tasks"]} == dict.fromkeys(SPECS, "invalid")
 
 
 def test_a_session_log_of_garbage_beside_the_spec_is_no_crash(project: Project) -> None:
@@ -110,6 +109,8 @@ def test_a_benchmark_that_prints_a_gigabyte_is_cut_off_and_its_disk_use_is_bound
     never_run(project)
     project.drop("loud", benchmark="#!/bin/sh\nhead -c 1000000000 /dev/zero | tr '\\0' 'x'\necho METRIC left=0\n")
 
+    told(project, code=1)
+
     detail = blocked(project, "loud", "benchmark-defect")
 
     assert "16" in detail
@@ -119,6 +120,7 @@ def test_a_benchmark_that_prints_a_gigabyte_is_cut_off_and_its_disk_use_is_bound
 def test_a_benchmark_that_prints_a_gigabyte_of_lines_is_cut_off_too(project: Project) -> None:
     never_run(project)
     project.drop("loud", benchmark="#!/bin/sh\nyes 'METRIC left=0' | head -c 1000000000\n")
+    told(project, code=1)
     blocked(project, "loud", "benchmark-defect")
 
 
@@ -142,21 +144,28 @@ def test_a_benchmark_that_never_ends_and_ignores_term_is_a_defect_that_names_the
     bench = "#!/bin/bash\ntrap '' TERM INT HUP\n(trap '' TERM; while :; do sleep 0.1; done) &\nwhile :; do sleep 0.1; done\n"
     project.drop("endless", benchmark=bench)
 
-    detail = blocked(project, "endless", "benchmark-defect", ORCH_BENCHMARK_TIMEOUT="700ms")
+    told(project, code=1, ORCH_BENCHMARK_TIMEOUT="700ms")
+
+    detail = blocked(project, "endless", "benchmark-defect")
 
     assert "0.7" in detail or "700" in detail
 
 
-@pytest.mark.parametrize(("how", "says"), [
-    ("kill -SEGV $$", "SEGV"), ("kill -9 $$", "KILL"), ("echo METRIC left=0; exit 3", "3"), ("true", "METRIC"),
-    ("echo 'METRIC left=nan'", "nan"), ("echo 'METRIC left=0x0'", "0x0"), ("echo 'METRIC left=inf'", "inf"),
-    ("echo 'METRIC __proto__=0'", "__proto__"), ("echo 'METRIC left=1_000'", "1_000"),
-    ("exec /no/such/program", "/no/such/program"),
-])  # fmt: skip
-def test_a_benchmark_that_gives_no_number_is_a_defect_with_the_line_that_tells(project: Project, how: str, says: str) -> None:
+NO_NUMBER = {
+    "crashes": ("kill -SEGV $$", "SEGV"), "is killed": ("kill -9 $$", "KILL"), "fails": ("echo METRIC left=0; exit 3", "3"),
+    "is silent": ("true", "METRIC"), "nan": ("echo 'METRIC left=nan'", "nan"), "hex": ("echo 'METRIC left=0x0'", "0x0"),
+    "infinity": ("echo 'METRIC left=inf'", "inf"), "no name": ("echo 'METRIC __proto__=0'", "__proto__"),
+    "underscores": ("echo 'METRIC left=1_000'", "1_000"), "no program": ("exec /no/such/program", "/no/such/program"),
+}  # fmt: skip
+
+
+def test_a_benchmark_that_gives_no_number_is_a_defect_with_the_line_that_tells(project: Project) -> None:
     never_run(project)
-    project.drop("odd", benchmark=f"#!/bin/sh\n{how}\n")
-    assert says in blocked(project, "odd", "benchmark-defect")
+    for name, (how, _) in NO_NUMBER.items():
+        project.drop(name, benchmark=f"#!/bin/sh\n{how}\n")
+    told(project, code=1)
+    for name, (_, says) in NO_NUMBER.items():
+        assert says in blocked(project, name, "benchmark-defect")
 
 
 def test_a_benchmark_without_its_interpreter_names_it(project: Project) -> None:
