@@ -1,0 +1,90 @@
+"""What was used, what is left, and how that is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core import budget
+from orchestrator.core.budget import DAY, Budget
+from orchestrator.core.convergence import requeued
+from orchestrator.core.outcome import AgentEnd, Spend
+from orchestrator.core.record import Attempt, Record, Result
+
+NOW = 10_000_000.0
+
+
+def attempt(number: int, spend: Spend, *, at: float = NOW, seconds: float = 0.0) -> Attempt:
+    return Attempt(number, "x", AgentEnd.FINISHED, Result.UNCHANGED, spend=spend, at=at, seconds=seconds)
+
+
+def record(*spends: Spend, carried: Spend | None = None) -> Record:
+    history = tuple(attempt(number, spend) for number, spend in enumerate(spends, 1))
+    made = Record("1", "a", 1, "a", tried=len(spends), attempts=len(spends), history=history, updated=NOW)
+    return replace(made, carried=carried or Spend())
+
+
+def test_a_sum_of_what_is_known_tells_how_much_of_it_is_not() -> None:
+    total = Spend(usd=0.5, input_tokens=10, seconds=1.0) + Spend(output_tokens=5, seconds=2.0, unpriced=1)
+    assert total == Spend(usd=0.5, input_tokens=10, output_tokens=5, seconds=3.0, unpriced=1)
+    assert total.tokens == 15
+    assert Spend().tokens is None
+
+
+@pytest.mark.parametrize(
+    ("spend", "told"),
+    [
+        (Spend(usd=0.5), "0.50 USD"),
+        (Spend(usd=0.5, unpriced=2), "at least 0.50 USD"),
+        (Spend(unpriced=1), "cost unknown"),
+        (Spend(), ""),
+        (Spend(usd=0.0), "0.00 USD"),
+        (Spend(usd=0.0042), "0.0042 USD"),
+    ],
+)
+def test_an_unknown_cost_is_never_nothing(spend: Spend, told: str) -> None:
+    assert budget.cost(spend) == told
+
+
+def test_all_of_it_is_told_by_kind() -> None:
+    spend = Spend(usd=1.5, input_tokens=12_000, cached_tokens=9_000, output_tokens=300, reasoning_tokens=100, seconds=61.0)
+    assert budget.told(spend) == "1 min 1 s, 1.50 USD, 12,000 tokens in (9,000 cached), 300 out (100 thinking)"
+
+
+def test_what_counts_is_what_was_used_since_the_task_was_queued() -> None:
+    before = record(Spend(usd=4.0), Spend(usd=4.0))
+    again = replace(requeued(before), tried=1, history=(*before.history, attempt(3, Spend(usd=1.0))), carried=Spend(usd=0.5))
+    assert budget.spent(again).usd == 1.5
+    assert budget.exceeded(again, Budget(usd=1.5)) == "its budget of 1.50 USD is used up"
+    assert budget.exceeded(again, Budget(usd=1.51)) is None
+
+
+def test_an_older_record_tells_its_minutes_all_the_same() -> None:
+    old = replace(record(Spend()), history=(attempt(1, Spend(), seconds=120.0),))
+    assert budget.exceeded(old, Budget(minutes=2)) == "its budget of 2 minutes is used up"
+
+
+def test_the_agent_is_told_from_four_fifths_on() -> None:
+    assert budget.notice(record(Spend(usd=0.79)), Budget(usd=1.0)) == ""
+    assert budget.notice(record(Spend(usd=0.8)), Budget(usd=1.0, tokens=100)) == "- 0.80 USD of 1.00 USD are used."
+
+
+def test_what_is_left_is_the_narrower_of_both_and_at_least_nothing() -> None:
+    task = Budget(usd=5.0, tokens=100).less(Spend(usd=2.0, input_tokens=300))
+    assert task == Budget(usd=3.0, tokens=0.0)
+    assert task.least(Budget(usd=1.0)) == Budget(usd=1.0, tokens=0.0)
+    assert Budget().less(Spend(usd=9.0)) == Budget()
+
+
+def test_a_day_counts_what_ended_in_it_and_what_is_not_counted_yet() -> None:
+    records = (
+        replace(record(Spend(usd=1.0)), history=(attempt(1, Spend(usd=8.0), at=NOW - DAY - 1), attempt(2, Spend(usd=1.0)))),
+        record(carried=Spend(usd=0.5, input_tokens=7)),
+        replace(record(carried=Spend(usd=9.0)), updated=NOW - DAY - 1),
+    )
+    total = budget.in_a_day(records, NOW)
+    assert (total.usd, total.tokens) == (1.5, 7)
+    assert budget.overspent(total, Budget(usd=1.5)) == "the day's budget of 1.50 USD is used up: 1.50 USD in 24 hours"
+    assert budget.overspent(total, Budget(usd=2.0, tokens=7)) == "the day's budget of 7 tokens is used up: 7 tokens in 24 hours"
+    assert budget.overspent(total, Budget(usd=2.0)) is None
