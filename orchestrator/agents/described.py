@@ -27,6 +27,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from orchestrator.agents.dialogue import typed
 from orchestrator.agents.protocol import Answer, Terminal, Traits
 from orchestrator.core import durations
 from orchestrator.core.outcome import COUNTED, AgentEnd
@@ -98,6 +99,11 @@ def places(words: Words) -> set[str]:
     """The names of the values that the words ask for."""
     flat = [part for word in words for part in ((word,) if isinstance(word, str) else word)]
     return {place for word in flat for place in PLACE.findall(word)} & PLACES
+
+
+def answers(name: str, table: Mapping[str, Any]) -> tuple[Answer, ...]:
+    """The `answers` of one table alone. Raises AgentError."""
+    return _Said(name, table, "").answers()
 
 
 def _traits(said: _Said, argv: Words, resume: Words, patterns: Mapping[str, re.Pattern[str]]) -> Traits:
@@ -199,13 +205,13 @@ class _Said:
         return self._one("silence", durations.seconds, self._table.get("silence", 0), 'a length of time, as "10m"')
 
     def answers(self) -> tuple[Answer, ...]:
-        expected = 'what is typed at a prompt, as [{pattern = "Continue\\\\?", keys = "y\\r"}]'
+        expected = 'what is typed at a prompt, as [{pattern = "Continue\\\\?", keys = "y<enter>"}]'
         value = self._get("answers", list, expected, [])
         for answer in value:
             if not isinstance(answer, dict) or set(answer) != {"pattern", "keys"} or not isinstance(answer["keys"], str):
                 raise self.wrong("answers", expected, found=answer)
             self._pattern("answers.pattern", answer["pattern"], None)
-        return tuple(Answer(answer["pattern"], answer["keys"]) for answer in value)
+        return tuple(Answer(answer["pattern"], typed(answer["keys"])) for answer in value)
 
     def _get(self, key: str, kind: type, expected: str, default: Any) -> Any:
         if key not in self._table:

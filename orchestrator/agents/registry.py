@@ -16,7 +16,7 @@ from orchestrator.errors import AgentError
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from orchestrator.agents.protocol import Agent
+    from orchestrator.agents.protocol import Agent, Answer
 
 Tables = Mapping[str, Mapping[str, Any]]
 NO_TABLES: Tables = MappingProxyType({})
@@ -35,13 +35,14 @@ OURS: Mapping[str, str] = {
     "mini": "orchestrator.agents.mini:Mini",
     "openhands": "orchestrator.agents.openhands:OpenHands",
 }
+EXTRA = {"answers"}  # all that a table may say of an agent that is known already
 PARTS = ("check", "command", "events", "outcome")  # and `traits`, which is data
 
 
 def get(name: str, tables: Tables = NO_TABLES) -> Agent:
     """The agent called `name`. `tables` are those that the configuration describes itself. Raises AgentError where there is none,
     or where its plug-in or its description is broken."""
-    if name in tables:
+    if name in tables and set(tables[name]) != EXTRA:
         return _described(name, tables[name])
     if name in OURS:
         module, _, attribute = OURS[name].partition(":")
@@ -51,6 +52,15 @@ def get(name: str, tables: Tables = NO_TABLES) -> Agent:
         if entry.name == name:
             return _load(entry)
     raise AgentError(f"There is no agent called {name!r}.", hint=f"There are: {', '.join(names(tables))}.")
+
+
+def answers(name: str, tables: Tables) -> tuple[Answer, ...]:
+    """What `[agents.NAME] answers` allows an agent that is known already, beside its own. Raises AgentError."""
+    if set(tables.get(name, ())) != EXTRA:
+        return ()
+    from orchestrator.agents.described import answers as said
+
+    return said(name, tables[name])
 
 
 def names(tables: Tables = NO_TABLES) -> tuple[str, ...]:
@@ -76,7 +86,8 @@ def _described(name: str, table: Mapping[str, Any]) -> Agent:
 
     if name in OURS:
         raise AgentError(
-            f"agents.{name} describes an agent that is known already.", hint="Give it another name; `args` may stay."
+            f"agents.{name} describes an agent that is known already.",
+            hint="Choose another name; `args` and `answers` may stay.",
         )
     return Generic(name, table)
 

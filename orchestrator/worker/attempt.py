@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from orchestrator.agents import replay, session
+from orchestrator.agents import registry, replay, session
 from orchestrator.agents.protocol import Request
 from orchestrator.core import budget, convergence
 from orchestrator.core.convergence import Next
@@ -204,6 +204,7 @@ def request(work: Work, space: Space, number: int, text: str, phase: Phase, vari
         attempt=number,
         cmd=work.settings.agent_cmd,
         tty=work.spec.tty,
+        answers=registry.answers(work.route.agent, work.settings.agents),
         phase=phase.name or None,
         args=work.settings.args_of(work.route.agent),
         files=tuple(name for name in work.spec.scope if not Path(name).is_absolute() and (space.path / name).is_file()),
