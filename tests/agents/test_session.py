@@ -86,7 +86,8 @@ def test_a_chatty_agent_is_not_ended_and_its_logs_stay_below_their_cap(stage: St
     for name in ("agent.log", "agent.jsonl", "agent.raw"):
         sizes = [path.stat().st_size for path in stage.logs.glob(f"{name}*")]
         assert 0 < sum(sizes) <= 60_000
-    assert "line-2999" in stage.log()
+    # The log may have been turned over just before our own last line.
+    assert "line-2999" in "".join(path.read_text() for path in stage.logs.glob("agent.log*"))
 
 
 def test_a_session_whose_task_folder_moves_away_is_stopped_and_writes_nothing_more(stage: Stage) -> None:
