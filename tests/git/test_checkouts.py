@@ -426,6 +426,28 @@ class TestRecover:
         assert git(repo.top, "status", "--porcelain") == ""
         assert (repo.top / "one").read_text() == "landed\n"
 
+    def test_what_the_base_has_changed_again_since_is_left_to_its_owner(self, repo: Repository, landing, git) -> None:
+        """Neither OLD's nor NEW's: nothing of the landing's can be taken back there."""
+        self.kill_at(repo, landing, "land.update-ref:before")
+        (repo.top / "one").write_text("the user's\n")
+        git(repo.top, "commit", "-qm", "the user's", "--", "one")
+        assert not checkouts.recover(repo, "main", *landing)
+        assert git(repo.top, "status", "--porcelain") == ""
+        assert (repo.top / "one").read_text() == "the user's\n"
+        assert (repo.top / "two").exists()
+        assert not (repo.top / "deep").exists()
+
+    def test_nothing_is_taken_back_through_a_link_that_the_user_put_in_place_of_a_folder(
+        self, repo: Repository, landing, git, tmp_path: Path
+    ) -> None:
+        self.kill_at(repo, landing, "land.update-ref:before")
+        (repo.top / "deep").rename(tmp_path / "elsewhere")
+        (repo.top / "deep").symlink_to(tmp_path / "elsewhere")
+        assert not checkouts.recover(repo, "main", *landing)
+        assert (tmp_path / "elsewhere" / "new").read_text() == "landed\n"
+        assert (repo.top / "two").exists()
+        assert git(repo.top, "status", "--porcelain") == "?? deep"
+
     def test_a_living_git_in_the_checkout_is_waited_for(self, repo: Repository, landing) -> None:
         self.kill_at(repo, landing, "land.read-tree:after")
         (repo.common / "index.lock").touch()

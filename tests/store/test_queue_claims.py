@@ -219,6 +219,50 @@ def test_a_task_whose_last_worker_still_stops_is_not_claimed(tmp_path: Path) -> 
     assert Queue(queue.root).take("fix") is not None
 
 
+def test_a_task_that_goes_while_its_last_worker_is_asked_after_is_not_given_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = new_queue(tmp_path)
+    drop(queue, "fix")
+    first = claimed(queue, "fix")
+    first.folder.rename(queue.folder(State.PENDING) / "fix")
+    ask = queue.owner_alive
+
+    def person_moves_it(token: str) -> bool:
+        for folder in queue.folder(State.RUNNING).iterdir():
+            folder.rename(queue.folder(State.BLOCKED) / "fix")
+        return ask(token)
+
+    monkeypatch.setattr(queue, "owner_alive", person_moves_it)
+    assert queue.take("fix") is None
+    assert where(queue) == only(State.BLOCKED, "fix")
+
+
+def test_a_claim_that_has_not_begun_writes_no_lease_for_its_agent(tmp_path: Path) -> None:
+    queue = new_queue(tmp_path)
+    drop(queue, "fix")
+    claim = queue.take("fix")
+    assert claim is not None
+    claim.name_agent(os.getpid())
+    assert not claim.control.exists()
+    claim.begin(Lease(claim.token, queue.me()))
+    claim.name_agent(os.getpid())
+    assert Claim.adopt(queue, "fix", claim.token, claim.fileno()).lease == claim.lease
+    assert claim.lease is not None
+    assert claim.lease.agent == queue.me()
+
+
+def test_a_claim_that_was_let_go_has_nothing_more_to_hand_over(tmp_path: Path) -> None:
+    queue = new_queue(tmp_path)
+    drop(queue, "fix")
+    claim = claimed(queue, "fix")
+    claim.release(State.PENDING)
+    before = queue.owners.tokens()
+    claim.detach()
+    claim.abandon()
+    assert (claim.fileno(), queue.owners.tokens()) == (-1, before)
+
+
 def test_the_last_lease_is_known_to_whoever_claims_next(tmp_path: Path) -> None:
     queue = new_queue(tmp_path)
     drop(queue, "fix")

@@ -146,6 +146,24 @@ def test_another_hosts_claim_without_a_lease_has_half_a_minute(tmp_path: Path, m
     assert reclaimable(other, 0.0, {}) == ["fix"]
 
 
+def test_another_hosts_lease_that_goes_while_it_is_read_is_no_reason_to_take_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = new_queue(tmp_path)
+    drop(queue, "fix")
+    claim = claimed(other_host(queue, monkeypatch), "fix")
+    die(claim)
+    read = leases.last
+
+    def gone_at_once(folder: Path) -> Lease | None:
+        lease = read(folder)
+        (claim.control / "lease.json").unlink(missing_ok=True)
+        return lease
+
+    monkeypatch.setattr(leases, "last", gone_at_once)
+    assert reclaimable(queue, 0.0, {}) == []
+
+
 def test_a_worker_that_an_executor_still_starts_has_half_a_minute_to_take_the_lock(tmp_path: Path) -> None:
     queue = new_queue(tmp_path)
     drop(queue, "fix")
@@ -179,7 +197,12 @@ def test_what_was_seen_of_a_task_is_forgotten_when_it_moves_on(tmp_path: Path, m
 
 
 @pytest.mark.parametrize(
-    "lease", [b"", b"garbage", b"[]", b"{}", b'{"token": 3, "owner": {}}', b'{"token": "abcdef", "owner": {"host": 1}}']
+    "lease",
+    [
+        *(b"", b"garbage", b"[]", b"{}", b'{"token": 3, "owner": {}}', b'{"token": "abcdef", "owner": {"host": 1}}'),
+        b'{"token": 3, "owner": {"host": "here", "pid": 1, "start": 1, "boot": ""}}',
+        b'{"token": "abcdef", "owner": {"host": "here", "pid": 1, "start": 1, "boot": ""}, "settings": []}',
+    ],
 )
 def test_a_lease_that_is_none_counts_as_missing(tmp_path: Path, lease: bytes) -> None:
     queue = new_queue(tmp_path)
@@ -259,12 +282,13 @@ def test_a_sweep_removes_what_a_crash_left_in_the_scratch_folder_after_a_day(
     (folder / "file").touch()
     (queue.control / "tmp" / "file").touch()
     (queue.control / ".stop.1234.tmp").touch()
+    (queue.control / "tmp" / "link").symlink_to("nowhere")
     queue.sweep()
     assert set(names(queue.control / "tmp")) >= {folder.name, "file"}
     later = queue.now() + 90_000
     monkeypatch.setattr(queue, "now", lambda: later)
     queue.sweep()
-    assert names(queue.control / "tmp") == [".clock"]
+    assert names(queue.control / "tmp") == [".clock", "link"]  # it leads nowhere, so nobody knows how old it is
     assert not (queue.control / ".stop.1234.tmp").exists()
 
 

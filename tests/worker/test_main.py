@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -13,6 +14,8 @@ from orchestrator.core.outcome import Reason
 from orchestrator.core.task import State
 from orchestrator.store import records
 from orchestrator.worker import main
+from orchestrator.worker.work import Work
+from orchestrator.worker.workspace import Workspace
 
 TERM = f"kill -TERM {me()}; "
 WAIT = "sleep 30"
@@ -100,6 +103,32 @@ def test_a_spec_that_breaks_between_the_look_and_the_claim_blocks_with_its_place
     record = desk.record()
     assert (desk.state(), record.reason) == (State.BLOCKED, Reason.BENCHMARK_DEFECT)
     assert "autoresearch.md:2" in (record.detail or "")
+
+
+def test_a_task_folder_that_can_not_be_sealed_blocks_and_names_the_file(desk: Desk) -> None:
+    os.mkfifo(desk.drop() / "pipe")
+    assert desk.serve() == 0
+    record = desk.record()
+    assert (desk.state(), record.reason) == (State.BLOCKED, Reason.BENCHMARK_DEFECT)
+    assert "pipe" in (record.detail or "")
+
+
+def test_work_that_can_not_be_saved_now_is_told_and_left_where_it_lies(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The disk is full when a worker that was asked to stop saves what its agent has not committed."""
+    desk.drop()
+    desk.agent(f"{LESS}; {TERM}{WAIT}")
+    with monkeypatch.context() as patch:
+        patch.setattr(Workspace, "save_cut", _no_space)
+        assert desk.serve() == 0
+    assert "could not be saved yet" in capsys.readouterr().err
+    assert (desk.state(), desk.record().attempts) == (State.PENDING, 0)
+    assert (desk.worktree() / "todo.txt").read_text() == "two\nthree\n"
+
+
+def _no_space(space: Workspace, work: Work) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_an_agent_that_nobody_knows_blocks_with_what_to_do(desk: Desk) -> None:
