@@ -40,7 +40,7 @@ def test_attempts_follow_each_other_in_one_claim_while_they_improve(desk: Desk) 
 
 def test_a_task_at_its_target_already_converges_without_an_agent(desk: Desk) -> None:
     desk.commit({"todo.txt": ""})
-    desk.drop()
+    desk.drop(files={"checks.sh": "test -f todo.txt\n"})
     desk.agent(desk.call)
     before = desk.main
     desk.serve()
