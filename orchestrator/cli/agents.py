@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from orchestrator.agents.protocol import Availability, Traits
@@ -98,8 +99,21 @@ def findings(app: App, staff: Staff) -> Iterator[Finding]:
         yield Finding("agent", MISSING if count else WARNING, f"none is chosen{waits}", how)
     elif chosen not in names:
         yield Finding("agent", MISSING, f"there is no agent called {chosen!r}", f"There are: {', '.join(names)}.")
+    yield from _unroutable(app)
     for each in staff.agents:
         yield Finding(f"{PREFIX}{each.name}", each.status, each.words, each.fix)
+
+
+def _unroutable(app: App) -> Iterator[Finding]:
+    """What settings and pending tasks say of agents and models that nobody knows."""
+    from orchestrator.agents.routing import Router
+
+    router = Router(app.settings)
+    if (problem := router.setting_problem()) and problem.value != app.settings.agent:
+        yield Finding("settings", MISSING, str(problem), "`orchestrator --config` shows where it is set.")
+    for each in _pending(app):
+        if each.spec and not each.spec.draft and (problem := router.problem(each.spec)) and problem.key:
+            yield Finding("task", WARNING, f"{each.name}: {problem}", f"orchestrator edit {quote(each.name)}")
 
 
 def table(app: App, staff: Staff) -> Iterator[str]:

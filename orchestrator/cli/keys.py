@@ -55,7 +55,12 @@ OPTIONS = (
 IN_METRIC = {"direction": "direction", "target": "target", "tolerance": "tolerance"}
 LISTS = ("scope", "off_limits", "depends_on", "labels", "fallback", "phases", "skills")
 BY_COMMAS = frozenset({"depends_on", "labels", "fallback", "phases", "skills"})
-BUDGETS: Mapping[str, type[int] | type[float]] = {"usd": float, "tokens": int, "minutes": float, "attempts": int}
+BUDGETS: Mapping[str, Callable[[str], float | str]] = {
+    "usd": float,
+    "tokens": lambda text: text if text[:-1].isdecimal() and text[-1] in "kKmM" else int(text),
+    "minutes": float,
+    "attempts": int,
+}
 PLAIN = (
     "repo",
     "base",
@@ -107,9 +112,9 @@ def _rest(given: Mapping[str, Any]) -> dict[str, object]:
     return {**plain, **{key: values for key in LISTS if (values := _flat(given[key], commas=key in BY_COMMAS)) is not None}}
 
 
-def _budgets(said: tuple[str, ...]) -> dict[str, float | None]:
+def _budgets(said: tuple[str, ...]) -> dict[str, float | str | None]:
     """`usd=5 tokens=1000000`; nothing behind the sign removes that ceiling."""
-    found: dict[str, float | None] = {}
+    found: dict[str, float | str | None] = {}
     for part in _flat(said, commas=True) or ():
         kind, sign, text = (word.strip() for word in part.partition("="))
         if kind not in BUDGETS or not sign:

@@ -20,7 +20,7 @@ from orchestrator.core.selection import order_key
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Metric
 from orchestrator.core.task import State
-from orchestrator.loop.routed import routed
+from orchestrator.loop.routed import routed, without_new_logins
 from orchestrator.store import snapshot
 from orchestrator.store.owners import Owner
 from orchestrator.store.queue import Queue
@@ -59,7 +59,7 @@ def look(queue: Queue, settings: Settings) -> Look:
     router = Router(settings)
     found = tuple(routed(candidate, router, queue.path(candidate.place)) for candidate in found)
     world = readiness.world(found, converged_before=queue.remembered(), capacity=_capacity(found, loops))
-    world = replace(world, paused=_paused(found, now), overspent=_overspent(found, settings, now))
+    world = replace(world, paused=without_new_logins(_paused(found, now), router), overspent=_overspent(found, settings, now))
     return Look(queue, settings, tuple(sorted(found, key=_order)), world, loops, now)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from orchestrator.core.budget import Budget
@@ -12,6 +12,7 @@ from orchestrator.core.settings import Settings
 from orchestrator.executors.protocol import Executor
 from orchestrator.loop.index import Index
 from orchestrator.loop.reading import Reader
+from orchestrator.loop.routed import without_new_logins
 from orchestrator.loop.voice import Voice
 from orchestrator.loop.wakeup import Wakeup
 from orchestrator.loop.watch import Watch
@@ -77,7 +78,10 @@ class Loop:
 
     def world(self, moment: Moment) -> World:
         """What readiness depends on beside a task's own folder."""
-        return self.index.world(moment.now, Budget(self.settings.budget_usd_day, self.settings.budget_tokens_day))
+        world = self.index.world(moment.now, Budget(self.settings.budget_usd_day, self.settings.budget_tokens_day))
+        if not world.paused or self.reader.router is None:
+            return world
+        return replace(world, paused=without_new_logins(world.paused, self.reader.router))
 
     @property
     def free(self) -> int:

@@ -26,14 +26,14 @@ class Reader:
         self._queue = queue
         self._settle = settle
         self._executor = executor
-        self._router = router
+        self.router = router
         self._cache = SpecCache.of(queue.control)
         self._clock = (0.0, float("-inf"))  # the file system's, and ours at that moment
 
     def __call__(self, place: Place, double: str | None = None) -> Candidate:
         candidate = snapshot.candidate(self._queue, place, self._cache, self._now(), settle=self._settle, double=double)
-        if self._router is not None:
-            candidate = routed(candidate, self._router, self._queue.path(place))
+        if self.router is not None:
+            candidate = routed(candidate, self.router, self._queue.path(place))
         if candidate.spec is None or candidate.spec.executor is None:
             return candidate
         try:

@@ -3,12 +3,16 @@ starts, with its line."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.agents.routing import Router, Unroutable
+from orchestrator.core import accounts
 from orchestrator.core.candidate import Candidate
+from orchestrator.core.record import Pause
 from orchestrator.core.task import State
+from orchestrator.errors import AgentError
 from orchestrator.store import specfile
 
 
@@ -23,6 +27,20 @@ def routed(candidate: Candidate, router: Router, folder: Path) -> Candidate:
     if candidate.place.state is not State.PENDING:
         return candidate
     return replace(candidate, problems=(*candidate.problems, told(problem, folder)))
+
+
+def without_new_logins(paused: Mapping[str, Pause], router: Router) -> Mapping[str, Pause]:
+    """Accounts that need a person to log in, but for those where somebody has: a file of its agent's login is newer than that."""
+    return {name: pause for name, pause in paused.items() if pause.until is not None or not _logged_in(name, pause, router)}
+
+
+def _logged_in(account: str, pause: Pause, router: Router) -> bool:
+    try:
+        credentials = router.traits(accounts.agent_of(account)).credentials
+    except AgentError:
+        return False
+    files = (Path(each).expanduser() for each in credentials if each.startswith(("~", "/")))
+    return any(path.exists() and path.stat().st_mtime > pause.since for path in files)
 
 
 def told(problem: Unroutable, folder: Path) -> str:

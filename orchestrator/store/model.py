@@ -5,6 +5,7 @@ Imports pydantic, so import it only where a spec is really parsed or the JSON sc
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -17,6 +18,8 @@ from orchestrator.core.task import name_problem
 REFUSED_NAMES = frozenset({"__proto__", "constructor", "prototype"})
 MANY = 1_000_000
 MOST_TOKENS = 10**12
+TOKENS = re.compile(r"(\d{1,9})\s*([kKmM])", re.ASCII)
+THOUSANDS = {"k": 1000, "m": 1_000_000}
 
 
 def _listed(value: object) -> object:
@@ -72,6 +75,12 @@ def _one_line(value: str) -> str:
     if not value.strip() or any(ord(character) < 32 for character in value):
         raise _wrong("one line of text")
     return value.strip()
+
+
+def _tokens(value: object) -> object:
+    """`2M` and `500k` beside plain numbers."""
+    match = TOKENS.fullmatch(value.strip()) if isinstance(value, str) else None
+    return int(match[1]) * THOUSANDS[match[2].lower()] if match else value
 
 
 def _word(value: str) -> str:
@@ -136,6 +145,14 @@ Words = Annotated[list[Annotated[str, AfterValidator(_word)]], BeforeValidator(_
 Names = Annotated[list[Annotated[str, AfterValidator(_task_name)]], BeforeValidator(_listed), TEXTS]
 
 
+Tokens = Annotated[
+    int,
+    Field(ge=1, le=MOST_TOKENS),
+    BeforeValidator(_tokens),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^ *[0-9]+ *[kKmM] *$"}]}),
+]
+
+
 class MetricModel(BaseModel):
     """One number the benchmark prints as `METRIC name=value`."""
 
@@ -173,7 +190,7 @@ class BudgetModel(BaseModel):
         None, description="Minutes at most, over all attempts."
     )
     usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(None, description="US dollars at most.")
-    tokens: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = Field(None, description="Tokens at most, sent and received.")
+    tokens: Tokens | None = Field(None, description="Tokens at most, sent and received: 500000, 500k or 2M.")
 
 
 class FrontMatter(BaseModel):

@@ -122,6 +122,8 @@ class Work:
         """For trailers: who really worked; before anybody did the agent that is configured, or `none`."""
         if self.route is not None:
             return self.route.agent
+        if self.record.history:
+            return self.record.history[-1].agent
         return self.spec.agent or self.settings.agent or ("exec" if self.settings.agent_cmd else "none")
 
     def environment(self, place: Path, attempt: int | None = None, variables: tuple[str, ...] = ()) -> dict[str, str]:

@@ -127,13 +127,13 @@ def test_edit_by_options_changes_only_those_lines(project: Project) -> None:
 
 def test_budget_and_fallback_are_set_and_removed_by_options(project: Project) -> None:
     folder = project.drop("fix")
-    project.run("edit", "fix", "--budget", "usd=5,attempts=3", "--budget", "tokens=200000", "--fallback", "codex,opencode")
+    project.run("edit", "fix", "--budget", "usd=5,attempts=3", "--budget", "tokens=200k", "--fallback", "codex,opencode")
     text = (folder / "autoresearch.md").read_text()
-    assert ("usd: 5" in text, "attempts: 3" in text, "tokens: 200000" in text) == (True, True, True)
+    assert ("usd: 5" in text, "attempts: 3" in text, "tokens: 200k" in text) == (True, True, True)
     assert "- codex\n" in text or "fallback: [codex, opencode]" in text
     project.run("edit", "fix", "--budget", "usd=,attempts=", "--fallback", "")
     text = (folder / "autoresearch.md").read_text()
-    assert ("usd" in text, "attempts" in text, "fallback" in text, "tokens: 200000" in text) == (False, False, False, True)
+    assert ("usd" in text, "attempts" in text, "fallback" in text, "tokens: 200k" in text) == (False, False, False, True)
     assert "KIND=N" in project.refused("edit", "fix", "--budget", "euros=3")
     assert "no number of tokens" in project.refused("edit", "fix", "--budget", "tokens=many")
     assert "at least 1" in project.refused("edit", "fix", "--budget", "attempts=0", code=1)

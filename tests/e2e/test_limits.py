@@ -209,3 +209,11 @@ def test_a_task_that_never_began_can_be_sent_on_too(project: Project) -> None:
     project.run(code=75)
 
     assert (project.where("first"), project.where("second")) == ("pending", "converged")
+
+
+def test_check_and_add_tell_of_an_agent_that_nobody_knows(project: Project) -> None:
+    project.drop("lost", front="agent: nemo")
+
+    checked = json.loads(project.run("--check", "--json", ORCH_AGENT="exec", ORCH_AGENT_CMD=DONE).stdout)["checks"]
+    assert [each["status"] for each in checked if "nemo" in each["detail"]] == ["warning"]
+    assert "nemo" in project.run("add", "second", "--goal", "x", "--agent", "nemo", "--benchmark", "true", code=0).stdout

@@ -63,6 +63,11 @@ def test_every_key_of_the_contract_is_known() -> None:
     assert set(spec.reserved) == RESERVED | {"metrics.throughput.samples"}
 
 
+@pytest.mark.parametrize(("said", "tokens"), [("2M", 2_000_000), ("500 k", 500_000), ("12", 12), ('"3m"', 3_000_000)])
+def test_a_budget_of_tokens_may_be_short(tmp_path: Path, said: str, tokens: int) -> None:
+    assert spec_of(tmp_path, f"---\nbudget: {{tokens: {said}}}\n---\n# x\n").budget_tokens == tokens
+
+
 def test_a_pi_session_is_read_with_its_log(tmp_path: Path) -> None:
     spec = specfile.read(SAMPLES / "pi-flat")
     assert (spec.title, spec.goal) == ("parser speed", "Make the parser faster.")
