@@ -53,10 +53,10 @@ class SessionLog:
     def event(self, event: AgentEvent) -> None:
         """Log one event to both files."""
         now = self._clock()
-        text = event.text[:TEXT]
-        self._add("agent.jsonl", json.dumps({"at": stamp(now), "kind": event.kind, "text": text, **event.data}, default=str))
+        at, text = stamp(now), event.text[:TEXT]
+        self._add("agent.jsonl", json.dumps({"at": at, "kind": event.kind, "text": text, **event.data}, default=str))
         for line in self._teller.lines(replace(event, text=text), now):
-            self._add("agent.log", f"{stamp(now)} {readable(self._mask.text(line))}".rstrip())
+            self._add("agent.log", f"{at} {readable(self._mask.text(line))}".rstrip())  # pieces may make up a secret
 
     def note(self, text: str) -> None:
         """Log a line of ours."""
