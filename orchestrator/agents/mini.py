@@ -21,6 +21,14 @@ BY_ITSELF = "Submitted"  # its word for an end that the model chose
 BUDGET = {"LimitsExceeded": "its limit on cost or steps was reached", "TimeExceeded": "its limit on time was reached"}
 WIDE = "300"  # it breaks its lines at the terminal's width
 RULE = re.compile(r"[\s─━╭╮╰╯│]*")
+# Prices it doesn't know are an error unless it is told otherwise; questions about its first use wait for a terminal.
+ALONE = {
+    "MSWEA_CONFIGURED": "true",
+    "MSWEA_COST_TRACKING": "ignore_errors",
+    "MSWEA_MODEL_RETRY_STOP_AFTER_ATTEMPT": RETRIES,
+    "MSWEA_SILENT_STARTUP": "1",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+}
 
 
 class Mini:
@@ -76,16 +84,6 @@ class Mini:
         if outcome.end is AgentEnd.FAILED and finished.code == NOT_FOUND:
             return replace(outcome, end=AgentEnd.NOT_STARTED, detail="mini was not found on PATH.")
         return outcome
-
-
-# Prices it doesn't know are an error unless it is told otherwise; questions about its first use wait for a terminal.
-ALONE = {
-    "MSWEA_CONFIGURED": "true",
-    "MSWEA_COST_TRACKING": "ignore_errors",
-    "MSWEA_MODEL_RETRY_STOP_AFTER_ATTEMPT": RETRIES,
-    "MSWEA_SILENT_STARTUP": "1",
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-}
 
 
 def _settings(request: Request) -> list[str]:

@@ -23,6 +23,13 @@ RETRYING = re.compile(r"litellm\.\w+(?:: \w+(?: [^\s|\"]+)*)?")  # in its log, w
 BOX = re.compile(r"[\s─━╭╮╰╯│]*")
 WIDE = "300"  # it breaks its lines at the terminal's width
 STUB = "#!/bin/sh\nexit 1\n"
+# Else it says nothing before its end, and its terminal adds to the user's own history.
+ALONE = {
+    "PYTHONUNBUFFERED": "1",
+    "HISTFILE": "/dev/null",
+    "OPENHANDS_SUPPRESS_BANNER": "1",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+}
 
 
 class OpenHands:
@@ -75,15 +82,6 @@ class OpenHands:
         if outcome.end is AgentEnd.FAILED and finished.code == NOT_FOUND:
             return replace(outcome, end=AgentEnd.NOT_STARTED, detail="openhands was not found on PATH.")
         return outcome
-
-
-# Else it says nothing before its end, and its terminal adds to the user's own history.
-ALONE = {
-    "PYTHONUNBUFFERED": "1",
-    "HISTFILE": "/dev/null",
-    "OPENHANDS_SUPPRESS_BANNER": "1",
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-}
 
 
 def _state(env: Mapping[str, str]) -> str:
