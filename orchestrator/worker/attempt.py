@@ -154,7 +154,7 @@ def hold_session(
     work.event("agent_started", attempt=number, agent=agent.name, model=work.route.model, resumed=resumed, **phase.named)
     with (
         recording.session(work, space, phase, work.mask.data) as recorder,
-        skills.laid_out(space.path, phases.folders(work, agent), phase.skills),
+        skills.laid_out(space, phases.folders(work, agent), phase.skills),
     ):
         asked = replace(
             request(work, space, number, text, phase, agent.traits.environment),

@@ -60,6 +60,9 @@ class PlainFolder:
     def watch(self, work: Work) -> Watch:
         return Watch(self.tip, "", "", findings.evaluator_files(work))
 
+    def hide(self, *patterns: str) -> None:
+        return
+
     def state(self) -> str:
         return self.tip
 

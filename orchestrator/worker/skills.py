@@ -1,13 +1,14 @@
 """Skills: instructions in a folder of their own that an agent's program finds by itself, or is told in its prompt.
 
-Ours (`templates/skills/`) and the spec's are copied into a worktree before each session and taken away after it. A copy carries
-a `.gitignore` that ignores all of it, so no commit can take it in, and the repository needs no entry anywhere. A skill of the
-repository's own wins over one of ours of the same name.
+Ours (`templates/skills/`) and the spec's are copied into a worktree before each session and taken away after it. Meanwhile the
+repository's own ignore file (`info/exclude`) keeps them out of every commit; a `.gitignore` beside them would hide them from some
+programs too. A skill of the repository's own wins over one of ours of the same name.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,10 +17,11 @@ from pathlib import Path
 
 from orchestrator.errors import AgentError
 from orchestrator.store import templates
+from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work
 
 FILE = "SKILL.md"
-IGNORE = "# Copied here by the orchestrator for one session, and in no commit.\n*\n"
+MARK = ".orchestrator"  # a file in a copy: we made it, and may take it away
 HEAD = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 OWN = (".agents/skills", ".claude/skills")  # where a repository keeps its own, whoever the agent is
 
@@ -61,17 +63,18 @@ def phases(work: Work, skills: Mapping[str, Skill]) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def laid_out(worktree: Path, folders: Sequence[str], skills: Mapping[str, Skill]) -> Iterator[None]:
+def laid_out(space: Space, folders: Sequence[str], skills: Mapping[str, Skill]) -> Iterator[None]:
     """While the block runs, the skills lie in those folders of the worktree."""
-    homes = [worktree / folder for folder in folders]
-    for home in homes:
-        for skill in (skill for skill in skills.values() if skill.copied):
-            _lay(worktree, home, skill)
+    copies = [(space.path / folder / skill.name, skill) for folder in folders for skill in skills.values()]
+    copies = [(target, skill) for target, skill in copies if skill.copied and _may_lie(space.path, target)]
+    space.hide(*(f"/{target.relative_to(space.path)}/" for target, _ in copies))
+    for target, skill in copies:
+        _lay(target, skill)
     try:
         yield
     finally:
-        for home in homes:
-            _clear(worktree, home)
+        for folder in folders:
+            _clear(space.path, space.path / folder)
 
 
 def told(skill: Skill, folders: Sequence[str]) -> str:
@@ -93,15 +96,17 @@ def _chosen(work: Work, name: str, worktree: Path) -> Path:
     )
 
 
-def _lay(worktree: Path, home: Path, skill: Skill) -> None:
-    target = home / skill.name
-    if skill.folder == target or not home.resolve().is_relative_to(worktree.resolve()):
-        return
+def _may_lie(worktree: Path, target: Path) -> bool:
+    """Nothing of theirs is there, and no link leads out of the worktree."""
+    return (not os.path.lexists(target) or _ours(target)) and target.parent.resolve().is_relative_to(worktree.resolve())
+
+
+def _lay(target: Path, skill: Skill) -> None:
     with contextlib.suppress(FileExistsError, NotADirectoryError):  # a file of theirs is in the way: then there is none
         if _ours(target):
             shutil.rmtree(target)
         shutil.copytree(skill.folder, target, ignore_dangling_symlinks=True)
-        (target / ".gitignore").write_text(IGNORE)
+        (target / MARK).touch()
 
 
 def _clear(worktree: Path, home: Path) -> None:
@@ -116,10 +121,7 @@ def _clear(worktree: Path, home: Path) -> None:
 
 
 def _ours(folder: Path) -> bool:
-    try:
-        return not folder.is_symlink() and (folder / ".gitignore").read_text(errors="replace") == IGNORE
-    except OSError:
-        return False
+    return not folder.is_symlink() and (folder / MARK).is_file()
 
 
 def _deeper(text: str) -> str:

@@ -37,6 +37,9 @@ class Space(Protocol):
     def watch(self, work: Work) -> Watch:
         """Look before an agent starts."""
 
+    def hide(self, *patterns: str) -> None:
+        """Keep what these patterns match out of every commit, by no file that a commit holds."""
+
     def state(self) -> str:
         """Names what lies there now, committed or not, for `between`; nothing is changed for it."""
 

@@ -191,6 +191,9 @@ class Workspace:
             save.tidy(self._tree, self._litter)
         self._litter = None
 
+    def hide(self, *patterns: str) -> None:
+        repository.exclude(self.repo, patterns)
+
     def state(self) -> str:
         """A commit of everything in the agent's worktree; where an agent has taken that apart, what the branch holds."""
         assert self._tree is not None

@@ -31,7 +31,7 @@ class Reader(Exec):
 
 @pytest.fixture
 def reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "get", lambda name: Reader())
+    monkeypatch.setattr(registry, "get", lambda name, tables=None: Reader())
 
 
 def skill(folder: Path, words: str) -> None:
@@ -64,6 +64,7 @@ def test_they_are_gone_from_the_worktree_after_the_session_and_the_users_checkou
     desk.agent("true")
     desk.serve()
     assert desk.state() is State.BLOCKED
+    assert "/.claude/skills/do-task/" in (desk.repo / ".git/info/exclude").read_text().splitlines()
     assert sorted(path.name for path in desk.worktree().iterdir()) == [".git", ".gitignore", "README", "todo.txt"]
     assert desk.git("status", "--porcelain", "--ignored").splitlines() == ["!! .worktrees/"]
 
@@ -193,7 +194,7 @@ def test_an_unknown_phase_is_told_with_what_there_is_before_any_session(desk: De
 
 
 def test_in_a_folder_without_git_nothing_is_laid_down(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "get", lambda name: Reader())
+    monkeypatch.setattr(registry, "get", lambda name, tables=None: Reader())
     plain = desk.top / "plain"
     plain.mkdir()
     (plain / "todo.txt").write_text("one\n")
