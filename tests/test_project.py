@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -109,8 +110,20 @@ def test_the_wheel_alone_in_an_empty_environment_runs_the_demo(wheel: Path, tmp_
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def shown_command() -> list[str]:
+    return (TOP / "README.md").read_text().split("<!-- test-command -->\n```\n")[1].split("\n```")[0].splitlines()
+
+
+def test_the_whole_suite_fails_below_nine_tenths_of_all_branches_and_a_part_of_it_does_not() -> None:
+    settings = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]
+    assert shown_command()[0].endswith("-m pytest --cov")
+    assert settings["coverage"]["run"]["branch"]
+    assert settings["coverage"]["report"]["fail_under"] >= 90
+    assert "--cov" not in settings["pytest"]["ini_options"]["addopts"]
+
+
 def test_ci_runs_the_command_that_the_readme_shows() -> None:
-    lines = (TOP / "README.md").read_text().split("<!-- test-command -->\n```\n")[1].split("\n```")[0].splitlines()
+    lines = shown_command()
     shown = subprocess.run(
         ["bash", "-c", 'bash() { :; }; . "$0"', str(TOP / ".ci/run")], capture_output=True, text=True, check=True, cwd=TOP
     )

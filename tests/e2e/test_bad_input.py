@@ -360,7 +360,7 @@ def test_a_full_disk_is_told_in_one_line_and_everything_goes_on_when_there_is_sp
         project.agent(ALL_GONE)
         loop = project.start("--loop")
         project.wait(lambda: project.status()["loop"]["running"], why="loop runs")
-        ballast = fill(project.tasks)
+        ballast = fill(project.tasks / "pending")  # a folder that is watched: else the next look is in half a minute
         (project.tasks / "staged").rename(project.tasks / "pending/task")
         lines = project.wait(lambda: [line for line in output(project).splitlines() if "space" in line], why="says it")
         time.sleep(2.5)  # several more looks, each of which must not say it again
