@@ -158,15 +158,15 @@ def test_a_program_that_insists_on_a_terminal_gets_one_and_its_answers(here: Sta
 
 def test_an_unknown_prompt_ends_the_session_with_its_text(here: Stage) -> None:
     command = "printf 'Which of the two? '; read answer; echo $answer > answered"
-    outcome = here.run("exec", here.request(cmd=command, tty=True), limits=Limits(seconds=30, idle=2, grace=0.2))
+    outcome = here.run("exec", here.request(cmd=command, tty=True), limits=Limits(seconds=30, idle=5, grace=0.2))
     assert (outcome.end, outcome.prompt) == (AgentEnd.NEEDS_INPUT, "Which of the two?")
     assert not (here.worktree / "answered").exists()
 
 
 def test_one_that_reads_without_a_word_needs_input_too_and_one_that_hangs_is_stalled(here: Stage) -> None:
-    outcome = here.run("exec", here.request(cmd="echo up; cat", tty=True), limits=Limits(seconds=30, idle=2, grace=0.2))
+    outcome = here.run("exec", here.request(cmd="echo up; cat", tty=True), limits=Limits(seconds=30, idle=5, grace=0.2))
     assert (outcome.end, outcome.prompt) == (AgentEnd.NEEDS_INPUT, "up")
-    outcome = here.run("exec", here.request(cmd="echo up; exec sleep 99", tty=True), limits=Limits(seconds=30, idle=1, grace=0.2))
+    outcome = here.run("exec", here.request(cmd="echo up; exec sleep 99", tty=True), limits=Limits(seconds=30, idle=3, grace=0.2))
     assert outcome.end is AgentEnd.STALLED
 
 

@@ -90,7 +90,7 @@ def test_an_agent_at_a_terminal_shows_no_secret_either(project: Project) -> None
     project.agent(r'printf "\033[2J\033[Hthe token is $GITHUB_TOKEN\r\n"; printf "Is $GITHUB_TOKEN right? "; read answer')
     project.drop("seen", front="tty: true")
 
-    project.run(code=1, ORCH_PROGRESS_TIMEOUT="2s", ORCH_AGENT_LOG_RAW="true")
+    project.run(code=1, ORCH_PROGRESS_TIMEOUT="6s", ORCH_AGENT_LOG_RAW="true")
 
     record = project.record("seen")
     assert (record["reason"], "Is *** right?" in record["detail"]) == ("question", True)

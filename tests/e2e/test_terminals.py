@@ -27,7 +27,7 @@ def test_any_other_prompt_is_the_tasks_question_and_counts_nothing(project: Proj
     project.agent(ASKS)
     project.drop("asks", front="tty: true")
 
-    project.run(code=1, ORCH_PROGRESS_TIMEOUT="2s")
+    project.run(code=1, ORCH_PROGRESS_TIMEOUT="6s")
 
     record = project.record("asks")
     assert (record["reason"], record["attempts"]) == ("question", 0)
@@ -39,7 +39,7 @@ def test_a_password_prompt_on_the_terminal_hangs_no_worker(project: Project) -> 
     project.agent("python3 -c 'import getpass; getpass.getpass(\"Password for git: \")'")
     project.drop("locked", front="tty: true")
 
-    project.run(code=1, ORCH_PROGRESS_TIMEOUT="3s")
+    project.run(code=1, ORCH_PROGRESS_TIMEOUT="8s")
 
     assert project.record("locked")["reason"] == "question"
     assert "Password for git:" in project.record("locked")["detail"]
