@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from orchestrator.core.masking import Masker, secrets_of
+from orchestrator.core.masking import Masker, maskable, secrets_of
 
 STAGES = ("development", "production", "test")
 FILES = (".env", ".env.local", *(f".env.{stage}{local}" for stage in STAGES for local in ("", ".local")))
 LARGEST = 1 << 20
+ASSIGNED = re.compile(r"""\b([A-Za-z_]\w*)=("[^"]*"|'[^']*'|[^\s;&|]+)""")
+LOGIN = re.compile(r"://(?:[^/\s:@]*:)?([^/\s:@]{8,})@")  # a password, or a token in a user's place
 
 
-def collect(
-    environ: Mapping[str, str], folders: Iterable[Path] = (), *, more: Mapping[str, str] | None = None, named: Iterable[str] = ()
-) -> Masker:
-    """What masks the secrets of `environ`, of `more` and of the `.env` files in `folders`. `named`: variables that are secret
-    whatever they are called."""
-    own = tuple(named)
-    found = secrets_of(environ, named=own) | secrets_of(more or {}, named=own)
-    for folder in dict.fromkeys(folders):
-        for name in FILES:
-            found |= secrets_of(_variables(folder / name), named=own, random=True)
+def collect(environ: Mapping[str, str], folders: Iterable[Path] = (), *, commands: Iterable[str] = ()) -> Masker:
+    """What masks the secrets of `environ`, of variables set inside `commands`, of the `.env` files in `folders` and of the
+    addresses in their git configuration."""
+    found = secrets_of(environ) | in_folders(folders)
+    for command in commands:
+        found |= secrets_of({name: value.strip("\"'") for name, value in ASSIGNED.findall(command)})
     return Masker(found)
+
+
+def in_folders(folders: Iterable[Path]) -> dict[str, str]:
+    """The secrets that lie in files of these folders, with their names."""
+    found: dict[str, str] = {}
+    for folder in dict.fromkeys(folders):
+        found |= {secret: "a git remote" for secret in LOGIN.findall(_text(folder / ".git/config")) if maskable(secret)}
+        for name in FILES:
+            found |= secrets_of(_variables(folder / name), random=True)
+    return found
 
 
 def _variables(path: Path) -> dict[str, str]:
     """The variables of a `.env`; of one that can't be read, none."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(LARGEST).decode(errors="replace")
-    except OSError:
+    text = _text(path)
+    if not text:
         return {}
     from io import StringIO
 
     from dotenv.parser import parse_stream
 
     return {binding.key: binding.value or "" for binding in parse_stream(StringIO(text)) if binding.key}
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST).decode(errors="replace")
+    except OSError:
+        return ""

@@ -19,7 +19,7 @@ from orchestrator.core.spec import live_edit
 from orchestrator.core.task import Stage, State
 from orchestrator.errors import SpecError
 from orchestrator.proc.supervise import Limits
-from orchestrator.store import seal, specfile
+from orchestrator.store import seal, secrets, specfile
 from orchestrator.worker import (
     findings,
     handover,
@@ -133,7 +133,9 @@ def hold_session(
     agent = routes.agent(work, work.route.agent)
     room = metering.left(work)
     meter = metering.Meter(room, work.route.model)
-    work.claim.mask = work.mask.with_more(secrets_of(os.environ, named=agent.traits.secrets))
+    places = (space.path, *((Path(work.record.repo),) if work.record.repo else ()))
+    known = secrets_of(os.environ, named=agent.traits.secrets) | secrets.in_folders(places)
+    work.claim.mask = work.mask.with_more(known)
     text = prompt.build(
         work.spec,
         work.record,

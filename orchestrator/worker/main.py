@@ -51,7 +51,7 @@ def serve(claim: Claim) -> int:
     claim.begin(replace(lease, owner=identity.here(), starting_until=None))
     settings = config.from_json(lease.settings)
     folders = (claim.queue.root.parent, *((Path(settings.repo),) if settings.repo else ()))
-    claim.mask = secrets.collect(os.environ, folders)
+    claim.mask = secrets.collect(os.environ, folders, commands=(settings.agent_cmd or "", *settings.hooks.values()))
     pulse = Pulse(claim, lease.ttl)
     pulse.listen()
     record = claim.record()

@@ -95,3 +95,15 @@ def test_an_agent_at_a_terminal_shows_no_secret_either(project: Project) -> None
     record = project.record("seen")
     assert (record["reason"], "Is *** right?" in record["detail"]) == ("question", True)
     assert not files_with(project.tasks, TOKEN)
+
+
+def test_a_secret_that_the_repository_keeps_in_an_ignored_file_is_masked_in_every_worktree_of_it(project: Project) -> None:
+    other = project.make_repo({"todo.txt": "one\n", ".gitignore": ".env\n", ".worktreeinclude": ".env\n"}, project.top / "other")
+    (other / ".env").write_text(f"SIGNING={IN_FILE}\n")
+    project.agent("cat .env; : > todo.txt")
+    project.drop("elsewhere", front="repo: other")
+
+    project.run(code=0)
+
+    assert "SIGNING=***" in (project.folder("elsewhere") / ".orch/attempts/0001/agent.log").read_text()
+    assert not files_with(project.tasks, IN_FILE)
