@@ -58,6 +58,7 @@ class Router:
     names: Callable[[Tables], tuple[str, ...]] = registry.names
     _known: dict[str, bool] = field(default_factory=dict)
     _models: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _accounts: dict[tuple[object, ...], tuple[str, ...] | Unroutable] = field(default_factory=dict)
     _chains: dict[tuple[object, ...], tuple[Route, ...]] = field(default_factory=dict)
 
     def chain(self, spec: Spec) -> tuple[Route, ...]:
@@ -72,11 +73,13 @@ class Router:
             self._chains[key] = self._chain(spec)
         return self._chains[key]
 
-    def accounts(self, spec: Spec) -> tuple[str, ...]:
-        """The accounts of the chain; empty where it can't be told."""
-        if self.problem(spec):
-            return ()
-        return tuple(dict.fromkeys(route.account for route in self.chain(spec)))
+    def accounts(self, spec: Spec) -> tuple[str, ...] | Unroutable:
+        """The accounts of the chain, or why there is none. Of thousands of tasks most say the same: each is looked at once."""
+        key = (spec.agent, spec.model, spec.fallback)
+        if key not in self._accounts:
+            problem = self.problem(spec)
+            self._accounts[key] = problem or tuple(dict.fromkeys(route.account for route in self.chain(spec)))
+        return self._accounts[key]
 
     def problem(self, spec: Spec) -> Unroutable | None:
         """The first thing said of this task that nobody knows."""

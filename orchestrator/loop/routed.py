@@ -21,12 +21,12 @@ def routed(candidate: Candidate, router: Router, folder: Path) -> Candidate:
     spec = candidate.spec
     if spec is None or candidate.place.state not in {State.PENDING, State.RUNNING}:
         return candidate
-    problem = router.problem(spec)
-    if problem is None:
-        return replace(candidate, accounts=router.accounts(spec))
+    found = router.accounts(spec)
+    if isinstance(found, tuple):
+        return replace(candidate, accounts=found)
     if candidate.place.state is not State.PENDING:
         return candidate
-    return replace(candidate, problems=(*candidate.problems, told(problem, folder)))
+    return replace(candidate, problems=(*candidate.problems, told(found, folder)))
 
 
 def without_new_logins(paused: Mapping[str, Pause], router: Router) -> Mapping[str, Pause]:

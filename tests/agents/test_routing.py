@@ -84,7 +84,7 @@ def test_what_nobody_knows_is_told_with_its_key_and_what_there_is(spec: Spec, ke
     assert told in str(problem)
     with pytest.raises(AgentError, match=problem.value):
         router(agent="claude").chain(spec)
-    assert router(agent="claude").accounts(spec) == ()
+    assert router(agent="claude").accounts(spec) == problem
 
 
 def test_a_setting_that_nobody_knows_is_told_as_such() -> None:
