@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.errors import GitError
@@ -28,9 +28,18 @@ class Survey:
     unwanted: tuple[str, ...] = ()
 
     @property
+    def paths(self) -> list[str]:
+        """Everything but these, for a command line."""
+        return [".", *(f":(top,exclude,literal){path}" for path in (*self.repositories, *self.unwanted))]
+
+    @property
     def pathspecs(self) -> bytes:
-        """Everything but these, as `--pathspec-from-file` reads it."""
-        return join([".", *(f":(top,exclude,literal){path}" for path in (*self.repositories, *self.unwanted))])
+        """The same as `--pathspec-from-file` reads it."""
+        return join(self.paths)
+
+    def without(self, paths: Iterable[str]) -> Survey:
+        """The same with more that stays out of every commit."""
+        return replace(self, unwanted=(*self.unwanted, *paths))
 
 
 def survey(git: Git, untracked: Iterable[str], links: Iterable[str]) -> Survey:
@@ -53,6 +62,15 @@ def files(git: Git, repository: str) -> list[str]:
         listed = list(_walk(top, ""))
     names = (name for name in listed if not name.endswith("/") and os.path.lexists(top / name))
     return [f"{repository}/{name}" for name in names if not (top / name).is_dir() or (top / name).is_symlink()]
+
+
+def folded(top: Path, untracked: Iterable[str], files: frozenset[str]) -> Iterator[str]:
+    """Those of the `files` that lie at or below the `untracked` entries, as few paths: a folder in which there is nothing else
+    stands for all of it."""
+    for entry in untracked:
+        inside = {name for name in files if name == entry or (entry.endswith("/") and name.startswith(entry))}
+        whole = inside and entry.endswith("/") and inside.issuperset(_walk(top, entry))
+        yield from (entry.rstrip("/"),) if whole else sorted(inside)
 
 
 def _special(top: Path, entry: str) -> Iterator[tuple[str, bool]]:

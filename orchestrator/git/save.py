@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.git import nested, refs, snapshot, worktree
+from orchestrator.git import given, nested, refs, snapshot, worktree
 from orchestrator.git.command import Git
 from orchestrator.git.identity import commit_as, with_trailers
 from orchestrator.git.kept import Kept, attempts, heads, keep, keep_all
@@ -171,7 +171,7 @@ def _keep_new(repo: Repository, slug: str, label: str, commits: Iterable[str], b
 
 def _commit(tree: Worktree, status: snapshot.Status, message: str, identity: Mapping[str, str] | None) -> bool:
     """One commit of what is staged; then the index it was made from becomes the worktree's own."""
-    with snapshot.staged(tree.git, status, whole=False) as staged:
+    with snapshot.staged(tree.git, status, whole=False, apart=given.unchanged(tree)) as staged:
         every = ("-a",) if staged.rest else ()
         command = ("commit", "-q", "--no-verify", "--cleanup=verbatim", *every, "-F", "-")
         output = commit_as(tree.git, *command, message=message, env=staged.env, identity=identity, ok=(0, 1))
@@ -188,7 +188,7 @@ def _uncommitted(tree: Worktree) -> Iterator[str]:
         return
     status = snapshot.look(tree.git, tree.repo.hash_size)
     if status.dirty or status.links:
-        with snapshot.staged(tree.git, status) as staged:
+        with snapshot.staged(tree.git, status, apart=given.unchanged(tree)) as staged:
             contents = tree.git.run("write-tree", env=staged.env).stdout.decode().strip()
         yield _commit_tree(tree.git, contents, status.head)
 

@@ -56,8 +56,9 @@ def look(git: Git, hash_size: int) -> Status:
 
 
 @contextlib.contextmanager
-def staged(git: Git, status: Status, *, whole: bool = True) -> Iterator[Staged]:
-    """Everything uncommitted that belongs in a commit, in an index of its own, which is gone after the block.
+def staged(git: Git, status: Status, *, whole: bool = True, apart: frozenset[str] = frozenset()) -> Iterator[Staged]:
+    """Everything uncommitted that belongs in a commit, in an index of its own, which is gone after the block. The files named
+    `apart` don't.
 
     Without `whole`, changes to tracked files are left to `git commit -a` where there is nothing else."""
     path = _index(git).with_name(f"{PREFIX}{os.getpid()}")
@@ -68,7 +69,8 @@ def staged(git: Git, status: Status, *, whole: bool = True) -> Iterator[Staged]:
         rest = not whole and not status.untracked and not status.links
         if not rest:
             paths = (*status.changed, *status.untracked)
-            _add(git, nested.survey(git, status.untracked, status.links), env, paths if len(paths) <= FEW else ())
+            survey = nested.survey(git, status.untracked, status.links).without(nested.folded(git.cwd, status.untracked, apart))
+            _add(git, survey, env, paths if len(paths) <= FEW else (), apart)
         yield Staged(path, env, rest)
     finally:
         path.unlink(missing_ok=True)
@@ -95,7 +97,9 @@ def tree_of_all(git: Git, index: Path, base: str | None) -> str:
         index.unlink(missing_ok=True)
 
 
-def _add(git: Git, survey: nested.Survey, env: Mapping[str, str], paths: Sequence[str] = ()) -> None:
+def _add(
+    git: Git, survey: nested.Survey, env: Mapping[str, str], paths: Sequence[str] = (), apart: frozenset[str] = frozenset()
+) -> None:
     """Exit code 1 says that a file could not be read: everything else was added all the same. Where the `paths` are known
     git need not look through the whole worktree again."""
     if survey.repositories or survey.unwanted or not paths:
@@ -108,10 +112,10 @@ def _add(git: Git, survey: nested.Survey, env: Mapping[str, str], paths: Sequenc
     except GitError:
         if given == survey.pathspecs:
             raise
-        _add(git, survey, env)  # a path went away since the status was taken
+        _add(git, survey, env, (), apart)  # a path went away since the status was taken
     for repository in survey.repositories:
         git.run("update-index", "--force-remove", "-z", "--stdin", input=join([repository]), env=env)
-        names = nested.files(git, repository)
+        names = [name for name in nested.files(git, repository) if name not in apart]
         git.run("update-index", "--add", "--replace", "-z", "--stdin", input=join(names), env=env)
 
 

@@ -5,10 +5,11 @@ Hooks come from the configuration: `after_create` and `before_run` must succeed;
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.git import included
+from orchestrator.git import given, included
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.proc.supervise import Limits
@@ -23,12 +24,22 @@ class SetupFailed(OrchestratorError):
 
 
 def furnish(work: Work, repo: Repository, tree: Worktree) -> str | None:
-    """Copy the ignored files that `.worktreeinclude` names, then the hook, then the spec's setup. Why it failed, or None."""
+    """Copy the ignored files that `.worktreeinclude` names, then the hook, then the spec's setup. Why it failed, or None.
+
+    What these leave is given: no commit of an agent's takes it up.
+    """
     included.copy_included(repo, tree)
-    for name, command in (("after_create", work.settings.hooks.get("after_create")), ("setup", work.spec.setup)):
-        if command and (problem := run(work, name, command, tree.path)):
+    commands = [(name, command) for name, command in furnishing(work).items() if command]
+    for name, command in commands:
+        if problem := run(work, name, command, tree.path):
             return problem
+    (given.note if commands else given.forget)(tree)
     return None
+
+
+def furnishing(work: Work) -> Mapping[str, str | None]:
+    """The commands that make a fresh worktree ready, in order."""
+    return {"after_create": work.settings.hooks.get("after_create"), "setup": work.spec.setup}
 
 
 def furnish_or_raise(work: Work, repo: Repository, tree: Worktree) -> None:

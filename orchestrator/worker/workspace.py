@@ -14,7 +14,7 @@ from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent
 from orchestrator.core.task import Stage, State
 from orchestrator.errors import OrchestratorError
-from orchestrator.git import changes, checkouts, included, kept, merge, refs, repository, save, worktree
+from orchestrator.git import changes, checkouts, given, included, kept, merge, refs, repository, save, worktree
 from orchestrator.git.changes import Change
 from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
@@ -155,7 +155,8 @@ class Workspace:
             self._furnished = commit
         else:  # what setup made stays, what a benchmark left goes
             worktree.checkout(self._verify, branch=None, commit=commit)
-            worktree.clean(self._verify, keep_ignored=True)
+            made = given.entries(self._verify)
+            save.tidy(self._verify, made) if made else worktree.clean(self._verify, keep_ignored=True)
         return self._verify_path(work)
 
     def _stand(self, work: Work, commit: str) -> Worktree:
@@ -189,6 +190,8 @@ class Workspace:
         """Take away what a benchmark left: all work was committed before it ran."""
         if self._litter is not None and self._tree is not None and worktree.usable(self._tree):
             save.tidy(self._tree, self._litter)
+            if self._litter:  # what setup made, and a benchmark may have used
+                given.note(self._tree)
         self._litter = None
 
     def hide(self, *patterns: str) -> None:

@@ -91,6 +91,68 @@ def test_asked_to_stop_while_a_commit_is_verified_a_benchmarks_litter_is_not_tak
     assert "result.log" not in desk.git("ls-tree", "--name-only", "main")
 
 
+# What a setup command leaves
+
+
+SETUP = "setup: echo 1 > tool; mkdir -p lib/deep; touch lib/a lib/deep/b; mkdir -p own && cd own && git init -q && touch c"
+NEEDS_TOOL = "[ -e tool ] && [ -e lib/deep/b ] && [ -e own/c ] || exit 1\n"
+
+
+def setup_drop(desk: Desk, front: str = "scope: [todo.txt]", benchmark: str = COUNT) -> None:
+    desk.drop(front=f"{SETUP}\n{front}", benchmark=NEEDS_TOOL + benchmark, files={"checks.sh": NEEDS_TOOL})
+
+
+def test_what_setup_leaves_is_no_change_of_the_agents_and_is_there_for_every_sample_and_gate(desk: Desk) -> None:
+    setup_drop(desk)
+    desk.agent(f"{desk.call} [ $n = 1 ] || {LESS}")
+    desk.serve()
+    assert (desk.state(), results(desk)[0]) == (State.CONVERGED, Result.UNCHANGED)
+    assert desk.record().history[0].detail == "the agent changed nothing"
+    assert desk.git("ls-tree", "-r", "--name-only", "main").split() == [".gitignore", "README", "todo.txt"]
+
+
+@pytest.mark.parametrize(
+    "act", ["echo 2 > tool", "touch lib/new", "mv lib/a lib/c", "chmod +x lib/a", "echo 2 > own/c", "echo 1 > t; mv t tool"]
+)
+def test_what_the_agent_makes_of_it_is_its_change(desk: Desk, act: str) -> None:
+    setup_drop(desk, "max_failures: 1")
+    desk.agent(act)
+    desk.serve()
+    changed = desk.git("diff", "--name-only", "main", "refs/orchestrator/x/0001").split()
+    assert changed == [
+        {
+            "echo 2 > tool": "tool",
+            "touch lib/new": "lib/new",
+            "mv lib/a lib/c": "lib/c",
+            "chmod +x lib/a": "lib/a",
+            "echo 2 > own/c": "own/c",
+        }.get(act, "tool")
+    ]
+
+
+def test_it_stays_given_when_a_benchmark_used_it_and_in_later_claims(desk: Desk) -> None:
+    setup_drop(desk, benchmark="echo >> tool; echo >> lib/a; touch lib/new litter\n" + COUNT)
+    desk.agent(f"{desk.call} [ $n = 2 ] && {{ {TERM}; }}; {LESS}")
+    for _ in range(4):
+        desk.serve(once=True)
+    assert (desk.state(), set(results(desk))) == (State.CONVERGED, {Result.IMPROVED, Result.CONVERGED})
+    assert desk.git("ls-tree", "-r", "--name-only", "main").split() == [".gitignore", "README", "todo.txt"]
+    assert not any("tool" in desk.git("ls-tree", "-r", "--name-only", commit).split() for commit in desk.refs().values())
+
+
+def test_setup_that_is_run_by_a_hook_is_no_different_and_one_taken_out_of_the_spec_gives_nothing(desk: Desk) -> None:
+    folder = desk.drop(front="scope: [todo.txt]")
+    desk.set(hooks={"after_create": "touch tool"})
+    desk.agent("true")
+    desk.serve(once=True)
+    assert (desk.state(), desk.record().history[0].detail) == (State.PENDING, "the agent changed nothing")
+    desk.set(hooks={})
+    (folder / "autoresearch.md").write_text("# x\n")
+    desk.agent(DONE)
+    desk.serve()
+    assert desk.git("ls-tree", "-r", "--name-only", "main").split() == [".gitignore", "README", "todo.txt"]
+
+
 # What an agent does to its worktree
 
 
