@@ -28,7 +28,8 @@ LOOKS_ASKING = re.compile(
     r"| (?:password|passphrase|token|code|username|login) [^\n]* : \s* $ "
     r"| \b enter \s (?:to\s)? (?:confirm|select|continue|choose) \b"
 )
-MENU = re.compile(r"(?m)^[❯›▸●>] (?:\d+[.)] )?\S[^\n]*\n(?:\d+[.)] )?\S|^(?:\d+[.)] )?\S[^\n]*\n[❯›▸●>] \d+[.)] ")
+MENU = re.compile(r"(?m)^[❯›▸●>] \d+[.)] \S[^\n]*\n\d+[.)] \S|^\d+[.)] \S[^\n]*\n[❯›▸●>] \d+[.)] \S")
+HINTS = 3  # rows at the end of a painted screen in which it says which keys it takes
 
 
 class Dialogue:
@@ -54,6 +55,7 @@ class Dialogue:
         self._keyboard: Keyboard | None = None
         self._fresh = False  # something came since the last look
         self._rows: tuple[str, ...] = ()
+        self._told: tuple[str, ...] = ()  # what was told last, and the rows of it
         self._shown: frozenset[str] = frozenset()
         self._shown_at = self._changed_at = clock()
         self._answered: list[str] = []  # the same screen, as often as it was answered
@@ -92,9 +94,12 @@ class Dialogue:
     def show(self) -> None:
         """Tell the rows that are new on a painted screen."""
         self._shown_at = self._clock()
-        if not self.painted:
+        if self._fresh:
+            self._rows = self._screen.rows()
+        if not self.painted or self._rows == self._told:
             return
-        rows = [row for line in self._screen.rows() if (row := plain(line))]
+        self._told = self._rows
+        rows = [row for line in self._rows if (row := plain(line))]
         for row in rows:
             if row not in self._shown:
                 self._row(row)
@@ -120,8 +125,8 @@ class Dialogue:
 
     def _question(self, text: str, rest: float) -> str | None:
         """Whether the program waits for a person: by how its last lines read, or because it only reads or only rests for long."""
-        last = text.rpartition("\n")[2]
-        asking = LOOKS_ASKING.search(last) or MENU.search(text) or text in self._answered
+        last = text.splitlines()[-HINTS if self.painted else -1 :]
+        asking = any(map(LOOKS_ASKING.search, last)) or MENU.search(text) or text in self._answered
         asking = asking and (self.painted or self._screen.at_line_end)
         patience = min(ASKS, self._patience) if asking else self._patience
         if rest < patience or not (asking or self.painted or self._reads()):

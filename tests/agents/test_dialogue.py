@@ -86,6 +86,12 @@ def test_an_unknown_prompt_is_a_question_after_a_while_and_nothing_is_typed(aske
     assert desk.typed == []
 
 
+def test_a_painted_screen_that_shows_what_was_said_before_and_rests_is_at_work_for_a_while() -> None:
+    screen = "\x1b[2J\x1b[H❯ Write hello.txt\r\n● Write(hello.txt)\r\n  wrote 1 line\r\n❯\r\n  ? for shortcuts".encode()
+    assert Desk().after(70, screen) is None
+    assert Desk().after(80, screen) is not None
+
+
 @pytest.mark.parametrize("said", [b"Compiling...", b"Is it good? Yes, it is.\r\n", b"What next?\r\n", b"75% |#####   |"])
 def test_silent_work_is_no_question(said: bytes) -> None:
     assert Desk().after(74, said) is None
