@@ -143,6 +143,16 @@ def shortfall(metrics: Sequence[Metric], values: Mapping[str, float]) -> str:
     )
 
 
+def way(metrics: Sequence[Metric], baseline: Mapping[str, float], values: Mapping[str, float]) -> str:
+    """Where the deciding metrics began and where they are, for people: `failures 12 -> 3, target <= 0`; empty where nothing
+    was measured."""
+    return "; ".join(
+        f"{metric.name} {_number(baseline[metric.name])} -> {_number(values.get(metric.name))}, target {_goal(metric)}"
+        for metric in deciding(metrics, baseline)
+        if metric.name in baseline
+    )
+
+
 def improved(metrics: Sequence[Metric], values: Mapping[str, float], best: Mapping[str, float]) -> bool:
     """Whether `values` beat `best` (give the baseline while there is no best) by more than `min_effect`, no guard worse.
 

@@ -6,13 +6,14 @@ import signal
 from collections.abc import Iterable
 from itertools import islice
 
-from orchestrator.core import selection
+from orchestrator.core import metrics, selection
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.readiness import ready, waiting_on
+from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
 from orchestrator.errors import StoreError
 from orchestrator.loop import dispatch, retention, takeover
-from orchestrator.loop.parts import Loop, Moment
+from orchestrator.loop.parts import Loop, Mode, Moment
 from orchestrator.loop.voice import ending
 from orchestrator.loop.watch import FOLLOWED
 from orchestrator.loop.workers import Worker, fault
@@ -120,9 +121,15 @@ def tell_ending(loop: Loop, worker: Worker, place: Place | None, moment: Moment)
     worker.told = True
     record = records.peek(loop.queue.path(place)) if place else None
     state = place.state if place else None
-    loop.voice.tell(
-        worker.name, ending(state, record, moment.now), "ended", urgent=state is State.BLOCKED, to=state.value if state else None
-    )
+    line = ending(state, record, moment.now) + (numbers(loop, place, record) if loop.mode is Mode.ONCE else "")
+    loop.voice.tell(worker.name, line, "ended", urgent=state is State.BLOCKED, to=state.value if state else None)
+
+
+def numbers(loop: Loop, place: Place | None, record: Record | None) -> str:
+    """How far the task has come, as the end of a line: who asks for one attempt wants to know what it brought."""
+    spec = loop.reader(place).spec if place else None
+    way = metrics.way(spec.metrics, record.baseline, record.values) if spec and record else ""
+    return f" ({way})" if way else ""
 
 
 def follow_moves(loop: Loop, moment: Moment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -19,6 +20,23 @@ def test_once_makes_one_claim_and_tells_how_it_ended(stage: Stage, act: str, cod
     assert stage.code(stage.loop("once", parallel=4)) == code
     assert stage.state("first") is state
     assert stage.started("second") == []
+
+
+def test_once_tells_how_far_the_task_has_come(stage: Stage) -> None:
+    front = "metrics: [{name: left, target: 0}, {name: kb, direction: higher, target: 9.5}, {name: shown}]"
+    folder = stage.task("t", "park 600", front=front)
+    facts = {"id": "1", "name": "t", "slug": "t", "inode": folder.stat().st_ino}
+    numbers = {"baseline": {"left": 12, "kb": 1, "shown": 3}, "values": {"left": 3, "shown": 4}}
+    (folder / ".orch/state.json").write_text(json.dumps({**facts, **numbers}))
+    assert stage.code(stage.loop("once")) == 75
+    told = next(line for line in stage.said().splitlines() if line.startswith("t: waits until"))
+    assert told.endswith("(backoff) (left 12 -> 3, target <= 0; kb 1 -> missing, target >= 9.5)")
+
+
+def test_once_says_no_number_where_there_is_none(stage: Stage) -> None:
+    stage.task("t")
+    assert stage.code(stage.loop("once")) == 0
+    assert stage.said().splitlines()[-1] == "t: converged, nothing to land"
 
 
 def test_once_waits_for_a_folder_that_is_still_settling(stage: Stage) -> None:
