@@ -47,8 +47,8 @@ def take_up(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
         cut=record.stage,
         feedback=last_feedback(claim, record),
     )
-    if record.serial:  # what was said of it before is not true any more
-        work.save(durable=False, reason=None, detail=None, not_before=None)
+    # At once: names in the repository are reserved for this record's id, and whoever comes after a kill must know it.
+    work.save(durable=False, reason=None, detail=None, not_before=None)
     sealed.keep(claim)
     return work
 
