@@ -124,7 +124,23 @@ def in_a_day(records: Iterable[Record], now: float) -> Spend:
 
 def overspent(total: Spend, day: Budget) -> str | None:
     """Which of the day's ceilings is reached, in words."""
-    for kind, some, most in (("usd", total.usd, day.usd), ("tokens", total.tokens, day.tokens)):
-        if most is not None and (some or 0) >= most:
-            return f"the day's budget of {amount(kind, most)} is used up: {amount(kind, some or 0)} in 24 hours"
+    for kind, some, most in _of_day(total, day):
+        if some >= most:
+            return f"the day's budget of {amount(kind, most)} is used up: {amount(kind, some)} in 24 hours"
     return None
+
+
+def day_notice(total: Spend, day: Budget) -> str:
+    """What an agent is told when most of the day's budget is gone; empty before."""
+    lines = [
+        f"- {amount(kind, some)} of {amount(kind, most)} that all tasks together have for 24 hours are used."
+        for kind, some, most in _of_day(total, day)
+        if some >= SOON * most
+    ]
+    return "\n".join(lines)
+
+
+def _of_day(total: Spend, day: Budget) -> Iterator[tuple[str, float, float]]:
+    for kind, some, most in (("usd", total.usd, day.usd), ("tokens", total.tokens, day.tokens)):
+        if most is not None:
+            yield kind, some or 0, most

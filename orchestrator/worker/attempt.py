@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.agents import registry, replay, session
 from orchestrator.agents.protocol import Request
-from orchestrator.core import budget, convergence
+from orchestrator.core import convergence
 from orchestrator.core.convergence import Next
 from orchestrator.core.masking import secrets_of
 from orchestrator.core.outcome import AgentEnd, AgentOutcome, Reason
@@ -145,7 +145,7 @@ def hold_session(
         evaluator=work.evaluator,
         part=replace(
             phase.part(phases.folders(work, agent)),
-            budget=budget.notice(work.record, convergence.limits(work.spec, work.settings).budget),
+            budget=metering.notice(work),
             resumed=RESUMED if resume else "",
             handover=handover.read(work),
         ),

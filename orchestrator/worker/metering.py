@@ -44,6 +44,16 @@ def over_the_day(work: Work) -> str | None:
     return None if day == Budget() else budget.overspent(_used_today(work), day)
 
 
+def notice(work: Work) -> str:
+    """What the next prompt says of budgets that are nearly gone: the task's, and the day's."""
+    day = _day(work)
+    told = (
+        budget.notice(work.record, convergence.limits(work.spec, work.settings).budget),
+        "" if day == Budget() else budget.day_notice(_used_today(work), day),
+    )
+    return "\n".join(filter(None, told))
+
+
 @dataclass(slots=True)
 class Meter:
     """Watches one session: `over` is why it was ended, None while it is within what is `left`."""

@@ -88,3 +88,12 @@ def test_a_day_counts_what_ended_in_it_and_what_is_not_counted_yet() -> None:
     assert budget.overspent(total, Budget(usd=1.5)) == "the day's budget of 1.50 USD is used up: 1.50 USD in 24 hours"
     assert budget.overspent(total, Budget(usd=2.0, tokens=7)) == "the day's budget of 7 tokens is used up: 7 tokens in 24 hours"
     assert budget.overspent(total, Budget(usd=2.0)) is None
+
+
+def test_the_agent_is_told_of_the_day_from_four_fifths_on_too() -> None:
+    assert budget.day_notice(Spend(usd=3.1), Budget(usd=4.0, tokens=100)) == ""
+    told = budget.day_notice(Spend(usd=3.2, input_tokens=90), Budget(usd=4.0, tokens=100))
+    assert told.splitlines() == [
+        "- 3.20 USD of 4.00 USD that all tasks together have for 24 hours are used.",
+        "- 90 tokens of 100 tokens that all tasks together have for 24 hours are used.",
+    ]

@@ -138,3 +138,12 @@ def test_a_session_may_use_no_more_than_is_left_of_the_day(project: Project) -> 
 
     record = project.record("runaway")
     assert (project.where("runaway"), record["attempts"], record["history"][0]["end"]) == ("pending", 1, "killed")
+
+
+def test_an_agent_is_told_when_most_of_the_day_is_gone(project: Project) -> None:
+    spending(project, "first", f"use '{{\"usd\": 3.5}}'; {DONE}", front="priority: 9")
+    spending(project, "second", DONE)
+
+    project.run(code=0, ORCH_BUDGET_USD_DAY="4")
+
+    assert "3.50 USD of 4.00 USD that all tasks together" in prompt(project, "second", 1)
