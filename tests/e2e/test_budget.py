@@ -141,7 +141,7 @@ def test_a_session_may_use_no_more_than_is_left_of_the_day(project: Project) -> 
 
 
 def test_an_agent_is_told_when_most_of_the_day_is_gone(project: Project) -> None:
-    spending(project, "first", f"use '{{\"usd\": 3.5}}'; {DONE}", front="priority: 9")
+    spending(project, "first", f"use '{{\"usd\": 3.5}}'; {DONE}", front="priority: 9\nland: branch")
     spending(project, "second", DONE)
 
     project.run(code=0, ORCH_BUDGET_USD_DAY="4")
