@@ -6,6 +6,7 @@ The suite is a few thousand tests, most of which wait for processes: here is als
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -27,7 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """In CI, and where asked for, real agents are there before any test looks for them."""
+    """In CI, and where asked for, real agents are there before any test looks for them. And signals do what they do in a
+    terminal: whoever starts the tests in the background, or by nohup, has them ignored by every process that is tested."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     wanted = config.getoption("--install-agents") or install.IN_CI
     if wanted and not hasattr(config, "workerinput") and (problem := install.install()):
         sys.stderr.write(f"{problem}\n")
