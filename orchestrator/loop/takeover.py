@@ -58,9 +58,9 @@ def end_orphans(root: Path, token: str, lease: Lease | None) -> None:
 def end_left(queue: Queue, previous: Lease | None) -> None:
     """The same for a pending task: a person may have moved it there after its worker died, while its agent went on. An owner
     that lives has another folder: this one is a copy of it."""
-    if previous is None or previous.agent is None or queue.owners.alive(previous.token):
+    if previous is None or queue.owners.alive(previous.token):
         return
-    if identity.alive(previous.agent):
+    if previous.agent is None or identity.alive(previous.agent):  # None: it may have died before it could name the agent
         end_orphans(queue.root, previous.token, previous)
         queue.bury(previous.token)
 
