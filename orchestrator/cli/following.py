@@ -17,13 +17,14 @@ from orchestrator.store.queue import Queue
 
 POLL = 0.25
 HEAD = 64  # bytes by which a file is told from the next one of its name
+Known = tuple[int, bytes, int]  # its inode, which may be given to the next file; how it begins; its size
 
 
 class File:
     """One file that grows, and is moved aside to `<name>.1` when it is large: its lines, each once."""
 
     def __init__(self) -> None:
-        self._known: tuple[int, bytes] | None = None  # its inode, which may be given to the next file, and how it begins
+        self._known: Known | None = None
         self._offset = 0
         self._rest = b""
 
@@ -43,7 +44,7 @@ class File:
         if found is None or self._known is None or not self._offset:
             return False
         length = min(len(found[1]), len(self._known[1]))
-        return found[0] == self._known[0] and found[1][:length] == self._known[1][:length] and path.stat().st_size >= self._offset
+        return found[0] == self._known[0] and found[1][:length] == self._known[1][:length] and found[2] >= self._offset
 
     def _read(self, path: Path) -> Iterator[str]:
         try:
@@ -107,9 +108,10 @@ def _event(line: str) -> dict[str, object] | None:
     return event if isinstance(event, dict) else None
 
 
-def _known(path: Path) -> tuple[int, bytes] | None:
+def _known(path: Path) -> Known | None:
     try:
         with path.open("rb") as file:
-            return os.fstat(file.fileno()).st_ino, file.read(HEAD)
+            status = os.fstat(file.fileno())
+            return status.st_ino, file.read(HEAD), status.st_size
     except OSError:
         return None

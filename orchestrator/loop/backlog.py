@@ -24,7 +24,7 @@ class Backlog:
         self._glance = glance
         self._clock = clock
         self._new: set[str] = set()
-        self._line: list[str] = []  # the next one last
+        self._line: list[tuple[tuple[float, float, str], str]] = []  # what glances told of folders, the next one last
         self._known: set[str] = set()  # what is in either
 
     def __len__(self) -> int:
@@ -41,17 +41,18 @@ class Backlog:
         self._known.discard(folder)
 
     def take(self) -> Iterator[str]:
-        """What to read now. Few folders all at once; of many, those that are next, for a slice of time."""
+        """What to read now: those that are next, for a slice of time; one at least."""
         until = self._clock() + SLICE
-        while self._new and self._clock() < until:
+        if len(self._new) == 1 and not self._line:  # as it mostly is
             yield from self._still(self._new.pop())
         if self._new:
-            waiting = {*self._new, *self._line} & self._known
-            self._line = sorted(waiting, key=self._glance, reverse=True)
+            self._line = sorted([*self._line, *((self._glance(folder), folder) for folder in self._new)], reverse=True)
             self._new.clear()
             until = self._clock() + SLICE
-        while self._line and self._clock() < until:
-            yield from self._still(self._line.pop())
+        while self._line:
+            yield from self._still(self._line.pop()[1])
+            if self._clock() >= until:
+                break
 
     def _still(self, folder: str) -> Iterator[str]:
         if folder in self._known:

@@ -21,7 +21,7 @@ DONE, STUCK, LATER, INTERRUPTED = 0, 1, 75, 130
 PATIENCE = 20.0  # a worker asked to stop has so long before it is told not to wait for its agent
 HURRY = 3.0  # and so long after that, or after a person asked twice, before it is killed
 DYING = 2.0  # so long is waited for what was killed
-SHOWN = 10
+SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,8 @@ def summary(loop: Loop) -> Iterator[str]:
         yield f"  {place.name} is blocked{reason}: {(record.detail if record else None) or 'moved there by hand'}"
     moment = loop.clock()
     world = loop.world(moment)
-    waiting = [(each, waiting_on(each, world, moment.now)) for each in loop.index.candidates]
+    told = sorted(loop.index.candidates, key=lambda each: not each.problems)  # what only a person can mend comes first
+    waiting = [(each, waiting_on(each, world, moment.now)) for each in told]
     for candidate, reasons in waiting[:SHOWN]:
         yield f"  {candidate.name} waits: {'; '.join(reason.detail for reason in reasons) or 'ready'}"
     if hidden := max(0, len(blocked) - SHOWN) + max(0, len(waiting) - SHOWN):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,8 +15,6 @@ from orchestrator.store import snapshot
 from orchestrator.store.cache import SpecCache
 from orchestrator.store.queue import Queue
 
-FRESH = 0.02  # seconds for which one reading of the file system's clock serves
-
 
 class Reader:
     """Makes a Candidate of a Place. `executor` finds a named one and raises Misuse where there is none; `router` knows agents."""
@@ -28,10 +25,10 @@ class Reader:
         self._executor = executor
         self.router = router
         self._cache = SpecCache.of(queue.control)
-        self._clock = (0.0, float("-inf"))  # the file system's, and ours at that moment
+        self._now = queue.now()
 
     def __call__(self, place: Place, double: str | None = None) -> Candidate:
-        candidate = snapshot.candidate(self._queue, place, self._cache, self._now(), settle=self._settle, double=double)
+        candidate = snapshot.candidate(self._queue, place, self._cache, self._now, settle=self._settle, double=double)
         if self.router is not None:
             candidate = routed(candidate, self.router, self._queue.path(place))
         if candidate.spec is None or candidate.spec.executor is None:
@@ -42,12 +39,10 @@ class Reader:
             return replace(candidate, problems=(*candidate.problems, f"{error.message} {error.hint}"))
         return candidate
 
+    def look(self) -> None:
+        """Read everything as of this moment, by the file system's clock: of two drops the earlier one has settled first."""
+        self._now = self._queue.now()
+
     def save(self) -> None:
         """Keep what was parsed for the next process."""
         self._cache.save()
-
-    def _now(self) -> float:
-        mono = time.monotonic()
-        if mono - self._clock[1] > FRESH:
-            self._clock = (self._queue.now(), mono)
-        return self._clock[0]

@@ -47,6 +47,7 @@ def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
     if not loop.watch.follows:
         touched = islice(loop.index.followed, FOLLOWED)
     reading = loop.index.unread
+    loop.reader.look()
     loop.index.refresh(moment.mono, full=full, touched=touched)
     if loop.index.unread:
         loop.again = True

@@ -73,6 +73,7 @@ class Watch:
         except (OSError, RuntimeError, ImportError) as error:  # RuntimeError: no more threads
             self._fail(_reason(error))
             return
+        self._wakeup.wake()  # what came before the watch (`--stop` in a loop's first moments) is seen by one more look
         if self._said:
             self._said.clear()
             self._say(f"Watching {self._control.parent} again.")

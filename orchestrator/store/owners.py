@@ -147,7 +147,10 @@ class Owners:
 
     def tokens(self) -> list[str]:
         """All tokens that have a file, living or not."""
-        return [name for name in os.listdir(self._folder) if TOKEN.fullmatch(f".{name}")]  # noqa: PTH208
+        try:
+            return [name for name in os.listdir(self._folder) if TOKEN.fullmatch(f".{name}")]  # noqa: PTH208
+        except OSError as error:
+            raise durable.explain(error, "read", self._folder) from error
 
     def loops(self) -> tuple[Owner, ...]:
         """The living loops, oldest first."""

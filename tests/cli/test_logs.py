@@ -79,6 +79,22 @@ def test_a_file_that_is_moved_aside_while_followed_loses_no_line(tmp_path: Path)
     assert list(file.lines(path)) == []
 
 
+class Leaving(type(Path())):  # type: ignore[misc]
+    """A log whose folder moves away as soon as it has been opened once."""
+
+    def open(self, *args: object, **kwargs: object) -> object:
+        file = super().open(*args, **kwargs)  # type: ignore[call-overload]
+        self.unlink()
+        return file
+
+
+def test_a_folder_that_moves_while_its_log_is_looked_at_is_looked_at_again(tmp_path: Path) -> None:
+    file = File()
+    (tmp_path / "agent.log").write_text("one\n")
+    assert list(file.lines(tmp_path / "agent.log")) == ["one"]
+    assert list(file.lines(Leaving(tmp_path / "agent.log"))) == []
+
+
 def test_what_was_moved_aside_before_is_read_first_and_what_went_by_twice_is_left_out(tmp_path: Path) -> None:
     path, older, file = tmp_path / "agent.log", tmp_path / "agent.log.1", File()
     older.write_text("one\n")
@@ -113,7 +129,8 @@ def test_following_goes_on_where_the_folder_moves_and_ends_with_why(project: Pro
     running.mkdir(exist_ok=True)
     moved = folder.rename(running / "fix.abc123")
     attempt(moved, 1, "goes on")
-    assert "goes on" in process.stdout.readline()
+    went = process.stdout.readline()
+    assert "goes on" in went, process.communicate(timeout=20)
     facts = {"schema": 1, "id": "0" * 16, "name": "fix", "inode": moved.stat().st_ino, "slug": "fix", "updated": 1.0}
     (moved / ".orch/state.json").write_text(json.dumps({**facts, "reason": "exhausted", "detail": "five failures"}))
     blocked = project.tasks / "blocked"

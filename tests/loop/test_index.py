@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.processes import until
 from support.stage import Stage
 
 from orchestrator.core.candidate import Candidate
@@ -17,6 +18,7 @@ from orchestrator.core.readiness import world as fresh_world
 from orchestrator.core.selection import choose, order_key
 from orchestrator.core.task import Place, State
 from orchestrator.loop.index import Index
+from orchestrator.loop.reading import Reader
 from orchestrator.store import snapshot
 from orchestrator.store.cache import SpecCache
 from orchestrator.store.queue import Queue
@@ -108,7 +110,7 @@ def test_a_queue_that_nobody_has_read_yet_is_read_in_slices_the_most_urgent_firs
     slow = Slow(stage.queue)
     index = Index(stage.queue, slow, clock=slow.clock)
     index.refresh(0.0, full=True)
-    assert next(each.name for each in index.candidates) == "t59"
+    assert next(each.name for each in index.candidates) == slow.reads[0] == "t59"
     assert len(slow.reads) < 30
     stage.task("new", front="priority: 99")
     index.refresh(0.1)
@@ -117,6 +119,22 @@ def test_a_queue_that_nobody_has_read_yet_is_read_in_slices_the_most_urgent_firs
         index.refresh(0.2)
     assert sorted(slow.reads) == sorted({*slow.reads})
     agrees(index, stage.queue, stage.queue.now())
+
+
+def test_of_two_drops_the_later_one_is_never_the_first_to_have_settled(stage: Stage) -> None:
+    read = Reader(stage.queue, 0.3, lambda name: pytest.fail(name))
+    for number in (1, 2):
+        scratch = stage.queue.scratch()
+        stage.fill(scratch, f"t{number}")
+        stage.queue.publish(scratch, f"t{number}", State.PENDING)
+    first, second = sorted(stage.queue.places(), key=lambda place: place.name)
+    read.look()
+    assert read(first).holds
+    until(lambda: stage.queue.now() - (stage.queue.path(second) / "act").stat().st_ctime > 0.5, "both have settled")
+    assert read(second).holds  # as of the same moment, however long the first one's reading took
+    read.look()
+    assert not read(first).holds
+    assert not read(second).holds
 
 
 def test_the_one_task_that_is_wanted_is_read_before_all_others(stage: Stage) -> None:

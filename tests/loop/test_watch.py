@@ -56,6 +56,13 @@ def test_an_arrival_in_any_state_folder_wakes(ears: Ears) -> None:
     assert ears.said == []
 
 
+def test_what_came_before_the_watch_is_looked_for_once_more(ears: Ears) -> None:
+    control.request_stop(ears.queue, "before anybody listened")
+    ears.watch.start()
+    assert ears.wakeup.wait(0)
+    assert not ears.wakeup.wait(0)
+
+
 def test_what_gives_nobody_work_wakes_nobody(ears: Ears) -> None:
     ears.arrive("t")
     ears.watch.start()
