@@ -122,7 +122,7 @@ def test_a_queue_that_nobody_has_read_yet_is_read_in_slices_the_most_urgent_firs
 
 
 def test_of_two_drops_the_later_one_is_never_the_first_to_have_settled(stage: Stage) -> None:
-    read = Reader(stage.queue, 0.3, lambda name: pytest.fail(name))
+    read = Reader(stage.queue, 0.3, pytest.fail)
     for number in (1, 2):
         scratch = stage.queue.scratch()
         stage.fill(scratch, f"t{number}")
