@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,9 +65,11 @@ def _sentence(text: str) -> str:
 
 def _fault(error: Exception) -> int:
     """Say that it was our fault and where the details are."""
+    import traceback
+
     summary = f"{type(error).__name__}: {error}".rstrip(": ")
     try:
-        path = _write_log(error)
+        path = _write_log("".join(traceback.format_exception(error)))
     except OSError:
         traceback.print_exception(error)
         output.error(f"An error of the orchestrator itself: {summary}.", "Please report it with the lines above.")
@@ -77,7 +78,7 @@ def _fault(error: Exception) -> int:
     return FAULT
 
 
-def _write_log(error: Exception) -> Path:
+def _write_log(trace: str) -> Path:
     import platformdirs
 
     from orchestrator import __version__
@@ -88,7 +89,7 @@ def _write_log(error: Exception) -> Path:
     lines = [
         f"orchestrator {__version__}, Python {sys.version.split()[0]}, {sys.platform}",
         f"command line: {sys.argv[1:]!r}",
-        "".join(traceback.format_exception(error)),
+        trace,
     ]
     path.write_text("\n".join(lines), encoding="utf-8", errors="backslashreplace")
     return path

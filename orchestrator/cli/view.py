@@ -57,7 +57,7 @@ def look(queue: Queue, settings: Settings) -> Look:
     now = time.time()
     loops = queue.owners.loops() if (queue.control / "owners").is_dir() else ()
     router = Router(settings)
-    found = tuple(routed(candidate, router, queue.path(candidate.place)) for candidate in found)
+    found = tuple(routed(candidate, router, queue) for candidate in found)
     world = readiness.world(found, converged_before=queue.remembered(), capacity=_capacity(found, loops))
     world = replace(world, paused=without_new_logins(_paused(found, now), router), overspent=_overspent(found, settings, now))
     return Look(queue, settings, tuple(sorted(found, key=_order)), world, loops, now)

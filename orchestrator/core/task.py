@@ -58,7 +58,7 @@ def name_problem(name: str) -> str | None:
         return "it must be a plain folder name"
     if name.startswith((".", "-")):
         return "it must not begin with a dot or a dash"
-    if any(ord(character) < 32 or ord(character) == 127 for character in name):
+    if not name.isprintable() and any(ord(character) < 32 or ord(character) == 127 for character in name):
         return "it contains a control character"
     return None
 

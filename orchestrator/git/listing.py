@@ -45,7 +45,7 @@ def _main(repo: Repository) -> Checkout | None:
 
 
 def _linked(repo: Repository, admin: Path) -> Checkout | None:
-    pointer = refs.content(admin / "gitdir")
+    pointer = refs.content(f"{admin}/gitdir")
     path = (admin / pointer).parent if pointer else None
     return _checkout(repo, path, admin) if path and path.is_dir() else None
 
@@ -57,6 +57,6 @@ def _checkout(repo: Repository, path: Path, git_dir: Path) -> Checkout:
 def _interrupted(git_dir: Path) -> str | None:
     """The branch that a rebase or bisect took the checkout away from."""
     for name in ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START"):
-        if text := refs.content(git_dir / name):
+        if text := refs.content(f"{git_dir}/{name}"):
             return text.removeprefix(HEADS)
     return None

@@ -106,7 +106,7 @@ def head(git_dir: Path, common: Path) -> str | None:
     if not refs.files(common):
         output = Git(git_dir, git_dir).run("rev-parse", "--verify", "-q", "HEAD", ok=(0, 1, 128))
         return output.stdout.decode().strip() or None
-    text = refs.content(git_dir / "HEAD") or ""
+    text = refs.content(f"{git_dir}/HEAD") or ""
     return refs.read(common, text.removeprefix(refs.SYMBOLIC)) if text.startswith(refs.SYMBOLIC) else text or None
 
 
@@ -115,7 +115,7 @@ def branch(git_dir: Path, common: Path) -> str | None:
     if not refs.files(common):
         name = os.fsdecode(Git(git_dir, git_dir).run("symbolic-ref", "-q", "HEAD", ok=(0, 1, 128)).stdout).strip()
     else:
-        name = (refs.content(git_dir / "HEAD") or "").partition(refs.SYMBOLIC)[2]
+        name = (refs.content(f"{git_dir}/HEAD") or "").partition(refs.SYMBOLIC)[2]
     return name.removeprefix(HEADS) or None
 
 
@@ -209,11 +209,12 @@ def identity_env(repo: Repository) -> Mapping[str, str]:
 
 def write(path: Path, text: str) -> None:
     """Replace a small file of ours inside the git directory in one step."""
-    temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}.tmp")
+    temporary = f"{path}.{os.urandom(4).hex()}.tmp"
     try:
-        temporary.write_text(text, errors="surrogateescape")
+        with open(temporary, "xb", buffering=0) as file:  # noqa: PTH123 - ten of these make a task
+            file.write(os.fsencode(text))
         hit("git.file:before")
-        temporary.rename(path)
+        os.rename(temporary, path)  # noqa: PTH104
     except OSError as error:
         raise _unwritable(path, error) from error
     hit("git.file:after")

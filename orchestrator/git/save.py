@@ -228,7 +228,7 @@ def _rebased(admin: Path) -> str | None:
 
 def _operation_commits(admin: Path) -> list[str]:
     files = [*SPECIAL[1:], *(f"{name}/{what}" for name in REBASING for what in ("orig-head", "autostash"))]
-    return [text for text in (refs.content(admin / name) for name in files) if text and refs.OBJECT.fullmatch(text)]
+    return [text for text in (refs.content(f"{admin}/{name}") for name in files) if text and refs.OBJECT.fullmatch(text)]
 
 
 def _log(admin: Path) -> list[tuple[str, str]]:

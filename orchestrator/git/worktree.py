@@ -175,9 +175,9 @@ def clear_locks(worktree: Worktree) -> None:
 
 def forget_operation(worktree: Worktree, *, keep: Collection[str] = ()) -> None:
     """End a merge, rebase or the like that was left half-way, without touching a file of the checkout."""
-    for name in UNFINISHED:
-        if name not in keep:
-            _remove(worktree.admin / name)
+    for left in refs.entries(worktree.admin):
+        if left.name in UNFINISHED and left.name not in keep:
+            _remove(left)
 
 
 def retire(worktree: Worktree, *, pooled: int = POOLED, pump: Pump = time.sleep) -> str | None:
@@ -355,7 +355,7 @@ def _forget_log(worktree: Worktree) -> None:
 
 def _pointed(path: Path) -> Path | None:
     """The folder that the `.git` file in `path` names."""
-    text = refs.content(path / ".git") if not path.is_symlink() else None
+    text = refs.content(f"{path}/.git") if not path.is_symlink() else None
     return Path(text.removeprefix(POINTER)) if text and text.startswith(POINTER) else None
 
 
@@ -368,7 +368,7 @@ def _point(worktree: Worktree) -> None:
 
 
 def _place(admin: Path) -> Path | None:
-    text = refs.content(admin / "gitdir")
+    text = refs.content(f"{admin}/gitdir")
     return Path(text).parent if text else None
 
 

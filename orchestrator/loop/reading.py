@@ -30,7 +30,7 @@ class Reader:
     def __call__(self, place: Place, double: str | None = None) -> Candidate:
         candidate = snapshot.candidate(self._queue, place, self._cache, self._now, settle=self._settle, double=double)
         if self.router is not None:
-            candidate = routed(candidate, self.router, self._queue.path(place))
+            candidate = routed(candidate, self.router, self._queue)
         if candidate.spec is None or candidate.spec.executor is None:
             return candidate
         try:

@@ -14,9 +14,10 @@ from orchestrator.core.record import Pause
 from orchestrator.core.task import State
 from orchestrator.errors import AgentError
 from orchestrator.store import specfile
+from orchestrator.store.queue import Queue
 
 
-def routed(candidate: Candidate, router: Router, folder: Path) -> Candidate:
+def routed(candidate: Candidate, router: Router, queue: Queue) -> Candidate:
     """`candidate` with its accounts; a pending one that can't be worked on has one more problem."""
     spec = candidate.spec
     if spec is None or candidate.place.state not in {State.PENDING, State.RUNNING}:
@@ -26,7 +27,7 @@ def routed(candidate: Candidate, router: Router, folder: Path) -> Candidate:
         return replace(candidate, accounts=found)
     if candidate.place.state is not State.PENDING:
         return candidate
-    return replace(candidate, problems=(*candidate.problems, told(found, folder)))
+    return replace(candidate, problems=(*candidate.problems, told(found, queue.path(candidate.place))))
 
 
 def without_new_logins(paused: Mapping[str, Pause], router: Router) -> Mapping[str, Pause]:

@@ -26,7 +26,7 @@ class Pipes:
         self.pid = pid
         self.exited = False
         self.last_output = time.monotonic()
-        self._selector = selectors.DefaultSelector()
+        self._selector = selectors.PollSelector()  # for four descriptors and two waits, epoll only costs more calls
         self._sinks = dict(reads)
         self._pidfd = _pidfd(pid)
         for descriptor in self._sinks:

@@ -28,13 +28,13 @@ def in_folders(folders: Iterable[Path]) -> dict[str, str]:
     """The secrets that lie in files of these folders, with their names."""
     found: dict[str, str] = {}
     for folder in dict.fromkeys(folders):
-        found |= {secret: "a git remote" for secret in LOGIN.findall(_text(folder / ".git/config")) if maskable(secret)}
+        found |= {secret: "a git remote" for secret in LOGIN.findall(_text(f"{folder}/.git/config")) if maskable(secret)}
         for name in FILES:
-            found |= secrets_of(_variables(folder / name), random=True)
+            found |= secrets_of(_variables(f"{folder}/{name}"), random=True)
     return found
 
 
-def _variables(path: Path) -> dict[str, str]:
+def _variables(path: str) -> dict[str, str]:
     """The variables of a `.env`; of one that can't be read, none."""
     text = _text(path)
     if not text:
@@ -46,9 +46,9 @@ def _variables(path: Path) -> dict[str, str]:
     return {binding.key: binding.value or "" for binding in parse_stream(StringIO(text)) if binding.key}
 
 
-def _text(path: Path) -> str:
+def _text(path: str) -> str:
     try:
-        with path.open("rb") as file:
-            return file.read(LARGEST).decode(errors="replace")
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a dozen looks for files that mostly aren't there
+            return (file.read(LARGEST) or b"").decode(errors="replace")
     except OSError:
         return ""

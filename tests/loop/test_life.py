@@ -285,7 +285,9 @@ def test_while_nothing_can_be_written_tasks_stay_pending_and_one_line_says_why(s
 
 def test_a_problem_that_ends_without_a_sign_is_seen_to_have_ended_within_seconds(stage: Stage) -> None:
     loop = stage.loop("loop")
-    stage.until(stage.registered, "the loop")
+    stage.task("first")
+    stage.until(lambda: stage.state("first") is State.CONVERGED, "a loop that has all it needs")
+    stage.until(lambda: "first: converged" in stage.said(), "a loop at rest")
     owners = stage.queue.control / "owners"
     owners.rename(stage.top / "owners")  # no claim can be made, and nothing that is watched changes when one can again
     owners.touch()
