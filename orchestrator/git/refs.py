@@ -61,13 +61,17 @@ def content(path: Path | str) -> str | None:
         return None
 
 
-def entries(folder: Path) -> list[Path]:
-    """What lies in a folder of git's, sorted by name; nothing where there is none. A tenth of what a pattern costs."""
+def names(folder: Path) -> list[str]:
+    """What lies in a folder of git's; nothing where there is none. A tenth of what a pattern costs."""
     try:
-        names = os.listdir(folder)  # noqa: PTH208
+        return os.listdir(folder)  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [folder / name for name in sorted(names)]
+
+
+def entries(folder: Path) -> list[Path]:
+    """The same as paths, sorted."""
+    return [folder / name for name in sorted(names(folder))]
 
 
 def _packed(common: Path, name: str) -> str | None:

@@ -198,7 +198,8 @@ def config_digest(repo: Repository) -> str:
 
 def busy(git_dir: Path) -> str | None:
     """What is unfinished in the checkout with this git directory ("a rebase"), or None."""
-    return next((words for name, words in OPERATIONS.items() if (git_dir / name).exists()), None)
+    names = refs.names(git_dir)
+    return next((words for name, words in OPERATIONS.items() if name in names), None)
 
 
 def identity_env(repo: Repository) -> Mapping[str, str]:

@@ -168,16 +168,16 @@ def usable(worktree: Worktree) -> bool:
 
 def clear_locks(worktree: Worktree) -> None:
     """Remove what a killed git of the agent left, or a killed worker; nobody works in there any more."""
-    for left in refs.entries(worktree.admin):
-        if left.name.endswith(".lock") or left.name.startswith(snapshot.PREFIX):
-            left.unlink(missing_ok=True)
+    for name in refs.names(worktree.admin):
+        if name.endswith(".lock") or name.startswith(snapshot.PREFIX):
+            (worktree.admin / name).unlink(missing_ok=True)
 
 
 def forget_operation(worktree: Worktree, *, keep: Collection[str] = ()) -> None:
     """End a merge, rebase or the like that was left half-way, without touching a file of the checkout."""
-    for left in refs.entries(worktree.admin):
-        if left.name in UNFINISHED and left.name not in keep:
-            _remove(left)
+    for name in refs.names(worktree.admin):
+        if name in UNFINISHED and name not in keep:
+            _remove(worktree.admin / name)
 
 
 def retire(worktree: Worktree, *, pooled: int = POOLED, pump: Pump = time.sleep) -> str | None:
