@@ -39,6 +39,8 @@ def keep_all(repo: Repository, slug: str, commits: Mapping[str, str]) -> tuple[s
     """Keep each of the `commits` under its label, in one step. Returns the labels they got."""
     wanted = {_free(repo, slug, label, commit): commit for label, commit in commits.items()}
     new = {label: commit for label, commit in wanted.items() if refs.read(repo.common, ref(slug, label)) is None}
+    if len(new) == 1 and refs.create(repo.common, ref(slug, next(iter(new))), next(iter(new.values()))):
+        return tuple(wanted)  # as it mostly is, and without a process
     if new:
         lines = b"".join(f"create {ref(slug, label)}\0{commit}\0".encode() for label, commit in new.items())
         repo.git.run("update-ref", "--stdin", "-z", input=lines)

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from orchestrator.git.command import Git
+from orchestrator.store.failpoints import hit
 
 OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 SYMBOLIC = "ref: "
@@ -31,6 +32,31 @@ def read(common: Path, name: str) -> str | None:
             return text if OBJECT.fullmatch(text) else None
         name = text.removeprefix(SYMBOLIC).strip()
     return None
+
+
+def create(common: Path, name: str, commit: str) -> bool:
+    """Make the ref `name`, which did not exist when it was looked for. False where git has to be asked: another way of keeping
+    refs, a lock in the way, no permission.
+
+    Git's own protocol (gitrepository-layout, lockfile API): who makes `<ref>.lock` may write it and rename it. A kill before
+    the rename leaves a lock that counts as stale after ten seconds, one after it a ref.
+    """
+    path = f"{common}/{name}"
+    if not files(common):
+        return False
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+        with open(f"{path}.lock", "xb", buffering=0) as lock:  # noqa: PTH123
+            lock.write(f"{commit}\n".encode())
+            hit("git.ref:before")
+            if os.path.lexists(path):
+                os.unlink(f"{path}.lock")  # noqa: PTH108
+                return False
+            os.rename(f"{path}.lock", path)  # noqa: PTH104
+    except OSError:
+        return False
+    hit("git.ref:after")
+    return True
 
 
 def target(common: Path, name: str) -> str | None:

@@ -86,5 +86,5 @@ class Loop:
     @property
     def free(self) -> int:
         """How many more workers may be started."""
-        slots = max(0, self.settings.parallel - len(self.workers))
+        slots = max(0, self.settings.parallel - self.workers.busy)
         return slots if self.quota is None else min(slots, self.quota)

@@ -143,6 +143,7 @@ def follow_moves(loop: Loop, moment: Moment) -> None:
             continue
         worker.left = moment.mono if worker.left is None else worker.left
         place = loop.index.names.where(worker.name)
+        worker.done = place is not None and place.state is State.CONVERGED
         if not worker.told and place is not None and place.state is not State.RUNNING:
             tell_ending(loop, worker, place, moment)
         gone = moment.mono - worker.left

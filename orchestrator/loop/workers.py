@@ -33,6 +33,7 @@ class Worker:
     left: float | None = None
     asked: bool = False  # to stop, because its folder is gone
     told: bool = False  # where its task went was said
+    done: bool = False  # its task has converged: it only has to end
 
     @property
     def folder(self) -> str:
@@ -50,6 +51,11 @@ class Workers:
 
     def __len__(self) -> int:
         return len(self._workers)
+
+    @property
+    def busy(self) -> int:
+        """How many of them hold a slot: not those that have nothing left to do but to end."""
+        return sum(not worker.done for worker in self._workers.values())
 
     def __iter__(self) -> Iterator[Worker]:
         return iter(tuple(self._workers.values()))

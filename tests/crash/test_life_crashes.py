@@ -25,7 +25,7 @@ UNSEEN = ("undo.", "git.index")  # points followed by changes that have none of 
 FACTS = frozenset(
     {
         *("record", "claim", "reclaim", "release", "move", "attempt.cut", "undo.file", "undo.index", "git.checkout-index"),
-        *("git.checkout", "git.commit", "git.read-tree", "git.update-index", "git.update-ref", "worktree.aside"),
+        *("git.checkout", "git.commit", "git.read-tree", "git.ref", "git.update-index", "git.update-ref", "worktree.aside"),
     }
 )
 SHARED = LIVES[0].name  # what all lives have in common is tried in this one

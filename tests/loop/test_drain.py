@@ -92,6 +92,14 @@ def test_a_parents_end_is_told_before_its_child_starts_though_its_worker_is_stil
     ]
 
 
+def test_a_worker_whose_task_has_converged_holds_no_slot_while_it_ends(stage: Stage) -> None:
+    stage.task("first", "linger", front="priority: 1")  # it ends when another worker has started
+    stage.task("second")
+    assert stage.code(stage.loop("drain", parallel=1)) == 0
+    assert [stage.state(name) for name in ("first", "second")] == [State.CONVERGED] * 2
+    assert "no other worker" not in stage.said()
+
+
 def test_higher_priority_goes_first(stage: Stage) -> None:
     for name, priority in (("low", -1), ("high", 5), ("middle", 0)):
         stage.task(name, front=f"priority: {priority}")

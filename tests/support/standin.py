@@ -73,7 +73,9 @@ def end(claim: Claim, record: Record, act: str, argument: str) -> None:
 def linger(claim: Claim) -> None:
     started = claim.queue.root.parent / "started"
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and started.read_text().splitlines()[-1].split()[0] == claim.name:
+    while started.read_text().splitlines()[-1].split()[0] == claim.name:
+        if time.monotonic() > deadline:
+            sys.exit("no other worker has started")
         time.sleep(0.02)
 
 

@@ -1,0 +1,55 @@
+"""Refs that keep commits: made as git makes them, create-only, and left to git wherever anything is in the way."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from orchestrator.git import kept, refs
+from orchestrator.git.command import Git
+from orchestrator.git.repository import Repository
+
+
+def test_git_sees_a_ref_that_was_made_without_it(repo: Repository, base: str, git) -> None:
+    assert kept.keep(repo, "fix", "0001", base) == "0001"
+    assert git(repo.top, "for-each-ref", "--format=%(refname) %(objectname)", "refs/orchestrator") == (
+        f"refs/orchestrator/fix/0001 {base}"
+    )
+    assert git(repo.top, "fsck") == ""
+    git(repo.top, "pack-refs", "--all", "--prune")
+    assert kept.keep(repo, "fix", "0001", base) == "0001"
+    assert kept.keep(repo, "fix", "0002", base) == "0002"
+    assert [each.label for each in kept.attempts(repo, "fix")] == ["0001", "0002"]
+
+
+def test_one_ref_is_made_without_a_process(repo: Repository, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Git, "run", lambda *args, **more: pytest.fail(f"git {args} was run"))
+    kept.keep(repo, "fix", "0001", base)
+    assert refs.read(repo.common, "refs/orchestrator/fix/0001") == base
+
+
+def test_a_label_that_names_another_commit_is_never_moved(repo: Repository, base: str, git) -> None:
+    git(repo.top, "commit", "-q", "--allow-empty", "-m", "another")
+    other = git(repo.top, "rev-parse", "HEAD")
+    kept.keep(repo, "fix", "0001", base)
+    assert kept.keep(repo, "fix", "0001", other) == "0001.2"
+    assert not refs.create(repo.common, "refs/orchestrator/fix/0001", other)
+    assert refs.read(repo.common, "refs/orchestrator/fix/0001") == base
+    assert not list((repo.common / "refs").rglob("*.lock"))
+
+
+def test_a_lock_that_somebody_left_is_git_s_to_judge(repo: Repository, base: str) -> None:
+    lock = repo.common / "refs/orchestrator/fix/0001.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    os.utime(lock, (0, 0))
+    assert kept.keep(repo, "fix", "0001", base) == "0001"
+    assert refs.read(repo.common, "refs/orchestrator/fix/0001") == base
+    assert not lock.exists()
+
+
+def test_where_refs_are_no_files_git_makes_them(repo: Repository, base: str, monkeypatch: pytest.MonkeyPatch, git) -> None:
+    monkeypatch.setattr(refs, "files", lambda common: False)
+    kept.keep(repo, "fix", "0001", base)
+    assert git(repo.top, "rev-parse", "refs/orchestrator/fix/0001") == base
