@@ -36,6 +36,12 @@ def test_a_word_that_is_nearly_a_command_is_named(project: Project) -> None:
     assert "orchestrator retry" in project.refused("rerty")
 
 
+@pytest.mark.parametrize("word", ["status", "statsu", "check", "loop", "version", "help"])
+def test_a_mode_given_as_a_command_is_named_with_its_dashes(project: Project, word: str) -> None:
+    assert f"orchestrator --{word.replace('tsu', 'tus')}`" in project.refused(word)
+    assert not (project.tasks / ".orch" / "loop.json").exists()
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -83,6 +83,14 @@ def test_add_without_a_benchmark_is_a_draft_and_says_what_is_left(empty: Project
     assert empty.task("idea")["waiting_on"][0]["kind"] == "draft"
 
 
+def test_add_says_where_a_benchmark_that_looks_like_a_file_is_none(empty: Project) -> None:
+    told = empty.run("add", "typo", "--goal", "x", "--benchmark", "./cuont.sh").stdout
+    assert "no file ./cuont.sh" in told
+    (empty.top / "count.sh").write_text("echo METRIC left=0\n")
+    for given in ("./count.sh", "make -C bench/x", "true"):
+        assert "no file" not in empty.run("add", f"good-{len(given)}", "--goal", "x", "--benchmark", given).stdout
+
+
 @pytest.mark.parametrize("name", ["../up", "", ".hidden", "a/b", "x" * 300, "new\nline"])
 def test_add_refuses_names_that_no_task_can_have_and_makes_nothing(project: Project, name: str) -> None:
     assert "can't be a task's name" in project.refused("add", name)
@@ -144,6 +152,12 @@ def test_edit_refuses_what_would_break_the_spec(project: Project) -> None:
     before = (folder / "autoresearch.md").read_text()
     assert "duration" in project.refused("edit", "fix", "--timeout", "soon", code=1)
     assert (folder / "autoresearch.md").read_text() == before
+
+
+def test_edit_of_a_spec_that_is_broken_names_its_file_and_place(project: Project) -> None:
+    folder = project.drop("fix")
+    (folder / "autoresearch.md").write_text("---\nscope: [\n---\n# x\n")
+    assert f"{folder}/autoresearch.md:3:1: found" in project.refused("edit", "fix", "--priority", "3", code=1)
 
 
 def test_edit_without_a_terminal_or_options_says_so(project: Project) -> None:
