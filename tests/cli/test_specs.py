@@ -51,6 +51,16 @@ def test_init_elsewhere_and_without_a_repository(empty: Project, tmp_path: Path)
     assert "is a file" in empty.refused("init", "todo.txt")
 
 
+def test_init_before_the_first_commit_keeps_the_queue_out_of_it(empty: Project, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    empty.git("init", "-q", str(new))
+    assert "no commit yet" in empty.run("init", str(new)).stdout
+    (new / "tasks/pending/x").mkdir()
+    (new / "tasks/pending/x/autoresearch.md").touch()
+    empty.git("-C", str(new), "add", "-A")
+    assert empty.git("-C", str(new), "ls-files") == "orchestrator.toml"
+
+
 def test_add_makes_a_task_that_is_ready_at_once(empty: Project, benchmark: str) -> None:
     told = empty.run(
         "add", "fix", "--goal", "Empty it", "--metric", "left", "--target", "0", "--benchmark", benchmark,
