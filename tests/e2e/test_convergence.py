@@ -166,10 +166,11 @@ def test_land_none_keeps_the_branch_and_leaves_the_base_alone(project: Project) 
     project.drop("stay", front="land: none")
     project.agent(ALL_GONE)
 
-    project.run(code=0)
+    told = project.run(code=0).stdout + project.run("show", "stay", code=0).stdout
 
     assert project.git("rev-parse", "main") == before
     record = project.record("stay")
+    assert told.count(f"left on its branch at {record['landed']['commit'][:10]}") == 2
     assert record["landed"]["how"] == "none"
     assert project.git("show", f"{record['branch']}:todo.txt") == ""
 
