@@ -122,13 +122,12 @@ def test_nothing_changed_is_a_failure_and_is_not_measured_again(desk: Desk) -> N
 
 
 def test_an_agent_that_never_starts_is_why_in_every_claim_and_leaves_nothing_to_keep(desk: Desk) -> None:
-    desk.drop(front="max_failures: 2")
-    desk.set(agent="exec", agent_cmd=None)
+    desk.drop(front="agent: scripted\nmax_failures: 2")
     desk.serve()
     desk.serve()
     record = desk.record()
-    assert ["no command to run" in attempt.detail for attempt in record.history] == [True, True]
-    assert "no command to run" in (record.detail or "")
+    assert ["scenario" in attempt.detail for attempt in record.history] == [True, True]
+    assert "scenario" in (record.detail or "")
     assert [fate[0] for fate in fates(desk)] == ["discarded", "discarded"]
 
 

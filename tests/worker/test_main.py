@@ -152,6 +152,15 @@ def test_no_agent_at_all_blocks_and_says_what_to_set(desk: Desk) -> None:
     assert "ORCH_AGENT" in (desk.record().detail or "")
 
 
+def test_the_agent_exec_without_a_command_blocks_at_once_and_uses_no_attempt(desk: Desk) -> None:
+    desk.drop()
+    desk.set(agent="exec")
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.reason, record.attempts) == (State.BLOCKED, Reason.SETUP, 0)
+    assert "Set ORCH_AGENT_CMD" in (record.detail or "")
+
+
 def test_a_repository_that_is_gone_blocks(desk: Desk) -> None:
     desk.drop(front="repo: nowhere")
     desk.serve()
