@@ -185,6 +185,7 @@ def test_a_folder_that_is_no_repository_is_worked_on_in_place(project: Project) 
     project.run(code=0)
 
     assert (plain / "todo.txt").read_text() == ""
+    assert "there is nothing to compare" in project.run("diff", "in-place", code=1).stderr
     assert project.record("in-place")["landed"] == {"commit": None, "base": None, "how": "none", "url": None}
 
 
