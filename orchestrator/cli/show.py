@@ -22,7 +22,7 @@ SELDOM = frozenset({"MODEL", "COST", "TOKENS"})  # left out where no attempt has
 NOTHING = frozenset({"", "unknown"})
 
 
-@click.command()
+@click.command(epilog="\b\nExample: orchestrator show fix-auth")
 @name_argument()
 @common(json=True)
 @pass_app

@@ -49,7 +49,7 @@ def retry(app: App, names: tuple[str, ...]) -> int:
     return _each(app, names, _retry)
 
 
-@click.command()
+@click.command(epilog="\b\nExample: orchestrator block fix-auth")
 @names_argument(State.PENDING, State.RUNNING)
 @common(json=True)
 @pass_app
@@ -58,7 +58,7 @@ def block(app: App, names: tuple[str, ...]) -> int:
     return _each(app, names, lambda app, place: _stop(app, place, Reason.STOPPED))
 
 
-@click.command()
+@click.command(epilog="\b\nExample: orchestrator stop fix-auth")
 @names_argument(State.PENDING, State.RUNNING, required=False)
 @common(json=True)
 @pass_app
@@ -71,7 +71,7 @@ def stop(app: App, names: tuple[str, ...]) -> int:
     return _each(app, names, lambda app, place: _stop(app, place, Reason.STOPPED))
 
 
-@click.command()
+@click.command(epilog="\b\nExample: orchestrator cancel fix-auth")
 @names_argument(State.PENDING, State.RUNNING, State.BLOCKED)
 @common(json=True)
 @pass_app

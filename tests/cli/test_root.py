@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -87,7 +88,9 @@ def test_help_names_every_command_and_an_example_without_touching_anything(empty
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(empty: Project, command: str) -> None:
-    assert f"Usage: orchestrator {command}" in empty.run(command, "--help").stdout
+    told = empty.run(command, "--help").stdout
+    assert f"Usage: orchestrator {command}" in told
+    assert re.search(rf"Example.*orchestrator {command}", told, re.DOTALL)  # as the README promises
 
 
 def test_version_is_the_packages(empty: Project) -> None:
