@@ -73,11 +73,19 @@ def _unroutable(app: App, spec: Spec) -> list[str]:
     return [f"warning: {problem}"] if problem else []
 
 
+def _no_file(benchmark: str | None) -> str | None:
+    """A path that leads nowhere from here: mistyped, or a program that only the worktree has."""
+    looks_so = benchmark and "/" in benchmark and len(benchmark.split()) == 1
+    return benchmark if looks_so and benchmark and not Path(benchmark).expanduser().is_file() else None
+
+
 def _next(name: str, given: dict[str, Any], spec: Spec) -> list[str]:
     """What is left to do."""
     steps = [f"warning: {warning}" for warning in spec.warnings]
     if not given["goal"]:
         steps.append(f"Say what to reach: `orchestrator edit {quote(name)}`.")
+    if missing := _no_file(given["benchmark"]):
+        steps.append(f"warning: there is no file {missing}; it is taken for a command that the shell runs in the worktree")
     if given["benchmark"] is None:
         steps.append("Write its benchmark.sh, which measures it.")
     return [*steps, f"Then `orchestrator queue {quote(name)}`."] if spec.draft else steps

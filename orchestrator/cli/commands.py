@@ -85,9 +85,10 @@ class Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         word = args[0]
         if word not in COMMANDS and word not in HIDDEN and not word.startswith("-"):
-            close = difflib.get_close_matches(word, COMMANDS, n=1)
+            names = {**{mode: f"--{mode}" for mode in (*MODES, "version", "help")}, **{name: name for name in COMMANDS}}
+            close = difflib.get_close_matches(word, names, n=1)
             hint = (
-                f"Did you mean `orchestrator {close[0]}`?"
+                f"Did you mean `orchestrator {names[close[0]]}`?"
                 if close
                 else "`orchestrator --help` lists the commands; a task is worked on by `orchestrator --task NAME`."
             )

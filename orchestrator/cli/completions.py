@@ -8,7 +8,7 @@ from orchestrator.cli import output
 
 VARIABLE = "_ORCHESTRATOR_COMPLETE"
 EPILOG = """\b
-Put it where your shell reads it:
+Examples, where each shell reads it:
   bash   orchestrator completions bash > ~/.local/share/bash-completion/completions/orchestrator
   zsh    orchestrator completions zsh > "${fpath[1]}/_orchestrator"
   fish   orchestrator completions fish > ~/.config/fish/completions/orchestrator.fish

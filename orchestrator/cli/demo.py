@@ -27,7 +27,9 @@ SCRIPTED = "scripted"
 TOLD = "describe-it"
 
 
-@click.command()
+@click.command(
+    epilog="\b\nExamples:\n  orchestrator demo\n  orchestrator demo --agent claude    by its own program, and a scripted model"
+)
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--agent", metavar="NAME", default=SCRIPTED, help="Have the program of this agent do it, by a scripted model.")
 @common(queue=False)

@@ -51,7 +51,7 @@ def range_of(record: Record | None, name: str, attempt: str | None) -> Range:
     """The commits to compare. Raises OrchestratorError where there is nothing yet."""
     if record is None or record.repo is None or record.base_commit is None:
         raise OrchestratorError(f"Nothing has been done for {name!r} yet.", hint=f"`orchestrator why {quote(name)}` says why.")
-    repo = repository.discover(Path(record.repo))
+    repo = _repository(record.repo)
     if attempt is not None:
         commit = _labelled(repo, record.slug, attempt)
         return Range(repo, _fork(repo, commit, record.base_commit), commit)
@@ -60,6 +60,15 @@ def range_of(record: Record | None, name: str, attempt: str | None) -> Range:
         return Range(repo, f"{landed.commit}^1", landed.commit)
     tip = repository.find_branch(repo, record.branch) if record.branch else None
     return Range(repo, record.base_commit, tip or record.best_commit or record.base_commit)
+
+
+def _repository(path: str) -> Repository:
+    try:
+        return repository.discover(Path(path))
+    except repository.NotARepository as error:
+        raise OrchestratorError(
+            f"{path} has no git: there is nothing to compare.", hint="The work lies there, as it is."
+        ) from error
 
 
 def _labelled(repo: Repository, slug: str, label: str) -> str:

@@ -58,7 +58,7 @@ def _by_options(app: App, place: Place, path: Path, seen: specfile.Key, wanted: 
     from orchestrator.store import editing
 
     before = specfile.read_text(path)
-    after = editing.edit(before, wanted)
+    after = editing.edit(before, wanted, path)
     specfile.parse(path, after, log=specfile.log_of(path))
     _put(app, place, before, after, seen)
 

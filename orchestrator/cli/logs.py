@@ -20,7 +20,12 @@ from orchestrator.store.queue import Queue
 ALL_EVENTS = 100_000
 
 
-@click.command()
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  orchestrator logs -f fix-auth             look on, over all attempts\n"
+    "  orchestrator logs fix-auth --attempt 2\n"
+    "  orchestrator logs fix-auth --events       what happened to it, instead of what its agent said"
+)
 @name_argument()
 @click.option(
     "-f", "--follow", is_flag=True, help="Keep printing what is added, over all attempts, until the task is done or blocked."

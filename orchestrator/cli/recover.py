@@ -158,7 +158,7 @@ def _apply(app: App, repo: Repository, chosen: Kept) -> None:
             f"It doesn't fit onto what is in {repo.top}: {done.stderr.strip()}. Nothing was changed.",
             hint=f"Make a branch of it and merge that: orchestrator recover {chosen.slug} --branch NEW {chosen.label}",
         )
-    app.say(f"Applied to {repo.top}, uncommitted: see `git diff`.")
+    app.say(f"Applied to {repo.top}, uncommitted: see `git status`.")
 
 
 def _branch(app: App, repo: Repository, chosen: Kept, branch: str) -> None:

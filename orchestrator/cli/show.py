@@ -17,8 +17,12 @@ from orchestrator.core.record import Attempt
 from orchestrator.core.spec import Spec
 from orchestrator.errors import SpecError
 
+ATTEMPT = ("ATTEMPT", "AGENT", "MODEL", "ENDED", "RESULT", "TIME", "COST", "TOKENS", "COMMIT", "DETAIL")
+SELDOM = frozenset({"MODEL", "COST", "TOKENS"})  # left out where no attempt has anything to say there
+NOTHING = frozenset({"", "unknown"})
 
-@click.command()
+
+@click.command(epilog="\b\nExample: orchestrator show fix-auth")
 @name_argument()
 @common(json=True)
 @pass_app
@@ -107,10 +111,13 @@ def _attempt_lines(candidate: Candidate) -> Iterator[str]:
     if history:
         yield ""
         rows = [_attempt_row(attempt) for attempt in history]
+        told = [
+            place for place, head in enumerate(ATTEMPT) if head not in SELDOM or any(row[place] not in NOTHING for row in rows)
+        ]
         yield from output.table(
-            ("ATTEMPT", "AGENT", "MODEL", "ENDED", "RESULT", "TIME", "COST", "TOKENS", "COMMIT", "DETAIL"),
-            rows,
-            most=(None,) * 9 + (200,),
+            [ATTEMPT[place] for place in told],
+            [[row[place] for place in told] for row in rows],
+            most=(None,) * (len(told) - 1) + (200,),
         )
 
 
@@ -123,7 +130,7 @@ def _attempt_row(attempt: Attempt) -> tuple[str, ...]:
         str(attempt.end),
         str(attempt.result),
         durations.text(attempt.seconds),
-        budget.cost(attempt.spend),
+        budget.cost(attempt.spend).removeprefix("cost "),
         f"{attempt.spend.tokens:,}" if attempt.spend.tokens is not None else "",
         commit,
         clean(attempt.detail),

@@ -49,7 +49,7 @@ def retry(app: App, names: tuple[str, ...]) -> int:
     return _each(app, names, _retry)
 
 
-@click.command()
+@click.command(epilog="\b\nExample: orchestrator block fix-auth")
 @names_argument(State.PENDING, State.RUNNING)
 @common(json=True)
 @pass_app
@@ -58,7 +58,7 @@ def block(app: App, names: tuple[str, ...]) -> int:
     return _each(app, names, lambda app, place: _stop(app, place, Reason.STOPPED))
 
 
-@click.command()
+@click.command(epilog="\b\nExample: orchestrator stop fix-auth")
 @names_argument(State.PENDING, State.RUNNING, required=False)
 @common(json=True)
 @pass_app
@@ -71,7 +71,7 @@ def stop(app: App, names: tuple[str, ...]) -> int:
     return _each(app, names, lambda app, place: _stop(app, place, Reason.STOPPED))
 
 
-@click.command()
+@click.command(epilog="\b\nExample: orchestrator cancel fix-auth")
 @names_argument(State.PENDING, State.RUNNING, State.BLOCKED)
 @common(json=True)
 @pass_app
@@ -130,7 +130,7 @@ def _undraft(app: App, place: Place) -> bool:
     if path is None or not specfile.read(path.parent if path.parent.name != specfile.AUTO else path.parent.parent).draft:
         return False
     text = specfile.read_text(path)
-    specs.put(app.queue, place.name, editing.edit(text, {"draft": None}), seen=specfile.key_of(path))
+    specs.put(app.queue, place.name, editing.edit(text, {"draft": None}, path), seen=specfile.key_of(path))
     return True
 
 

@@ -25,6 +25,7 @@ def watch(app: App) -> int:
     from rich.text import Text
 
     with Live(console=Console(no_color=not app.color, highlight=False), screen=True, auto_refresh=False) as live:
+        live.update(Text(f"Reading {app.queue.root} …"), refresh=True)  # the first look parses every spec
         while True:
             begun = time.monotonic()
             size = shutil.get_terminal_size()

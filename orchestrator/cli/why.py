@@ -47,7 +47,8 @@ class Reason:
 
 
 @click.command(
-    epilog="\b\nWith -v also: the last events, and which of your environment variables agents and benchmarks don't get."
+    epilog="\b\nExample: orchestrator why fix-auth\n\n"
+    "\b\nWith -v also: the last events, and which of your environment variables agents and benchmarks don't get."
 )
 @name_argument()
 @common(json=True)

@@ -10,6 +10,7 @@ from orchestrator.cli.output import clean
 from orchestrator.cli.view import Look
 from orchestrator.core import convergence, durations
 from orchestrator.core.candidate import Candidate, WaitingKind
+from orchestrator.core.record import whereabouts
 from orchestrator.core.task import State
 
 HEAD = ("STATE", "TASK", "METRIC", "TRIES", "FAILED", "COST", "WHAT")
@@ -132,10 +133,10 @@ def what_text(look: Look, candidate: Candidate) -> str:
 
 def _short(look: Look, candidate: Candidate) -> Iterator[str]:
     """The reasons, paths of invalid files shortened to what lies below the task's folder."""
-    folder = f"{look.queue.path(candidate.place)}/"
+    folder = str(look.queue.path(candidate.place))
     for reason in look.waiting(candidate):
         if reason.kind is not WaitingKind.CAPACITY:
-            yield reason.detail.removeprefix(folder)
+            yield reason.detail.removeprefix(f"{folder}/").removeprefix(f"{folder}: ")
 
 
 def _running_text(look: Look, candidate: Candidate) -> str:
@@ -163,17 +164,7 @@ def _running_text(look: Look, candidate: Candidate) -> str:
 
 def landed_text(candidate: Candidate) -> str:
     """Where converged work went."""
-    landed = candidate.record.landed if candidate.record else None
-    if landed is None:
-        return "moved here by hand" if candidate.record is None else ""
-    commit = (landed.commit or "")[:10]
-    if landed.how == "none":
-        return (
-            f"nothing to land: {landed.base or 'the base'} was at target already"
-            if candidate.record and not candidate.record.attempts
-            else "left in its worktree"
-        )
-    return f"merged into {landed.base} as {commit}" if landed.how == "merge" else f"left on its branch at {commit}"
+    return whereabouts(candidate.record) if candidate.record else "moved here by hand"
 
 
 def rows(look: Look, candidates: Iterable[Candidate]) -> list[Row]:

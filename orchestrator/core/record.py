@@ -181,6 +181,19 @@ def from_dict(data: Mapping[str, Any]) -> Record:
     return Record(**values, extra=extra)
 
 
+def whereabouts(record: Record) -> str:
+    """Where converged work went, in words; empty where nobody landed it."""
+    landed = record.landed
+    if landed is None:
+        return ""
+    commit = (landed.commit or "")[:10]
+    if landed.how == "merge":
+        return f"merged into {landed.base} as {commit}"
+    if landed.how == "none" and (not record.attempts or (commit and landed.commit == record.base_commit)):
+        return f"nothing to land: {landed.base or 'the folder'} was at target already"
+    return f"left on its branch at {commit}" if commit else "changed in place, in a folder without git"
+
+
 def _plain(item: Any) -> dict[str, Any]:
     """Its fields as they are: what `asdict` copies deeply, field by field, on every save."""
     return {name: getattr(item, name) for name in item.__slots__}

@@ -62,6 +62,14 @@ class NotARepository(RepositoryError):
     """There is no git repository there: a task with `land: none` can do without."""
 
 
+class NoCommitYet(RepositoryError):
+    """`repo` is one, before its first commit: nothing can be worked on, but its ignore file is there."""
+
+    def __init__(self, repo: Repository) -> None:
+        super().__init__(f"{repo.top} has no commit yet.", hint="Make one: git commit --allow-empty -m 'Begin'.")
+        self.repo = repo
+
+
 def discover(path: Path) -> Repository:
     """The repository that holds `path`. Raises RepositoryError where it is missing, bare, has no commit, or git is too old."""
     if not path.is_dir():
@@ -226,7 +234,7 @@ def _check(repo: Repository) -> None:
         hint = f"Install git {OLDEST[0]}.{OLDEST[1]} or newer: merges need it."
         raise RepositoryError(f"git {'.'.join(map(str, found))} is too old.", hint=hint)
     if head(repo.git_dir, repo.common) is None:
-        raise RepositoryError(f"{repo.top} has no commit yet.", hint="Make one: git commit --allow-empty -m 'Begin'.")
+        raise NoCommitYet(repo)
 
 
 def _make_control(repo: Repository) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
 from orchestrator.core import budget, drain
+from orchestrator.core.candidate import Candidate, Waiting
 from orchestrator.core.readiness import not_before, waiting_on
 from orchestrator.core.task import State
 from orchestrator.errors import StoreError
@@ -103,9 +104,15 @@ def summary(loop: Loop) -> Iterator[str]:
     told = sorted(loop.index.candidates, key=lambda each: not each.problems)  # what only a person can mend comes first
     waiting = [(each, waiting_on(each, world, moment.now)) for each in told]
     for candidate, reasons in waiting[:SHOWN]:
-        yield f"  {candidate.name} waits: {'; '.join(reason.detail for reason in reasons) or 'ready'}"
+        yield f"  {candidate.name} {_held(candidate, reasons)}"
     if hidden := max(0, len(blocked) - SHOWN) + max(0, len(waiting) - SHOWN):
         yield f"  … and {hidden} more; `orchestrator --status` shows them"
+
+
+def _held(candidate: Candidate, reasons: Sequence[Waiting]) -> str:
+    if candidate.problems:
+        return f"is invalid: {'; '.join(candidate.problems)}"
+    return f"waits: {'; '.join(reason.detail for reason in reasons) or 'ready'}"
 
 
 def _drained(loop: Loop) -> Over | None:

@@ -23,6 +23,7 @@ UNMOUNT = 0x2000
 OVERFLOW = 0x4000
 IGNORED = 0x8000  # the watched folder is gone
 ONLYDIR = 0x0100_0000
+DONT_FOLLOW = 0x0200_0000
 
 _HEADER = struct.Struct("iIII")
 

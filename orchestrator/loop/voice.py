@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.masking import Masker
-from orchestrator.core.record import Landed, Record
+from orchestrator.core.record import Record, whereabouts
 from orchestrator.core.task import State
 from orchestrator.errors import StoreError
 from orchestrator.store import control
@@ -100,7 +100,7 @@ def ending(state: State | None, record: Record | None, now: float) -> str:
     if state is None:
         return "is gone from the queue"
     if state is State.CONVERGED:
-        return f"converged{_attempts(record)}, {_landed(record.landed if record else None)}"
+        return f"converged{_attempts(record)}, {(whereabouts(record) if record else '') or 'nothing to land'}"
     reason = f" ({record.reason})" if record and record.reason else ""
     detail = f": {record.detail}" if record and record.detail else ""
     if state is State.BLOCKED:
@@ -114,10 +114,3 @@ def _attempts(record: Record | None) -> str:
     if record is None or not record.attempts:
         return ""
     return f" after {record.attempts} attempt{'s' if record.attempts > 1 else ''}"
-
-
-def _landed(landed: Landed | None) -> str:
-    commit = (landed.commit or "")[:10] if landed else ""
-    if landed is None or landed.how == "none":
-        return "nothing to land"
-    return f"merged into {landed.base} as {commit}" if landed.how == "merge" else f"left on its branch at {commit}"

@@ -151,7 +151,7 @@ class Watch:
         if self._inotify is None:
             return
         try:
-            watch = self._inotify.add(path, INSIDE)
+            watch = self._inotify.add(path, INSIDE | inotify.DONT_FOLLOW)
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             return  # moved on since the scan, or not ours to read: the timer will tell
         except OSError as error:

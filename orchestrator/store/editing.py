@@ -8,20 +8,23 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.store.page import Page, Steps, refusal
+from orchestrator.store.page import NOWHERE, Page, Steps, refusal
 from orchestrator.store.sections import PREFIX, Body, Section, read_body
 
 
-def edit(text: str, changes: Mapping[str, object]) -> str:
-    """`text` with these keys set; None removes one. `metric.target` reaches inside, and `metric.…` the first of `metrics`.
+def edit(text: str, changes: Mapping[str, object], path: Path = NOWHERE) -> str:
+    """`text`, the spec at `path`, with these keys set; None removes one. `metric.target` reaches inside, and
+    `metric.…` the first of `metrics`.
 
     A goal or title that stands in the body is changed there. Raises SpecError where the front matter can't be read as
     it is, OrchestratorError where a change can't be made without touching more.
     """
     bom, plain = ("\ufeff", text[1:]) if text.startswith("\ufeff") else ("", text)
+    Page.of(plain, path)
     for key in sorted(changes, key=lambda key: not key.endswith(".name")):
         plain = _change(plain, key, changes[key])
     return bom + plain

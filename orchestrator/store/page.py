@@ -33,7 +33,8 @@ class Page:
     root: yaml.MappingNode | None
 
     @classmethod
-    def of(cls, text: str) -> Page:
+    def of(cls, text: str, path: Path = NOWHERE) -> Page:
+        """The page that `text` is; `path` is only named in problems."""
         lines = text.split("\n")
         start = next((number for number, line in enumerate(lines) if line.strip()), 0)
         if lines[start].rstrip() != MARK:
@@ -43,7 +44,7 @@ class Page:
         if end is None:
             raise OrchestratorError("The front matter is never closed.", hint="Add a line `---` after it.")
         source = "\n".join(lines[start + 1 : end])
-        data, root = load(NOWHERE, source, start + 1)
+        data, root = load(path, source, start + 1)
         if root is not None and any(getattr(event, "anchor", None) for event in yaml.parse(source, Loader=Loader)):
             raise OrchestratorError("The front matter uses `&` and `*` references.", hint="Change it in an editor.")
         return cls(lines, start + 1, end, data, root)

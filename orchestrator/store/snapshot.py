@@ -95,7 +95,8 @@ class Look:
         """The candidate, or None where the folder is not there any more."""
         folder = f"{self.queue.root}/{place.state.value}/{place.folder}"
         try:
-            listing = _listed(folder) if place.state is State.PENDING else None
+            whole = place.state is State.PENDING and not os.path.islink(folder)  # noqa: PTH114 - what it leads to isn't ours
+            listing = _listed(folder) if whole else None
             reading, arrived = self._spec(folder)
             problems = [*_name_problems(place, double), *reading.lines(folder)]
             if listing and reading.spec and not problems:

@@ -63,6 +63,8 @@ def _status(path: str) -> os.stat_result | None:
 
 def read(folder: Path) -> Spec:
     """The spec in a task folder. Raises SpecError with path, line, column, what was found and what was expected."""
+    if folder.is_symlink():
+        raise _refused(folder, "a symbolic link", "a folder: moving a link would not move the task")
     path = path_of(folder)
     if path is None:
         raise SpecError((Problem(folder, 0, 0, f"no {SPEC}", "one that says what the task is"),))
@@ -135,8 +137,6 @@ def careful(path: str, flags: int) -> int:
 
 
 def _refuse_links(folder: Path, path: Path) -> None:
-    if folder.is_symlink():
-        raise _refused(folder, "a symbolic link", "a folder: moving a link would not move the task")
     for part in (path.parent, path):
         if part != folder and part.is_symlink():
             raise _refused(part, "a symbolic link", "a file in the task's own folder")

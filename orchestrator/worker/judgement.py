@@ -16,6 +16,7 @@ from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work
 
 KEPT = frozenset({Result.CONVERGED, Result.IMPROVED, Result.UNCHANGED, Result.DEFECT, Result.GATE, Result.FLAKY})
+NOTHING = "the agent changed nothing"
 STAYS = "it counts as no improvement; its commits stay on the task branch all the same"
 
 
@@ -72,15 +73,14 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
         space.put_back(work, left)
         return count(work, before, replace(attempt, result=left.finding, detail=left.detail))
     if not left.changed and work.measured == left.commit:
-        detail = attempt.detail or "the agent changed nothing"
-        return count(work, before, replace(attempt, detail=detail, values=before.values), left=False)
+        return count(work, before, replace(attempt, detail=attempt.detail or NOTHING, values=before.values), left=False)
     result = measure_tip(work, space)
     verify.tell(work, "attempt", result, commit=left.commit)
-    return weigh(work, space, replace(attempt, values=dict(result.values)), result)
+    return weigh(work, space, replace(attempt, values=dict(result.values)), result, left=left.changed)
 
 
-def weigh(work: Work, space: Space, attempt: Attempt, result: Sample) -> Ending | None:
-    """One sample of what the agent left: a defect, short of the target, or there."""
+def weigh(work: Work, space: Space, attempt: Attempt, result: Sample, *, left: bool = True) -> Ending | None:
+    """One sample of what the agent left: a defect, short of the target, or there. `left`: it left commits."""
     before = work.record
     if result.defect:
         work.feedback = result.output
@@ -90,7 +90,14 @@ def weigh(work: Work, space: Space, attempt: Attempt, result: Sample) -> Ending 
     if verify.at_target(work, result):
         return closing.close(work, space, before, found)
     work.feedback = result.output
-    return count(work, before, replace(found, detail=verify.shortfall(work, result)), improved=improved)
+    detail = explained(attempt, verify.shortfall(work, result)) if left else attempt.detail or NOTHING
+    return count(work, before, replace(found, detail=detail), improved=improved, left=left)
+
+
+def explained(attempt: Attempt, shortfall: str) -> str:
+    """Why the number is what it is: where the agent itself came to grief, that goes first."""
+    grief = attempt.detail if attempt.end is not AgentEnd.FINISHED else ""
+    return f"{grief.rstrip('.')}; {shortfall}" if grief else shortfall
 
 
 def count(work: Work, before: Record, attempt: Attempt, *, improved: bool = False, left: bool = True) -> Ending | None:

@@ -36,13 +36,12 @@ def main(root: str, name: str, token: str) -> int:
     descriptor = os.environ.pop("ORCH_OWNER_FD", None)
     tree.become_subreaper()
     try:
-        claim = Claim.adopt(Queue(Path(root)), name, token, None if descriptor is None else int(descriptor))
-    except ClaimLost:
-        return 0
-    try:
-        return serve(claim)
+        return serve(Claim.adopt(Queue(Path(root)), name, token, None if descriptor is None else int(descriptor)))
     except ClaimLost:
         return 0  # whoever holds the task now goes on from what the record and the refs say
+    except StoreError as error:  # the queue itself is gone, or can't be written: there is nowhere to say it but here
+        print(f"orchestrator: {error.message} {error.hint}".rstrip(), file=sys.stderr)
+        return error.exit_code
 
 
 def serve(claim: Claim) -> int:

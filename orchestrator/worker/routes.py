@@ -83,10 +83,12 @@ def _free(work: Work, chain: tuple[Route, ...], paused: Mapping[str, Pause]) -> 
     for route in chain:
         candidate = agent(work, route.agent)
         found = candidate.check(cmd=work.settings.agent_cmd)
-        if found.installed or not candidate.traits.program:
+        own = work.settings.agent_cmd and not candidate.traits.program  # a command may lie in the worktree only
+        if found.installed or own:
             here.append(route)
         elif missing is None:
-            missing = AgentError(f"{route.agent} is not installed: {found.detail}.", hint=found.fix)
+            lack = "is not installed" if candidate.traits.program else "can't work"
+            missing = AgentError(f"{route.agent} {lack}: {found.detail}.", hint=found.fix)
     if not here and missing:
         raise missing
     return next((route for route in here if route.account not in paused), None)

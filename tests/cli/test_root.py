@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,6 +35,12 @@ def test_an_unknown_word_starts_nothing_and_says_what_there_is(project: Project,
 
 def test_a_word_that_is_nearly_a_command_is_named(project: Project) -> None:
     assert "orchestrator retry" in project.refused("rerty")
+
+
+@pytest.mark.parametrize("word", ["status", "statsu", "check", "loop", "version", "help"])
+def test_a_mode_given_as_a_command_is_named_with_its_dashes(project: Project, word: str) -> None:
+    assert f"orchestrator --{word.replace('tsu', 'tus')}`" in project.refused(word)
+    assert not (project.tasks / ".orch" / "loop.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -81,7 +88,9 @@ def test_help_names_every_command_and_an_example_without_touching_anything(empty
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(empty: Project, command: str) -> None:
-    assert f"Usage: orchestrator {command}" in empty.run(command, "--help").stdout
+    told = empty.run(command, "--help").stdout
+    assert f"Usage: orchestrator {command}" in told
+    assert re.search(rf"Example.*orchestrator {command}", told, re.DOTALL)  # as the README promises
 
 
 def test_version_is_the_packages(empty: Project) -> None:

@@ -51,6 +51,16 @@ def test_init_elsewhere_and_without_a_repository(empty: Project, tmp_path: Path)
     assert "is a file" in empty.refused("init", "todo.txt")
 
 
+def test_init_before_the_first_commit_keeps_the_queue_out_of_it(empty: Project, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    empty.git("init", "-q", str(new))
+    assert "no commit yet" in empty.run("init", str(new)).stdout
+    (new / "tasks/pending/x").mkdir()
+    (new / "tasks/pending/x/autoresearch.md").touch()
+    empty.git("-C", str(new), "add", "-A")
+    assert empty.git("-C", str(new), "ls-files") == "orchestrator.toml"
+
+
 def test_add_makes_a_task_that_is_ready_at_once(empty: Project, benchmark: str) -> None:
     told = empty.run(
         "add", "fix", "--goal", "Empty it", "--metric", "left", "--target", "0", "--benchmark", benchmark,
@@ -81,6 +91,14 @@ def test_add_without_a_benchmark_is_a_draft_and_says_what_is_left(empty: Project
     assert "orchestrator queue idea" in told
     assert "benchmark.sh" in told
     assert empty.task("idea")["waiting_on"][0]["kind"] == "draft"
+
+
+def test_add_says_where_a_benchmark_that_looks_like_a_file_is_none(empty: Project) -> None:
+    told = empty.run("add", "typo", "--goal", "x", "--benchmark", "./cuont.sh").stdout
+    assert "no file ./cuont.sh" in told
+    (empty.top / "count.sh").write_text("echo METRIC left=0\n")
+    for given in ("./count.sh", "make -C bench/x", "true"):
+        assert "no file" not in empty.run("add", f"good-{len(given)}", "--goal", "x", "--benchmark", given).stdout
 
 
 @pytest.mark.parametrize("name", ["../up", "", ".hidden", "a/b", "x" * 300, "new\nline"])
@@ -144,6 +162,12 @@ def test_edit_refuses_what_would_break_the_spec(project: Project) -> None:
     before = (folder / "autoresearch.md").read_text()
     assert "duration" in project.refused("edit", "fix", "--timeout", "soon", code=1)
     assert (folder / "autoresearch.md").read_text() == before
+
+
+def test_edit_of_a_spec_that_is_broken_names_its_file_and_place(project: Project) -> None:
+    folder = project.drop("fix")
+    (folder / "autoresearch.md").write_text("---\nscope: [\n---\n# x\n")
+    assert f"{folder}/autoresearch.md:3:1: found" in project.refused("edit", "fix", "--priority", "3", code=1)
 
 
 def test_edit_without_a_terminal_or_options_says_so(project: Project) -> None:

@@ -60,14 +60,16 @@ def test_running_blocked_pending_and_converged_come_in_this_order_with_their_rea
     project.drop("draft", "draft: true")
     project.drop("later", record={"reason": "backoff", "detail": "it crashed", "not_before": time.time() + 500})
     project.drop("broken", "priority: high")
+    (project.tasks / "pending/linked").symlink_to(project.top)
     lines = project.run("--status").stdout.splitlines()
-    assert lines[1].startswith("1 blocked · 4 pending · 1 converged")
+    assert lines[1].startswith("1 blocked · 5 pending · 1 converged")
     rows = {line.split()[1]: line for line in lines[4:]}
     assert list(rows)[:2] == ["stuck", "broken"]
     assert list(rows)[-1] == "done"
     assert "exhausted: 5 attempts in a row" in rows["stuck"]
     assert rows["broken"].startswith("invalid")
     assert "autoresearch.md:2:" in rows["broken"]
+    assert "  found a symbolic link, expected a folder" in rows["linked"]
     assert "stuck is blocked (exhausted)" in rows["waits"]
     assert rows["draft"].startswith("draft")
     assert rows["later"].startswith("parked")

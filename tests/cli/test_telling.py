@@ -72,6 +72,7 @@ def test_show_tells_goal_numbers_and_attempts(converged: Project) -> None:
         "merged into main as",
         "left    lower   0       3         0     0",
         "orchestrator/fix",
+        "ATTEMPT  AGENT  ENDED     RESULT     TIME",  # nobody knows a model, a cost or tokens: no empty columns
     ):
         assert words in told
     found = converged.json("show", "fix")

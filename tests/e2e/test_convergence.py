@@ -166,10 +166,11 @@ def test_land_none_keeps_the_branch_and_leaves_the_base_alone(project: Project) 
     project.drop("stay", front="land: none")
     project.agent(ALL_GONE)
 
-    project.run(code=0)
+    told = project.run(code=0).stdout + project.run("show", "stay", code=0).stdout
 
     assert project.git("rev-parse", "main") == before
     record = project.record("stay")
+    assert told.count(f"left on its branch at {record['landed']['commit'][:10]}") == 2
     assert record["landed"]["how"] == "none"
     assert project.git("show", f"{record['branch']}:todo.txt") == ""
 
@@ -184,6 +185,7 @@ def test_a_folder_that_is_no_repository_is_worked_on_in_place(project: Project) 
     project.run(code=0)
 
     assert (plain / "todo.txt").read_text() == ""
+    assert "there is nothing to compare" in project.run("diff", "in-place", code=1).stderr
     assert project.record("in-place")["landed"] == {"commit": None, "base": None, "how": "none", "url": None}
 
 

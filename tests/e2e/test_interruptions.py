@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from support.project import Project
 
 ALL_GONE = ": > todo.txt"
@@ -54,6 +55,31 @@ def test_the_loop_killed_mid_agent_leaves_the_worker_alone_and_the_next_loop_ado
     project.wait(lambda: project.where("adopted") == "converged", why="the adopted worker finishes")
     assert len(agent_pids(project)) == 1
     assert project.record("adopted")["attempts"] == 1
+    project.run("--stop", code=0)
+
+
+@pytest.mark.parametrize("also_the_worker", [False, True])
+def test_the_loop_killed_mid_landing_lands_once_when_it_is_started_again(project: Project, also_the_worker: bool) -> None:
+    project.agent(f"{ALL_GONE}; cd {project.repo} && echo meanwhile > base.txt && git add base.txt && git commit -q -m moved")
+    landing, go = project.top / "landing", project.top / "go"
+    project.env["ORCH_VERIFY_CMD"] = (  # only the merged commit has the base's new file
+        f"[ -e base.txt ] || exit 0; touch {landing}; while [ ! -e {go} ]; do sleep 0.05; done"
+    )
+    project.drop("lands")
+    loop = project.start("--loop")
+    project.wait(lambda: landing.exists() and project.task("lands")["stage"] == "land", why="the merged commit is being verified")
+    loop.kill()
+    loop.wait()
+    if also_the_worker:
+        os.kill(project.worker_pid("lands"), signal.SIGKILL)
+
+    project.start("--loop")
+    go.touch()
+    project.wait(lambda: project.where("lands") == "converged", why="it lands")
+
+    assert project.git("rev-list", "--count", "--merges", "main") == "1"
+    assert (project.record("lands")["attempts"], project.record("lands")["failures"]) == (1, 0)
+    assert project.git("status", "--porcelain") == ""
     project.run("--stop", code=0)
 
 

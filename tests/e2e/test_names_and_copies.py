@@ -168,7 +168,7 @@ def test_dropped_names_that_cannot_be_are_shown_harmlessly_and_left_alone(projec
     for told in (done.stdout, project.run("--status", code=0).stdout, project.run("list", code=0).stdout):
         assert "\x1b" not in told
         assert "\t" not in told
-    lines = [line for line in done.stdout.splitlines() if " waits: " in line and "rename" in line.lower()]
+    lines = [line for line in done.stdout.splitlines() if " is invalid: " in line and "rename" in line.lower()]
     assert len(lines) == len(IMPOSSIBLE)
     assert len(project.status()["tasks"]) == len(IMPOSSIBLE)
     for number, folder in enumerate(folders):

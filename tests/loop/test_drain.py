@@ -60,6 +60,7 @@ def test_an_invalid_task_is_shown_with_its_place_and_ends_a_drain_with_1(stage: 
     folder = stage.task("broken", front="priority: high")
     assert stage.code(stage.loop("drain")) == 1
     assert f"broken: invalid: {folder}/autoresearch.md:2" in stage.said()
+    assert f"broken is invalid: {folder}/autoresearch.md:2" in stage.said()
     assert stage.started() == []
 
 

@@ -101,6 +101,18 @@ def test_a_change_inside_a_followed_folder_names_it(ears: Ears) -> None:
     assert ears.watch.heard() == (False, frozenset())
 
 
+def test_what_a_link_leads_to_is_not_followed(ears: Ears, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "busy"
+    elsewhere.mkdir()
+    link = ears.folders[State.PENDING] / "linked"
+    link.symlink_to(elsewhere)
+    ears.watch.start()
+    ears.watch.follow({"linked": link})
+    (elsewhere / "x").touch()
+    assert ears.watch.heard() == (False, frozenset())
+    assert not ears.watch.polling
+
+
 def test_a_followed_folder_that_is_removed_is_forgotten(ears: Ears) -> None:
     ears.arrive("draft")
     folder = ears.folders[State.PENDING] / "draft"

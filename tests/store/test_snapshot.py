@@ -141,6 +141,15 @@ def test_a_linked_task_or_spec_is_shown(queue: Queue, tmp_path: Path) -> None:
     assert "a symbolic link" in look(queue, "other").problems[0]
 
 
+def test_a_link_is_shown_as_one_whatever_it_leads_to(queue: Queue, tmp_path: Path) -> None:
+    (tmp_path / "busy").mkdir()
+    (queue.folder(State.PENDING) / "linked").symlink_to(tmp_path / "busy")
+    (tmp_path / "busy/just-written").touch()
+    seen = look(queue, "linked", after=0)
+    assert "a symbolic link" in seen.problems[0]
+    assert kinds(seen) == []
+
+
 @pytest.mark.parametrize("name", ["-dash", ".hidden", "new\nline", "x" * 201, "bell\x07"])
 def test_names_that_no_task_can_have_are_shown(queue: Queue, name: str) -> None:
     drop(queue, name)

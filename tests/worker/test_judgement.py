@@ -121,6 +121,23 @@ def test_nothing_changed_is_a_failure_and_is_not_measured_again(desk: Desk) -> N
     assert [event["where"] for event in desk.events(event="measured")] == ["baseline"]
 
 
+def test_an_agent_that_never_starts_is_why_in_every_claim_and_leaves_nothing_to_keep(desk: Desk) -> None:
+    desk.drop(front="agent: scripted\nmax_failures: 2")
+    desk.serve()
+    desk.serve()
+    record = desk.record()
+    assert ["scenario" in attempt.detail for attempt in record.history] == [True, True]
+    assert "scenario" in (record.detail or "")
+    assert [fate[0] for fate in fates(desk)] == ["discarded", "discarded"]
+
+
+def test_what_an_agent_came_to_grief_with_is_told_beside_the_number_that_it_left(desk: Desk) -> None:
+    desk.drop(front="max_failures: 1")
+    desk.agent("echo >> README; exit 7")
+    desk.serve()
+    assert desk.record().history[0].detail == "The agent ended with exit code 7; left is 3, target <= 0"
+
+
 def test_a_hook_before_the_agent_must_succeed(desk: Desk) -> None:
     desk.drop()
     desk.agent(desk.call)

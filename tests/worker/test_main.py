@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from support.desk import DONE, LESS, Desk, me
@@ -26,6 +27,11 @@ def test_a_worker_that_comes_too_late_touches_nothing(desk: Desk) -> None:
     before = sorted(folder.rglob("*"))
     assert main.main(str(desk.queue.root), "x", "abcdef") == 0
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_worker_of_a_queue_that_is_gone_says_so_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(str(tmp_path / "gone"), "x", "abcdef") == 1
+    assert capsys.readouterr().err.startswith("orchestrator: Can't open the lock ")
 
 
 def test_a_worker_takes_the_lock_that_it_was_handed_and_works(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,6 +150,15 @@ def test_no_agent_at_all_blocks_and_says_what_to_set(desk: Desk) -> None:
     desk.serve()
     assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.SETUP)
     assert "ORCH_AGENT" in (desk.record().detail or "")
+
+
+def test_the_agent_exec_without_a_command_blocks_at_once_and_uses_no_attempt(desk: Desk) -> None:
+    desk.drop()
+    desk.set(agent="exec")
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.reason, record.attempts) == (State.BLOCKED, Reason.SETUP, 0)
+    assert "Set ORCH_AGENT_CMD" in (record.detail or "")
 
 
 def test_a_repository_that_is_gone_blocks(desk: Desk) -> None:
