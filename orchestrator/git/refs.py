@@ -3,6 +3,7 @@ the repository keeps them another way (reftable)."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -35,27 +36,26 @@ def read(common: Path, name: str) -> str | None:
 
 
 def create(common: Path, name: str, commit: str) -> bool:
-    """Make the ref `name`, which did not exist when it was looked for. False where git has to be asked: another way of keeping
-    refs, a lock in the way, no permission.
+    """Make the ref `name`, which did not exist when it was looked for, in one step that replaces nothing. False where git has to
+    be asked: refs that are no files, another one in the way, no permission.
 
-    Git's own protocol (gitrepository-layout, lockfile API): who makes `<ref>.lock` may write it and rename it. A kill before
-    the rename leaves a lock that counts as stale after ten seconds, one after it a ref.
+    Not by a lock beside it, as git does: a kill would leave that in everybody's way. What is left here is one small file in our
+    own folder, which the next one replaces.
     """
-    path = f"{common}/{name}"
-    if not files(common):
+    path, made = f"{common}/{name}", f"{common}/orchestrator/ref.{os.getpid()}"
+    if not files(common) or os.path.lexists(f"{path}.lock"):
         return False
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
-        with open(f"{path}.lock", "xb", buffering=0) as lock:  # noqa: PTH123
-            lock.write(f"{commit}\n".encode())
-            hit("git.ref:before")
-            if os.path.lexists(path):
-                os.unlink(f"{path}.lock")  # noqa: PTH108
-                return False
-            os.rename(f"{path}.lock", path)  # noqa: PTH104
+        with open(made, "wb", buffering=0) as file:  # noqa: PTH123
+            file.write(f"{commit}\n".encode())
+        hit("git.ref:before")
+        os.link(made, path)
+        hit("git.ref:after")
     except OSError:
         return False
-    hit("git.ref:after")
+    with contextlib.suppress(OSError):
+        os.unlink(made)  # noqa: PTH108
     return True
 
 
