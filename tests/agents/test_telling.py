@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from support.recordings import good
 
 from orchestrator.agents import registry
 from orchestrator.agents.log import SessionLog
-from orchestrator.agents.protocol import AgentEvent, EventKind
+from orchestrator.agents.protocol import AgentEvent, EventKind, Stream
 from orchestrator.agents.telling import GIST, Teller, used
 from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import Spend
@@ -98,3 +99,10 @@ def test_a_real_session_reads_well(name: str) -> None:
     assert not any("{'" in line or '{"' in line for line in lines), lines
     assert any(line.startswith("> ") for line in lines)
     assert any("All done" in line or "hello" in line for line in lines)
+
+
+def test_files_that_codex_changes_are_named() -> None:
+    changes = [{"path": "/w/src/a.py", "kind": "add"}, {"path": "/w/b.md", "kind": "update"}]
+    item = {"id": "item_1", "type": "file_change", "changes": changes, "status": "in_progress"}
+    line = json.dumps({"type": "item.started", "item": item}).encode()
+    assert told(*registry.get("codex").events(line, Stream.OUT), root="/w") == ["> file_change src/a.py b.md"]
