@@ -167,7 +167,7 @@ def hold_session(
             asked,
             log_folder=folder,
             limits=Limits(
-                seconds=min(work.spec.timeout or work.settings.timeout, 60 * (room.minutes or math.inf)),
+                seconds=min(work.spec.timeout or work.settings.timeout, math.inf if room.minutes is None else 60 * room.minutes),
                 idle=work.settings.progress_timeout,
                 grace=work.settings.stop_grace,
             ),
