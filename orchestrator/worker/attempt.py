@@ -135,6 +135,7 @@ def hold_session(
     meter = metering.Meter(room, work.route.model)
     places = (space.path, *((Path(work.record.repo),) if work.record.repo else ()))
     known = secrets_of(os.environ, named=agent.traits.secrets) | secrets.in_folders(places)
+    known |= secrets.in_logins(agent.traits.credentials, os.environ)
     work.claim.mask = work.mask.with_more(known)
     text = prompt.build(
         work.spec,
