@@ -112,6 +112,8 @@ def _system(data: Mapping[str, Any]) -> Iterable[AgentEvent]:
             return (*reading.session(reading.string(data, "session_id")), *reading.model(reading.string(data, "model")))
         case "api_retry":
             return (_retry(data),)
+    if "tool_use_id" in data:  # how a tool gets on, whose start and end are told anyway
+        return ()
     return reading.notice(f"{reading.string(data, 'subtype')} {reading.string(data, 'message')}".strip())
 
 

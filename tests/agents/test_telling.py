@@ -106,3 +106,9 @@ def test_files_that_codex_changes_are_named() -> None:
     item = {"id": "item_1", "type": "file_change", "changes": changes, "status": "in_progress"}
     line = json.dumps({"type": "item.started", "item": item}).encode()
     assert told(*registry.get("codex").events(line, Stream.OUT), root="/w") == ["> file_change src/a.py b.md"]
+
+
+def test_what_claude_says_of_a_tool_beside_its_start_and_end_is_no_line() -> None:
+    for subtype, lines in (("task_started", []), ("compact_boundary", ["· compact_boundary"])):
+        data = {"type": "system", "subtype": subtype} | ({} if lines else {"tool_use_id": "t1", "description": "sleep 3"})
+        assert told(*registry.get("claude").events(json.dumps(data).encode(), Stream.OUT)) == lines
