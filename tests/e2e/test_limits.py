@@ -65,6 +65,8 @@ def test_a_parked_session_goes_on_at_its_reset_in_its_own_worktree(project: Proj
     assert (record["attempts"], record["history"][0]["result"]) == (1, "converged")
     assert [event["resumed"] for event in started(project, "long")] == [None, "s-1"]
     assert "interrupted by a usage limit" in (project.folder("long") / ".orch/attempts/0001/prompt.md").read_text()
+    told = project.run("logs", "long", code=0).stdout
+    assert 0 < told.index("half way") < told.index("! limit: limit reached") < told.index("in the session that was interrupted")
 
 
 def test_a_session_that_can_not_go_on_is_begun_afresh_in_the_same_attempt(project: Project) -> None:
