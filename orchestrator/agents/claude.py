@@ -120,10 +120,12 @@ def _system(data: Mapping[str, Any]) -> Iterable[AgentEvent]:
 def _retry(data: Mapping[str, Any]) -> AgentEvent:
     """It retries a refused key too, though only the first time can a fresh token be what was missing."""
     attempt, delay, status = (reading.whole(data, key) for key in ("attempt", "retry_delay_ms", "error_status"))
-    text = f"{reading.string(data, 'error') or 'the request failed'}, retry {attempt} in {(delay or 0) / 1000:g} s"
+    error = reading.string(data, "error") or "the request failed"
+    text = f"{error}, retry {attempt} in {(delay or 0) / 1000:g} s"
     event = reading.failure(text, status, reset=time.time() + (delay or 0) / 1000)
-    decides = event.kind is EventKind.LIMIT or (event.kind is EventKind.AUTH and (attempt or 0) > 1)
-    return event if decides else AgentEvent(EventKind.NOTICE, text)
+    if event.kind is EventKind.AUTH and (attempt or 0) > 1:
+        return AgentEvent(EventKind.AUTH, f"{error} ({status})" if status else error)
+    return event if event.kind is EventKind.LIMIT else AgentEvent(EventKind.NOTICE, text)
 
 
 def _assistant(data: Mapping[str, Any]) -> Iterable[AgentEvent]:

@@ -112,3 +112,11 @@ def test_what_claude_says_of_a_tool_beside_its_start_and_end_is_no_line() -> Non
     for subtype, lines in (("task_started", []), ("compact_boundary", ["· compact_boundary"])):
         data = {"type": "system", "subtype": subtype} | ({} if lines else {"tool_use_id": "t1", "description": "sleep 3"})
         assert told(*registry.get("claude").events(json.dumps(data).encode(), Stream.OUT)) == lines
+
+
+def test_a_key_that_claude_finds_refused_is_told_without_its_own_retries() -> None:
+    retry = {"type": "system", "subtype": "api_retry", "attempt": 1, "retry_delay_ms": 582, "error_status": 401}
+    lines = [json.dumps(retry | {"error": "authentication_failed", "attempt": attempt}).encode() for attempt in (1, 2)]
+    assert [line for data in lines for line in told(*registry.get("claude").events(data, Stream.OUT))] == [
+        "· authentication_failed, retry 1 in 0.582 s", "! not logged in: authentication_failed (401)",
+    ]  # fmt: skip
