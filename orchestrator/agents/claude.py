@@ -95,7 +95,7 @@ def _options(request: Request) -> Iterable[str]:
     yield from ("--model", request.model) if request.model else ()
     yield from ("--effort", request.effort) if request.effort else ()
     yield from ("--resume", request.resume) if request.resume else ()
-    yield from ("--max-budget-usd", f"{request.usd:.2f}") if request.usd is not None and not request.tty else ()
+    yield from ("--max-budget-usd", reading.dollars(request.usd)) if request.usd is not None and not request.tty else ()
 
 
 def _environment(request: Request) -> dict[str, str]:

@@ -243,6 +243,11 @@ def argument(request: Request) -> str:
     return f" {text}" if text.startswith("-") else text
 
 
+def dollars(usd: float) -> str:
+    """What is left of a budget, for a switch: a cent at least, since programs refuse nothing, or take it for no limit."""
+    return f"{max(usd, 0.01):.2f}"
+
+
 def told_after(file: str, *argv: str) -> tuple[str, ...]:
     """`argv`, run so that the file in which the program says how it ended follows on its output, as one JSON object: see
     `afterword.py`."""
