@@ -95,7 +95,7 @@ def _options(request: Request) -> Iterable[str]:
     yield from ("--model", request.model) if request.model else ()
     yield from ("--effort", request.effort) if request.effort else ()
     yield from ("--resume", request.resume) if request.resume else ()
-    yield from ("--max-budget-usd", f"{request.usd:.2f}") if request.usd is not None and not request.tty else ()
+    yield from ("--max-budget-usd", reading.dollars(request.usd)) if request.usd is not None and not request.tty else ()
 
 
 def _environment(request: Request) -> dict[str, str]:
@@ -112,16 +112,20 @@ def _system(data: Mapping[str, Any]) -> Iterable[AgentEvent]:
             return (*reading.session(reading.string(data, "session_id")), *reading.model(reading.string(data, "model")))
         case "api_retry":
             return (_retry(data),)
+    if "tool_use_id" in data:  # how a tool gets on, whose start and end are told anyway
+        return ()
     return reading.notice(f"{reading.string(data, 'subtype')} {reading.string(data, 'message')}".strip())
 
 
 def _retry(data: Mapping[str, Any]) -> AgentEvent:
     """It retries a refused key too, though only the first time can a fresh token be what was missing."""
     attempt, delay, status = (reading.whole(data, key) for key in ("attempt", "retry_delay_ms", "error_status"))
-    text = f"{reading.string(data, 'error') or 'the request failed'}, retry {attempt} in {(delay or 0) / 1000:g} s"
+    error = reading.string(data, "error") or "the request failed"
+    text = f"{error}, retry {attempt} in {(delay or 0) / 1000:g} s"
     event = reading.failure(text, status, reset=time.time() + (delay or 0) / 1000)
-    decides = event.kind is EventKind.LIMIT or (event.kind is EventKind.AUTH and (attempt or 0) > 1)
-    return event if decides else AgentEvent(EventKind.NOTICE, text)
+    if event.kind is EventKind.AUTH and (attempt or 0) > 1:
+        return AgentEvent(EventKind.AUTH, f"{error} ({status})" if status else error)
+    return event if event.kind is EventKind.LIMIT else AgentEvent(EventKind.NOTICE, text)
 
 
 def _assistant(data: Mapping[str, Any]) -> Iterable[AgentEvent]:

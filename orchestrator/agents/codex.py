@@ -133,8 +133,10 @@ def _done(item: Mapping[str, Any]) -> Iterable[AgentEvent]:
 
 
 def _given(item: Mapping[str, Any]) -> dict[str, Any]:
-    """What a tool was given: the item without what says how it went."""
-    return {key: value for key, value in item.items() if key not in {"id", "type", "status", "aggregated_output", "exit_code"}}
+    """What a tool was given: the item without what says how it went; of changed files their paths too, which say most."""
+    given = {key: value for key, value in item.items() if key not in {"id", "type", "status", "aggregated_output", "exit_code"}}
+    paths = [reading.string(change, "path") for change in reading.tables(item, "changes")]
+    return {**given, "path": paths} if paths else given
 
 
 def _notice(message: str) -> AgentEvent:

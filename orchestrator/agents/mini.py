@@ -58,7 +58,7 @@ class Mini:
     def command(self, request: Request) -> Command:
         trajectory = str(request.prompt_file.with_name("mini.traj.json"))
         argv = ["mini", "-y", "--exit-immediately", "-o", trajectory]
-        argv += ["-t", reading.argument(request), "-l", f"{request.usd or 0:g}"]
+        argv += ["-t", reading.argument(request), "-l", "0" if request.usd is None else reading.dollars(request.usd)]
         argv += ["-m", request.model] if request.model else []
         argv += _settings(request)
         words = reading.told_after(trajectory, *argv, *request.args)

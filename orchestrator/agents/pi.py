@@ -28,6 +28,7 @@ class Pi:
         skills=(".agents/skills", ".pi/skills"),
         program="pi",
         install="npm install -g @earendil-works/pi-coding-agent@0.87.1",
+        needs="node 22.19 or newer",
         login="Run pi and /login there, or set a provider's key.",
         credentials=("~/.pi/agent/auth.json", "~/.pi/agent/models.json", *reading.KEYS),
     )

@@ -94,6 +94,7 @@ class Traits:
     answers: tuple[Answer, ...] = ()  # what its prompts at a terminal may be answered
     program: str = ""  # the name of its executable; its `--version` tells which one this is
     install: str = ""  # the one command that installs it
+    needs: str = ""  # what it doesn't start without, though it can be installed
     login: str = ""  # the one command, or variable, that logs it in
     credentials: tuple[str, ...] = ()  # variables (`X_API_KEY`) and files (`~/.x/auth.json`): with any one it is logged in
 

@@ -35,6 +35,7 @@ STATUS = re.compile(r"(?:\b(?:status|error|http|code)\b\W{0,6}(?:code\W{0,3})?|^
 REFUSED = frozenset({401, 403, 407})
 LIMITED = frozenset({402, 429, 503, 529})
 COMPLAINT = re.compile(r"\b(?:error|fatal|cannot|can't|could not|failed|invalid|unknown|not found|refus\w+)\b", re.I)
+MILD = re.compile(r"\W*(?:\S*\d\S*\s+)?(?:warn(?:ing)?|info|debug)\b", re.I)  # the beginning of what ends nothing
 AUTH = re.compile(
     r"(?:invalid|incorrect|missing|no|expired|provide an?) (?:x-)?api[ -]?key"
     r"|api[ _-]?key (?:is |was )?(?:not|missing|invalid|required)"
@@ -125,7 +126,7 @@ def words(line: bytes, stream: Stream) -> tuple[AgentEvent, ...]:
     """A line that is no JSON, of an agent that speaks JSON: other programs' words, or a torn record, of which the beginning says
     enough. What sounds like an error on stderr may be all that is ever said of why it failed."""
     text = plain(line)[:VALUE]
-    if stream is Stream.ERR and COMPLAINT.search(text):
+    if stream is Stream.ERR and COMPLAINT.search(text) and not MILD.match(text):
         return (AgentEvent(EventKind.ERROR, text),)
     return notice(text)
 
@@ -240,6 +241,11 @@ def argument(request: Request) -> str:
     if len(text.encode()) > ARGUMENT:
         return f"Your task is written in the file {request.prompt_file}. Read all of it, then do what it says."
     return f" {text}" if text.startswith("-") else text
+
+
+def dollars(usd: float) -> str:
+    """What is left of a budget, for a switch: a cent at least, since programs refuse nothing, or take it for no limit."""
+    return f"{max(usd, 0.01):.2f}"
 
 
 def told_after(file: str, *argv: str) -> tuple[str, ...]:

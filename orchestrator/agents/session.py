@@ -72,8 +72,7 @@ def run(
     session.earlier = request.spent if agent.traits.cumulative else None
     if command.tty:
         session.at_terminal(request.answers, idle)
-    phase = f", phase {request.phase}" if request.phase else ""
-    log.note(f"{agent.name} starts: attempt {request.attempt}{phase}, model {request.model or 'its own default'}")
+    log.note(f"{agent.name} starts: {_asked(request)}")
     if recorder:
         recorder.begin(agent.name, request, command)
     finished = supervise.run(
@@ -89,6 +88,12 @@ def run(
         return _close(log, replace(outcome, spend=_since(outcome.spend, session.earlier)))
     except Exception as error:  # noqa: BLE001 - as above
         return _close(log, replace(outcome_of(finished, closing), detail=f"{agent.name}'s adapter failed: {_told(error)}"))
+
+
+def _asked(request: Request) -> str:
+    phase = f", phase {request.phase}" if request.phase else ""
+    resumed = ", in the session that was interrupted" if request.resume else ""
+    return f"attempt {request.attempt}{phase}, model {request.model or 'its own default'}{resumed}"
 
 
 def fitted(request: Request, traits: Traits) -> Request:

@@ -9,6 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from orchestrator.agents import registry
 from orchestrator.agents.protocol import Availability, Traits
 from orchestrator.cli import installed, output
 from orchestrator.cli.finding import ABSENT, MISSING, OK, WARNING, Finding
@@ -37,18 +38,26 @@ class Seen:
     def status(self) -> str:
         if not self.found.installed:
             return MISSING if self.chosen else WARNING if self.wanted else ABSENT
-        return WARNING if self.login.missing and (self.chosen or self.wanted) else OK
+        return WARNING if (self.broken or self.login.missing) and (self.chosen or self.wanted) else OK
+
+    @property
+    def broken(self) -> bool:
+        """Whether its program is here and does not start. Of programs that are not ours nobody knows what they understand."""
+        return self.name in registry.OURS and self.found.installed and self.version == ""
 
     @property
     def fix(self) -> str:
         if not self.found.installed:
             return self.found.fix or self.traits.install
+        if self.broken:
+            needs = f"It needs {self.traits.needs}; else: " if self.traits.needs else ""
+            return f"`{self.traits.program} --version` fails. {needs}{self.traits.install}"
         return self.traits.login if self.login.missing else ""
 
     @property
     def words(self) -> str:
         """What there is to say of it, for people."""
-        version = self.version or self.found.version or ""
+        version = "does not start" if self.broken else self.version or self.found.version or ""
         login = "not logged in" if self.login.missing else f"logged in ({self.login.by})" if self.login.by else ""
         parts = (version, self.found.detail, login if self.found.installed else "", "(chosen)" if self.chosen else "")
         return ", ".join(part for part in parts[:3] if part) + (f" {parts[3]}" if parts[3] else "")
@@ -64,8 +73,6 @@ class Staff:
 
 def look(app: App) -> Staff:
     """Look for every agent, ask for versions, see who is logged in."""
-    from orchestrator.agents import registry
-
     agents, warnings = registry.load_all(app.settings.agents)
     named = wanted(app)
     found = {name: agent.check(cmd=app.settings.agent_cmd) for name, agent in agents.items()}
@@ -167,4 +174,5 @@ def _row(each: Seen) -> tuple[str, str, str, str]:
     if not each.found.installed:
         return name, "not installed" if each.traits.program else "-", "", output.clean(each.fix)
     login = each.login.by or ("none found" if each.login.missing else "not needed")
-    return name, each.version or each.found.version or "-", login, output.clean(each.fix)
+    version = "fails" if each.broken else each.version or each.found.version or "-"
+    return name, version, login, output.clean(each.fix)

@@ -92,6 +92,7 @@ class Follower:
         found = [path for path in session_log.attempts(folder) if (path / session_log.FILE).exists()]
         if not self._attempt and found:
             self._attempt = found[-1].name
+            yield from (line for part in session_log.interrupted(found[-1]) for line in session_log.read(part))
         for path in found:
             if path.name > self._attempt:
                 self._attempt, self._file = path.name, File()

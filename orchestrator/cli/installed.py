@@ -1,8 +1,8 @@
 """Which agents' programs are here: their versions, and whether they are logged in. Costs no token and asks no provider.
 
 A Python program's version stands beside it. The others are asked, all at the same time and with a deadline, and what they say is
-remembered for as long as the program's file is the same. Logged in is whatever has one of the variables or files that its adapter
-names.
+remembered for as long as the program's file is the same; one that fails is asked again, since what it lacks may have come. Logged
+in is whatever has one of the variables or files that its adapter names.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def login(traits: Traits, environ: Mapping[str, str]) -> Login:
 
 
 def versions(programs: Iterable[str], cache: Path | None = None) -> dict[str, str]:
-    """The versions of those programs that are on PATH and tell theirs in time. `cache` is a file that remembers them."""
+    """The versions of those programs that are on PATH and answer in time; empty where one fails over that, or tells none. `cache`
+    is a file that remembers them."""
     paths = {program: path for program in programs if program and (path := shutil.which(program))}
     keys = {program: _identity(path) for program, path in paths.items()}
     known = _remembered(cache)
@@ -51,9 +52,9 @@ def versions(programs: Iterable[str], cache: Path | None = None) -> dict[str, st
     unknown = {program: path for program, path in paths.items() if keys[program] not in known}
     asked = {keys[program]: said for program, said in _asked(unknown).items()}
     if asked and cache:
-        _remember(cache, {key: known[key] for key in keys.values() if key in known} | asked)
+        _remember(cache, {key: said for key in keys.values() if (said := {**known, **asked}.get(key))})
     told = known | asked
-    return {program: told[key] for program, key in keys.items() if told.get(key)}
+    return {program: told[key] for program, key in keys.items() if key in told}
 
 
 def cache_file(environ: Mapping[str, str]) -> Path:
@@ -83,7 +84,7 @@ def _asked(paths: Mapping[str, str]) -> dict[str, str]:
 
 
 def _ask(path: str, folder: Path) -> str | None:
-    """The version that a program tells, empty where it knows no such option, None where it took too long."""
+    """The version that a program tells, empty where that fails, None where it took too long."""
     from orchestrator.proc import environment
     from orchestrator.proc.capture import capture
 

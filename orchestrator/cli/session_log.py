@@ -39,14 +39,20 @@ def log_of(folder: Path, attempt: int | None) -> Path | None:
     return wanted
 
 
+def interrupted(attempt: Path) -> list[Path]:
+    """What was begun as this attempt before and did not count, oldest first: a limit was reached, or its worker died."""
+    return sorted(attempt.parent.glob(f"{attempt.name}.cut-*"), key=lambda folder: next(_lines(folder / FILE), ""))
+
+
 def read(attempt: Path) -> Iterator[str]:
     """The log's lines for people: times by the clock on the wall, nothing a terminal would obey."""
-    yield from map(readable, _lines(attempt / FILE))
+    for folder in (*interrupted(attempt), attempt):
+        yield from map(readable, _lines(folder / FILE))
 
 
 def events(attempt: Path) -> Iterator[dict[str, Any]]:
     """The same as normalised events; torn lines are left out."""
-    for line in _lines(attempt / EVENTS):
+    for line in (line for folder in (*interrupted(attempt), attempt) for line in _lines(folder / EVENTS)):
         try:
             event = json.loads(line)
         except ValueError:

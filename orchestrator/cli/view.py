@@ -69,7 +69,7 @@ def _paused(found: Iterable[Candidate], now: float) -> dict[str, Pause]:
 
 
 def _overspent(found: Iterable[Candidate], settings: Settings, now: float) -> str | None:
-    day = Budget(settings.budget_usd_day, settings.budget_tokens_day)
+    day = budget.of_a_day(settings)
     if day == Budget():
         return None
     return budget.overspent(budget.in_a_day((each.record for each in found if each.record), now), day)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from orchestrator.core import durations
 from orchestrator.core.outcome import Spend
 from orchestrator.core.record import Record
+from orchestrator.core.settings import Settings
 
 DAY = 86400.0
 SOON = 0.8  # of a ceiling, from which on the agent is told
@@ -26,11 +27,28 @@ class Budget:
         """The narrower of both, kind by kind."""
         return Budget(*(_least(getattr(self, each.name), getattr(other, each.name)) for each in fields(Budget)))
 
-    def less(self, spend: Spend) -> Budget:
-        """What is left after `spend`, at least nothing."""
-        used = Budget(spend.usd or 0.0, spend.tokens or 0, spend.seconds / 60, 0)
-        pairs = ((getattr(self, each.name), getattr(used, each.name)) for each in fields(Budget))
+    def less(self, used: Budget) -> Budget:
+        """What is left after `used`, at least nothing."""
+        pairs = ((getattr(self, each.name), getattr(used, each.name) or 0) for each in fields(Budget))
         return Budget(*(None if most is None else max(0.0, most - some) for most, some in pairs))
+
+    def against(self, used: Budget) -> Iterator[tuple[str, float, float]]:
+        """For each ceiling: its kind, what was used of it, and how much it is."""
+        for each in fields(Budget):
+            if (most := getattr(self, each.name)) is not None:
+                yield each.name, getattr(used, each.name) or 0, most
+
+
+def amounts(spend: Spend, attempts: int = 0) -> Budget:
+    """What was used, in a budget's kinds."""
+    return Budget(spend.usd or 0.0, spend.tokens or 0, spend.seconds / 60, attempts)
+
+
+def of_a_day(settings: Settings) -> Budget:
+    """What all tasks of a queue together may use within 24 hours."""
+    return Budget(
+        settings.budget_usd_day, settings.budget_tokens_day, settings.budget_minutes_day, settings.budget_attempts_day
+    )  # fmt: skip
 
 
 def _least(left: float | None, right: float | None) -> float | None:
@@ -50,12 +68,8 @@ def _of(spend: Spend, seconds: float) -> Spend:
 
 
 def used(record: Record, budget: Budget) -> Iterator[tuple[str, float, float]]:
-    """For each ceiling: its kind, what was used of it, and how much it is."""
-    total = spent(record)
-    amounts = Budget(total.usd or 0.0, total.tokens or 0, total.seconds / 60, record.tried)
-    for each in fields(Budget):
-        if (most := getattr(budget, each.name)) is not None:
-            yield each.name, getattr(amounts, each.name), most
+    """For each of the task's ceilings: its kind, what was used of it, and how much it is."""
+    return budget.against(amounts(spent(record), record.tried))
 
 
 def exceeded(record: Record, budget: Budget) -> str | None:
@@ -84,8 +98,8 @@ def amount(kind: str, value: float) -> str:
     """`4.20 USD`, `120,000 tokens`, `30 minutes`, `1 attempt`."""
     if kind == "usd":
         return money(value)
-    if kind == "attempts" and value == 1:
-        return "1 attempt"
+    if kind != "tokens" and value == 1:
+        return f"1 {kind.removesuffix('s')}"
     return f"{value:,.0f} {kind}" if kind == "tokens" else f"{value:.3g} {kind}" if value < 1000 else f"{value:.0f} {kind}"
 
 
@@ -111,36 +125,31 @@ def told(spend: Spend) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def in_a_day(records: Iterable[Record], now: float) -> Spend:
+def in_a_day(records: Iterable[Record], now: float) -> Budget:
     """What all these tasks used in the last 24 hours, as their histories tell."""
-    total = Spend()
+    total, attempts = Spend(), 0
     for record in records:
-        recent = [attempt.spend for attempt in record.history if attempt.at > now - DAY]
+        recent = [_of(attempt.spend, attempt.seconds) for attempt in record.history if attempt.at > now - DAY]
+        attempts += len(recent)
         if record.updated > now - DAY:
             recent.append(record.carried)
         total = sum(recent, total)
-    return total
+    return amounts(total, attempts)
 
 
-def overspent(total: Spend, day: Budget) -> str | None:
+def overspent(used: Budget, day: Budget) -> str | None:
     """Which of the day's ceilings is reached, in words."""
-    for kind, some, most in _of_day(total, day):
+    for kind, some, most in day.against(used):
         if some >= most:
             return f"the day's budget of {amount(kind, most)} is used up: {amount(kind, some)} in 24 hours"
     return None
 
 
-def day_notice(total: Spend, day: Budget) -> str:
+def day_notice(used: Budget, day: Budget) -> str:
     """What an agent is told when most of the day's budget is gone; empty before."""
     lines = [
         f"- {amount(kind, some)} of {amount(kind, most)} that all tasks together have for 24 hours are used."
-        for kind, some, most in _of_day(total, day)
+        for kind, some, most in day.against(used)
         if some >= SOON * most
     ]
     return "\n".join(lines)
-
-
-def _of_day(total: Spend, day: Budget) -> Iterator[tuple[str, float, float]]:
-    for kind, some, most in (("usd", total.usd, day.usd), ("tokens", total.tokens, day.tokens)):
-        if most is not None:
-            yield kind, some or 0, most

@@ -12,6 +12,7 @@ from urllib.parse import quote
 MASK = "***"
 SHORTEST = 6  # characters; a shorter value stands in too much that is none
 LONGEST = 2048  # of one piece; a longer value is looked for piece by piece, and what is held back of a stream stays small
+TAIL = 20  # characters at the end of a key by which programs show which one they use
 LINE = 12  # characters of a line of a secret over several lines that is looked for by itself
 KEY_LIKE = re.compile(
     r"(?i)SECRET|TOKEN|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|WEBHOOK"
@@ -162,9 +163,10 @@ class Stream:
 
 
 def _forms(value: str) -> Iterable[str]:
-    """How a value may stand in a file: as it is, in JSON, in an address, and line by line."""
+    """How a value may stand in a file: as it is, in JSON, in an address, line by line, and as the end of a long key."""
     pieces = [value] if len(value) <= LONGEST else [value[start : start + LONGEST] for start in range(0, len(value), LONGEST)]
     lines = [line.strip() for line in value.splitlines()] if "\n" in value else []
-    for piece in (*pieces, *(line for line in lines if len(line) >= LINE and not line.startswith("-----"))):
+    tail = [value[-TAIL:]] if len(value) >= 2 * TAIL and not any(map(str.isspace, value)) else []
+    for piece in (*pieces, *tail, *(line for line in lines if len(line) >= LINE and not line.startswith("-----"))):
         if len(piece) >= SHORTEST:
             yield from {piece, json.dumps(piece)[1:-1], json.dumps(piece, ensure_ascii=False)[1:-1], quote(piece, safe="")}

@@ -29,6 +29,8 @@ class Settings:
     limit_wait: float = 7 * DAY  # the longest wait for a usage limit to pass; 0: none, the attempt fails
     budget_usd_day: float | None = None  # for all tasks of a queue together, within 24 hours
     budget_tokens_day: int | None = None
+    budget_minutes_day: float | None = None
+    budget_attempts_day: int | None = None
     record: str | None = None  # the folder that each session's cassette is put into
     converge: int = 3
     max_failures: int | None = 5  # None: no limit ("infinite")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from orchestrator.core.budget import Budget
+from orchestrator.core import budget
 from orchestrator.core.readiness import World
 from orchestrator.core.settings import Settings
 from orchestrator.executors.protocol import Executor
@@ -78,7 +78,7 @@ class Loop:
 
     def world(self, moment: Moment) -> World:
         """What readiness depends on beside a task's own folder."""
-        world = self.index.world(moment.now, Budget(self.settings.budget_usd_day, self.settings.budget_tokens_day))
+        world = self.index.world(moment.now, budget.of_a_day(self.settings))
         if not world.paused or self.reader.router is None:
             return world
         return replace(world, paused=without_new_logins(world.paused, self.reader.router))

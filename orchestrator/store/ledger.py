@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from orchestrator.core import accounts, budget
-from orchestrator.core.outcome import Spend
+from orchestrator.core.budget import Budget
 from orchestrator.core.record import Pause, Record
 from orchestrator.core.task import Place, State
 from orchestrator.store import records
@@ -51,7 +51,7 @@ def paused(told: Told, now: float) -> dict[str, Pause]:
     return accounts.paused(pause for state, record in told for pause in accounts.pauses(record, state, now))
 
 
-def used_today(told: Told, now: float) -> Spend:
+def used_today(told: Told, now: float) -> Budget:
     """What these tasks used in the last 24 hours."""
     return budget.in_a_day((record for _, record in told), now)
 

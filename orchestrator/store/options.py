@@ -180,12 +180,20 @@ def _level(given: Given) -> str:
 
 
 def _usd(given: Given) -> float:
+    return _amount(given, "an amount of US dollars")
+
+
+def _minutes(given: Given) -> float:
+    return _amount(given, "a number of minutes")
+
+
+def _amount(given: Given, what: str) -> float:
     try:
         amount = float(given.value) if isinstance(given.value, str | int | float) and not isinstance(given.value, bool) else 0.0
     except ValueError:
         amount = 0.0
     if not 0 < amount < 10**9:
-        raise ValueError("an amount of US dollars above 0, like 20 or 7.50")
+        raise ValueError(f"{what} above 0, like 20 or 7.50")
     return amount
 
 
@@ -228,6 +236,8 @@ OPTIONS = (
     Option("limit_wait", "ORCH_LIMIT_WAIT", _duration(zero=True), "the longest wait for a usage limit to pass; 0 is none"),
     Option("budget_usd_day", "ORCH_BUDGET_USD_DAY", _usd, "US dollars that all tasks together may cost in 24 hours"),
     Option("budget_tokens_day", "ORCH_BUDGET_TOKENS_DAY", _tokens, "tokens that all tasks together may use in 24 hours"),
+    Option("budget_minutes_day", "ORCH_BUDGET_MINUTES_DAY", _minutes, "minutes that all sessions together may last in 24 hours"),
+    Option("budget_attempts_day", "ORCH_BUDGET_ATTEMPTS_DAY", _whole(1), "attempts that all tasks may make in 24 hours"),
     Option("record", "ORCH_RECORD", _path, "the folder that a cassette of each session is put into"),
     Option("converge", "ORCH_CONVERGE", _whole(1, 10_000), "how many samples in a row must be at target"),
     Option("max_failures", "ORCH_MAX_FAILURES", _failures, "attempts in a row without improvement until a task is blocked"),

@@ -135,6 +135,7 @@ def hold_session(
     meter = metering.Meter(room, work.route.model)
     places = (space.path, *((Path(work.record.repo),) if work.record.repo else ()))
     known = secrets_of(os.environ, named=agent.traits.secrets) | secrets.in_folders(places)
+    known |= secrets.in_logins(agent.traits.credentials, os.environ)
     work.claim.mask = work.mask.with_more(known)
     text = prompt.build(
         work.spec,
@@ -167,7 +168,7 @@ def hold_session(
             asked,
             log_folder=folder,
             limits=Limits(
-                seconds=min(work.spec.timeout or work.settings.timeout, 60 * (room.minutes or math.inf)),
+                seconds=min(work.spec.timeout or work.settings.timeout, math.inf if room.minutes is None else 60 * room.minutes),
                 idle=work.settings.progress_timeout,
                 grace=work.settings.stop_grace,
             ),

@@ -33,9 +33,9 @@ def counted(work: Work, outcome: AgentOutcome) -> AgentOutcome:
 
 def left(work: Work) -> Budget:
     """What the next session may use at most: the narrower of the task's budget and the day's."""
-    task = convergence.limits(work.spec, work.settings).budget.less(budget.spent(work.record))
+    task = convergence.limits(work.spec, work.settings).budget.less(budget.amounts(budget.spent(work.record)))
     day = _day(work)
-    return task if day == Budget() else task.least(day.less(replace(_used_today(work), seconds=0.0)))
+    return task if day == Budget() else task.least(day.less(_used_today(work)))
 
 
 def over_the_day(work: Work) -> str | None:
@@ -86,10 +86,10 @@ def _ceilings(work: Work) -> Budget:
 
 
 def _day(work: Work) -> Budget:
-    return Budget(work.settings.budget_usd_day, work.settings.budget_tokens_day)
+    return budget.of_a_day(work.settings)
 
 
-def _used_today(work: Work) -> Spend:
+def _used_today(work: Work) -> Budget:
     queue, now = work.claim.queue, work.now()
     others = (place for place in queue.places() if place.name != work.name)
     return ledger.used_today([*Ledger(queue).records(others), (State.RUNNING, work.record)], now)

@@ -285,6 +285,14 @@ def test_a_command_carries_what_was_asked_for(real: Agent, asked: Request) -> No
     assert command.cwd == asked.worktree
 
 
+@pytest.mark.parametrize("name", [name for name in REAL if "usd" in registry.get(name).traits.budgets])
+def test_a_budget_that_is_all_but_gone_is_neither_refused_nor_taken_for_none(name: str, asked: Request) -> None:
+    for usd, told in ((0.0, "0.01"), (0.003, "0.01"), (4.256, "4.26")):
+        argv = registry.get(name).command(replace(asked, usd=usd)).argv
+        assert told in argv
+        assert not {"0", "0.00"} & set(argv)
+
+
 def test_a_command_keeps_the_environment_it_was_given(agent: Agent, asked: Request) -> None:
     env = agent.command(asked).env
     assert env["ORCH_KEPT"] == "yes"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.agents import reading
-from orchestrator.agents.protocol import EventKind
+from orchestrator.agents.protocol import EventKind, Stream
 
 NOW = 1795172430.0
 JSON = st.recursive(
@@ -82,6 +82,22 @@ def test_numbers_are_finite_and_truth_is_no_number() -> None:
 )
 def test_the_words_of_a_failure_tell_what_it_is(message: str, kind: EventKind) -> None:
     assert reading.failure(message).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("error: unknown option", EventKind.ERROR),
+        ("2026-11-27T13:55:41Z ERROR core: could not write", EventKind.ERROR),
+        ("WARNING: proceeding, even though we could not create PATH aliases", EventKind.NOTICE),
+        ("2026-11-27T13:55:41Z  WARN core: failed to refresh models", EventKind.NOTICE),
+        ("[warning] no such file was not found", EventKind.NOTICE),
+        ("information could not be read", EventKind.ERROR),
+    ],
+)
+def test_a_complaint_beside_the_events_is_an_error_and_a_warning_is_none(line: str, kind: EventKind) -> None:
+    (event,) = reading.words(line.encode(), Stream.ERR)
+    assert event.kind is kind
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from support.recordings import good
 
 from orchestrator.agents import registry
 from orchestrator.agents.log import SessionLog
-from orchestrator.agents.protocol import AgentEvent, EventKind
+from orchestrator.agents.protocol import AgentEvent, EventKind, Stream
 from orchestrator.agents.telling import GIST, Teller, used
 from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import Spend
@@ -98,3 +99,24 @@ def test_a_real_session_reads_well(name: str) -> None:
     assert not any("{'" in line or '{"' in line for line in lines), lines
     assert any(line.startswith("> ") for line in lines)
     assert any("All done" in line or "hello" in line for line in lines)
+
+
+def test_files_that_codex_changes_are_named() -> None:
+    changes = [{"path": "/w/src/a.py", "kind": "add"}, {"path": "/w/b.md", "kind": "update"}]
+    item = {"id": "item_1", "type": "file_change", "changes": changes, "status": "in_progress"}
+    line = json.dumps({"type": "item.started", "item": item}).encode()
+    assert told(*registry.get("codex").events(line, Stream.OUT), root="/w") == ["> file_change src/a.py b.md"]
+
+
+def test_what_claude_says_of_a_tool_beside_its_start_and_end_is_no_line() -> None:
+    for subtype, lines in (("task_started", []), ("compact_boundary", ["· compact_boundary"])):
+        data = {"type": "system", "subtype": subtype} | ({} if lines else {"tool_use_id": "t1", "description": "sleep 3"})
+        assert told(*registry.get("claude").events(json.dumps(data).encode(), Stream.OUT)) == lines
+
+
+def test_a_key_that_claude_finds_refused_is_told_without_its_own_retries() -> None:
+    retry = {"type": "system", "subtype": "api_retry", "attempt": 1, "retry_delay_ms": 582, "error_status": 401}
+    lines = [json.dumps(retry | {"error": "authentication_failed", "attempt": attempt}).encode() for attempt in (1, 2)]
+    assert [line for data in lines for line in told(*registry.get("claude").events(data, Stream.OUT))] == [
+        "· authentication_failed, retry 1 in 0.582 s", "! not logged in: authentication_failed (401)",
+    ]  # fmt: skip

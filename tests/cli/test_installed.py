@@ -54,11 +54,13 @@ def test_a_version_is_asked_once_and_again_when_the_program_has_changed(bin_fold
     assert installed.versions(["one"], cache) == {"one": "1.0.1"}
 
 
-def test_one_that_tells_no_version_is_not_asked_again(bin_folder: Path, tmp_path: Path) -> None:
-    program(bin_folder / "one", f"echo >> {tmp_path}/asked; echo no such option >&2; exit 2")
-    for _ in range(2):
-        assert installed.versions(["one"], tmp_path / "v.json") == {}
-    assert (tmp_path / "asked").read_text() == "\n"
+def test_one_that_fails_over_its_version_is_asked_again_since_what_it_lacks_may_have_come(
+    bin_folder: Path, tmp_path: Path
+) -> None:
+    program(bin_folder / "one", f"[ -e {tmp_path}/node ] || {{ echo needs a newer node >&2; exit 1; }}; echo 1.0.0")
+    assert installed.versions(["one"], tmp_path / "v.json") == {"one": ""}
+    (tmp_path / "node").touch()
+    assert installed.versions(["one"], tmp_path / "v.json") == {"one": "1.0.0"}
 
 
 def test_they_are_asked_at_the_same_time_and_none_is_waited_for_longer_than_the_deadline(
@@ -127,6 +129,20 @@ def test_check_never_shows_what_a_key_holds(fake_claude: Project) -> None:
     done = fake_claude.run("--check", "-v", ANTHROPIC_API_KEY="secret-value", ORCH_AGENT="claude")
     assert "ANTHROPIC_API_KEY" in done.stdout
     assert "secret-value" not in done.stdout + done.stderr
+
+
+def test_an_agent_that_is_installed_and_does_not_start_is_told_with_what_it_needs(project: Project, bin_folder: Path) -> None:
+    program(bin_folder / "pi", "echo SyntaxError >&2; exit 1")
+    program(bin_folder / "codex", "exit 1")
+    project.env |= {"PATH": os.environ["PATH"], "OPENAI_API_KEY": "x", "CODEX_API_KEY": "x"}
+    told = agent(project, "pi")
+    assert (told["installed"], told["version"]) == (True, None)
+    assert told["fix"].startswith("`pi --version` fails. It needs node 22.19 or newer; else: npm install -g @earendil")
+    assert agent(project, "codex")["fix"].startswith("`codex --version` fails. npm install -g @openai/codex")
+    found = json.loads(project.run("--check", "--json", ORCH_AGENT="pi").stdout)
+    check = next(each for each in found["checks"] if each["name"] == "agent pi")
+    assert (check["status"], check["detail"].partition(",")[0]) == ("warning", "does not start")
+    assert "pi (chosen)  fails" in project.run("--check", ORCH_AGENT="pi").stdout
 
 
 def test_a_chosen_agent_without_login_is_a_warning_and_one_that_is_not_installed_is_missing(fake_claude: Project) -> None:

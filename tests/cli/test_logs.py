@@ -66,6 +66,21 @@ def test_json_holds_the_normalised_events_too(project: Project) -> None:
     assert [event["kind"] for event in project.json("logs", "fix", "-n", "1")["session"]] == ["text"]
 
 
+def test_what_a_limit_interrupted_is_shown_before_what_went_on_afterwards(project: Project) -> None:
+    folder = project.drop("fix")
+    for token, stamp, word in (("aa0000", "2026-11-20T11:00:00.000Z", "second"), ("bb0000", "2026-11-20T10:00:00.000Z", "first")):
+        cut = folder / f".orch/attempts/0001.cut-{token}"
+        cut.mkdir(parents=True)
+        (cut / "agent.log").write_text(f"{stamp} {word}\n")
+        (cut / "agent.jsonl").write_text(f'{{"kind": "text", "text": "{word}"}}\n')
+    (attempt(folder, 1, "third") / "agent.jsonl").write_text('{"kind": "text", "text": "third"}\n')
+    assert texts(project.run("logs", "fix").stdout.splitlines()) == ["first", "second", "third"]
+    assert [event["text"] for event in project.json("logs", "fix")["session"]] == ["first", "second", "third"]
+    follower = Follower(Queue(project.tasks), "fix", only_events=False)
+    assert texts(follower.news(follower.where())) == ["first", "second", "third"]
+    assert list(follower.news(follower.where())) == []
+
+
 def test_a_file_that_is_moved_aside_while_followed_loses_no_line(tmp_path: Path) -> None:
     path, older, file = tmp_path / "agent.log", tmp_path / "agent.log.1", File()
     path.write_text("one\ntw")

@@ -71,28 +71,31 @@ def test_the_agent_is_told_from_four_fifths_on() -> None:
 
 
 def test_what_is_left_is_the_narrower_of_both_and_at_least_nothing() -> None:
-    task = Budget(usd=5.0, tokens=100).less(Spend(usd=2.0, input_tokens=300))
+    task = Budget(usd=5.0, tokens=100).less(budget.amounts(Spend(usd=2.0, input_tokens=300)))
     assert task == Budget(usd=3.0, tokens=0.0)
     assert task.least(Budget(usd=1.0)) == Budget(usd=1.0, tokens=0.0)
-    assert Budget().less(Spend(usd=9.0)) == Budget()
+    assert Budget().less(Budget(usd=9.0)) == Budget()
 
 
 def test_a_day_counts_what_ended_in_it_and_what_is_not_counted_yet() -> None:
+    before, within = attempt(1, Spend(usd=8.0, seconds=600), at=NOW - DAY - 1), attempt(2, Spend(usd=1.0, seconds=90))
     records = (
-        replace(record(Spend(usd=1.0)), history=(attempt(1, Spend(usd=8.0), at=NOW - DAY - 1), attempt(2, Spend(usd=1.0)))),
+        replace(record(Spend(usd=1.0)), history=(before, within)),
         record(carried=Spend(usd=0.5, input_tokens=7)),
         replace(record(carried=Spend(usd=9.0)), updated=NOW - DAY - 1),
     )
     total = budget.in_a_day(records, NOW)
-    assert (total.usd, total.tokens) == (1.5, 7)
+    assert total == Budget(usd=1.5, tokens=7, minutes=1.5, attempts=1)
     assert budget.overspent(total, Budget(usd=1.5)) == "the day's budget of 1.50 USD is used up: 1.50 USD in 24 hours"
     assert budget.overspent(total, Budget(usd=2.0, tokens=7)) == "the day's budget of 7 tokens is used up: 7 tokens in 24 hours"
-    assert budget.overspent(total, Budget(usd=2.0)) is None
+    assert budget.overspent(total, Budget(minutes=1)) == "the day's budget of 1 minute is used up: 1.5 minutes in 24 hours"
+    assert budget.overspent(total, Budget(attempts=1)) == "the day's budget of 1 attempt is used up: 1 attempt in 24 hours"
+    assert budget.overspent(total, Budget(usd=2.0, minutes=2, attempts=2)) is None
 
 
 def test_the_agent_is_told_of_the_day_from_four_fifths_on_too() -> None:
-    assert budget.day_notice(Spend(usd=3.1), Budget(usd=4.0, tokens=100)) == ""
-    told = budget.day_notice(Spend(usd=3.2, input_tokens=90), Budget(usd=4.0, tokens=100))
+    assert budget.day_notice(Budget(usd=3.1), Budget(usd=4.0, tokens=100)) == ""
+    told = budget.day_notice(Budget(usd=3.2, tokens=90), Budget(usd=4.0, tokens=100))
     assert told.splitlines() == [
         "- 3.20 USD of 4.00 USD that all tasks together have for 24 hours are used.",
         "- 90 tokens of 100 tokens that all tasks together have for 24 hours are used.",

@@ -118,3 +118,14 @@ def test_it_costs_the_same_for_each_byte() -> None:
     data = streamed(masker, [b"x" * 60_000 + b"a" * 5536] * 100)
     assert len(data) == 6_553_600
     assert time.process_time() - began < 10
+
+
+def test_the_end_of_a_long_key_is_masked_too_since_programs_show_it() -> None:
+    key = "sk-ant-api03-" + "".join(chr(ord("a") + number % 26) + str(number % 7) for number in range(40))
+    mask = Masker({key: "K"})
+    assert mask.text(f"key: sk-ant-...{key[-20:]}, or {key}") == "key: sk-ant-...***, or ***"
+    assert mask.text(key[:20]) == key[:20]
+    assert Masker({"a short one": "K"}).text("short one") == "short one"
+    assert (
+        Masker({"x" * 40 + "\n-----END PRIVATE KEY-----": "K"}).text("-----END PRIVATE KEY-----") == "-----END PRIVATE KEY-----"
+    )

@@ -131,6 +131,19 @@ def test_a_days_budget_holds_back_what_comes_after_it_and_blocks_nothing(project
     project.run(code=0)
 
 
+def test_attempts_and_minutes_of_a_day_are_budgets_too(project: Project) -> None:
+    spending(project, "first", DONE, front="priority: 9\nland: branch")
+    spending(project, "second", "echo begun > found; while :; do echo still; sleep 0.2; done")
+
+    project.run(code=75, ORCH_BUDGET_ATTEMPTS_DAY="1")
+    assert (project.where("first"), project.where("second")) == ("converged", "pending")
+    assert "1 attempt in 24 hours" in project.run("why", "second", code=0, ORCH_BUDGET_ATTEMPTS_DAY="1").stdout
+
+    project.run(code=75, ORCH_BUDGET_MINUTES_DAY="0.05")
+    record = project.record("second")
+    assert (project.where("second"), record["attempts"], record["history"][0]["end"]) == ("pending", 1, "timed-out")
+
+
 def test_a_session_may_use_no_more_than_is_left_of_the_day(project: Project) -> None:
     spending(project, "runaway", "echo mine > found; use '{\"usd\": 5}'; sleep 60")
 

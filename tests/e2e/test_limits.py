@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 
 import pytest
@@ -65,6 +66,8 @@ def test_a_parked_session_goes_on_at_its_reset_in_its_own_worktree(project: Proj
     assert (record["attempts"], record["history"][0]["result"]) == (1, "converged")
     assert [event["resumed"] for event in started(project, "long")] == [None, "s-1"]
     assert "interrupted by a usage limit" in (project.folder("long") / ".orch/attempts/0001/prompt.md").read_text()
+    told = project.run("logs", "long", code=0).stdout
+    assert 0 < told.index("half way") < told.index("! limit: limit reached") < told.index("in the session that was interrupted")
 
 
 def test_a_session_that_can_not_go_on_is_begun_afresh_in_the_same_attempt(project: Project) -> None:
@@ -124,6 +127,40 @@ def test_another_agent_stands_in_at_a_limit_and_is_named_as_who_worked(project: 
     acting(project, "next", "touch never", front="fallback: [exec]")  # it begins with the one that can work
     project.run(code=0, ORCH_AGENT_CMD=DONE)
     assert [event["agent"] for event in started(project, "next")] == ["exec"] or project.where("chained") == "converged"
+
+
+def test_another_agent_stands_in_where_one_is_not_installed_and_without_one_the_task_says_how_to_get_it(project: Project) -> None:
+    here = project.top / "bin"
+    here.mkdir()
+    for name in ("git", "sh", "env", "grep", "cat", "date"):
+        (here / name).symlink_to(shutil.which(name) or name)
+    project.env |= {"PATH": str(here), "ORCH_AGENT_CMD": DONE}
+    project.drop("chained", front="agent: qwen\nfallback: [exec]\nland: branch")
+
+    project.run(code=0)
+
+    assert [attempt["agent"] for attempt in project.record("chained")["history"]] == ["exec"]
+    (told,) = [event for event in project.events("chained") if event["event"] == "fallback"]
+    assert (told["instead_of"], told["detail"]) == ("qwen", "qwen is not installed")
+
+    project.drop("alone", front="agent: qwen")
+    project.run(code=1)
+    record = project.record("alone")
+    assert record["attempts"] == 0
+    assert "npm install -g @qwen-code/qwen-code" in project.run("why", "alone", code=0).stdout
+
+
+def test_a_wait_for_a_limit_can_be_cancelled_and_its_worktree_goes(project: Project) -> None:
+    acting(project, "parked", "touch half; limit 3600")
+    project.run(code=75)
+    worktree = project.repo / ".worktrees/parked"
+    assert (worktree / "half").exists()
+
+    project.run("cancel", "parked", code=0)
+    project.run(code=1)
+
+    assert (project.where("parked"), project.task("parked")["reason"]) == ("blocked", "cancelled")
+    assert not worktree.exists()
 
 
 def test_no_agent_stands_in_for_one_that_failed(project: Project) -> None:

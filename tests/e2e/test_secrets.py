@@ -107,3 +107,20 @@ def test_a_secret_that_the_repository_keeps_in_an_ignored_file_is_masked_in_ever
 
     assert "SIGNING=***" in (project.folder("elsewhere") / ".orch/attempts/0001/agent.log").read_text()
     assert not files_with(project.tasks, IN_FILE)
+
+
+def test_the_login_that_an_agent_keeps_in_a_file_of_its_own_is_masked(project: Project) -> None:
+    login = Path(project.env["HOME"], ".mybot/auth.json")
+    login.parent.mkdir()
+    login.write_text(f'{{"tokens": {{"access_token": "{TOKEN}"}}}}')
+    described = (
+        '[agents.mybot]\nargv = ["sh", "-c", "cat ~/.mybot/auth.json; : > todo.txt"]\ncredentials = ["~/.mybot/auth.json"]\n'
+    )
+    (project.top / "orchestrator.toml").write_text(described)
+    project.drop("telling", front="agent: mybot")
+
+    project.run(code=0, ORCH_RECORD=str(project.top / "tapes"), ORCH_AGENT_LOG_RAW="true")
+
+    assert '"access_token": "***"' in (project.folder("telling") / ".orch/attempts/0001/agent.log").read_text()
+    assert not files_with(project.tasks, TOKEN)
+    assert not files_with(project.top / "tapes", TOKEN)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from orchestrator.core.masking import Masker
 from orchestrator.store import secrets
 
 KEY = "5f4dcc3b5aa765d61d83"
@@ -32,6 +34,35 @@ def test_a_login_in_the_address_of_a_remote_counts(tmp_path: Path, address: str)
     mask = secrets.collect({}, (tmp_path,))
     assert KEY not in mask.text(f"origin\t{address} (fetch)")
     assert mask.named(KEY.encode()) == ("a git remote",)
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        {"tokens": {"id_token": f"eyJ.{KEY}", "account_id": "x"}, "OPENAI_API_KEY": None},
+        {"claudeAiOauth": {"accessToken": f"sk-{KEY}", "expiresAt": 1}},
+        {"anthropic": {"type": "oauth", "refresh": f"r-{KEY}"}},
+        {"copilot_tokens": {"https://example.org:me": f"gho_{KEY}"}},
+        {"providers": [{"models": [{"id": "claude-4-5-20250929"}], "apiKey": KEY}]},
+    ],
+)
+def test_a_login_that_an_agent_keeps_in_a_file_or_a_variable_is_a_secret(tmp_path: Path, login: dict[str, object]) -> None:
+    (tmp_path / "auth.json").write_text(json.dumps(login))
+    for found in (
+        secrets.in_logins((f"{tmp_path}/auth.json", "NOT_SET"), {}),
+        secrets.in_logins(("ITS_CONFIG",), {"ITS_CONFIG": json.dumps(login)}),
+    ):
+        assert KEY not in Masker(found).text(json.dumps(login))
+        assert len(found) == 1
+
+
+def test_what_a_login_file_says_beside_its_keys_is_no_secret(tmp_path: Path) -> None:
+    told = {"apiKey": "MY_PROVIDER_API_KEY", "id": "claude-sonnet-4-5-20250929", "token_type": "Bearer", "tokens": [7, None]}
+    (tmp_path / "models.json").write_text(json.dumps(told))
+    (tmp_path / "broken.json").write_text('{"token": "' + KEY)
+    (tmp_path / ".env").write_text(f"MSWEA_KEY={KEY}\n")
+    assert secrets.in_logins((f"{tmp_path}/models.json", f"{tmp_path}/broken.json", "PLAIN"), {"PLAIN": KEY}) == {}
+    assert secrets.in_logins((f"{tmp_path}/.env",), {}) == {KEY: "MSWEA_KEY"}
 
 
 def test_what_is_not_there_or_can_not_be_read_holds_none(tmp_path: Path) -> None:
