@@ -22,6 +22,7 @@ COMMANDS = {
     "show": "orchestrator.cli.show:show",
     "logs": "orchestrator.cli.logs:logs",
     "diff": "orchestrator.cli.diff:diff",
+    "report": "orchestrator.cli.report:report",
     "why": "orchestrator.cli.why:why",
     "queue": "orchestrator.cli.verbs:queue",
     "retry": "orchestrator.cli.verbs:retry",

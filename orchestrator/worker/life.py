@@ -12,7 +12,7 @@ from orchestrator.core.convergence import Next
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Landed
 from orchestrator.core.task import Stage, State
-from orchestrator.worker import attempt, closing, findings, judgement, verify
+from orchestrator.worker import attempt, closing, findings, judgement, report, verify
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work, blocked
 
@@ -54,6 +54,7 @@ def measure_baseline(work: Work, space: Space) -> Ending | None:
     with space.at_base(work) as place:
         sample = verify.sample(work, place)
         verify.tell(work, "baseline", sample)
+        work.event("environment", **report.environment(work))
         if sample.defect:
             return blocked(Reason.BENCHMARK_DEFECT, sample.defect)
         work.record = convergence.resealed(work.record, work.sealed.digest)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from orchestrator.core import reporting
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent
 from orchestrator.core.task import Stage, State
@@ -20,7 +21,7 @@ from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import locks
-from orchestrator.worker import findings, routes, setup
+from orchestrator.worker import findings, report, routes, setup
 from orchestrator.worker.findings import Left, Watch
 from orchestrator.worker.work import Ending, Work, blocked
 
@@ -327,7 +328,8 @@ class Workspace:
 
     def merge_commit(self, work: Work, merged: merge.Merged, base: str) -> str:
         """The commit that would land: always a merge of the base as it is and the task's work."""
-        message = work.mask.text(f"{work.spec.title or work.name}\n\n{work.spec.goal.strip()[:2000]}")
+        found = reporting.short(report.evidence(work))
+        message = work.mask.text(f"{work.spec.title or work.name}\n\n{work.spec.goal.strip()[:2000]}\n\n{found}")
         trailers = {"Task": work.name, "Attempt": str(work.record.attempts), "Agent": work.agent_name}
         return merge.commit(self.repo, merged.tree, (base, merged.side), with_trailers(message, trailers))
 
