@@ -106,6 +106,7 @@ class Workspace:
         self._cleared = work.record.base_commit or ""
         if not found.finished or work.record.restart or work.cut in MEASURED or not worktree.usable(found):
             save.keep_everything(found, work.record.slug, self._cut(work), base=work.record.base_commit)
+            self._keep_copies(work, found)
             return False
         self.save_cut(work)
         return found.head == self.tip
@@ -306,6 +307,7 @@ class Workspace:
 
     def _reset(self, work: Work, commit: str) -> None:
         assert self._tree is not None
+        self._keep_copies(work, self._tree)
         worktree.begin(self._tree)
         worktree.reset(self._tree, branch=self._branch(work), commit=commit)
         self.tip = commit
@@ -364,8 +366,7 @@ class Workspace:
     def _keep_copies(self, work: Work, tree: Worktree) -> None:
         """Copied-in files that the agent edited are kept beside the record: they tend to be secrets, so never as git objects."""
         for path in included.edited(self.repo, tree):
-            work.claim.mkdir("saved")
-            work.claim.write(f"saved/{path.replace('/', '__')}", (tree.path / path).read_bytes(), verbatim=True)
+            work.claim.keep_copy(path, (tree.path / path).read_bytes())
 
 
 def others(work: Work) -> bool:
