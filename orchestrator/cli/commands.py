@@ -29,6 +29,7 @@ COMMANDS = {
     "block": "orchestrator.cli.verbs:block",
     "cancel": "orchestrator.cli.verbs:cancel",
     "stop": "orchestrator.cli.verbs:stop",
+    "undo": "orchestrator.cli.undo:undo",
     "recover": "orchestrator.cli.recover:recover",
     "demo": "orchestrator.cli.demo:demo",
     "schema": "orchestrator.cli.schema:schema",

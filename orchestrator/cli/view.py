@@ -231,7 +231,9 @@ def _owner(candidate: Candidate) -> dict[str, Any] | None:
 def _landed(record: Record | None) -> dict[str, Any] | None:
     if record is None or record.landed is None:
         return None
-    return {"commit": record.landed.commit, "base": record.landed.base, "how": record.landed.how, "url": record.landed.url}
+    landed = record.landed
+    told = {"commit": landed.commit, "base": landed.base, "how": landed.how, "url": landed.url}
+    return {**told, "undone": landed.undone}
 
 
 ADVICE: Mapping[Reason | None, str] = {

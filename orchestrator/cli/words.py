@@ -166,14 +166,13 @@ def landed_text(candidate: Candidate) -> str:
     landed = candidate.record.landed if candidate.record else None
     if landed is None:
         return "moved here by hand" if candidate.record is None else ""
-    commit = (landed.commit or "")[:10]
     if landed.how == "none":
         return (
             f"nothing to land: {landed.base or 'the base'} was at target already"
             if candidate.record and not candidate.record.attempts
             else "left in its worktree"
         )
-    return f"merged into {landed.base} as {commit}" if landed.how == "merge" else f"left on its branch at {commit}"
+    return landed.told
 
 
 def rows(look: Look, candidates: Iterable[Candidate]) -> list[Row]:

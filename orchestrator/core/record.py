@@ -66,21 +66,32 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """Where converged work went: `how` is merge, branch or none."""
+    """Where converged work went: `how` is merge, pr, branch or none. `undone` is the commit that took a merge back."""
 
     commit: str | None
     base: str | None
     how: str
     url: str | None = None
+    undone: str | None = None
+
+    @property
+    def told(self) -> str:
+        """The same for people, where there was something to land."""
+        commit = (self.commit or "")[:10]
+        if self.how != "merge":
+            return f"left on its branch at {commit}"
+        return f"merged into {self.base} as {commit}" + (f", undone by {self.undone[:10]}" if self.undone else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A landing about to be made true: the base branch goes from `old` to `new`. Finished or undone on restart."""
+    """A landing about to be made true: the base branch goes from `old` to `new`. Finished or taken back on restart.
+    `undo`: what goes there reverts the task's landing."""
 
     base: str
     old: str
     new: str
+    undo: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +160,8 @@ def to_dict(record: Record) -> dict[str, Any]:
     extra = data.pop("extra")
     history = [_short({**_plain(attempt), "spend": _used(attempt.spend)}, "model", "at", "spend") for attempt in record.history]
     nested: dict[str, Any] = {name: data[name] and _plain(data[name]) for name in ("landed", "intent", "restart", "session")}
+    for name, *optional in (("landed", "undone"), ("intent", "undo")):
+        nested[name] = nested[name] and _short(nested[name], *optional)
     nested |= {"spend": _used(record.spend), "carried": _used(record.carried)}
     if record.session is not None:
         nested["session"] |= {"spent": _used(record.session.spent)}

@@ -86,6 +86,12 @@ def find(repo: Repository, path: Path) -> Worktree | None:
     return None
 
 
+def ours(repo: Repository) -> tuple[Worktree, ...]:
+    """Every worktree of ours that this repository knows, idle ones included."""
+    found = ((admin, _place(admin)) for admin in refs.entries(repo.common / "worktrees") if _ours(repo, admin))
+    return tuple(Worktree(repo, place, admin) for admin, place in found if place)
+
+
 def prepare(repo: Repository, path: Path, *, owner: str, branch: str | None, commit: str, pump: Pump = time.sleep) -> Worktree:
     """A clean worktree of ours at `path`: on `branch`, which is set to `commit`, or detached at `commit`. The caller furnishes
     it and then calls `finish`.
@@ -205,7 +211,12 @@ def empty_pool(repo: Repository, folder: Path, *, pump: Pump = time.sleep) -> No
         for worktree in _resting(repo, pool):
             _aside(worktree, proof)
     _empty_trash(pool)
-    for empty in (pool, folder):
+    leave_no_folder(folder)
+
+
+def leave_no_folder(folder: Path) -> None:
+    """Remove the folder of worktrees, and the pool in it, where nothing is in them."""
+    for empty in (folder / POOL, folder):
         with contextlib.suppress(OSError):
             empty.rmdir()
 

@@ -117,7 +117,4 @@ def _attempts(record: Record | None) -> str:
 
 
 def _landed(landed: Landed | None) -> str:
-    commit = (landed.commit or "")[:10] if landed else ""
-    if landed is None or landed.how == "none":
-        return "nothing to land"
-    return f"merged into {landed.base} as {commit}" if landed.how == "merge" else f"left on its branch at {commit}"
+    return "nothing to land" if landed is None or landed.how == "none" else landed.told

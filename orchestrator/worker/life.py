@@ -35,7 +35,7 @@ def finish_landing(work: Work, space: Space) -> Ending | None:
     intent = work.record.intent
     if intent is None:
         return None
-    if space.recover_landing(work, intent):
+    if space.recover_landing(work, intent) and not intent.undo:  # what was undone and queued again has to be done again
         return closing.landed(work, space, Landed(intent.new, intent.base, "merge"))
     work.save(intent=None)
     return None

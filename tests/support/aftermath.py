@@ -61,13 +61,19 @@ def _base(run: Run) -> list[str]:
     git, life = run.project.git, run.life
     found = [] if git("show", "main:todo.txt") == life.todo else ["todo.txt on main is wrong: " + git("show", "main:todo.txt")]
     listed = set(git("ls-tree", "-r", "--name-only", "main").split())
-    wanted = set(FILES) | ({"other.txt"} if life.moved else set()) | ({"work.txt", "draft.txt"} if life.merges else set())
+    wanted = (
+        set(FILES)
+        | ({"other.txt"} if life.moved else set())
+        | ({"work.txt", "draft.txt"} if life.merges and not life.undone else set())
+    )
     if not wanted <= listed:
         found.append(f"main lacks {wanted - listed}")
     merges = git("rev-list", "--first-parent", "--merges", "main").split()
     if len(merges) != life.merges:
         found.append(f"{len(merges)} merges on main: " + git("log", "--oneline", "--graph", "main"))
     landed = run.project.record(NAME)["landed"]
+    if (landed or {}).get("undone") != (git("rev-parse", "main") if life.undone else None):
+        found.append(f"whether it was undone is told wrongly: {landed}")
     if merges and (landed or {}).get("commit") != merges[0]:
         found.append(f"landed says {landed}, main has {merges}")
     return found

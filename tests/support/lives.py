@@ -62,6 +62,7 @@ class Life:
     attempts: int = 1
     merges: int = 1
     todo: str = ""
+    undone: bool = False  # whether a person took it back afterwards
     moved: bool = False  # whether somebody else's commit is on the base in the end
     parts: int = 1
 
@@ -242,6 +243,14 @@ LIVES = (
         until=("release:after", 1),
         attempts=0,
         merges=0,
+        todo=TODO,
+    ),
+    Life(
+        "undone",
+        env={"ORCH_VERIFY_CMD": "test -e README"},
+        steps=(drain(0), command("undo", NAME)),
+        since=("release:after", 1),
+        undone=True,
         todo=TODO,
     ),
     Life("kept-on-its-branch", front="land: branch", since=("benchmark", 3), until=("release:after", 1), merges=0, todo=TODO),
