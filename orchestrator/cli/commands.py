@@ -31,6 +31,7 @@ COMMANDS = {
     "stop": "orchestrator.cli.verbs:stop",
     "undo": "orchestrator.cli.undo:undo",
     "recover": "orchestrator.cli.recover:recover",
+    "prune": "orchestrator.cli.prune:prune",
     "demo": "orchestrator.cli.demo:demo",
     "schema": "orchestrator.cli.schema:schema",
     "completions": "orchestrator.cli.completions:completions",

@@ -225,7 +225,7 @@ def discard(worktree: Worktree, *, pump: Pump = time.sleep) -> None:
     """Remove a worktree of ours for good, in whatever state it is. The files go after the lock was given back."""
     with locks.acquire(worktree.repo.worktree_lock, pump) as proof:
         _aside(worktree, proof)
-    _empty_trash(worktree.path.parent / POOL)
+    _empty_trash(_pool(worktree))
 
 
 def _make(repo: Repository, path: Path, *, owner: str, branch: str | None, commit: str, pump: Pump) -> Worktree:
@@ -295,7 +295,7 @@ def _pooled(pool: Path) -> list[Path]:
 
 def _aside(worktree: Worktree, _: LockProof) -> None:
     """Take the files out of the way and make git forget them. Files first: git's folder without files is found and removed."""
-    pool = worktree.path.parent / POOL
+    pool = _pool(worktree)
     pool.mkdir(parents=True, exist_ok=True)
     trash = pool / f"{TRASH}{os.urandom(4).hex()}"
     if os.path.lexists(worktree.path):
@@ -304,6 +304,12 @@ def _aside(worktree: Worktree, _: LockProof) -> None:
         hit("worktree.aside:after")
     _remove(worktree.admin)
     hit("worktree.forget:after")
+
+
+def _pool(worktree: Worktree) -> Path:
+    """The pool that it goes to, or lies in."""
+    folder = worktree.path.parent
+    return folder if folder.name == POOL else folder / POOL
 
 
 def _empty_trash(pool: Path) -> None:
