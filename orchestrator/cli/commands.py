@@ -29,6 +29,7 @@ COMMANDS = {
     "block": "orchestrator.cli.verbs:block",
     "cancel": "orchestrator.cli.verbs:cancel",
     "stop": "orchestrator.cli.verbs:stop",
+    "pulls": "orchestrator.cli.pulls:pulls",
     "undo": "orchestrator.cli.undo:undo",
     "recover": "orchestrator.cli.recover:recover",
     "prune": "orchestrator.cli.prune:prune",

@@ -172,7 +172,7 @@ def landed_text(candidate: Candidate) -> str:
             if candidate.record and not candidate.record.attempts
             else "left in its worktree"
         )
-    return landed.told
+    return f"{landed.told}; {candidate.record.detail}" if candidate.record and candidate.record.detail else landed.told
 
 
 def rows(look: Look, candidates: Iterable[Candidate]) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.core.pull import PullState
 from orchestrator.core.record import Record
 from orchestrator.core.task import State
 
@@ -19,7 +20,7 @@ def why_kept(state: State, record: Record | None, now: float, age: float) -> str
         return "nothing says that its work has landed"
     if landed.undone:
         return "it was undone"
-    if landed.how == "pr":
+    if landed.how == "pr" and landed.state != PullState.MERGED:
         return "its work waits in a pull request"
     if now - record.updated < age:
         return "it ended too short a time ago"

@@ -83,7 +83,7 @@ def already_there(work: Work, space: Space) -> Ending | None:
 
 def resume(work: Work, space: Space) -> Ending | None:
     """Work of an earlier claim may be at target already: look before an agent is paid for."""
-    if space.tip == work.record.base_commit:
+    if space.tip == work.record.base_commit or work.record.demand:  # at target, and more was asked for
         return None
     return judgement.judge_left_over(work, space)
 

@@ -25,6 +25,7 @@ UNSEEN = ("undo.", "git.index")  # points followed by changes that have none of 
 FACTS = frozenset(
     {
         *("record", "claim", "reclaim", "release", "move", "attempt.cut", "undo.file", "undo.index", "git.checkout-index"),
+        *("git.push", "pull.publish", "record.put"),
         *("git.checkout", "git.commit", "git.read-tree", "git.update-index", "git.update-ref", "worktree.aside"),
     }
 )

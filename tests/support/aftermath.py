@@ -14,7 +14,20 @@ SELF_LOCKED = "orchestrator/"  # our own lock files stay; they are locked by the
 
 def wrongs(run: Run, *, killed: bool) -> list[str]:
     """Everything that is not as it should be; nothing, after a life that went well or recovered."""
-    return [*_task(run, killed=killed), *_work(run), *_base(run), *_checkout(run), *_left(run)]
+    return [*_task(run, killed=killed), *_work(run), *_base(run), *_proposed(run), *_checkout(run), *_left(run)]
+
+
+def _proposed(run: Run) -> list[str]:
+    """There is one pull request, of the commit that the record names, and nothing else was pushed."""
+    if not run.life.proposed:
+        return []
+    landed = run.project.record(NAME)["landed"] or {}
+    pulls = [(pull["state"], pull["url"]) for pull in run.forge.pulls]
+    found = [] if pulls == [("open", landed.get("url"))] else [f"pull requests {pulls}, landed {landed}"]
+    refs = dict(reversed(line.split("\t")) for line in run.project.git("ls-remote", str(run.forge.remote)).splitlines())
+    if {**refs, "HEAD": ""} != {"HEAD": "", "refs/heads/main": refs["HEAD"], "refs/heads/orchestrator/x": landed.get("commit")}:
+        found.append(f"the remote has {refs}, landed {landed}")
+    return found
 
 
 def _task(run: Run, *, killed: bool) -> list[str]:

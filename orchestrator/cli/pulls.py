@@ -1,0 +1,37 @@
+"""`orchestrator pulls`: every open pull request looked at now. A loop starts the same once in a while."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli import output
+from orchestrator.cli.options import App, common, pass_app
+from orchestrator.core.pull import Turn
+
+WORDS = {
+    Turn.WAIT: "is open",
+    Turn.MERGED: "is merged",
+    Turn.CLOSED: "was closed: the task is blocked",
+    Turn.ANSWER: "has remarks: the task is pending again, and its next attempt answers them",
+    Turn.ENOUGH: "has remarks once more: the task is blocked, for a person to decide",
+}
+
+
+@click.command(epilog="\b\nExample, where no loop runs: orchestrator pulls && orchestrator")
+@common(json=True)
+@pass_app
+def pulls(app: App) -> int:
+    """Look at the open pull requests of tasks with `land: pr`: merged, closed, or with remarks that an attempt has to answer."""
+    from orchestrator.worker import attending
+
+    found = []
+    for seen in attending.attend(app.new_queue):
+        found.append(seen)
+        told = f"can't be looked at: {output.clean(seen.problem)}" if seen.problem else WORDS[seen.turn]
+        app.say(f"{output.name_text(seen.name)}: {seen.url} {told}.")
+    if app.json:
+        items = [{"name": s.name, "url": s.url, "turn": s.turn.value, "problem": s.problem or None} for s in found]
+        output.document({"schema": 1, "pulls": items})
+    elif not found:
+        app.say("No task has an open pull request.")
+    return 1 if any(seen.problem for seen in found) else 0
