@@ -32,6 +32,8 @@ COMMANDS = {
     "pulls": "orchestrator.cli.pulls:pulls",
     "undo": "orchestrator.cli.undo:undo",
     "recover": "orchestrator.cli.recover:recover",
+    "import": "orchestrator.cli.session:import_session",
+    "export": "orchestrator.cli.session:export_session",
     "prune": "orchestrator.cli.prune:prune",
     "demo": "orchestrator.cli.demo:demo",
     "schema": "orchestrator.cli.schema:schema",

@@ -16,7 +16,7 @@ from orchestrator.core.record import Attempt, Record
 from orchestrator.core.spec import Metric, Spec
 from orchestrator.core.task import State
 from orchestrator.errors import StoreError
-from orchestrator.store import dossier
+from orchestrator.store import dossier, sessionlog
 from orchestrator.worker.measure import Verdict
 from orchestrator.worker.work import Ending, Work
 
@@ -49,15 +49,24 @@ def evidence(work: Work) -> Evidence:
 
 
 def leave(work: Work, ending: Ending) -> None:
-    """The task's own page, once it is through. It can be made again at any time (`orchestrator report`), so a kill, or a disk
-    that is full, costs nothing."""
-    if ending.state not in (State.CONVERGED, State.BLOCKED):
+    """The task's own page, once it is through, and a session log that a tool of the autoresearch family began in its folder.
+    Both can be made again at any time (`orchestrator report`, `export`), so a kill, or a disk that is full, costs nothing."""
+    log = sessionlog.continued(work.claim.folder)
+    through = ending.state in (State.CONVERGED, State.BLOCKED)
+    if not through and log is None:
         return
     found = evidence(work)
+    with suppress(StoreError, OSError):
+        if log is not None:
+            sessionlog.bring_up(log, found, work.mask.text)
+        if through:
+            _page(work, ending, found)
+
+
+def _page(work: Work, ending: Ending, found: Evidence) -> None:
     ended = replace(work.record, reason=ending.reason, detail=ending.detail or None, landed=ending.landed or work.record.landed)
     found = replace(found, record=ended, changes=dossier.changed(work.claim.folder, found))
-    with suppress(StoreError):
-        work.claim.write(dossier.REPORT, reporting.page(found).encode(errors="replace"))
+    work.claim.write(dossier.REPORT, reporting.page(found).encode(errors="replace"))
 
 
 def environment(work: Work) -> dict[str, object]:
