@@ -6,7 +6,7 @@ import click
 
 from orchestrator.cli import output
 from orchestrator.cli.options import App, common, pass_app
-from orchestrator.core.pull import Turn
+from orchestrator.core.remarks import Turn
 
 WORDS = {
     Turn.WAIT: "is open",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from orchestrator.core.outcome import Reason
-from orchestrator.core.pull import PullState, Turn
+from orchestrator.core.pull import PullState
 from orchestrator.core.record import Record
+from orchestrator.core.remarks import Turn
 
 
 def attended(record: Record | None, name: str) -> bool:

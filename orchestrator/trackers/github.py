@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.core.pull import Look, PullState, Remark
+from orchestrator.core.pull import PullState
+from orchestrator.core.remarks import Look, Remark
 from orchestrator.trackers import program
 from orchestrator.trackers.protocol import Draft, Opened, TrackerError, Where
 

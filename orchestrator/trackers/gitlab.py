@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from orchestrator.core.pull import Look, PullState, Remark
+from orchestrator.core.pull import PullState
+from orchestrator.core.remarks import Look, Remark
 from orchestrator.trackers import program
 from orchestrator.trackers.protocol import Draft, Opened, TrackerError, Where
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from orchestrator.core.pull import Look
+from orchestrator.core.remarks import Look
 from orchestrator.errors import OrchestratorError
 
 
