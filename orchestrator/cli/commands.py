@@ -30,6 +30,7 @@ COMMANDS = {
     "cancel": "orchestrator.cli.verbs:cancel",
     "stop": "orchestrator.cli.verbs:stop",
     "pulls": "orchestrator.cli.pulls:pulls",
+    "webhooks": "orchestrator.cli.webhooks:webhooks",
     "undo": "orchestrator.cli.undo:undo",
     "recover": "orchestrator.cli.recover:recover",
     "import": "orchestrator.cli.session:import_session",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from orchestrator.cli import output
 from orchestrator.cli.options import App, common, pass_app
 from orchestrator.core.remarks import Turn
+
+if TYPE_CHECKING:
+    from orchestrator.worker.attending import Seen
 
 WORDS = {
     Turn.WAIT: "is open",
@@ -15,6 +20,12 @@ WORDS = {
     Turn.ANSWER: "has remarks: the task is pending again, and its next attempt answers them",
     Turn.ENOUGH: "has remarks once more: the task is blocked, for a person to decide",
 }
+
+
+def tell(app: App, seen: Seen) -> None:
+    """One line for one pull request."""
+    told = f"can't be looked at: {output.clean(seen.problem)}" if seen.problem else WORDS[seen.turn]
+    app.say(f"{output.name_text(seen.name)}: {seen.url} {told}.")
 
 
 @click.command(epilog="\b\nExample, where no loop runs: orchestrator pulls && orchestrator")
@@ -27,8 +38,7 @@ def pulls(app: App) -> int:
     found = []
     for seen in attending.attend(app.new_queue):
         found.append(seen)
-        told = f"can't be looked at: {output.clean(seen.problem)}" if seen.problem else WORDS[seen.turn]
-        app.say(f"{output.name_text(seen.name)}: {seen.url} {told}.")
+        tell(app, seen)
     if app.json:
         items = [{"name": s.name, "url": s.url, "turn": s.turn.value, "problem": s.problem or None} for s in found]
         output.document({"schema": 1, "pulls": items})
