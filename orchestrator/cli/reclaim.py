@@ -1,4 +1,8 @@
-"""What uses disk and may go: found with its size and reason, removed on request. Whatever is unknown stays and is told."""
+"""What uses disk and may go: found with its size and reason, removed on request. Whatever is unknown stays and is told.
+
+Each removal stands alone: a worktree's work is kept before it is put aside, a task's refs go in one transaction, logs file by
+file. A SIGKILL leaves what it had not come to, which the next prune finds again.
+"""
 
 from __future__ import annotations
 

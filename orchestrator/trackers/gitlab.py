@@ -13,6 +13,7 @@ from orchestrator.trackers import program
 from orchestrator.trackers.protocol import Draft, Opened, TrackerError, Where
 
 STATES = {"opened": PullState.OPEN, "locked": PullState.OPEN, "merged": PullState.MERGED, "closed": PullState.CLOSED}
+DEVELOPER = 30  # GitLab's number for who may push
 URL = re.compile(r"https?://\S+/merge_requests/(\d+)")
 
 
@@ -58,13 +59,30 @@ class GitLab:
         if pipeline.get("status") == "failed":
             told_of = f"The pipeline failed on {head[:10]}. {pipeline.get('web_url', '')}"
             yield Remark(f"check:{head}:pipeline", "CI", told_of.strip())
-        found = program.host_and_name(where.address)
-        project = quote(found[1], safe="") if found else ":id"
-        host = ("--hostname", found[0]) if found else ()
-        argv = ("glab", "api", f"projects/{project}/merge_requests/{number}/notes?per_page=100", *host)
-        for note in program.parsed(program.call(where, argv), argv):
-            if not note.get("system") and note.get("body"):  # only members of a project may write where strangers can't
-                yield Remark(f"note:{note['id']}", str((note.get("author") or {}).get("username") or "somebody"), note["body"])
+        trusted: dict[str, bool] = {}
+        for note in _api(where, f"merge_requests/{number}/notes?per_page=100"):
+            author = note.get("author") or {}
+            who = str(author.get("id"))
+            if not note.get("system") and note.get("body"):
+                trusted[who] = trusted[who] if who in trusted else _trusted(where, who)
+                if trusted[who]:
+                    yield Remark(f"note:{note['id']}", str(author.get("username") or "somebody"), note["body"])
+
+
+def _trusted(where: Where, who: str) -> bool:
+    """Whether this user may push there. Anybody may comment on a public project, and no stranger's words reach an agent; where
+    it can't be told, they are kept for the next look."""
+    try:
+        return int(_api(where, f"members/all/{who}")["access_level"]) >= DEVELOPER
+    except (TrackerError, KeyError, TypeError, ValueError):
+        return False
+
+
+def _api(where: Where, path: str) -> Any:
+    found = program.host_and_name(where.address)
+    project = quote(found[1], safe="") if found else ":id"
+    argv = ("glab", "api", f"projects/{project}/{path}", *(("--hostname", found[0]) if found else ()))
+    return program.parsed(program.call(where, argv), argv)
 
 
 def _repo(where: Where) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from orchestrator.core.record import Landed, Record, from_dict, to_dict
 from orchestrator.core.remarks import ROUNDS, Look, Remark, Turn, demand, turn
 from orchestrator.core.task import State
 from orchestrator.trackers import program, registry
+from orchestrator.trackers.protocol import TrackerError
 from orchestrator.worker.proposing import issue
 
 PULL = Pull("github", "origin", 7, "https://forge.test/o/r/pull/7", "c0ffee", answered=("a",))
@@ -83,6 +84,18 @@ def test_a_remote_s_address_says_whose_it_is(address: str, found: tuple[str, str
     assert program.host_and_name(address) == found
     claimed = registry.of(address)
     assert (claimed.name if claimed else None) == tracker
+
+
+def test_a_broken_tracker_plug_in_claims_nothing_and_is_named_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugged = {"mine": "orchestrator.trackers.github:GitHub", "broken": "no.such.module:Tracker"}
+    monkeypatch.setattr(registry, "_plugged", lambda: plugged)
+    assert registry.find("mine").owns("https://github.com/o/r")
+    assert registry.of("/srv/r.git") is None
+    with pytest.raises(TrackerError, match=r"broken.*no\.such\.module"):
+        registry.find("broken")
+    with pytest.raises(TrackerError) as error:
+        registry.find("other")
+    assert "broken, github, gitlab, mine" in error.value.hint
 
 
 @pytest.mark.parametrize(

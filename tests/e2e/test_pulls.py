@@ -114,6 +114,20 @@ def test_a_failed_check_comes_back_once_all_checks_are_done(project: Project, fo
     assert project.git("show", f"{BRANCH}:lint.txt") == "linted"
 
 
+@pytest.mark.parametrize("forge", ["gitlab"], indirect=True)
+def test_gitlab_s_notes_and_pipelines_are_heard_and_strangers_are_not(project: Project, forge: Forge) -> None:
+    opened(project)
+    note = {"id": 5, "body": "Say why in notes.txt.", "author": {"id": 2, "username": "mallory"}}
+    forge.change(1, notes=[note, {"id": 6, "body": "changed the title", "system": True, "author": {"id": 1}}])
+    assert "is open" in project.run("pulls", code=0).stdout
+    forge.change(1, pipeline={"status": "failed"}, notes=[note, {**note, "id": 7, "author": {"id": 1, "username": "ada"}}])
+    assert "has remarks" in project.run("pulls", code=0).stdout
+    demand = project.record("x")["demand"]
+    assert "ada:\nSay why" in demand
+    assert "The pipeline failed" in demand
+    assert "mallory" not in demand
+
+
 def test_an_attempt_that_changes_nothing_has_answered_nothing(project: Project, forge: Forge) -> None:
     opened(project)
     forge.change(1, comments=[{"id": "c1", "body": "Hm.", "authorAssociation": "OWNER", "author": {"login": "ada"}}])

@@ -177,7 +177,16 @@ def head(forge: Forge, pull: dict[str, Any]) -> str:
 def glab(forge: Forge, argv: list[str]) -> None:
     states = {"open": "opened", "merged": "merged", "closed": "closed"}
     if argv[:1] == ["api"]:
-        print(json.dumps(next((each.get("notes", []) for each in forge.pulls), [])))
+        parser = Strict()
+        parser.add_argument("path")
+        parser.add_argument("--hostname")
+        kind, _, rest = parser.parse_args(argv[1:]).path.removeprefix("projects/").partition("/")[2].partition("/")
+        if kind == "merge_requests":
+            print(json.dumps(number(forge, int(rest.partition("/")[0])).get("notes", [])))
+        elif kind == "members" and rest == "all/1":
+            print(json.dumps({"id": 1, "access_level": 40}))
+        else:
+            sys.exit("404 Not Found")
         return
     if argv[:1] != ["mr"]:
         sys.exit(f"Unknown command {argv[:1]}")
