@@ -23,9 +23,12 @@ WORDS = {
 
 
 def tell(app: App, seen: Seen) -> None:
-    """One line for one pull request."""
-    told = f"can't be looked at: {output.clean(seen.problem)}" if seen.problem else WORDS[seen.turn]
-    app.say(f"{output.name_text(seen.name)}: {seen.url} {told}.")
+    """One line for one pull request; what could not be looked at is said with --quiet, too."""
+    where = f"{output.name_text(seen.name)}: {seen.url}"
+    if seen.problem:
+        output.error(f"{where} can't be looked at: {seen.problem}")
+    else:
+        app.say(f"{where} {WORDS[seen.turn]}.")
 
 
 @click.command(epilog="\b\nExample, where no loop runs: orchestrator pulls && orchestrator")

@@ -200,6 +200,14 @@ def test_a_loop_looks_by_itself_and_goes_on_meanwhile(project: Project, forge: F
     project.wait(lambda: project.record("x")["landed"]["state"] == "merged", why="the loop sees that it is merged")
 
 
+def test_a_tracker_that_can_t_be_asked_changes_nothing_and_is_told_of(project: Project, forge: Forge) -> None:
+    before = opened(project)
+    forge.fail("error connecting to api.github.com")
+    done = project.run("pulls", "-q", code=1)
+    assert "can't be looked at: gh pr view failed: error connecting" in done.stderr
+    assert project.record("x") == before
+
+
 def test_a_look_that_was_killed_before_the_move_is_finished(project: Project, forge: Forge) -> None:
     opened(project)
     forge.change(1, state="closed")
