@@ -19,7 +19,7 @@ def _failures(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     return int(click.IntRange(min=1)(value, _param, _ctx))
 
 
-LANDS = [each.value for each in Land if each is not Land.PR]  # reserved
+LANDS = [each.value for each in Land]
 OPTIONS = (
     click.option("--goal", metavar="TEXT", help="What to reach, in words for the agent."),
     click.option("--title", metavar="TEXT", help="One line for people."),

@@ -8,46 +8,54 @@ from shlex import quote
 
 import click
 
-from orchestrator.cli import output
-from orchestrator.cli.options import App, common, name_argument, pass_app
+from orchestrator.cli import output, prune, reclaim
+from orchestrator.cli.options import App, common, completing, pass_app
 from orchestrator.errors import Misuse, NoSuchTask, OrchestratorError
 from orchestrator.git import kept, repository
 from orchestrator.git.kept import Kept
 from orchestrator.git.repository import Repository
-from orchestrator.store import records
+from orchestrator.store import records, saved
 
 EPILOG = """\b
 Examples:
   orchestrator recover                               everything that is kept in this repository
   orchestrator recover fix-auth                      what is kept of one task
-  orchestrator recover fix-auth --show 2             the second attempt, as a patch
-  orchestrator recover fix-auth --apply 2            put its changes into your working tree, uncommitted
+  orchestrator recover show fix-auth 2               the second attempt, as a patch
+  orchestrator recover apply fix-auth 2              put its changes into your working tree, uncommitted
   orchestrator recover fix-auth --branch mine 2      make a branch of it
+  orchestrator recover prune --older-than 90d        forget the attempts of tasks that landed so long ago
 
+`list` may be left out, and `recover fix-auth --show 2` says the same as `recover show fix-auth 2`.
 A number is an attempt; cut/… is what lay uncommitted when an attempt was interrupted; extra/… what an agent committed elsewhere.
 """
 
+VERBS = frozenset({"list", "show", "apply", "prune"})
 CUT = "cut/"  # the label of what was uncommitted
 
 
 @click.command(epilog=EPILOG)
-@name_argument(required=False, begun=True)
-@click.argument("label", required=False)
+@click.argument("words", nargs=-1, metavar="[list|show|apply|prune] [NAME] [LABEL]", shell_complete=completing(begun=True))
 @click.option("--show", "action", flag_value="show", help="Print it as a patch.")
 @click.option(
     "--apply", "action", flag_value="apply", help="Apply it to your working tree; nothing is changed if it doesn't fit."
 )
 @click.option("--branch", metavar="BRANCH", help="Make this new branch point to it.")
+@prune.older_than
+@prune.dry_run
 @common(json=True)
 @pass_app
-def recover(app: App, name: str | None, label: str | None, action: str | None, branch: str | None) -> int:
+def recover(app: App, words: tuple[str, ...], action: str | None, branch: str | None, age: str, dry_run: bool) -> int:
     """List, show or take back what agents did: every attempt's commits are kept, also of refused and cancelled work."""
+    verb, name, label = _parsed(app, words)
+    action = verb if verb in ("show", "apply") else action
     repo, slug = _where(app, name)
     found = sorted(kept.attempts(repo, slug), key=lambda each: (each.slug, each.when, each.label))
+    if verb == "prune":
+        return _prune(app, slug, age, dry_run=dry_run)
     if label is None and (action or branch):
-        raise Misuse("Which of them?", hint="Give a label of the list: `orchestrator recover NAME --show LABEL`.")
+        raise Misuse("Which of them?", hint="Give a label of the list: `orchestrator recover show NAME LABEL`.")
     if label is None:
-        _list(app, repo, _holding(repo, found))
+        _list(app, repo, _holding(repo, found), _saved(app, name))
         return 0
     chosen = _choose(found, name or "", label)
     if branch is not None:
@@ -57,6 +65,30 @@ def recover(app: App, name: str | None, label: str | None, action: str | None, b
     else:
         output.out(output.clean(_patch(repo, chosen).decode(errors="replace"), lines=True).rstrip("\n"))
     return 0
+
+
+def _parsed(app: App, words: tuple[str, ...]) -> tuple[str | None, str | None, str | None]:
+    """Verb, name and label. A task that is called like a verb is meant by the word that stands alone or before a label."""
+    verb = words[0] if words and words[0] in VERBS else None
+    if verb and len(words) < 3 and any(place.name == verb for place in app.queue.places()):
+        verb = None
+    rest = words[1:] if verb else words
+    if len(rest) > 2:
+        raise Misuse(f"Got {rest[2]!r} after the label.", hint="See `orchestrator recover --help`.")
+    name, label = (*rest, None, None)[:2]
+    return verb, name, label
+
+
+def _prune(app: App, slug: str | None, age: str, *, dry_run: bool) -> int:
+    items = [item for item in reclaim.find(app, prune.seconds(age)) if item.kind == "refs"]
+    mine = [item for item in items if slug is None or item.what.startswith(f"{slug}:")]
+    return prune.carry_out(app, mine, dry_run=dry_run)
+
+
+def _saved(app: App, name: str | None) -> list[tuple[str, Path]]:
+    """The copies of ignored files that are kept beside the tasks: name and path."""
+    places = [place for place in app.queue.places() if name is None or place.name.startswith(name)]
+    return [(place.name, path) for place in places for path in saved.listed(app.queue.path(place))]
 
 
 def _where(app: App, name: str | None) -> tuple[Repository, str | None]:
@@ -98,7 +130,7 @@ def _holding(repo: Repository, found: list[Kept]) -> list[Kept]:
     return [each for each in found if each.commit not in empty or empty[each.commit] in alone]
 
 
-def _list(app: App, repo: Repository, found: list[Kept]) -> None:
+def _list(app: App, repo: Repository, found: list[Kept], copies: list[tuple[str, Path]]) -> None:
     if app.json:
         items = [
             {
@@ -111,8 +143,11 @@ def _list(app: App, repo: Repository, found: list[Kept]) -> None:
             }
             for each in found
         ]
-        output.document({"schema": 1, "repo": str(repo.top), "kept": items})
-    elif found:
+        saved_files = [{"task": name, "path": str(path)} for name, path in copies]
+        output.document({"schema": 1, "repo": str(repo.top), "kept": items, "saved": saved_files})
+    elif found or copies:
+        for name, path in copies:
+            app.say(f"{output.name_text(name)}: a file that git ignores, as an agent left it: {path}")
         rows = [
             (
                 each.slug,

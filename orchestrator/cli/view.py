@@ -231,7 +231,9 @@ def _owner(candidate: Candidate) -> dict[str, Any] | None:
 def _landed(record: Record | None) -> dict[str, Any] | None:
     if record is None or record.landed is None:
         return None
-    return {"commit": record.landed.commit, "base": record.landed.base, "how": record.landed.how, "url": record.landed.url}
+    landed = record.landed
+    told = {"commit": landed.commit, "base": landed.base, "how": landed.how, "url": landed.url}
+    return {**told, "undone": landed.undone, "state": landed.state, "merged": landed.merged}
 
 
 ADVICE: Mapping[Reason | None, str] = {
@@ -246,6 +248,7 @@ ADVICE: Mapping[Reason | None, str] = {
     Reason.CONFLICT: "Merge the base into the task's branch yourself, or `orchestrator retry {name}` to start from the new base.",
     Reason.QUESTION: "Answer in the spec (`orchestrator edit {name}`), then `orchestrator retry {name}`.",
     Reason.GATE: "See the verdict in `orchestrator logs {name}`; mend the gate or the goal, then `orchestrator retry {name}`.",
+    Reason.CLOSED: "Say in the spec what was wrong (`orchestrator edit {name}`), then `orchestrator retry {name}`.",
     Reason.AUTH: "Log the agent in (`orchestrator --check` says how), then `orchestrator retry {name}`.",
     Reason.STOPPED: "`orchestrator retry {name}` sets it going again.",
     Reason.CANCELLED: "`orchestrator retry {name}` sets it going again; its commits are in `orchestrator recover {name}`.",

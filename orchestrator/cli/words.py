@@ -164,7 +164,10 @@ def _running_text(look: Look, candidate: Candidate) -> str:
 
 def landed_text(candidate: Candidate) -> str:
     """Where converged work went."""
-    return whereabouts(candidate.record) if candidate.record else "moved here by hand"
+    record = candidate.record
+    if record is None:
+        return "moved here by hand"
+    return "; ".join(filter(None, (whereabouts(record), record.detail)))
 
 
 def rows(look: Look, candidates: Iterable[Candidate]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""The worktrees of a cancelled task: everything in them gets a ref, then they go."""
+"""The worktrees of a task that wants them no more: everything in them is kept, then they go."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 from orchestrator.cli.options import App
 from orchestrator.core.record import Record
 from orchestrator.errors import OrchestratorError
-from orchestrator.git import repository, save, worktree
-from orchestrator.store import leases, records
+from orchestrator.git import included, repository, save, worktree
+from orchestrator.git.worktree import Worktree
+from orchestrator.store import leases, records, saved
 
 
 def remove(app: App, name: str) -> str:
@@ -17,19 +18,33 @@ def remove(app: App, name: str) -> str:
     record = records.peek(folder)
     if record is None or record.repo is None or record.branch is None:
         return ""
-    lease = leases.last(folder)
-    root = app.settings.worktrees or (lease.settings.get("worktrees") if lease else None) or f"{record.repo}/.worktrees"
+    root = root_of(app, folder, record)
     try:
-        kept = [why for path in (Path(root, record.slug), Path(root, f"{record.slug}.verify")) if (why := _remove(record, path))]
+        places = (root / record.slug, root / f"{record.slug}.verify")
+        kept = [why for path in places if (why := _remove(folder, record, path))]
     except OrchestratorError as error:
         return f"; its worktree stays: {error.message}"
     return f"; its worktree stays: {kept[0]}" if kept else "; its worktree is removed, its commits are kept"
 
 
-def _remove(record: Record, path: Path) -> str | None:
+def root_of(app: App, folder: Path, record: Record) -> Path:
+    """Where this task's worktrees are: as it is set now, else as its last worker was told."""
+    lease = leases.last(folder)
+    return Path(app.settings.worktrees or (lease.settings.get("worktrees") if lease else None) or f"{record.repo}/.worktrees")
+
+
+def retire(folder: Path, record: Record, tree: Worktree, label: str, *, pooled: int = worktree.POOLED) -> str | None:
+    """Keep everything that lies in this worktree of the task in `folder`, then put it away. Why it had to stay, where it had
+    to. A kill in between leaves the worktree with its work kept; keeping it again adds nothing."""
+    save.keep_everything(tree, record.slug, f"cut/{record.attempts + 1:04d}-{label}", base=record.base_commit)
+    for path in included.edited(tree.repo, tree):
+        saved.keep(folder, path, (tree.path / path).read_bytes())
+    return worktree.retire(tree, pooled=pooled)
+
+
+def _remove(folder: Path, record: Record, path: Path) -> str | None:
     repo = repository.discover(Path(record.repo or ""))
     found = worktree.find(repo, path)
     if found is None or found.owner != record.id:
         return None
-    save.keep_everything(found, record.slug, f"cut/{record.attempts + 1:04d}-cancel", base=record.base_commit)
-    return worktree.retire(found)
+    return retire(folder, record, found, "cancel")

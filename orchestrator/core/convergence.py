@@ -204,6 +204,7 @@ def requeued(record: Record) -> Record:
         reason=None,
         detail=None,
         landed=None,
+        pull=record.pull and replace(record.pull, rounds=0),
         pauses={},
         session=None,
     )

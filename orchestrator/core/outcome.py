@@ -25,6 +25,7 @@ class Reason(StrEnum):
     CONFLICT = "conflict"
     QUESTION = "question"
     GATE = "gate"
+    CLOSED = "closed"  # its pull request
     AUTH = "auth"
     STOPPED = "stopped"
     CANCELLED = "cancelled"

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from orchestrator.core import pull
 from orchestrator.core.outcome import COUNTED, AgentEnd, Reason, Spend
+from orchestrator.core.pull import Pull
 
 SCHEMA = 1
 HISTORY = 50
@@ -66,21 +68,37 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """Where converged work went: `how` is merge, branch or none."""
+    """Where converged work went: `how` is merge, pr, branch or none. `undone` is the commit that took a merge back.
+    Of a pull request: its `state`, and the commit that `merged` it."""
 
     commit: str | None
     base: str | None
     how: str
     url: str | None = None
+    undone: str | None = None
+    state: str | None = None
+    merged: str | None = None
+
+    @property
+    def told(self) -> str:
+        """The same for people, where there was something to land."""
+        commit = (self.commit or "")[:10]
+        if self.how == "pr":
+            return f"in the pull request {self.url} ({self.state})"
+        if self.how != "merge":
+            return f"left on its branch at {commit}"
+        return f"merged into {self.base} as {commit}" + (f", undone by {self.undone[:10]}" if self.undone else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A landing about to be made true: the base branch goes from `old` to `new`. Finished or undone on restart."""
+    """A landing about to be made true: the base branch goes from `old` to `new`. Finished or taken back on restart.
+    `undo`: what goes there reverts the task's landing."""
 
     base: str
     old: str
     new: str
+    undo: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +142,8 @@ class Record:
     landed: Landed | None = None
     intent: Intent | None = None
     restart: Restart | None = None
+    pull: Pull | None = None  # the pull request of its branch; stays when the task is queued again
+    demand: str | None = None  # what is asked for there, until an attempt has answered it
     spend: Spend = field(default_factory=Spend)
     agents: Mapping[str, Spend] = field(default_factory=dict)  # the same by agent
     carried: Spend = field(default_factory=Spend)  # of sessions since the last finished attempt
@@ -148,13 +168,19 @@ def to_dict(record: Record) -> dict[str, Any]:
     data = _plain(record)
     extra = data.pop("extra")
     history = [_short({**_plain(attempt), "spend": _used(attempt.spend)}, "model", "at", "spend") for attempt in record.history]
-    nested: dict[str, Any] = {name: data[name] and _plain(data[name]) for name in ("landed", "intent", "restart", "session")}
+    nested: dict[str, Any] = {
+        name: data[name] and _plain(data[name]) for name in ("landed", "intent", "restart", "pull", "session")
+    }
+    for name, *optional in (("landed", "undone", "state", "merged"), ("intent", "undo")):
+        nested[name] = nested[name] and _short(nested[name], *optional)
     nested |= {"spend": _used(record.spend), "carried": _used(record.carried)}
     if record.session is not None:
         nested["session"] |= {"spent": _used(record.session.spent)}
     nested["agents"] = {name: _used(spend) for name, spend in record.agents.items()}
     nested["pauses"] = {account: _plain(pause) for account, pause in record.pauses.items()}
-    known = _short({**data, **nested, "history": history}, "agents", "carried", "pauses", "session", "forced", "doubt")
+    known = _short(
+        {**data, **nested, "history": history}, "agents", "carried", "pauses", "session", "forced", "doubt", "pull", "demand"
+    )
     return {"schema": SCHEMA, **extra, **known}
 
 
@@ -171,6 +197,8 @@ def from_dict(data: Mapping[str, Any]) -> Record:
         values["intent"] = Intent(**values["intent"])
     if values.get("restart") is not None:
         values["restart"] = Restart(**values["restart"])
+    if values.get("pull") is not None:
+        values["pull"] = pull.from_dict(values["pull"])
     if values.get("session") is not None:
         values["session"] = Session(**{**values["session"], "spent": Spend(**values["session"].get("spent") or {})})
     for name in ("spend", "carried"):
@@ -186,12 +214,9 @@ def whereabouts(record: Record) -> str:
     landed = record.landed
     if landed is None:
         return ""
-    commit = (landed.commit or "")[:10]
-    if landed.how == "merge":
-        return f"merged into {landed.base} as {commit}"
-    if landed.how == "none" and (not record.attempts or (commit and landed.commit == record.base_commit)):
+    if landed.how == "none" and (not record.attempts or (landed.commit and landed.commit == record.base_commit)):
         return f"nothing to land: {landed.base or 'the folder'} was at target already"
-    return f"left on its branch at {commit}" if commit else "changed in place, in a folder without git"
+    return landed.told if landed.commit or landed.how == "pr" else "changed in place, in a folder without git"
 
 
 def _plain(item: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Kind(StrEnum):
 
 
 class Land(StrEnum):
-    """What becomes of converged work: merged into the base, left on its branch, or left in place. `pr` is reserved."""
+    """What becomes of converged work: merged into the base, pushed as a pull request, left on its branch, or in place."""
 
     MERGE = "merge"
     PR = "pr"
@@ -52,7 +52,7 @@ INFINITE = frozenset({"infinite", "infinity", "inf", "unlimited"})  # how people
 RESERVED = frozenset(
     {
         *("worktree", "holdout", "mode", "files", "enforcement", "phase", "locks", "resources", "kind"),
-        *("gates", "review", "issue"),
+        *("gates", "review"),
     }
 )
 
@@ -95,6 +95,7 @@ class Spec:
     budget_usd: float | None = None
     budget_tokens: int | None = None
     land: Land = Land.MERGE
+    issue: str | None = None  # what a pull request closes
     executor: str | None = None
     reserved: Mapping[str, object] = field(default_factory=dict)
     unknown: Mapping[str, object] = field(default_factory=dict)

@@ -77,6 +77,16 @@ def stat(repo: Repository, old: str, new: str) -> str:
     return os.fsdecode(repo.git.run("diff-tree", "-r", "--stat=100", "--no-renames", "--no-ext-diff", old, new).stdout)
 
 
+def counts(repo: Repository, old: str, new: str) -> tuple[tuple[str, int | None, int | None], ...]:
+    """Path, lines added and lines removed of each changed file; None for what has no lines."""
+    rows = (row.split("\t", 2) for row in repo.git.split("diff-tree", "-r", "-z", "--numstat", "--no-renames", old, new))
+    return tuple((path, _lines(added), _lines(removed)) for added, removed, path in rows)
+
+
+def _lines(count: str) -> int | None:
+    return int(count) if count.isdecimal() else None
+
+
 def _parse(data: bytes) -> tuple[tuple[Change, ...], bytes]:
     """Raw entries come first, one `:modes objects status NUL path NUL` each; an empty item parts them from the patch."""
     found = []

@@ -63,7 +63,10 @@ OPTIONS = tuple(
 
 # What changes a repository or a checkout, and not just adds objects that nothing names: a crash test may kill around each.
 CHANGING = frozenset(
-    {"add", "checkout", "checkout-index", "clean", "commit", "read-tree", "reset", "update-index", "update-ref", "worktree"}
+    {
+        *("add", "checkout", "checkout-index", "clean", "commit", "push"),
+        *("read-tree", "reset", "update-index", "update-ref", "worktree"),
+    }
 )
 
 

@@ -47,6 +47,14 @@ def keep_all(repo: Repository, slug: str, commits: Mapping[str, str]) -> tuple[s
     return tuple(wanted)
 
 
+def forget(repo: Repository, kept: Iterable[Kept]) -> None:
+    """Remove these refs, in one transaction that fails as a whole where one of them is not what it was. Their commits stay
+    until git collects them."""
+    lines = b"".join(f"delete {each.ref}\0{each.commit}\0".encode() for each in kept)
+    if lines:
+        repo.git.run("update-ref", "--stdin", "-z", input=lines)
+
+
 def attempts(repo: Repository, slug: str | None = None) -> tuple[Kept, ...]:
     """Every kept commit of one task, or of all."""
     below = f"refs/orchestrator/{slug}/" if slug else "refs/orchestrator/"

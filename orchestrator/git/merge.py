@@ -50,6 +50,12 @@ def replay(verify: Worktree, began: str, base: str, tip: str) -> Merged | Confli
     return Merged(merged.tree, commit(verify.repo, merged.tree, (base,), f"Work of {tip}, moved to a rewritten base\n"))
 
 
+def revert(verify: Worktree, merged: str, base: str) -> Merged | Conflict:
+    """The tree of `base` without what the merge `merged` brought into its first parent."""
+    ours, theirs = (commit(verify.repo, f"{end}^{{tree}}", (merged,), "To be reverted\n") for end in (base, f"{merged}^1"))
+    return merge(verify, ours, theirs)
+
+
 def commit(repo: Repository, tree: str, parents: Sequence[str], message: str, identity: Mapping[str, str] | None = None) -> str:
     """A commit of `tree` that no ref points to yet. `tree` may be `<commit>^{tree}`. Without `identity` the repository's own
     is used, else ours."""

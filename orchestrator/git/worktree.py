@@ -86,6 +86,12 @@ def find(repo: Repository, path: Path) -> Worktree | None:
     return None
 
 
+def ours(repo: Repository) -> tuple[Worktree, ...]:
+    """Every worktree of ours that this repository knows, idle ones included."""
+    found = ((admin, _place(admin)) for admin in refs.entries(repo.common / "worktrees") if _ours(repo, admin))
+    return tuple(Worktree(repo, place, admin) for admin, place in found if place)
+
+
 def prepare(repo: Repository, path: Path, *, owner: str, branch: str | None, commit: str, pump: Pump = time.sleep) -> Worktree:
     """A clean worktree of ours at `path`: on `branch`, which is set to `commit`, or detached at `commit`. The caller furnishes
     it and then calls `finish`.
@@ -205,7 +211,12 @@ def empty_pool(repo: Repository, folder: Path, *, pump: Pump = time.sleep) -> No
         for worktree in _resting(repo, pool):
             _aside(worktree, proof)
     _empty_trash(pool)
-    for empty in (pool, folder):
+    leave_no_folder(folder)
+
+
+def leave_no_folder(folder: Path) -> None:
+    """Remove the folder of worktrees, and the pool in it, where nothing is in them."""
+    for empty in (folder / POOL, folder):
         with contextlib.suppress(OSError):
             empty.rmdir()
 
@@ -214,7 +225,7 @@ def discard(worktree: Worktree, *, pump: Pump = time.sleep) -> None:
     """Remove a worktree of ours for good, in whatever state it is. The files go after the lock was given back."""
     with locks.acquire(worktree.repo.worktree_lock, pump) as proof:
         _aside(worktree, proof)
-    _empty_trash(worktree.path.parent / POOL)
+    _empty_trash(_pool(worktree))
 
 
 def _make(repo: Repository, path: Path, *, owner: str, branch: str | None, commit: str, pump: Pump) -> Worktree:
@@ -284,7 +295,7 @@ def _pooled(pool: Path) -> list[Path]:
 
 def _aside(worktree: Worktree, _: LockProof) -> None:
     """Take the files out of the way and make git forget them. Files first: git's folder without files is found and removed."""
-    pool = worktree.path.parent / POOL
+    pool = _pool(worktree)
     pool.mkdir(parents=True, exist_ok=True)
     trash = pool / f"{TRASH}{os.urandom(4).hex()}"
     if os.path.lexists(worktree.path):
@@ -293,6 +304,12 @@ def _aside(worktree: Worktree, _: LockProof) -> None:
         hit("worktree.aside:after")
     _remove(worktree.admin)
     hit("worktree.forget:after")
+
+
+def _pool(worktree: Worktree) -> Path:
+    """The pool that it goes to, or lies in."""
+    folder = worktree.path.parent
+    return folder if folder.name == POOL else folder / POOL
 
 
 def _empty_trash(pool: Path) -> None:

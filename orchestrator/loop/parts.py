@@ -74,6 +74,8 @@ class Loop:
     idle: tuple[int, float] | None = None  # (index version, until): nothing can be chosen before one of them changes
     shown: int = -1  # the index version whose invalid tasks were shown
     pruned: int = -1  # the index version at which retention looked
+    attended: float | None = None  # monotonic time of the last look at pull requests
+    attendant: str | None = None  # the handle of the process that looks at them
     again: bool = False  # the next tick must not wait
 
     def world(self, moment: Moment) -> World:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from orchestrator.core import attention
 from orchestrator.core.settings import Settings
 from orchestrator.core.task import Place, State
 from orchestrator.loop.index import Index
-from orchestrator.store import durable
+from orchestrator.store import durable, records
 from orchestrator.store.queue import Queue
 
 
@@ -22,7 +23,7 @@ def prune(queue: Queue, index: Index, settings: Settings) -> tuple[str, ...]:
         return ()
     needed = index.parents()
     oldest = sorted(converged.values(), key=lambda place: _arrival(queue, place))
-    removed = [place for place in oldest if place.name not in needed][:surplus]
+    removed = [place for place in oldest if place.name not in needed and not _open(queue, place)][:surplus]
     known = queue.remembered()
     for place in removed:
         if place.name not in known:
@@ -30,6 +31,11 @@ def prune(queue: Queue, index: Index, settings: Settings) -> tuple[str, ...]:
         with suppress(durable.Gone):  # another loop does the same
             queue.discard(place)
     return tuple(place.name for place in removed)
+
+
+def _open(queue: Queue, place: Place) -> bool:
+    """Whether its pull request is still open."""
+    return attention.attended(records.peek(queue.path(place)), place.name)
 
 
 def _arrival(queue: Queue, place: Place) -> float:

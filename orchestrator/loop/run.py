@@ -14,7 +14,7 @@ from orchestrator.core.task import State
 from orchestrator.errors import Misuse, StoreError
 from orchestrator.executors import registry
 from orchestrator.executors.protocol import Executor
-from orchestrator.loop import ending
+from orchestrator.loop import ending, pulls
 from orchestrator.loop.ending import Over
 from orchestrator.loop.index import Index
 from orchestrator.loop.parts import Loop, Mode, Moment
@@ -117,6 +117,7 @@ def live(loop: Loop) -> int:
                 loop.voice.note(line, "summary")
         return over.code
     finally:
+        pulls.end(loop)
         loop.watch.close()
         loop.reader.save()
         loop.queue.owners.close()

@@ -12,7 +12,7 @@ from orchestrator.core.readiness import ready, waiting_on
 from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
 from orchestrator.errors import StoreError
-from orchestrator.loop import dispatch, retention, takeover
+from orchestrator.loop import dispatch, pulls, retention, takeover
 from orchestrator.loop.parts import Loop, Mode, Moment
 from orchestrator.loop.voice import ending
 from orchestrator.loop.watch import FOLLOWED
@@ -35,6 +35,7 @@ def tick(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
     takeover.adopt(loop, moment)
     follow_moves(loop, moment)
     fill_slots(loop, moment)
+    pulls.attend(loop, moment)
     retire(loop)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Land, Metric, Spec
+from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Metric, Spec
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store import metricsources, validation
 from orchestrator.store.header import MOST, Header, shorten
@@ -43,8 +43,6 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
     goal, title = _goal(draft)
     scope = _globs(draft, "scope", model.scope)
     off_limits = _globs(draft, "off_limits", model.off_limits)
-    if model.land is Land.PR:
-        draft.warnings.append("land: pr is reserved; the work stays on its branch.")
     if draft.problems:
         ordered = sorted(draft.problems, key=lambda problem: (problem.path != path, problem.line, problem.column))
         raise SpecError(tuple(ordered[:MOST]))
@@ -83,6 +81,7 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
         budget_usd=model.budget.usd if model.budget else None,
         budget_tokens=model.budget.tokens if model.budget else None,
         land=model.land,
+        issue=None if model.issue is None else str(model.issue),
         executor=model.executor,
         reserved=validation.reserved(model),
         unknown=validation.unknown(model),

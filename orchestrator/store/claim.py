@@ -22,7 +22,7 @@ from orchestrator.core.task import State, slug
 from orchestrator.errors import ClaimLost, StoreError
 from orchestrator.proc import identity
 from orchestrator.store import durable as disk
-from orchestrator.store import events, inbox, leases, records
+from orchestrator.store import events, inbox, leases, records, saved
 from orchestrator.store.owners import OwnerLock
 
 if TYPE_CHECKING:
@@ -181,6 +181,10 @@ class Claim:
     def write(self, relative: str, data: bytes, *, verbatim: bool = False) -> None:
         """Replace a file below `.orch` in one step, secrets masked; its folder must exist. `verbatim`: a person's own file."""
         self._write(relative, data if verbatim else self.mask.data(data))
+
+    def keep_copy(self, path: str, data: bytes) -> None:
+        """Keep a person's ignored file as it lies in a worktree, for good (`store.saved`)."""
+        self._in_folder(lambda: saved.keep(self.folder, path, data))
 
     def _write(self, relative: str, data: bytes, *, durable: bool = False, point: str = "file") -> None:
         path = self._below(relative)

@@ -245,4 +245,6 @@ class FrontMatter(BaseModel):
     kind: Any = Field(None, description="Reserved: code, test, fix or review.")
     gates: Any = Field(None, description="Reserved; `checks.sh` in the task folder is a gate today.")
     review: Any = Field(None, description="Reserved: none or required.")
-    issue: Any = Field(None, description="Reserved.")
+    issue: OneLine | int | None = Field(
+        None, description="The issue that its pull request closes: 12, owner/name#12 or an address."
+    )

@@ -141,12 +141,15 @@ def _check(folder: Path) -> Spec:
     return spec
 
 
-def _add_runner(folder: Path) -> None:
+def runner(folder: Path) -> str:
     """The script that measures by hand what the orchestrator measures: the benchmark by its interpreter."""
     evaluator = layouts.evaluator(folder, specfile.read(folder))
-    text = Template(templates.read(RUNNER)).substitute(run=_run_line(folder, evaluator))
-    if evaluator.path != RUNNER:
-        durable.write(folder / RUNNER, text.encode(), point="scaffold.file", durable=False)
+    return Template(templates.read(RUNNER)).substitute(run=_run_line(folder, evaluator))
+
+
+def _add_runner(folder: Path) -> None:
+    if layouts.evaluator(folder, specfile.read(folder)).path != RUNNER:
+        durable.write(folder / RUNNER, runner(folder).encode(), point="scaffold.file", durable=False)
         (folder / RUNNER).chmod(EXECUTABLE)
 
 

@@ -39,7 +39,7 @@ def close(work: Work, space: Space, before: Record, attempt: Attempt | None) -> 
     outcome = landing.land(work, space)
     match outcome.end:
         case LandEnd.LANDED:
-            return landed(work, space, outcome.landed)
+            return landed(work, space, outcome.landed, outcome.detail)
         case LandEnd.CONFLICT:
             return conflict(work, space, before, attempt, outcome)
         case LandEnd.REJECTED:
@@ -58,14 +58,14 @@ def count_converged(work: Work, before: Record, attempt: Attempt | None) -> None
     judgement.write(work, before, done, improved=attempt.result is Result.IMPROVED, durable=False)
 
 
-def landed(work: Work, space: Space, result: Landed | None) -> Ending:
+def landed(work: Work, space: Space, result: Landed | None, detail: str = "") -> Ending:
     """It is on the base, or kept where the spec wants it: put the worktrees away and leave for converged/."""
     assert result is not None
     if work.record.landed != result:
         work.note(intent=None, landed=result)  # the intent is on disk; the last word will be
-        work.event("landed", commit=result.commit, base=result.base, how=result.how)
+        work.event("landed", commit=result.commit, base=result.base, how=result.how, url=result.url, detail=detail)
     space.retire(work)
-    return Ending(State.CONVERGED, Reason.CONVERGED, landed=result)
+    return Ending(State.CONVERGED, Reason.CONVERGED, detail, landed=result)
 
 
 def missed(work: Work, before: Record, attempt: Attempt | None, streak: Streak) -> Ending | None:
@@ -121,6 +121,10 @@ def refuse(work: Work, before: Record, attempt: Attempt | None, result: Result, 
 
 def wait_for_base(work: Work, outcome: LandOutcome) -> Ending:
     """The landing could not happen now: park, and look again soon. The work is verified and stays on its branch."""
+    if outcome.end in (LandEnd.UNSENT, LandEnd.REFUSED):
+        from orchestrator.worker import proposing
+
+        return proposing.unsent(work, outcome)
     reason = Reason.CHECKOUT if outcome.end is LandEnd.WAITS else Reason.BASE_MOVED
     wait = convergence.backoff(work.record.backoffs, work.settings.backoff, min(CHECKOUT_WAIT, work.settings.backoff_max))
     work.save(backoffs=work.record.backoffs + 1)

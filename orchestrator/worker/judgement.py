@@ -72,7 +72,7 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
     if left.finding:
         space.put_back(work, left)
         return count(work, before, replace(attempt, result=left.finding, detail=left.detail))
-    if not left.changed and work.measured == left.commit:
+    if not left.changed and (work.measured == left.commit or before.demand):
         return count(work, before, replace(attempt, detail=attempt.detail or NOTHING, values=before.values), left=False)
     result = measure_tip(work, space)
     verify.tell(work, "attempt", result, commit=left.commit)

@@ -30,6 +30,8 @@ class LandEnd(StrEnum):
     REJECTED = "rejected"  # the merged commit did not hold what the branch held; `merged` is that commit
     WAITS = "waits"  # a checkout of the base is in the way; detail names it
     MOVED = "moved"  # the base kept moving
+    UNSENT = "unsent"  # it could not be pushed, or no pull request opened; detail says why
+    REFUSED = "refused"  # the same, and only a person can change that
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,10 @@ def land(work: Work, space: Space) -> LandOutcome:
     work.enter(Stage.LAND)
     if not isinstance(space, Workspace):
         return LandOutcome(LandEnd.LANDED, landed=Landed(None, None, "none"))
+    if work.spec.land is Land.PR:
+        from orchestrator.worker import proposing  # only tasks that ask for it pay for its imports
+
+        return proposing.propose(work, space)
     if work.spec.land is not Land.MERGE:
         how = "branch" if work.spec.land is Land.BRANCH else "none"
         return LandOutcome(LandEnd.LANDED, landed=Landed(space.tip, work.record.base, how))

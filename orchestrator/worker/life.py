@@ -12,7 +12,7 @@ from orchestrator.core.convergence import Next
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Landed
 from orchestrator.core.task import Stage, State
-from orchestrator.worker import attempt, closing, findings, judgement, verify
+from orchestrator.worker import attempt, closing, findings, judgement, report, verify
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work, blocked
 
@@ -35,7 +35,7 @@ def finish_landing(work: Work, space: Space) -> Ending | None:
     intent = work.record.intent
     if intent is None:
         return None
-    if space.recover_landing(work, intent):
+    if space.recover_landing(work, intent) and not intent.undo:  # what was undone and queued again has to be done again
         return closing.landed(work, space, Landed(intent.new, intent.base, "merge"))
     work.save(intent=None)
     return None
@@ -54,6 +54,7 @@ def measure_baseline(work: Work, space: Space) -> Ending | None:
     with space.at_base(work) as place:
         sample = verify.sample(work, place)
         verify.tell(work, "baseline", sample)
+        work.event("environment", **report.environment(work))
         if sample.defect:
             return blocked(Reason.BENCHMARK_DEFECT, sample.defect)
         work.record = convergence.resealed(work.record, work.sealed.digest)
@@ -82,7 +83,7 @@ def already_there(work: Work, space: Space) -> Ending | None:
 
 def resume(work: Work, space: Space) -> Ending | None:
     """Work of an earlier claim may be at target already: look before an agent is paid for."""
-    if space.tip == work.record.base_commit:
+    if space.tip == work.record.base_commit or work.record.demand:  # at target, and more was asked for
         return None
     return judgement.judge_left_over(work, space)
 

@@ -21,7 +21,7 @@ from orchestrator.proc import identity, tree
 from orchestrator.store import config, seal, secrets
 from orchestrator.store.claim import Claim
 from orchestrator.store.queue import Queue
-from orchestrator.worker import life, opening
+from orchestrator.worker import life, opening, report
 from orchestrator.worker.pulse import Pulse, Stopped, hold_signals
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space
@@ -72,6 +72,7 @@ def work_on(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
         work = opening.take_up(claim, pulse, settings, lease, record, scratch)
         space = opening.find_space(work)
         ending = life.live(work, space)
+        report.leave(work, ending)
     except Exception as error:  # noqa: BLE001 - the one place that turns every failure into an ending
         keep_work(work, space)
         record = work.record if work else record

@@ -63,7 +63,9 @@ def read_spec(folder: Path, lease: Lease) -> tuple[Spec, tuple[int, ...]]:
 
 
 def last_feedback(claim: Claim, record: Record) -> str:
-    """The end of the last failure, as the claim that saw it left it."""
+    """The end of the last failure, as the claim that saw it left it; what a pull request's readers ask for goes before that."""
+    if record.demand:
+        return record.demand
     try:
         return (claim.control / f"attempts/{record.attempts:04d}/feedback.txt").read_text(errors="replace")
     except OSError:

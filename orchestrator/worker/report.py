@@ -1,13 +1,26 @@
-"""What an attempt came to, on one page beside its logs. People read it; nothing decides by it."""
+"""What an attempt came to, on one page beside its logs, and what the task came to. People read it; nothing decides by it."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
-from orchestrator.core import budget, metrics
+from orchestrator.core import budget, metrics, reporting
+from orchestrator.core.evidence import Evidence
 from orchestrator.core.record import Attempt, Record
 from orchestrator.core.spec import Metric, Spec
+from orchestrator.core.task import State
+from orchestrator.errors import StoreError
+from orchestrator.store import dossier, sessionlog
 from orchestrator.worker.measure import Verdict
+from orchestrator.worker.work import Ending, Work
+
+TELLING = frozenset({"PATH", "LANG", "LC_ALL", "TZ"})  # variables that change what a benchmark says, and are no secrets
 
 
 def build(spec: Spec, record: Record, attempt: Attempt, verdicts: tuple[Verdict, ...], doubts: tuple[str, ...] = ()) -> str:
@@ -24,20 +37,47 @@ def build(spec: Spec, record: Record, attempt: Attempt, verdicts: tuple[Verdict,
         *_numbers(metrics.deciding(spec.metrics, attempt.values), record, attempt.values),
         *(f"- Gate {verdict.name}: {'passed' if verdict.ok else verdict.reason}" for verdict in verdicts),
         *(f"- Look at this: {doubt}" for doubt in doubts),
-        f"- {worth(record.streak)}",
+        f"- {reporting.worth(record.streak)}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def worth(samples: int) -> str:
-    """What so many samples in a row at target say about the next one (`core.metrics.pass_bound`)."""
-    if not samples:
-        return "Evidence: no sample on a clean checkout was at target."
-    bound = metrics.pass_bound(samples)
-    return (
-        f"Evidence: {samples} of {samples} samples on a clean checkout were at target; "
-        f"that bounds the share of samples that miss it, at 95 %, only to {bound:.0%}."
-    )
+def evidence(work: Work) -> Evidence:
+    """All that is known of the task by now, for its page and for the commit that lands."""
+    spec = work.spec
+    return dossier.read(work.claim.folder, work.record, title=spec.title, goal=spec.goal, metrics=spec.metrics)
+
+
+def leave(work: Work, ending: Ending) -> None:
+    """The task's own page, once it is through, and a session log that a tool of the autoresearch family began in its folder.
+    Both can be made again at any time (`orchestrator report`, `export`), so a kill, or a disk that is full, costs nothing."""
+    log = sessionlog.continued(work.claim.folder)
+    through = ending.state in (State.CONVERGED, State.BLOCKED)
+    if not through and log is None:
+        return
+    found = evidence(work)
+    with suppress(StoreError, OSError):
+        if log is not None:
+            sessionlog.bring_up(log, found, work.mask.text)
+        if through:
+            _page(work, ending, found)
+
+
+def _page(work: Work, ending: Ending, found: Evidence) -> None:
+    ended = replace(work.record, reason=ending.reason, detail=ending.detail or None, landed=ending.landed or work.record.landed)
+    found = replace(found, record=ended, changes=dossier.changed(work.claim.folder, found))
+    work.claim.write(dossier.REPORT, reporting.page(found).encode(errors="replace"))
+
+
+def environment(work: Work) -> dict[str, object]:
+    """Where this worker measures, and a digest by which two such places can be told apart. Of variables that may be secrets
+    only the names count."""
+    system = os.uname()
+    seen = work.environment(Path())
+    told = {name: seen[name] if name in TELLING else "" for name in sorted(seen) if not name.startswith("ORCH_")}
+    facts = {"system": f"{system.sysname} {system.release} {system.machine}", "cores": os.cpu_count()}
+    digest = hashlib.sha256(json.dumps([facts, told], sort_keys=True).encode(errors="replace")).hexdigest()
+    return {**facts, "digest": digest}
 
 
 def _numbers(known: tuple[Metric, ...], record: Record, values: Mapping[str, float]) -> list[str]:

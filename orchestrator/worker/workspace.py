@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from orchestrator.core import reporting
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent
 from orchestrator.core.task import Stage, State
@@ -20,7 +21,7 @@ from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import locks
-from orchestrator.worker import findings, routes, setup
+from orchestrator.worker import findings, report, routes, setup
 from orchestrator.worker.findings import Left, Watch
 from orchestrator.worker.work import Ending, Work, blocked
 
@@ -105,6 +106,7 @@ class Workspace:
         self._cleared = work.record.base_commit or ""
         if not found.finished or work.record.restart or work.cut in MEASURED or not worktree.usable(found):
             save.keep_everything(found, work.record.slug, self._cut(work), base=work.record.base_commit)
+            self._keep_copies(work, found)
             return False
         self.save_cut(work)
         return found.head == self.tip
@@ -305,6 +307,7 @@ class Workspace:
 
     def _reset(self, work: Work, commit: str) -> None:
         assert self._tree is not None
+        self._keep_copies(work, self._tree)
         worktree.begin(self._tree)
         worktree.reset(self._tree, branch=self._branch(work), commit=commit)
         self.tip = commit
@@ -327,7 +330,8 @@ class Workspace:
 
     def merge_commit(self, work: Work, merged: merge.Merged, base: str) -> str:
         """The commit that would land: always a merge of the base as it is and the task's work."""
-        message = work.mask.text(f"{work.spec.title or work.name}\n\n{work.spec.goal.strip()[:2000]}")
+        found = reporting.short(report.evidence(work))
+        message = work.mask.text(f"{work.spec.title or work.name}\n\n{work.spec.goal.strip()[:2000]}\n\n{found}")
         trailers = {"Task": work.name, "Attempt": str(work.record.attempts), "Agent": work.agent_name}
         return merge.commit(self.repo, merged.tree, (base, merged.side), with_trailers(message, trailers))
 
@@ -362,8 +366,7 @@ class Workspace:
     def _keep_copies(self, work: Work, tree: Worktree) -> None:
         """Copied-in files that the agent edited are kept beside the record: they tend to be secrets, so never as git objects."""
         for path in included.edited(self.repo, tree):
-            work.claim.mkdir("saved")
-            work.claim.write(f"saved/{path.replace('/', '__')}", (tree.path / path).read_bytes(), verbatim=True)
+            work.claim.keep_copy(path, (tree.path / path).read_bytes())
 
 
 def others(work: Work) -> bool:

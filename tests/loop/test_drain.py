@@ -6,7 +6,10 @@ import signal
 
 from support.stage import Stage
 
+from orchestrator.core.pull import Pull
+from orchestrator.core.record import Landed, Record
 from orchestrator.core.task import State
+from orchestrator.store import records
 
 
 def test_a_drain_of_an_empty_queue_ends_at_once_with_0(stage: Stage) -> None:
@@ -160,6 +163,17 @@ def test_old_converged_tasks_are_removed_but_for_those_still_needed(stage: Stage
         State.CONVERGED,
     ]
     assert stage.queue.remembered() == {"old-1", "old-2"}
+
+
+def test_a_task_whose_pull_request_is_open_is_not_removed(stage: Stage) -> None:
+    for name, state in (("merged", "merged"), ("open", "open")):
+        folder = stage.task(name, state=State.CONVERGED)
+        landed = Landed("c0ffee", "main", "pr", state=state)
+        pull = Pull("github", "origin", 1, "https://forge.test/1", "c0ffee")
+        records.put(folder, Record(name, name, folder.stat().st_ino, name, landed=landed, pull=pull))
+    stage.task("new")
+    assert stage.code(stage.loop("drain", keep_converged=1)) == 0
+    assert (stage.state("merged"), stage.state("open")) == (None, State.CONVERGED)
 
 
 def test_a_removed_task_still_releases_its_children(stage: Stage) -> None:

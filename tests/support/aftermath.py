@@ -14,7 +14,20 @@ SELF_LOCKED = "orchestrator/"  # our own lock files stay; they are locked by the
 
 def wrongs(run: Run, *, killed: bool) -> list[str]:
     """Everything that is not as it should be; nothing, after a life that went well or recovered."""
-    return [*_task(run, killed=killed), *_work(run), *_base(run), *_checkout(run), *_left(run)]
+    return [*_task(run, killed=killed), *_work(run), *_base(run), *_proposed(run), *_checkout(run), *_left(run)]
+
+
+def _proposed(run: Run) -> list[str]:
+    """There is one pull request, of the commit that the record names, and nothing else was pushed."""
+    if not run.life.proposed:
+        return []
+    landed = run.project.record(NAME)["landed"] or {}
+    pulls = [(pull["state"], pull["url"]) for pull in run.forge.pulls]
+    found = [] if pulls == [("open", landed.get("url"))] else [f"pull requests {pulls}, landed {landed}"]
+    refs = dict(reversed(line.split("\t")) for line in run.project.git("ls-remote", str(run.forge.remote)).splitlines())
+    if {**refs, "HEAD": ""} != {"HEAD": "", "refs/heads/main": refs["HEAD"], "refs/heads/orchestrator/x": landed.get("commit")}:
+        found.append(f"the remote has {refs}, landed {landed}")
+    return found
 
 
 def _task(run: Run, *, killed: bool) -> list[str]:
@@ -61,13 +74,19 @@ def _base(run: Run) -> list[str]:
     git, life = run.project.git, run.life
     found = [] if git("show", "main:todo.txt") == life.todo else ["todo.txt on main is wrong: " + git("show", "main:todo.txt")]
     listed = set(git("ls-tree", "-r", "--name-only", "main").split())
-    wanted = set(FILES) | ({"other.txt"} if life.moved else set()) | ({"work.txt", "draft.txt"} if life.merges else set())
+    wanted = (
+        set(FILES)
+        | ({"other.txt"} if life.moved else set())
+        | ({"work.txt", "draft.txt"} if life.merges and not life.undone else set())
+    )
     if not wanted <= listed:
         found.append(f"main lacks {wanted - listed}")
     merges = git("rev-list", "--first-parent", "--merges", "main").split()
     if len(merges) != life.merges:
         found.append(f"{len(merges)} merges on main: " + git("log", "--oneline", "--graph", "main"))
     landed = run.project.record(NAME)["landed"]
+    if (landed or {}).get("undone") != (git("rev-parse", "main") if life.undone else None):
+        found.append(f"whether it was undone is told wrongly: {landed}")
     if merges and (landed or {}).get("commit") != merges[0]:
         found.append(f"landed says {landed}, main has {merges}")
     return found

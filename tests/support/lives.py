@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.project import Project
+from support.trackers import Forge
 
 NAME = "x"
 KILLED = -signal.SIGKILL
@@ -62,6 +63,8 @@ class Life:
     attempts: int = 1
     merges: int = 1
     todo: str = ""
+    proposed: bool = False  # a pull request for it is open in the end
+    undone: bool = False  # whether a person took it back afterwards
     moved: bool = False  # whether somebody else's commit is on the base in the end
     parts: int = 1
 
@@ -84,7 +87,21 @@ class Run:
         (self.project.tasks / "pending").mkdir(parents=True)
         for name, text in OWNERS.items():
             (self.project.repo / name).write_text(text)
+        if self.life.proposed:
+            self.make_forge()
         self.project.drop(NAME, front=self.life.front, benchmark=self.life.benchmark.format(top=self.top))
+
+    @property
+    def forge(self) -> Forge:
+        return Forge(self.top / "forge", self.top / "remote.git")
+
+    def make_forge(self) -> None:
+        """A remote, and the programs that open pull requests there."""
+        self.project.git("init", "-q", "--bare", "-b", "main", str(self.forge.remote))
+        self.project.git("remote", "add", "origin", str(self.forge.remote))
+        self.project.git("push", "-q", "origin", "main")
+        self.forge.install()
+        self.project.env |= {**self.forge.env(), "ORCH_TRACKER": "github"}
 
     def live(self, failpoint: str = "") -> None:
         """From the drop to the end, with a SIGKILL at each point of `failpoint`."""
@@ -148,6 +165,12 @@ def in_the_way(run: Run) -> None:
 
 def clear_the_way(run: Run) -> None:
     (run.project.repo / "new.txt").rename(run.top / "new.txt")
+
+
+def reviewed(run: Run) -> None:
+    """Somebody who may says something about the pull request."""
+    review = {"id": "r1", "state": "CHANGES_REQUESTED", "body": "More.", "authorAssociation": "OWNER"}
+    run.forge.change(1, reviews=[review])
 
 
 LIVES = (
@@ -242,6 +265,34 @@ LIVES = (
         until=("release:after", 1),
         attempts=0,
         merges=0,
+        todo=TODO,
+    ),
+    Life(
+        "undone",
+        env={"ORCH_VERIFY_CMD": "test -e README"},
+        steps=(drain(0), command("undo", NAME)),
+        since=("release:after", 1),
+        undone=True,
+        todo=TODO,
+    ),
+    Life(
+        "proposed",
+        front="land: pr",
+        since=("benchmark", 3),
+        until=("release:after", 1),
+        merges=0,
+        proposed=True,
+        todo=TODO,
+    ),
+    Life(
+        "answered",
+        front="land: pr",
+        steps=(drain(0), reviewed, command("pulls"), drain(0)),
+        since=("release:after", 1),
+        until=("agent", 2),
+        attempts=2,
+        merges=0,
+        proposed=True,
         todo=TODO,
     ),
     Life("kept-on-its-branch", front="land: branch", since=("benchmark", 3), until=("release:after", 1), merges=0, todo=TODO),

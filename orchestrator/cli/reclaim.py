@@ -1,0 +1,164 @@
+"""What uses disk and may go: found with its size and reason, removed on request. Whatever is unknown stays and is told.
+
+Each removal stands alone: a worktree's work is kept before it is put aside, a task's refs go in one transaction, logs file by
+file. A SIGKILL leaves what it had not come to, which the next prune finds again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.cli import worktrees
+from orchestrator.cli.options import App
+from orchestrator.core import retention
+from orchestrator.core.record import Record
+from orchestrator.core.task import Place, State
+from orchestrator.errors import GitError, OrchestratorError
+from orchestrator.git import kept, repository, worktree
+from orchestrator.git.repository import Repository
+from orchestrator.git.worktree import Worktree
+from orchestrator.store import durable, records
+
+LOGS = ("agent.log*", "agent.jsonl*", "agent.raw*")
+BLOCK = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing on disk. `remove` None: it stays, because of `why`; else it goes, and returns why it could not."""
+
+    kind: str  # worktree | refs | logs
+    what: str
+    size: int
+    why: str
+    remove: Callable[[], str | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One task of the queue."""
+
+    place: Place
+    folder: Path
+    record: Record | None
+
+
+def find(app: App, age: float, *, now: float | None = None) -> list[Item]:
+    """Everything of ours in the queue's repositories that uses disk. `age`: how long refs and logs of a landed task stay."""
+    moment = time.time() if now is None else now
+    known = [Known(place, path, records.peek(path, running=True)) for place, path in _places(app)]
+    found: list[Item] = []
+    for repo in _repositories(app, known):
+        found += _worktrees(app, repo, known)
+        found += refs(repo, known, moment, age)
+    return [*found, *_logs(known, moment, age)]
+
+
+def refs(repo: Repository, known: list[Known], now: float, age: float) -> Iterator[Item]:
+    """The refs of this repository by task. Of a task that this queue doesn't have, or no more, they stay: another may."""
+    by_slug: dict[str, list[kept.Kept]] = {}
+    for each in kept.attempts(repo):
+        by_slug.setdefault(each.slug, []).append(each)
+    for slug, theirs in sorted(by_slug.items()):
+        tasks = [each for each in known if each.record and each.record.slug == slug and each.record.repo == str(repo.top)]
+        why = "no task of this queue is known by it" if len(tasks) != 1 else _why(tasks[0], now, age)
+        told = f"{slug}: {len(theirs)} attempts' commits"
+        if why is None and not _base_has(repo, tasks[0].record):
+            why = "its merge is not on the base any more"
+        yield Item("refs", told, 0, why or "landed", None if why else lambda theirs=theirs: _forget(repo, theirs))  # type: ignore[misc]
+
+
+def disk(path: Path) -> int:
+    """Bytes on disk of a file, or of a folder and all in it; links are not followed."""
+    try:
+        size = path.lstat().st_blocks * BLOCK
+        if path.is_dir() and not path.is_symlink():
+            size += sum(disk(Path(entry.path)) for entry in os.scandir(path))
+    except OSError:
+        return 0
+    return size
+
+
+def _places(app: App) -> Iterator[tuple[Place, Path]]:
+    return ((place, app.queue.path(place)) for place in app.queue.places())
+
+
+def _repositories(app: App, known: list[Known]) -> Iterator[Repository]:
+    settings = app.settings
+    own = settings.repo or str(Path(settings.tasks).parent)
+    for path in dict.fromkeys((*(each.record.repo for each in known if each.record and each.record.repo), own)):
+        try:
+            yield repository.discover(Path(path))
+        except OrchestratorError:
+            continue  # gone, or none: there is nothing of ours to find
+
+
+def _worktrees(app: App, repo: Repository, known: list[Known]) -> Iterator[Item]:
+    for tree in worktree.ours(repo):
+        size = disk(tree.path)
+        if tree.path.parent.name == worktree.POOL:
+            yield Item("worktree", str(tree.path), size, "idle", lambda tree=tree: _discard(repo, tree))  # type: ignore[misc]
+            continue
+        owners = [each for each in known if each.record and each.record.id == tree.owner]
+        if len(owners) != 1:
+            yield Item("worktree", str(tree.path), size, "belongs to no task of this queue")
+        elif owners[0].place.state is not State.CONVERGED:
+            yield Item("worktree", str(tree.path), size, f"{owners[0].place.name} is {owners[0].place.state}")
+        else:
+            yield Item("worktree", str(tree.path), size, "converged", lambda o=owners[0], t=tree: _retire(app, o, t))  # type: ignore[misc]
+
+
+def _discard(repo: Repository, tree: Worktree) -> str | None:
+    if tree.path.parent.name == worktree.POOL and tree.path.is_dir():  # else it was taken out to be used
+        worktree.empty_pool(repo, tree.path.parent.parent)
+    return None
+
+
+def _retire(app: App, owner: Known, tree: Worktree) -> str | None:
+    if owner.record is None or app.queue.find(owner.place.name) != owner.place:
+        return "its task has moved on"
+    return worktrees.retire(owner.folder, owner.record, tree, "prune", pooled=0)
+
+
+def _forget(repo: Repository, theirs: list[kept.Kept]) -> str | None:
+    kept.forget(repo, theirs)
+    return None
+
+
+def _logs(known: list[Known], now: float, age: float) -> Iterator[Item]:
+    for each in known:
+        files = [path for pattern in LOGS for path in each.folder.glob(f".orch/attempts/*/{pattern}")]
+        if files:
+            why = _why(each, now, age)
+            size = sum(map(disk, files))
+            remove = None if why else lambda files=files: _unlink(files)
+            yield Item("logs", f"{each.place.name}: {len(files)} agents' logs", size, why or "landed", remove)
+
+
+def _unlink(files: list[Path]) -> str | None:
+    for path in files:
+        durable.unlink(path, point="prune")
+    return None
+
+
+def _why(each: Known, now: float, age: float) -> str | None:
+    return retention.why_kept(each.place.state, each.record, now, age)
+
+
+def _base_has(repo: Repository, record: Record | None) -> bool:
+    """Whether what landed is still reachable from its branch; where that can't be told, no."""
+    from orchestrator.git import merge
+
+    landed = record.landed if record else None
+    if landed is None or landed.commit is None or landed.base is None:
+        return False
+    branch = record.branch if record and landed.how == "branch" else landed.base
+    tip = repository.find_branch(repo, branch) if branch else None
+    try:
+        return tip is not None and merge.contains(repo, tip, landed.commit)
+    except GitError:  # a commit that this repository doesn't have
+        return False

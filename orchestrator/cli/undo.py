@@ -1,0 +1,80 @@
+"""`orchestrator undo NAME`: a landed task taken back by a new, tested commit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from shlex import quote
+
+import click
+
+from orchestrator.cli import output
+from orchestrator.cli.options import App, common, one, pass_app
+from orchestrator.cli.options import completing as names_of
+from orchestrator.core.task import Place, State
+from orchestrator.errors import OrchestratorError, SpecError
+from orchestrator.worker.undoing import Undo, UndoEnd, UndoOutcome
+
+EPILOG = """\b
+Examples:
+  orchestrator undo fix-auth
+  orchestrator undo fix-auth && orchestrator queue fix-auth       and have it done again, on the same branch
+
+A new commit on the base takes back what the task's merge brought; nothing is rewritten. ORCH_VERIFY_CMD is run on exactly that
+commit first. Checkouts of the base come along as they do when work lands; where edits of yours are in the way, nothing is done.
+"""
+HINTS = {
+    UndoEnd.CONFLICT: "Newer commits build on it. Revert it by hand (`git revert -m 1 COMMIT`), or undo those first.",
+    UndoEnd.REJECTED: "Without it the rest does not pass. See what else needs it.",
+    UndoEnd.WAITS: "Commit or move away what is named there, then undo again.",
+    UndoEnd.MOVED: "Do it again.",
+    UndoEnd.NOTHING: "`orchestrator show {name}` says where it went.",
+}
+
+
+@click.command(epilog=EPILOG)
+@click.argument("name", shell_complete=names_of(State.CONVERGED, begun=True))
+@common(json=True)
+@pass_app
+def undo(app: App, name: str) -> int:
+    """Take a landed task back: one new commit on its base, tested before it lands. The task stays in converged and says so."""
+    place = one(app, name)
+    outcome = _undo(app, place)
+    if outcome.commit is None:
+        said = output.clean(outcome.detail, lines=True)
+        problem = f"{place.name!r} can't be undone ({outcome.end}): {said}. Nothing was changed."
+        raise OrchestratorError(problem, hint=HINTS[outcome.end].format(name=quote(place.name)))
+    if app.json:
+        output.document({"schema": 1, "name": place.name, "undone": outcome.commit, "tested": outcome.tested})
+    elif outcome.end is UndoEnd.ALREADY:
+        app.say(f"{place.name} was undone already, by {outcome.commit[:10]}.")
+    else:
+        untested = "" if outcome.tested else " No ORCH_VERIFY_CMD is set, so nothing tested that commit."
+        app.say(f"{place.name} is undone, by {outcome.commit[:10]}.{untested}")
+    return 0
+
+
+def _undo(app: App, place: Place) -> UndoOutcome:
+    from orchestrator.cli.worktrees import root_of
+    from orchestrator.core.spec import Spec
+    from orchestrator.git import repository
+    from orchestrator.store import records, seal, secrets, specfile
+    from orchestrator.worker import undoing
+
+    folder = app.queue.path(place)
+    record = records.read(folder) if place.state is State.CONVERGED else None
+    if record is None or record.repo is None:
+        hint = f"Only what has landed can be undone; `orchestrator why {quote(place.name)}` says where it is."
+        raise OrchestratorError(f"{place.name!r} has not landed anything.", hint=hint)
+    repo = repository.discover(Path(record.repo))
+    try:
+        spec = specfile.read(folder)
+    except (SpecError, OSError):
+        spec = Spec()
+    settings = app.settings
+    mask = secrets.collect(os.environ, (repo.top, app.queue.root.parent), commands=(settings.verify_cmd or "",))
+    scratch = app.new_queue.scratch()
+    try:
+        return undoing.undo(Undo(folder, root_of(app, folder, record), repo, spec, settings, mask, scratch))
+    finally:
+        seal.remove(scratch)

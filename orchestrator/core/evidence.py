@@ -1,0 +1,187 @@
+"""What is known of how a task came to its number: the series of measurements, the verdicts, the changed files. Pure data.
+
+Nothing decides by it. It is gathered from the record and the events, which tell all claims of a task.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.core import metrics
+from orchestrator.core.record import Record
+from orchestrator.core.spec import Direction, Metric
+
+KEPT, DISCARDED = "kept", "discarded"
+HEADER = re.compile(rb'^diff --git "?a/.* "?b/(.*?)"?$')
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The samples that were taken one after another at one place of the flow, as one attempt's (0: before the first one).
+    `values` hold every clean sample by metric; `defects` are what was wrong with the others."""
+
+    attempt: int
+    where: str
+    commit: str | None
+    values: Mapping[str, tuple[float, ...]]
+    defects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Where the samples of one metric lie."""
+
+    count: int
+    low: float
+    middle: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One gate's answer, given in an attempt."""
+
+    attempt: int
+    gate: str
+    ok: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one attempt's commits: `kept` on the task branch or not, and why."""
+
+    attempt: int
+    kept: bool
+    result: str
+    commit: str | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """How much of one file was changed; None where lines can't be counted."""
+
+    path: str
+    added: int | None
+    removed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All of it. `metrics` are those the spec declares; `environment` is where the baseline was measured."""
+
+    title: str
+    goal: str
+    metrics: tuple[Metric, ...]
+    record: Record
+    series: tuple[Series, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    fates: tuple[Fate, ...] = ()
+    changes: tuple[Changed, ...] = ()
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def last_answers(self) -> tuple[Answer, ...]:
+        """The verdicts that stand: each gate's last one."""
+        return tuple({answer.gate: answer for answer in self.answers}.values())
+
+    @property
+    def shown(self) -> tuple[Metric, ...]:
+        """The metrics to tell of: the declared ones, else all that the benchmark prints."""
+        names = dict.fromkeys((*self.record.baseline, *self.record.values))
+        return self.metrics or metrics.deciding((), names)
+
+
+def gather(title: str, goal: str, declared: tuple[Metric, ...], record: Record, events: Iterable[Mapping[str, Any]]) -> Evidence:
+    """What the record and the events of a task tell. Events of other kinds, and fields they lack, are passed over."""
+    told = [event for event in events if isinstance(event.get("event"), str)]
+    return Evidence(
+        title or record.name,
+        goal,
+        declared,
+        record,
+        series=_series(event for event in told if event["event"] == "measured"),
+        answers=tuple(_answer(event) for event in told if event["event"] == "verdict"),
+        fates=_fates(record, told),
+        environment=next((event for event in reversed(told) if event["event"] == "environment"), {}),
+    )
+
+
+def spread(values: Iterable[float]) -> Spread | None:
+    """Least, median and greatest of the values; None of none."""
+    known = sorted(values)
+    if not known:
+        return None
+    middle = (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2  # `statistics` costs every worker 10 ms to import
+    return Spread(len(known), known[0], middle, known[-1])
+
+
+def points(evidence: Evidence, metric: str) -> tuple[tuple[int, float, bool], ...]:
+    """The metric's way over the attempts: number (0 is the baseline), value, and whether the commits stayed."""
+    kept = {fate.attempt: fate.kept for fate in evidence.fates}
+    start = [(0, evidence.record.baseline[metric], True)] if metric in evidence.record.baseline else []
+    return (
+        *start,
+        *((a.number, a.values[metric], kept.get(a.number, True)) for a in evidence.record.history if metric in a.values),
+    )
+
+
+def direction(evidence: Evidence, metric: str) -> Direction:
+    return next((each.direction for each in evidence.shown if each.name == metric), Direction.LOWER)
+
+
+def files(patches: Iterable[bytes]) -> tuple[Changed, ...]:
+    """The files that git's patches change, their lines added up: what is known of a change without asking git again."""
+    counts: dict[str, list[int | None]] = {}
+    for patch in patches:
+        _count(patch, counts)
+    return tuple(Changed(path, *lines) for path, lines in sorted(counts.items()))
+
+
+def _count(patch: bytes, counts: dict[str, list[int | None]]) -> None:
+    current: list[int | None] = [0, 0]
+    inside = False
+    for line in patch.split(b"\n"):
+        if header := HEADER.match(line):
+            current, inside = counts.setdefault(header[1].decode(errors="replace"), [0, 0]), False
+        elif line.startswith(b"@@"):
+            inside = True
+        elif line.startswith((b"GIT binary patch", b"Binary files")):
+            current[:] = None, None
+        elif inside and line[:1] in (b"+", b"-"):
+            side = 0 if line[:1] == b"+" else 1
+            current[side] = None if (lines := current[side]) is None else lines + 1
+
+
+def _series(measured: Iterable[Mapping[str, Any]]) -> tuple[Series, ...]:
+    found: list[tuple[tuple[int, str, str | None], dict[str, list[float]], list[str]]] = []
+    for event in measured:
+        key = (int(event.get("attempt") or 0), str(event.get("where", "")), event.get("commit"))
+        if not found or found[-1][0] != key:
+            found.append((key, {}, []))
+        for name, value in (event.get("values") or {}).items():
+            found[-1][1].setdefault(name, []).append(value)
+        if event.get("defect"):
+            found[-1][2].append(str(event["defect"]))
+    return tuple(
+        Series(attempt, where, commit, {name: tuple(samples) for name, samples in values.items()}, tuple(bad))
+        for (attempt, where, commit), values, bad in found
+    )
+
+
+def _answer(event: Mapping[str, Any]) -> Answer:
+    attempt, gate, reason = event.get("attempt") or 0, event.get("gate", ""), event.get("reason", "")
+    return Answer(int(attempt), str(gate), bool(event.get("ok")), str(reason))
+
+
+def _fates(record: Record, told: Iterable[Mapping[str, Any]]) -> tuple[Fate, ...]:
+    """By the record's history, which is the truth; `kept` by the events, and where these are lost by its having converged."""
+    kept = {int(e.get("attempt") or 0): e["event"] == KEPT for e in told if e["event"] in (KEPT, DISCARDED)}
+    return tuple(
+        Fate(a.number, kept.get(a.number, a.result.value in ("converged", "improved")), a.result.value, a.commit, a.detail)
+        for a in record.history
+    )

@@ -1,0 +1,188 @@
+"""A task's evidence in words: the whole page, the short form for a merge commit, and plain data for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from orchestrator.core import budget, metrics, plot
+from orchestrator.core.evidence import Evidence, points, spread
+from orchestrator.core.spec import Metric
+
+GOAL = 2000  # characters of the goal that are quoted
+DIGEST = 16  # digits of a digest that are shown
+ROWS = 200  # of a table; a task may have been measured for weeks
+
+
+def worth(samples: int) -> str:
+    """What so many samples in a row at target say about the next one (`core.metrics.pass_bound`)."""
+    if not samples:
+        return "Evidence: no sample on a clean checkout was at target."
+    bound = metrics.pass_bound(samples)
+    return (
+        f"Evidence: {samples} of {samples} samples on a clean checkout were at target; "
+        f"that bounds the share of samples that miss it, at 95 %, only to {bound:.0%}."
+    )
+
+
+def page(evidence: Evidence) -> str:
+    """The whole report as markdown."""
+    record = evidence.record
+    reason = f"{record.reason}{f' ({record.detail})' if record.detail else ''}" if record.reason else "not ended"
+    lines = [
+        f"# {evidence.title}",
+        "",
+        *([evidence.goal.strip()[:GOAL], ""] if evidence.goal.strip() else []),
+        f"- Result: {reason}{_landed(evidence)}",
+        *(f"- {way}" for way in _ways(evidence)),
+        f"- {worth(record.streak)}",
+        *(f"- {line}" for line in _gate_lines(evidence)),
+        f"- Attempts: {_attempts(evidence)}",
+        f"- Spend: {budget.told(record.spend)}",
+        f"- Evaluator: {record.seal or 'not sealed'}",
+        f"- Environment: {_environment(evidence)}",
+        f"- Begun at {record.base_commit or 'no commit'} of {record.base or 'no branch'}",
+        *_section("Measurements", _measurements(evidence)),
+        *_section("Attempts", _fates(evidence)),
+        *_section("Changed files", _changes(evidence)),
+        *_plots(evidence),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def short(evidence: Evidence) -> str:
+    """The few lines that a merge commit carries."""
+    digest = f"Evaluator {evidence.record.seal[:DIGEST]}." if evidence.record.seal else ""
+    spend = budget.told(evidence.record.spend)
+    lines = [
+        *_ways(evidence),
+        worth(evidence.record.streak),
+        *_gate_lines(evidence),
+        f"Attempts: {_attempts(evidence)}. Spend: {spend}. {digest}".strip(),
+    ]
+    return "\n".join(lines)
+
+
+def document(evidence: Evidence) -> dict[str, Any]:
+    """The same for `--json`."""
+    record = evidence.record
+    return {
+        "schema": 1,
+        "name": record.name,
+        "title": evidence.title,
+        "goal": evidence.goal,
+        "reason": record.reason,
+        "detail": record.detail,
+        "landed": asdict(record.landed) if record.landed else None,
+        "metrics": [
+            {
+                "name": metric.name,
+                "direction": metric.direction.value,
+                "target": metric.target,
+                "baseline": record.baseline.get(metric.name),
+                "best": record.best.get(metric.name),
+                "value": record.values.get(metric.name),
+                "points": [{"attempt": n, "value": value, "kept": kept} for n, value, kept in points(evidence, metric.name)],
+            }
+            for metric in evidence.shown
+        ],
+        "measurements": [
+            {**asdict(series), "spread": {name: asdict(found) for name, v in series.values.items() if (found := spread(v))}}
+            for series in evidence.series
+        ],
+        "gates": [asdict(answer) for answer in evidence.answers],
+        "attempts": [asdict(fate) for fate in evidence.fates],
+        "changes": [asdict(change) for change in evidence.changes],
+        "spend": asdict(record.spend),
+        "evidence": {"samples": record.streak, "miss_rate_bound_95": metrics.pass_bound(record.streak)},
+        "evaluator": record.seal,
+        "environment": {key: value for key, value in evidence.environment.items() if key not in ("event", "schema", "task")},
+        "base": record.base,
+        "base_commit": record.base_commit,
+    }
+
+
+def _landed(evidence: Evidence) -> str:
+    landed = evidence.record.landed
+    if landed is None or landed.commit is None:
+        return ""
+    return f", {landed.how}: {landed.commit}{f', {landed.url}' if landed.url else ''}"
+
+
+def _ways(evidence: Evidence) -> Iterator[str]:
+    way = metrics.way(evidence.metrics, evidence.record.baseline, evidence.record.values)
+    if way:
+        yield way
+
+
+def _gate_lines(evidence: Evidence) -> Iterator[str]:
+    for answer in evidence.last_answers:
+        yield f"Gate {answer.gate}: {'passed' if answer.ok else answer.reason}"
+
+
+def _attempts(evidence: Evidence) -> str:
+    kept = sum(fate.kept for fate in evidence.fates)
+    gone = len(evidence.fates) - kept
+    return f"{evidence.record.attempts}, {kept} kept, {gone} discarded" if evidence.fates else str(evidence.record.attempts)
+
+
+def _environment(evidence: Evidence) -> str:
+    told = evidence.environment
+    if not told:
+        return "not recorded"
+    return f"{told.get('system', '')}, {told.get('cores', '?')} cores, digest {str(told.get('digest', ''))[:DIGEST]}"
+
+
+def _section(heading: str, rows: list[str]) -> list[str]:
+    return ["", f"## {heading}", "", *rows] if rows else []
+
+
+def _measurements(evidence: Evidence) -> list[str]:
+    rows = []
+    for series in evidence.series[-ROWS:]:
+        head = f"| {series.attempt or 'baseline'} | {series.where} | {(series.commit or '')[:10]} |"
+        for name, values in series.values.items():
+            if found := spread(values):
+                low, middle, high = map(_number, (found.low, found.middle, found.high))
+                rows.append(f"{head} {_cell(name)} | {found.count} | {low} | {middle} | {high} |")
+        rows += [f"{head} {_cell(defect)} | | | | |" for defect in series.defects]
+    header = ["| attempt | where | commit | metric | samples | least | median | greatest |", "|---|---|---|---|---|---|---|---|"]
+    return [*header, *rows] if rows else []
+
+
+def _fates(evidence: Evidence) -> list[str]:
+    rows = [
+        f"| {fate.attempt} | {'kept' if fate.kept else 'discarded'} | {fate.result} | {(fate.commit or '')[:10]} "
+        f"| {_cell(fate.detail)} |"
+        for fate in evidence.fates
+    ]
+    return ["| attempt | commits | result | commit | why |", "|---|---|---|---|---|", *rows] if rows else []
+
+
+def _changes(evidence: Evidence) -> list[str]:
+    rows = [f"| {_cell(each.path)} | {_count(each.added)} | {_count(each.removed)} |" for each in evidence.changes[:ROWS]]
+    return ["| file | added | removed |", "|---|---|---|", *rows] if rows else []
+
+
+def _plots(evidence: Evidence) -> Iterator[str]:
+    for metric in evidence.shown:
+        if drawn := plot.letters(points(evidence, metric.name), metric.target):
+            yield from ("", f"## {metric.name} over the attempts", "", "```", *drawn, "```", _legend(metric))
+
+
+def _legend(metric: Metric) -> str:
+    aim = f"; {plot.AIM} the target" if metric.target is not None else ""
+    return f"From the baseline to the last attempt: {plot.STAYED} kept, {plot.WENT} discarded{aim}."
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _count(lines: int | None) -> str:
+    return "binary" if lines is None else str(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:.10g}"

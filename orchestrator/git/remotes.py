@@ -1,0 +1,43 @@
+"""The repository's remote: where it is, what a branch is there, and one branch pushed to it. Nothing is ever fetched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.git.repository import HEADS, Repository
+
+TIMEOUT = 120.0  # a push that takes longer is tried again later
+ORIGIN = "origin"
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """`address` is where git pushes to, after `insteadOf` and `pushurl`."""
+
+    name: str
+    address: str
+
+
+def of(repo: Repository, base: str) -> Remote | None:
+    """The remote that the base branch comes from, else `origin`, else the only one. None where there is none to choose."""
+    names = repo.git.text("remote").splitlines()
+    if not names:
+        return None
+    wanted = repo.git.run("config", "--get", f"branch.{base}.remote", ok=(0, 1)).stdout.decode(errors="replace").strip()
+    chosen = next((name for name in (wanted, ORIGIN) if name in names), names[0] if len(names) == 1 else None)
+    return Remote(chosen, repo.git.text("remote", "get-url", "--push", chosen).splitlines()[0]) if chosen else None
+
+
+def tip(repo: Repository, remote: Remote, branch: str) -> str | None:
+    """The commit that `branch` is at there, None where it isn't. Raises GitError where the remote can't be reached."""
+    done = repo.git.run("ls-remote", remote.address, HEADS + branch, timeout=TIMEOUT)
+    return done.stdout.decode().partition("\t")[0] or None
+
+
+def push(repo: Repository, remote: Remote, branch: str, commit: str, expected: str | None) -> None:
+    """Let `branch` be at `commit` there, if it is at `expected` now (None: not there). Raises GitError otherwise.
+
+    One step for everybody else: a kill leaves it there or not, and `tip` tells which."""
+    lease = f"--force-with-lease={HEADS}{branch}:{expected or ''}"
+    where = (remote.address, f"{commit}:{HEADS}{branch}")
+    repo.git.run("push", "--quiet", "--no-verify", "--no-follow-tags", lease, *where, timeout=TIMEOUT)

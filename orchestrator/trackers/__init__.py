@@ -1,0 +1,1 @@
+"""Where pull requests live: GitHub by `gh`, GitLab by `glab`, others by plug-ins."""

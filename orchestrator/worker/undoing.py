@@ -1,0 +1,193 @@
+"""A landed task taken back: its merge reverted by a new commit, tested as the verify command tests a landing, then landed.
+
+What a SIGKILL leaves: before the intent is written, nothing but objects and a worktree of ours, which the next try takes
+over; after it, checkouts of the base that are half way, which the next `undo` of the task (or its next claim, if a person
+queued it again) takes back path by path; after the base moved, a record that says so only in its intent, from which the
+same two finish it. Done a second time it finds the record and changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from orchestrator.core.masking import Masker
+from orchestrator.core.record import Intent, Landed, Record
+from orchestrator.core.settings import Settings
+from orchestrator.core.spec import Spec
+from orchestrator.errors import StoreError
+from orchestrator.git import checkouts, included, merge, repository, worktree
+from orchestrator.git.checkouts import Advanced, Moved
+from orchestrator.git.identity import with_trailers
+from orchestrator.git.repository import Repository
+from orchestrator.git.worktree import Worktree
+from orchestrator.proc import environment
+from orchestrator.proc.command import Limits
+from orchestrator.store import events, locks, records
+from orchestrator.store.locks import LockProof
+from orchestrator.worker import measure
+from orchestrator.worker.measure import Verdict
+
+
+class UndoEnd(StrEnum):
+    UNDONE = "undone"
+    ALREADY = "already"  # an earlier undo did it
+    NOTHING = "nothing"  # there is nothing of it on the base (any more)
+    CONFLICT = "conflict"  # newer commits build on it; detail names the files
+    REJECTED = "rejected"  # the reverted commit did not pass; detail says what
+    WAITS = "waits"  # a checkout of the base is in the way; detail names it
+    MOVED = "moved"  # the base moved meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class UndoOutcome:
+    """`commit` is the one that took it back. Unless that is there, nothing was changed."""
+
+    end: UndoEnd
+    detail: str = ""
+    commit: str | None = None
+    tested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """What is to be undone: the task in `folder`, in a worktree below `root`, tested as `settings` say."""
+
+    folder: Path
+    root: Path
+    repo: Repository
+    spec: Spec
+    settings: Settings
+    mask: Masker
+    scratch: Path
+
+    def record(self) -> Record:
+        found = records.read(self.folder)
+        assert found is not None
+        return found
+
+
+def undo(what: Undo) -> UndoOutcome:
+    """Take the task's landing back, under the repository's landing lock. Raises Gone where the task moved meanwhile."""
+    with locks.acquire(what.repo.landing_lock) as proof:
+        record = finish(what, what.record())
+        clear(what, record)
+        landed = record.landed
+        if landed is None or landed.how != "merge" or landed.commit is None or landed.base is None:
+            return UndoOutcome(UndoEnd.NOTHING, "it brought nothing onto its base branch")
+        if landed.undone:
+            return UndoOutcome(UndoEnd.ALREADY, commit=landed.undone)
+        old = repository.tip(what.repo, landed.base)
+        if not merge.contains(what.repo, old, landed.commit):
+            return UndoOutcome(UndoEnd.NOTHING, f"{landed.base} no longer has {landed.commit[:10]}")
+        with standing(what, record, old) as tree:
+            return revert(what, record, tree, old, proof)
+
+
+def finish(what: Undo, record: Record) -> Record:
+    """An undo that was killed is finished where the base has its commit, taken back where it has not."""
+    intent = record.intent
+    if intent is None or not intent.undo:
+        return record
+    if checkouts.recover(what.repo, intent.base, intent.old, intent.new):
+        return told(what, record, intent.new)
+    return put(what, replace(record, intent=None))
+
+
+def revert(what: Undo, record: Record, tree: Worktree, old: str, proof: LockProof) -> UndoOutcome:
+    """Make the commit, test exactly it, and let the base go to it."""
+    landed = record.landed
+    assert landed is not None
+    assert landed.commit is not None
+    merged = merge.revert(tree, landed.commit, old)
+    if isinstance(merged, merge.Conflict):
+        return UndoOutcome(UndoEnd.CONFLICT, ", ".join(merged.files))
+    if merged.tree == what.repo.git.text("rev-parse", f"{old}^{{tree}}"):
+        return UndoOutcome(UndoEnd.NOTHING, f"newer commits on {landed.base} have taken it back already")
+    new = merge.commit(what.repo, merged.tree, (old,), message(what, record, landed.commit))
+    if rejected := failing(what, record, tree, new):
+        return UndoOutcome(UndoEnd.REJECTED, f"{rejected.name}: {rejected.reason}\n{rejected.output}".strip())
+    return advance(what, record, landed, Intent(str(landed.base), old, new, undo=True), proof)
+
+
+def advance(what: Undo, record: Record, landed: Landed, intent: Intent, proof: LockProof) -> UndoOutcome:
+    """Intent, checkouts of the base, the base itself, the record: in this order."""
+    intended = put(what, replace(record, intent=intent))
+    result = checkouts.advance(what.repo, intent.base, intent.old, intent.new, proof)
+    if isinstance(result, Advanced):
+        told(what, intended, intent.new)
+        return UndoOutcome(UndoEnd.UNDONE, commit=intent.new, tested=bool(what.settings.verify_cmd))
+    put(what, replace(intended, intent=None))
+    if isinstance(result, Moved):
+        return UndoOutcome(UndoEnd.MOVED, f"{landed.base} moved while it was tested")
+    return UndoOutcome(UndoEnd.WAITS, "; ".join(str(blocker) for blocker in result.blockers))
+
+
+def told(what: Undo, record: Record, commit: str) -> Record:
+    """The base has it: the record says so, then the event."""
+    assert record.landed is not None
+    record = put(what, replace(record, intent=None, landed=replace(record.landed, undone=commit)))
+    with suppress(StoreError):  # the record says it all
+        base = record.landed.base if record.landed else None
+        events.append(what.folder, "undone", task=record.name, attempt=record.attempts, commit=commit, base=base)
+    return record
+
+
+def put(what: Undo, record: Record) -> Record:
+    records.put(what.folder, replace(record, updated=time.time()))
+    return what.record()
+
+
+def failing(what: Undo, record: Record, tree: Worktree, commit: str) -> Verdict | None:
+    """The command that says no in a clean, furnished checkout of `commit`; None where all agree."""
+    worktree.reset(tree, branch=None, commit=commit)
+    included.copy_included(what.repo, tree)
+    commands = {
+        "after_create": what.settings.hooks.get("after_create"),
+        "setup": what.spec.setup,
+        "verify": what.settings.verify_cmd,
+    }
+    if not what.settings.verify_cmd:
+        return None
+    verdicts = (run(what, record, tree, name, command) for name, command in commands.items() if command)
+    return next((verdict for verdict in verdicts if not verdict.ok), None)
+
+
+def run(what: Undo, record: Record, tree: Worktree, name: str, command: str) -> Verdict:
+    seen = environment.allowed(os.environ, what.settings.env_pass)
+    names = {"ORCH_TASK": record.name, "ORCH_WORKTREE": str(tree.path), "ORCH_REPO": str(what.repo.top)}
+    limits = Limits(seconds=what.spec.timeout or what.settings.timeout, grace=what.settings.stop_grace)
+    env = environment.compose({**seen, **what.spec.env}, {**names, "ORCH_GOAL": what.spec.goal})
+    verdict = measure.check(name, command, worktree=tree.path, env=env, limits=limits, pump=lambda: None, scratch=what.scratch)
+    return replace(verdict, output=what.mask.text(verdict.output))
+
+
+def message(what: Undo, record: Record, commit: str) -> str:
+    title = what.mask.text(what.spec.title or record.name)
+    text = f'Revert "{title}"\n\nThis takes back {commit}, which landed it.'
+    return with_trailers(text, {"Task": record.name, "Undoes": commit})
+
+
+@contextmanager
+def standing(what: Undo, record: Record, commit: str) -> Iterator[Worktree]:
+    """A worktree of ours at `commit`, gone afterwards; none of the task's own, should a person queue it meanwhile."""
+    try:
+        yield worktree.prepare(what.repo, place(what, record), owner=record.id, branch=None, commit=commit)
+    finally:
+        clear(what, record)
+
+
+def clear(what: Undo, record: Record) -> None:
+    """No worktree of an undo is left, not of one that was killed either."""
+    if tree := worktree.find(what.repo, place(what, record)):
+        worktree.discard(tree)
+        worktree.leave_no_folder(what.root)
+
+
+def place(what: Undo, record: Record) -> Path:
+    return what.root / f"{record.slug}.undo"

@@ -1,0 +1,152 @@
+"""What `orchestrator prune` and `recover prune` give back, and that whatever is in doubt stays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.commands import Project
+
+LANDED = ("refs", "x: 1 attempts' commits")
+
+
+def landed(project: Project) -> Path:
+    """A task that landed and one that waits, so that there is an idle worktree."""
+    project.drop("x")
+    project.drop("later", "draft: true")
+    project.agent(": > todo.txt")
+    project.run()
+    return project.tasks / "converged/x"
+
+
+def items(project: Project, *args: str) -> dict[tuple[str, str], tuple[str, bool]]:
+    found = project.json("prune", *args)["items"]
+    return {(each["kind"], Path(each["what"]).name): (each["why"], each["reclaimed"]) for each in found}
+
+
+def change(folder: Path, **facts: Any) -> None:
+    path = folder / ".orch/state.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, **facts, "landed": {**record["landed"], **facts.get("landed", {})}}))
+
+
+def refs(project: Project) -> str:
+    return project.git("for-each-ref", "--format=%(refname)", "refs/orchestrator")
+
+
+def test_a_dry_run_says_what_uses_disk_and_changes_nothing(project: Project) -> None:
+    landed(project)
+    told = project.run("prune", "--dry-run", "--older-than", "0").stdout
+    assert "would go" in told
+    assert "would be given back" in told
+    assert refs(project)
+    assert list((project.top / ".worktrees/.pool").iterdir())
+
+
+def test_idle_worktrees_old_refs_and_logs_go(project: Project) -> None:
+    folder = landed(project)
+    project.run("prune", "--older-than", "0")
+    assert not (project.top / ".worktrees").exists()
+    assert refs(project) == ""
+    assert not list(folder.glob(".orch/attempts/*/agent.log"))
+    assert project.git("show", "main:todo.txt") == ""
+    assert "nothing to give back" in project.run("prune").stdout
+
+
+def test_what_landed_a_short_time_ago_stays(project: Project) -> None:
+    landed(project)
+    assert items(project)[LANDED] == ("it ended too short a time ago", False)
+    assert refs(project)
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"landed": {"undone": "c0ffee"}}, "it was undone"),
+        ({"landed": {"commit": "0" * 40}}, "its merge is not on the base any more"),
+        ({"intent": {"base": "main", "old": "a", "new": "b"}}, "nothing says that its work has landed"),
+        ({"landed": {"how": "pr"}}, "its work waits in a pull request"),
+    ],
+)
+def test_work_that_may_be_nowhere_else_stays(project: Project, facts: dict[str, Any], why: str) -> None:
+    change(landed(project), **facts)
+    assert items(project, "--older-than", "0")[LANDED] == (why, False)
+    assert refs(project)
+
+
+def test_a_record_that_can_t_be_read_keeps_everything(project: Project) -> None:
+    folder = landed(project)
+    (folder / ".orch/state.json").write_text("{")
+    found = items(project, "--older-than", "0")
+    assert found[LANDED] == ("no task of this queue is known by it", False)
+    assert found["logs", "x: 1 agents' logs"] == ("its record can't be read", False)
+
+
+def test_a_blocked_task_s_worktree_and_refs_stay(project: Project) -> None:
+    project.drop("x")
+    project.agent("echo mine > mine.txt")
+    project.run(code=1, ORCH_MAX_FAILURES="1")
+    found = items(project, "--older-than", "0")
+    assert found["worktree", "x"] == ("x is blocked", False)
+    assert found[LANDED] == ("it is blocked", False)
+    assert (project.top / ".worktrees/x/mine.txt").exists()
+
+
+def test_a_worktree_of_another_queue_stays(project: Project) -> None:
+    project.drop("x")
+    project.agent("echo mine > mine.txt")
+    project.run(code=1, ORCH_MAX_FAILURES="1")
+    (project.tasks / "blocked/x").rename(project.top / "elsewhere")
+    found = items(project, "--older-than", "0")
+    assert found["worktree", "x"] == ("belongs to no task of this queue", False)
+    assert (project.top / ".worktrees/x/mine.txt").exists()
+
+
+def test_recover_has_verbs_and_prune_among_them_forgets_one_task_s_refs(project: Project) -> None:
+    landed(project)
+    assert project.json("recover", "list", "x") == project.json("recover", "x")
+    assert "-one" in project.run("recover", "show", "x", "1").stdout
+    assert "gone" in project.run("recover", "prune", "x", "--older-than", "0").stdout
+    assert refs(project) == ""
+    assert list((project.top / ".worktrees/.pool").iterdir())
+    assert "--older-than" in project.refused("recover", "prune", "--older-than", "soon")
+
+
+def test_a_task_called_like_a_verb_is_still_found(project: Project) -> None:
+    project.drop("list")
+    project.agent(": > todo.txt")
+    project.run()
+    assert [each["task"] for each in project.json("recover", "list")["kept"]] == ["list"]
+    assert "-one" in project.run("recover", "list", "1", "--show").stdout
+
+
+def test_git_gc_takes_no_attempt_s_commits(project: Project) -> None:
+    """Neither those of refused work nor what lay uncommitted when a task was cancelled."""
+    project.drop("refused", "scope: [other.txt]\nmax_failures: 1")
+    project.drop("cancelled", "max_failures: 1")
+    project.agent('git commit -qam "$ORCH_TASK" --allow-empty; : > todo.txt; [ "$ORCH_TASK" = refused ] || echo draft > draft')
+    project.run(code=1, ORCH_VERIFY_CMD="false")
+    project.run("cancel", "cancelled")
+    for task in ("refused", "cancelled"):
+        project.git("update-ref", "-d", f"refs/heads/orchestrator/{task}")
+    project.git("reflog", "expire", "--expire=now", "--all")
+    project.git("gc", "-q", "--prune=now")
+    for task in ("refused", "cancelled"):
+        assert "-three" in project.run("recover", "show", task, "1").stdout
+    assert "+draft" in project.run("recover", "show", "cancelled", "1").stdout
+
+
+def test_an_ignored_file_that_an_agent_edited_is_kept_when_its_task_is_cancelled(project: Project) -> None:
+    (project.top / ".gitignore").write_text(".env\ntasks\n.worktrees\n")
+    (project.top / ".worktreeinclude").write_text(".env\n")
+    project.git("add", ".gitignore", ".worktreeinclude")
+    project.git("commit", "-q", "-m", "ignore")
+    (project.top / ".env").write_text("ONE=1\n")
+    project.drop("x", "max_failures: 1")
+    project.agent("echo TWO=2 >> .env")
+    project.run(code=1)
+    project.run("cancel", "x")
+    saved = project.json("recover", "x")["saved"]
+    assert [Path(each["path"]).read_text() for each in saved] == ["ONE=1\nTWO=2\n"]

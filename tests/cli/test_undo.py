@@ -1,0 +1,112 @@
+"""`orchestrator undo`: a landed task taken back by a tested commit, or nothing changed at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from support.commands import Project
+
+AGENT = ": > todo.txt; echo new > new.txt"
+
+
+def land(project: Project) -> str:
+    """A task that landed; the merge."""
+    project.drop("x")
+    project.agent(AGENT)
+    project.run()
+    return project.git("rev-parse", "main")
+
+
+def record(project: Project, state: str = "converged") -> Any:
+    return json.loads((project.tasks / state / "x/.orch/state.json").read_text())
+
+
+def events(project: Project) -> list[str]:
+    return [json.loads(line)["event"] for line in (project.tasks / "converged/x/.orch/events.jsonl").read_text().splitlines()]
+
+
+def test_the_merge_is_taken_back_by_a_new_commit_and_the_checkout_comes_along(project: Project) -> None:
+    merge = land(project)
+    assert "nothing tested that commit" in project.run("undo", "x").stdout
+    tip = project.git("rev-parse", "main")
+    assert project.git("rev-list", "--parents", "-1", "main") == f"{tip} {merge}"
+    assert project.git("diff", f"{merge}^1", "main") == ""
+    assert project.git("status", "--porcelain") == ""
+    assert f"Undoes: {merge}" in project.git("log", "-1", "--format=%B")
+    assert (record(project)["landed"]["undone"], record(project)["intent"]) == (tip, None)
+    assert events(project)[-1] == "undone"
+    assert f"undone by {tip[:10]}" in project.run("why", "x").stdout
+    assert not (project.top / ".worktrees").exists()
+
+
+def test_what_others_committed_since_then_stays(project: Project) -> None:
+    land(project)
+    (project.top / "other.txt").write_text("other\n")
+    project.git("add", "other.txt")
+    project.git("commit", "-q", "-m", "other")
+    assert project.json("undo", "x", ORCH_VERIFY_CMD="test -e other.txt -a ! -e new.txt")["tested"]
+    assert (project.top / "todo.txt").read_text() == "one\ntwo\nthree\n"
+    assert (project.top / "other.txt").exists()
+
+
+def test_done_twice_it_changes_nothing_more(project: Project) -> None:
+    land(project)
+    project.run("undo", "x")
+    tip = project.git("rev-parse", "main")
+    assert "was undone already" in project.run("undo", "x").stdout
+    assert project.git("rev-parse", "main") == tip
+
+
+def test_a_conflict_names_the_files_and_changes_nothing(project: Project) -> None:
+    land(project)
+    (project.top / "todo.txt").write_text("four\n")
+    project.git("commit", "-q", "-am", "four")
+    tip = project.git("rev-parse", "main")
+    said = project.refused("undo", "x", code=1)
+    assert "conflict" in said
+    assert "todo.txt" in said
+    assert (project.git("rev-parse", "main"), project.git("status", "--porcelain")) == (tip, "")
+    assert record(project)["landed"].get("undone") is None
+
+
+def test_a_reverted_commit_that_does_not_pass_does_not_land(project: Project) -> None:
+    merge = land(project)
+    said = project.refused("undo", "x", code=1, ORCH_VERIFY_CMD="echo it is needed; test -e new.txt")
+    assert "it is needed" in said
+    assert (project.git("rev-parse", "main"), project.git("status", "--porcelain")) == (merge, "")
+
+
+def test_edits_in_the_way_are_named_and_left_alone(project: Project) -> None:
+    merge = land(project)
+    (project.top / "todo.txt").write_text("mine\n")
+    said = project.refused("undo", "x", code=1)
+    assert "todo.txt" in said
+    assert (project.git("rev-parse", "main"), (project.top / "todo.txt").read_text()) == (merge, "mine\n")
+    assert record(project)["intent"] is None
+
+
+def test_what_a_person_reverted_already_is_not_reverted_again(project: Project) -> None:
+    merge = land(project)
+    project.git("revert", "-m", "1", "--no-edit", merge)
+    assert "have taken it back already" in project.refused("undo", "x", code=1)
+    project.git("reset", "-q", "--hard", f"{merge}^1")
+    assert f"no longer has {merge[:10]}" in project.refused("undo", "x", code=1)
+
+
+def test_only_what_has_landed_can_be_undone(project: Project) -> None:
+    project.drop("x", "land: branch")
+    assert "has not landed anything" in project.refused("undo", "x", code=1)
+    project.agent(AGENT)
+    project.run()
+    assert "brought nothing onto its base" in project.refused("undo", "x", code=1)
+
+
+def test_queued_again_after_it_was_undone_it_is_done_again(project: Project) -> None:
+    land(project)
+    project.run("undo", "x")
+    project.run("queue", "x")
+    project.run()
+    assert (project.top / "todo.txt").read_text() == ""
+    assert record(project)["landed"]["commit"] == project.git("rev-parse", "main")
+    assert record(project)["attempts"] == 2

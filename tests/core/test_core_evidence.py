@@ -1,0 +1,98 @@
+"""What a task's evidence tells, from events as they may really lie there."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from orchestrator.core import evidence, plot, reporting
+from orchestrator.core.evidence import Changed
+from orchestrator.core.outcome import AgentEnd, Reason, Spend
+from orchestrator.core.record import Attempt, Landed, Record, Result
+from orchestrator.core.spec import Metric
+
+LEFT = Metric("left", target=0.0)
+RECORD = Record(
+    "1", "x", 1, "x",
+    attempts=2, baseline={"left": 4.0}, values={"left": 0.0}, streak=3, seal="5ea1" * 16, reason=Reason.CONVERGED,
+    spend=Spend(usd=0.5, seconds=3.0), landed=Landed("c0ffee", "main", "merge"),
+    history=(
+        Attempt(1, "exec", AgentEnd.FINISHED, Result.SCOPE_VIOLATION, "changed | README", {"left": 2.0}, "a1"),
+        Attempt(2, "exec", AgentEnd.FINISHED, Result.CONVERGED, "", {"left": 0.0}, "a2"),
+    ),
+)  # fmt: skip
+EVENTS = [
+    {"event": "measured", "where": "baseline", "values": {"left": 4.0}, "defect": None, "attempt": 0},
+    {"event": "environment", "system": "Linux", "cores": 2, "digest": "e" * 64},
+    {"event": "discarded", "attempt": 1},
+    *({"event": "measured", "where": "verify", "values": {"left": v}, "attempt": 2, "commit": "a2"} for v in (0.0, 2.0, 1.0)),
+    {"event": "measured", "where": "verify", "values": {}, "defect": "It broke.", "attempt": 2, "commit": "a2"},
+    {"event": "verdict", "gate": "checks", "ok": False, "reason": "no", "attempt": 1},
+    {"event": "verdict", "gate": "checks", "ok": True, "reason": "passed", "attempt": 2},
+    {"event": 7},
+    {"foreign": True},
+]
+
+
+def found() -> evidence.Evidence:
+    return evidence.gather("Empty it", "Make it so.", (LEFT,), RECORD, EVENTS)
+
+
+def test_samples_at_one_commit_are_one_series_with_its_spread() -> None:
+    verify = found().series[1]
+    spread = evidence.spread(verify.values["left"])
+    assert (verify.attempt, verify.where, verify.defects) == (2, "verify", ("It broke.",))
+    assert spread == evidence.Spread(3, 0.0, 1.0, 2.0)
+
+
+def test_a_gate_s_last_answer_is_the_one_that_stands() -> None:
+    assert [(answer.gate, answer.ok) for answer in found().last_answers] == [("checks", True)]
+
+
+def test_an_attempt_s_fate_is_the_event_s_and_else_follows_from_its_result() -> None:
+    assert [(fate.attempt, fate.kept) for fate in found().fates] == [(1, False), (2, True)]
+
+
+def test_the_page_says_what_the_evidence_is_worth_and_by_which_evaluator() -> None:
+    page = reporting.page(found())
+    for words in ("left 4 -> 0", "only to 63%", "5ea1" * 16, "e" * 16, "Gate checks: passed", "c0ffee", "0.50 USD", "2, 1 kept"):
+        assert words in page
+    assert "changed \\| README" in page
+    assert "○" in page
+    assert "●" in page
+
+
+def test_the_short_form_has_no_line_that_reads_as_a_trailer_block() -> None:
+    lines = reporting.short(found()).splitlines()
+    assert lines[0] == "left 4 -> 0, target <= 0"
+    assert "" not in lines
+
+
+def test_the_document_is_plain_data() -> None:
+    import json
+
+    data = json.loads(json.dumps(reporting.document(found())))
+    assert data["metrics"][0]["points"] == [
+        {"attempt": 0, "value": 4.0, "kept": True},
+        {"attempt": 1, "value": 2.0, "kept": False},
+        {"attempt": 2, "value": 0.0, "kept": True},
+    ]
+    assert data["evidence"] == {"samples": 3, "miss_rate_bound_95": 1 - 0.05 ** (1 / 3)}
+
+
+def test_lines_are_counted_from_patches_and_added_up() -> None:
+    patch = b"diff --git a/x y b/x y\n--- a/x y\n+++ b/x y\n@@ -1,2 +1 @@\n-one\n-two\n+--- three\n"
+    binary = b"diff --git a/z b/z\nindex 1..2\nGIT binary patch\nliteral 3\n+abc\n"
+    assert evidence.files([patch, patch, binary]) == (Changed("x y", 2, 4), Changed("z", None, None))
+
+
+def test_a_plot_shows_best_and_worst_and_nothing_for_a_single_point() -> None:
+    drawn = plot.letters([(0, 4.0, True), (1, 2.0, False), (2, 0.0, True)], 0.0)
+    assert drawn[0] == "4 │●"
+    assert drawn[-1].startswith("0 │┄┄┄┄●")
+    assert plot.letters([(0, 4.0, True)], 0.0) == []
+
+
+def test_the_picture_is_well_formed_whatever_the_metric_is_called() -> None:
+    for points in ([], [(0, 1.0, True)], [(0, 1.0, True), (1, 1.0, False)]):
+        picture = ElementTree.fromstring(plot.svg("<left> & right", points, None))
+        assert len(picture.findall(".//{*}circle")) == len(points)

@@ -1,0 +1,243 @@
+"""`land: pr` against a real bare remote and stand-ins that are as strict as `gh` and `glab` about what they are told."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.project import Project
+from support.trackers import Forge
+
+from orchestrator.trackers.github import GitHub
+from orchestrator.trackers.protocol import Draft, TrackerError, Where
+
+FRONT = "land: pr\nissue: 7\nmetric: {name: left, target: 0}"
+REVIEW = {"id": "r1", "state": "CHANGES_REQUESTED", "body": "Say why in notes.txt.", "author": {"login": "ada"}}
+BRANCH = "orchestrator/x"
+AGENT = (
+    ': > todo.txt; grep -q "Say why in notes.txt" "$ORCH_PROMPT_FILE" && echo because > notes.txt;'
+    ' grep -q "check lint failed" "$ORCH_PROMPT_FILE" && echo linted > lint.txt; true'
+)
+
+
+@pytest.fixture(params=["github"])
+def forge(project: Project, tmp_path: Path, request: pytest.FixtureRequest) -> Forge:
+    remote = tmp_path / "remote.git"
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(remote)], check=True)
+    project.git("remote", "add", "origin", str(remote))
+    project.git("push", "-q", "origin", "main")
+    made = Forge(tmp_path / "forge", remote)
+    made.install()
+    project.env |= {**made.env(), "ORCH_TRACKER": request.param}
+    project.agent(AGENT)
+    return made
+
+
+def opened(project: Project, front: str = FRONT) -> dict[str, Any]:
+    """A task whose pull request is open."""
+    project.drop("x", front=front)
+    project.run(code=0)
+    return project.record("x")
+
+
+@pytest.mark.parametrize("forge", ["github", "gitlab"], indirect=True)
+def test_the_branch_and_only_that_is_pushed_and_a_pull_request_says_what_it_is_worth(project: Project, forge: Forge) -> None:
+    base = project.git("rev-parse", "main")
+    record = opened(project)
+    [pull] = forge.pulls
+    assert (pull["branch"], pull["base"], pull["title"]) == (BRANCH, "main", "x")
+    for words in ("left 3 -> 0", "Closes #7", "Task: x", "| todo.txt"):
+        assert words in pull["body"]
+    assert record["landed"]["how"] == "pr"
+    assert (record["landed"]["url"], record["landed"]["state"]) == (pull["url"], "open")
+    refs = project.git("ls-remote", str(forge.remote)).split()[1::2]
+    assert sorted(refs) == ["HEAD", "refs/heads/main", f"refs/heads/{BRANCH}"]
+    assert project.git("rev-parse", "main") == base == forge.tip("main")
+    assert project.task("x")["landed"]["url"] == pull["url"]
+
+
+@pytest.mark.parametrize("forge", ["github", "gitlab"], indirect=True)
+def test_merged_it_says_so_and_closed_it_needs_a_person(project: Project, forge: Forge) -> None:
+    opened(project)
+    assert "is open" in project.run("pulls", code=0).stdout
+    forge.change(1, state="merged", mergeCommit={"oid": "c0ffee"})
+    assert "is merged" in project.run("pulls", code=0).stdout
+    landed = project.record("x")["landed"]
+    assert (project.where("x"), landed["state"], landed["merged"]) == ("converged", "merged", "c0ffee")
+    assert "No task has an open pull request" in project.run("pulls", code=0).stdout
+
+
+def test_closed_without_a_merge_it_is_blocked_and_retry_opens_another(project: Project, forge: Forge) -> None:
+    opened(project)
+    forge.change(1, state="closed")
+    project.run("pulls", code=0)
+    assert (project.where("x"), project.record("x")["reason"]) == ("blocked", "closed")
+    project.run("retry", "x", code=0)
+    project.git("update-ref", f"refs/heads/{BRANCH}", "main")
+    project.agent(f"{AGENT}; echo other > other.txt")
+    project.run(code=0)
+    assert [each["state"] for each in forge.pulls] == ["closed", "open"]
+
+
+def test_a_review_comes_back_as_the_next_attempt_and_the_same_pull_request_is_updated(project: Project, forge: Forge) -> None:
+    first = opened(project)
+    forge.change(1, reviews=[{**REVIEW, "authorAssociation": "MEMBER"}])
+    assert "has remarks" in project.run("pulls", code=0).stdout
+    assert project.where("x") == "pending"
+    project.run(code=0)
+    record = project.record("x")
+    assert record["attempts"] == 2
+    assert project.git("show", f"{BRANCH}:notes.txt") == "because"
+    assert forge.tip(BRANCH) == project.git("rev-parse", BRANCH) != first["landed"]["commit"]
+    assert [each["state"] for each in forge.pulls] == ["open"]
+    assert "is open" in project.run("pulls", code=0).stdout  # answered once
+
+
+def test_strangers_words_reach_no_agent(project: Project, forge: Forge) -> None:
+    opened(project)
+    comment = {"id": "c1", "body": "Say why in notes.txt.", "authorAssociation": "NONE", "author": {"login": "mallory"}}
+    forge.change(1, reviews=[{**REVIEW, "authorAssociation": "CONTRIBUTOR"}], comments=[comment])
+    assert "is open" in project.run("pulls", code=0).stdout
+
+
+def test_a_failed_check_comes_back_once_all_checks_are_done(project: Project, forge: Forge) -> None:
+    opened(project)
+    lint = {"name": "lint", "status": "COMPLETED", "conclusion": "FAILURE", "detailsUrl": "https://ci.test/1"}
+    forge.change(1, statusCheckRollup=[lint, {"name": "slow", "status": "IN_PROGRESS", "conclusion": ""}])
+    assert "is open" in project.run("pulls", code=0).stdout
+    forge.change(1, statusCheckRollup=[lint, {"name": "slow", "status": "COMPLETED", "conclusion": "SUCCESS"}])
+    assert "has remarks" in project.run("pulls", code=0).stdout
+    project.run(code=0)
+    assert project.git("show", f"{BRANCH}:lint.txt") == "linted"
+
+
+@pytest.mark.parametrize("forge", ["gitlab"], indirect=True)
+def test_gitlab_s_notes_and_pipelines_are_heard_and_strangers_are_not(project: Project, forge: Forge) -> None:
+    opened(project)
+    note = {"id": 5, "body": "Say why in notes.txt.", "author": {"id": 2, "username": "mallory"}}
+    forge.change(1, notes=[note, {"id": 6, "body": "changed the title", "system": True, "author": {"id": 1}}])
+    assert "is open" in project.run("pulls", code=0).stdout
+    forge.change(1, pipeline={"status": "failed"}, notes=[note, {**note, "id": 7, "author": {"id": 1, "username": "ada"}}])
+    assert "has remarks" in project.run("pulls", code=0).stdout
+    demand = project.record("x")["demand"]
+    assert "ada:\nSay why" in demand
+    assert "The pipeline failed" in demand
+    assert "mallory" not in demand
+
+
+def test_an_attempt_that_changes_nothing_has_answered_nothing(project: Project, forge: Forge) -> None:
+    opened(project)
+    forge.change(1, comments=[{"id": "c1", "body": "Hm.", "authorAssociation": "OWNER", "author": {"login": "ada"}}])
+    project.run("pulls", code=0)
+    project.run(code=1, ORCH_MAX_FAILURES="2")
+    assert (project.where("x"), project.record("x")["reason"]) == ("blocked", "exhausted")
+
+
+def test_without_a_remote_the_branch_is_kept_and_that_is_said(project: Project) -> None:
+    project.agent(AGENT)
+    record = opened(project)
+    assert (record["landed"]["how"], record["landed"]["commit"]) == ("branch", project.git("rev-parse", BRANCH))
+    assert "no remote to push to" in project.run("why", "x", code=0).stdout
+
+
+def test_a_remote_that_no_tracker_knows_gets_the_branch(project: Project, forge: Forge) -> None:
+    del project.env["ORCH_TRACKER"]
+    record = opened(project)
+    assert (record["landed"]["how"], forge.tip(BRANCH)) == ("branch", record["landed"]["commit"])
+    assert "no pull request can be opened" in record["detail"]
+
+
+def test_work_that_changes_nothing_is_closed_as_no_change(project: Project, forge: Forge) -> None:
+    project.drop("x", front=FRONT, benchmark="#!/bin/sh\necho METRIC left=0\n")
+    project.run(code=0)
+    assert (project.record("x")["landed"]["how"], forge.pulls, forge.tip(BRANCH)) == ("none", [], "")
+
+
+def test_a_push_that_fails_is_tried_again_and_then_shown(project: Project, forge: Forge) -> None:
+    hook = forge.remote / "hooks/pre-receive"
+    hook.write_text("#!/bin/sh\necho try later >&2; exit 1\n")
+    hook.chmod(0o755)
+    project.drop("x", front=FRONT)
+    project.run(code=1, ORCH_BACKOFF="10ms")
+    record = project.record("x")
+    assert (project.where("x"), record["reason"], record["attempts"]) == ("blocked", "repo", 1)
+    assert "can't be pushed to origin" in record["detail"]
+    hook.unlink()
+    project.run("retry", "x", code=0)
+    project.run(code=0)
+    assert len(forge.pulls) == 1
+    assert project.record("x")["attempts"] == 1
+
+
+def test_a_missing_login_is_shown_at_once(project: Project, forge: Forge) -> None:
+    forge.fail("To get started with GitHub CLI, please run:  gh auth login")
+    project.drop("x", front=FRONT)
+    project.run(code=1)
+    assert project.record("x")["reason"] == "repo"
+    assert "gh auth status" in project.record("x")["detail"]
+
+
+def test_somebody_else_s_commits_on_the_branch_are_not_overwritten(project: Project, forge: Forge) -> None:
+    opened(project)
+    other = project.top / "other"
+    project.git("clone", "-q", "-b", BRANCH, str(forge.remote), str(other), cwd=project.top)
+    theirs = project.commit({"theirs.txt": "theirs\n"}, "theirs", other)
+    project.git("push", "-q", "origin", BRANCH, cwd=other)
+    forge.change(1, reviews=[{**REVIEW, "authorAssociation": "OWNER"}])
+    project.run("pulls", code=0)
+    project.run(code=1)
+    assert forge.tip(BRANCH) == theirs
+    assert "commits of somebody else" in project.record("x")["detail"]
+
+
+def test_a_loop_looks_by_itself_and_goes_on_meanwhile(project: Project, forge: Forge) -> None:
+    opened(project)
+    project.start("--loop", ORCH_PULL_INTERVAL="50ms")
+    forge.change(1, state="merged", mergeCommit={"oid": "c0ffee"})
+    project.wait(lambda: project.record("x")["landed"]["state"] == "merged", why="the loop sees that it is merged")
+
+
+def test_a_tracker_that_can_t_be_asked_changes_nothing_and_is_told_of(project: Project, forge: Forge) -> None:
+    before = opened(project)
+    forge.fail("error connecting to api.github.com")
+    done = project.run("pulls", "-q", code=1)
+    assert "can't be looked at: gh pr view failed: error connecting" in done.stderr
+    assert project.record("x") == before
+
+
+def test_a_look_that_was_killed_before_the_move_is_finished(project: Project, forge: Forge) -> None:
+    opened(project)
+    forge.change(1, state="closed")
+    for point in ("record.put:before", "record.put:after", "move:before", "move:after"):
+        project.run("pulls", ORCH_FAILPOINT=point)
+    project.run("pulls", code=0)
+    assert (project.where("x"), project.record("x")["reason"]) == ("blocked", "closed")
+
+
+REAL = shutil.which("gh")
+
+
+@pytest.mark.skipif(REAL is None, reason="gh is not installed (apt install gh)")
+def test_the_real_gh_understands_every_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It parses its arguments and then asks a server, of which there is none: no error may be about what it was told."""
+    said = []
+    monkeypatch.setenv("GH_TOKEN", "dummy")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    where, tracker = Where(tmp_path, "https://github.com/o/r.git"), GitHub()
+    draft = Draft("b", "main", "c0ffee", "title", "body")
+    there = {"state": "OPEN", "number": 1, "url": "https://github.com/o/r/pull/1"}
+    calls = (
+        lambda: tracker.publish(where, draft),
+        lambda: tracker.look(where, 1),
+        lambda: tracker._create(where, draft),
+        lambda: monkeypatch.setattr(GitHub, "_there", lambda *_: there) or tracker.publish(where, draft),
+    )
+    for call in calls:
+        with pytest.raises(TrackerError) as error:
+            call()
+        said.append(error.value.message)
+    for message in said:
+        assert "proxyconnect" in message or "error connecting" in message, said

@@ -1,0 +1,44 @@
+"""The task's own page, and the commit that carries its short form."""
+
+from __future__ import annotations
+
+from support.desk import DONE, Desk
+
+FRONT = "metric: {name: left, target: 0}"
+
+
+def test_a_converged_task_has_a_page_with_its_measurements_and_its_files(desk: Desk) -> None:
+    desk.drop(front=FRONT)
+    desk.agent(DONE)
+    desk.set(verify_cmd="true")
+    desk.serve()
+    page = (desk.folder() / ".orch/report.md").read_text()
+    for words in ("left 3 -> 0", "2 of 2 samples", "Gate verify: passed", "| baseline | baseline |", "| todo.txt | 0 | 3 |"):
+        assert words in page, page
+    assert desk.main in page
+    assert "Environment: Linux" in page
+
+
+def test_a_blocked_task_says_on_its_page_why(desk: Desk) -> None:
+    desk.drop(front=FRONT)
+    desk.agent("echo no > other.txt")
+    desk.set(max_failures=1)
+    desk.serve()
+    assert "Result: exhausted (1 attempt in a row" in (desk.folder() / ".orch/report.md").read_text()
+
+
+def test_the_merge_carries_the_short_form_and_git_still_reads_its_trailers(desk: Desk) -> None:
+    desk.drop(front=FRONT)
+    desk.agent(DONE)
+    desk.serve()
+    body = desk.git("log", "-1", "--format=%B", "main")
+    assert "left 3 -> 0, target <= 0" in body
+    assert "only to 78%" in body
+    assert desk.git("log", "-1", "--format=%(trailers:only)", "main").split("\n")[:3] == ["Task: x", "Attempt: 1", "Agent: exec"]
+
+
+def test_a_task_that_goes_on_later_has_no_page_yet(desk: Desk) -> None:
+    desk.drop(front=FRONT)
+    desk.agent("sed -i 1d todo.txt")
+    desk.serve(once=True)
+    assert not (desk.folder() / ".orch/report.md").exists()
