@@ -31,10 +31,8 @@ def close(work: Work, space: Space, before: Record, attempt: Attempt | None) -> 
         return refuse(work, before, attempt, Result.DEFECT, f"in a clean checkout the setup fails: {error.message}")
     if not streak.passed:
         return missed(work, before, attempt, streak)
-    for verdict in verify.gates(work, space, space.tip):
-        if not verdict.ok:
-            work.feedback = verdict.output
-            return refuse(work, before, attempt, Result.GATE, f"{verdict.name}: {verdict.reason}")
+    if refused := verify.refusal(work, space, space.tip):
+        return refuse(work, before, attempt, Result.GATE, f"{refused.name}: {refused.reason}")
     count_converged(work, before, attempt)
     outcome = landing.land(work, space)
     match outcome.end:

@@ -18,6 +18,7 @@ from orchestrator.store import seal, specfile
 from orchestrator.store.layouts import EvaluatorKind
 from orchestrator.store.seal import SealedFile
 from orchestrator.worker import scripts
+from orchestrator.worker.gates import asked
 from orchestrator.worker.work import Work
 
 SHOWN = 5  # paths named in a finding
@@ -148,10 +149,10 @@ def out_of_scope(work: Work, repo: Repository, changed: Iterable[Change]) -> str
 
 
 def forbidden(work: Work, repo: Repository) -> tuple[str, ...]:
-    """What no task of this queue may change: the queue itself, and the repository's files that the benchmark command runs."""
+    """What no task of this queue may change: the queue itself, and the repository's files that benchmark and gates run."""
     root = work.claim.queue.root
     inside = (str(root.relative_to(repo.top)),) if root.is_relative_to(repo.top) else ()
-    return (*inside, *work.sealed.scripts)
+    return (*inside, *work.sealed.scripts, *work.guarded)
 
 
 def evaluator_files(work: Work) -> Mapping[str, bytes]:
@@ -186,6 +187,8 @@ def hide_queue(repo: Repository, root: Path, worktrees: Path) -> None:
 
 def seal_scripts(work: Work, repo: Repository) -> None:
     """The repository's files that a benchmark command runs are taken from the base commit and count in the seal."""
+    if words := asked.named(work):
+        work.guarded = tuple(file.path for file in files.at(repo.git, work.record.base_commit or "HEAD", words))
     command = work.evaluator.command
     if work.evaluator.kind is not EvaluatorKind.COMMAND or command is None:
         return

@@ -73,10 +73,8 @@ def already_there(work: Work, space: Space) -> Ending | None:
     """At target before anybody worked on it: as many samples as any convergence needs, every gate, and nothing to land."""
     if not verify.streak(work, space, space.tip).passed:
         return None
-    for verdict in verify.gates(work, space, space.tip):
-        if not verdict.ok:
-            work.feedback = verdict.output
-            return None
+    if verify.refusal(work, space, space.tip):
+        return None
     return closing.landed(work, space, Landed(space.tip if work.record.branch else None, work.record.base, "none"))
 
 

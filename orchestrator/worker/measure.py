@@ -15,6 +15,7 @@ from pathlib import Path
 
 from orchestrator.agents.log import readable
 from orchestrator.core import metrics
+from orchestrator.core.gates import Mode
 from orchestrator.core.metrics import MetricReader, Reading
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.core.spec import Kind, Spec
@@ -51,28 +52,39 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A gate's answer. `reason` says in a sentence why it is no."""
+    """A gate's answer. `reason` says in a sentence why it is no, `places` where to look (`file:line: …`, names of tests), `mode`
+    what a no means. `full` is what its command printed, for whoever reads more out of it."""
 
     name: str
     ok: bool
     reason: str
     output: str = ""
     end: ProcessEnd = ProcessEnd.EXITED
+    mode: Mode = Mode.BLOCK
+    places: tuple[str, ...] = ()
+    code: int | None = None
+    full: bytes = b""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the work can't land because of it."""
+        return not self.ok and self.mode is Mode.BLOCK
 
 
 @dataclass(slots=True)
 class Output:
-    """The end of what a process printed, both streams in the order they came; the beginning is dropped, bounded."""
+    """The end of what a process printed, both streams in the order they came; the beginning is dropped, bounded by `most`."""
 
     data: bytearray = field(default_factory=bytearray)
+    most: int = FULL
 
     def add(self, data: bytes) -> None:
         self.data += data
-        if len(self.data) > 2 * FULL:
-            del self.data[:-FULL]
+        if len(self.data) > 2 * self.most:
+            del self.data[: -self.most]
 
     def full(self) -> bytes:
-        return bytes(self.data[-FULL:])
+        return bytes(self.data[-self.most :])
 
     def tail(self) -> str:
         """Its last part as text, beginning at a line's start."""
@@ -164,9 +176,13 @@ def check(
     limits: Limits,
     pump: Pump,
     scratch: Path,
+    keep: int = FULL,
 ) -> Verdict:
-    """Run one gate in `worktree`: with `sealed` the file of that path in a private copy, else a shell command. Exit 0 is yes."""
-    output = Output()
+    """Run one gate in `worktree`: with `sealed` the file of that path in a private copy, else a shell command. Exit 0 is yes.
+
+    The end of its output, at most `keep` bytes, is in the verdict.
+    """
+    output = Output(most=keep)
     with private_copy(sealed, scratch) as copy:
         path, line = (command, None) if sealed else (None, command)
         argv = _command(sealed, path, line, copy=copy, worktree=worktree, env=env)
@@ -174,7 +190,8 @@ def check(
             return Verdict(name, False, argv, argv, ProcessEnd.NOT_STARTED)
         finished = supervise.run(argv, _capped(limits), sink=output.add, err=None, pump=pump)
     reason = _defect(f"The {name} command" if not sealed else f"{command}", finished, limits)
-    return Verdict(name, reason is None, reason or "passed", output.tail(), finished.end)
+    tail, full = output.tail(), output.full()
+    return Verdict(name, reason is None, reason or "passed", tail, finished.end, code=finished.code, full=full)
 
 
 @contextmanager

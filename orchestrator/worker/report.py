@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from orchestrator.core import budget, metrics
 from orchestrator.core.record import Attempt, Record
 from orchestrator.core.spec import Metric, Spec
 from orchestrator.worker.measure import Verdict
+
+PLACES = 20  # of one gate's findings
 
 
 def build(spec: Spec, record: Record, attempt: Attempt, verdicts: tuple[Verdict, ...], doubts: tuple[str, ...] = ()) -> str:
@@ -22,7 +24,7 @@ def build(spec: Spec, record: Record, attempt: Attempt, verdicts: tuple[Verdict,
         f"- Evaluator: {record.seal or 'not sealed'}",
         "",
         *_numbers(metrics.deciding(spec.metrics, attempt.values), record, attempt.values),
-        *(f"- Gate {verdict.name}: {'passed' if verdict.ok else verdict.reason}" for verdict in verdicts),
+        *(line for verdict in verdicts for line in _gate(verdict)),
         *(f"- Look at this: {doubt}" for doubt in doubts),
         f"- {worth(record.streak)}",
     ]
@@ -38,6 +40,12 @@ def worth(samples: int) -> str:
         f"Evidence: {samples} of {samples} samples on a clean checkout were at target; "
         f"that bounds the share of samples that miss it, at 95 %, only to {bound:.0%}."
     )
+
+
+def _gate(verdict: Verdict) -> Iterator[str]:
+    warned = "" if verdict.ok or verdict.blocks else " (a warning)"
+    yield f"- Gate {verdict.name}: {verdict.reason}{warned}"
+    yield from (f"  - {place}" for place in verdict.places[:PLACES])
 
 
 def _numbers(known: tuple[Metric, ...], record: Record, values: Mapping[str, float]) -> list[str]:

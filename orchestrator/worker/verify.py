@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from orchestrator.core.outcome import ProcessEnd, StopRequest
 from orchestrator.core.task import Stage
 from orchestrator.proc.supervise import Limits
 from orchestrator.worker import measure
+from orchestrator.worker.gates import table
 from orchestrator.worker.measure import Sample, Verdict
 from orchestrator.worker.pulse import Stopped
 from orchestrator.worker.space import Space
@@ -82,27 +82,15 @@ def streak(work: Work, space: Space, commit: str) -> Streak:
     return Streak(True)
 
 
-def gates(work: Work, space: Space, commit: str) -> tuple[Verdict, ...]:
-    """Every gate's verdict on this commit, in a clean checkout: the task's checks, then the configured verify command."""
-    commands = [("checks", work.evaluator.checks), ("verify", work.settings.verify_cmd)]
-    work.verdicts = tuple(_gate(work, name, command, space.checkout(work, commit)) for name, command in commands if command)
-    if work.verdicts:
-        answers = [{"gate": each.name, "ok": each.ok, "reason": each.reason, "output": each.output} for each in work.verdicts]
-        work.beside(work.number, "verdicts.json", json.dumps({"schema": 1, "commit": commit, "verdicts": answers}, indent=1))
+def gates(work: Work, space: Space, commit: str, base: str | None = None) -> tuple[Verdict, ...]:
+    """Every gate's verdict on this commit, each in a clean checkout. `base` is what it is compared with: where the task began."""
+    work.verdicts = table.verdicts(work, space, commit, base or work.record.base_commit or commit)
     return work.verdicts
 
 
-def _gate(work: Work, name: str, command: str, place: Path) -> Verdict:
-    verdict = measure.check(
-        name,
-        command,
-        work.sealed if name == "checks" else None,
-        worktree=place,
-        env=work.environment(place),
-        limits=Limits(seconds=work.spec.timeout or work.settings.timeout, grace=work.settings.stop_grace),
-        pump=work.pulse.beat,
-        scratch=work.scratch,
-    )
-    work.pulse.check()
-    work.event("verdict", gate=name, ok=verdict.ok, reason=verdict.reason)
-    return verdict
+def refusal(work: Work, space: Space, commit: str, base: str | None = None) -> Verdict | None:
+    """The first of them that keeps this commit from landing; what it says goes into the next prompt."""
+    refused = next((verdict for verdict in gates(work, space, commit, base) if verdict.blocks), None)
+    if refused:
+        work.feedback = table.told(refused)
+    return refused

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,8 @@ class Work:
     once: bool = False
     verdicts: tuple[Verdict, ...] = ()  # the gates' last answers, for the report
     asked: Mapping[str, str] | None = None  # what decides on work in the spec as it lies there; None: as it was sealed
+    compared: dict[tuple[str, str], Any] = field(default_factory=dict)  # what gates' commands said of other commits
+    guarded: tuple[str, ...] = ()  # the repository's files that gates run: no task may change them
     doubts: tuple[str, ...] = ()  # what a person should look at in the attempt's change, for the report
     number: int = 0  # the attempt that is being made, 0 before the first of this claim
     resumed: Session | None = None  # the session that this attempt goes on with

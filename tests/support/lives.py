@@ -203,6 +203,12 @@ LIVES = (
         attempts=2,
     ),
     Life(
+        "gated",
+        front="gates: {test: 'test -e nowhere', lint: 'echo README:1: known; false', doctor: 'test -z $ORCH_CANARY'}",
+        since=("benchmark", 3),
+        until=("release:after", 1),
+    ),
+    Life(
         "defect",
         benchmark="#!/bin/sh\necho benchmark >> {top}/trace\necho nothing to see\n",
         steps=(drain(1),),
