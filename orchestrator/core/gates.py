@@ -11,10 +11,12 @@ JUDGE = "judge"
 VALIDATOR = "test-validator"
 CHECKS = "checks"
 VERIFY = "verify"
+SCOPE = "scope"
 # What costs least is asked first, what costs money last. A name that isn't here is a command of the user's own.
-FIRST = ("test", "lint", "doctor", CHECKS, VERIFY)
+FIRST = (SCOPE, "test", "lint", "doctor", CHECKS, VERIFY)
 LAST = (VALIDATOR, JUDGE)
-OWN_COMMAND = frozenset({CHECKS, VALIDATOR, JUDGE})  # those that can do without one
+TAKEN = {VERIFY: "`verify` is the command of the setting verify_cmd", SCOPE: "what `scope` means is said by `enforcement`"}
+OWN_COMMAND = frozenset({SCOPE, CHECKS, VALIDATOR, JUDGE})  # those that can do without one
 FORM = "a command, a mode (off, warn, block), or {command: …, mode: …}"
 
 
@@ -53,8 +55,8 @@ def parse(name: str, said: object) -> Gate:
     """The gate that somebody wrote down. Raises ValueError with what is allowed, as the end of 'expected …'."""
     if not name.strip() or not name.replace("-", "").replace("_", "").isalnum():
         raise ValueError("a gate's name of letters, digits, `-` and `_`")
-    if name == VERIFY:
-        raise ValueError("another name; `verify` is the command of the setting verify_cmd")
+    if name in TAKEN:
+        raise ValueError(f"another name; {TAKEN[name]}")
     if said is False or (isinstance(said, str) and said.strip() in set(Mode)):
         return Gate(name, mode=mode(said))
     if isinstance(said, str) and said.strip():

@@ -77,6 +77,13 @@ def stat(repo: Repository, old: str, new: str) -> str:
     return os.fsdecode(repo.git.run("diff-tree", "-r", "--stat=100", "--no-renames", "--no-ext-diff", old, new).stdout)
 
 
+def leads_out(repo: Repository, link: Change) -> bool:
+    """Whether a symbolic link points to somewhere outside of the repository."""
+    target = os.fsdecode(repo.git.run("cat-file", "blob", link.new).stdout)
+    reached = os.path.normpath(os.path.join(os.path.dirname(link.path), target))  # noqa: PTH118, PTH120 - as text: nothing is there
+    return os.path.isabs(target) or reached.split("/")[0] == ".."  # noqa: PTH117
+
+
 def _parse(data: bytes) -> tuple[tuple[Change, ...], bytes]:
     """Raw entries come first, one `:modes objects status NUL path NUL` each; an empty item parts them from the patch."""
     found = []

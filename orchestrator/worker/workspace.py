@@ -5,7 +5,7 @@ The agent's worktree is on the task's branch; the verify worktree is ours alone,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -204,6 +204,9 @@ class Workspace:
 
     def between(self, old: str, new: str, *, limit: int = changes.PATCH_LIMIT) -> bytes:
         return changes.patch(self.repo, old, new, limit=limit)
+
+    def strays(self, work: Work, base: str, commit: str) -> Mapping[str, str]:
+        return findings.outside(work.spec, self.repo, changes.changed(self.repo, base, commit))
 
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Everything the agent did, as one commit on the task branch, kept under the attempt's own ref."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.core import gates
-from orchestrator.core.gates import CHECKS, JUDGE, VALIDATOR, VERIFY, Gate
+from orchestrator.core.gates import CHECKS, JUDGE, SCOPE, VALIDATOR, VERIFY, Gate, Mode
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store import specfile
 from orchestrator.worker import scripts
@@ -18,6 +18,8 @@ def asked(work: Work) -> tuple[Gate, ...]:
     found = gates.merged(map(gates.from_plain, work.settings.gates.values()), work.spec.gates)
     if work.evaluator.checks and CHECKS not in found:
         found[CHECKS] = Gate(CHECKS)
+    if work.spec.enforcement is Mode.WARN and (work.spec.scope or work.spec.off_limits):
+        found[SCOPE] = Gate(SCOPE, Mode.WARN)
     if work.settings.verify_cmd:
         found[VERIFY] = Gate(VERIFY, command=work.settings.verify_cmd)
     return gates.ordered(gate for gate in found.values() if gate.asked)

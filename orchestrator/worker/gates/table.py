@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from orchestrator.core.gates import CHECKS, JUDGE, VALIDATOR
+from orchestrator.core.gates import CHECKS, JUDGE, SCOPE, VALIDATOR, Gate
 from orchestrator.worker.gates import commands, lint, tests
 from orchestrator.worker.gates.asked import asked
 from orchestrator.worker.gates.trial import Answer, Trial
@@ -14,8 +14,17 @@ from orchestrator.worker.measure import Verdict
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work
 
+
+def scope(trial: Trial, gate: Gate) -> Verdict:
+    """Where the scope is only warned of: nothing was changed outside of it."""
+    found = trial.space.strays(trial.work, trial.base, trial.commit) if trial.base != trial.commit else {}
+    reason = f"{len(found)} changed outside of the scope" if found else "nothing was changed outside of the scope"
+    return Verdict(gate.name, not found, reason, places=tuple(f"{path}: {why}" for path, why in found.items()))
+
+
 # Every other name is a command of the user's own.
 TABLE: Mapping[str, Answer] = {
+    SCOPE: scope,
     "test": tests.test,
     "lint": lint.lint,
     "doctor": commands.doctor,
