@@ -28,6 +28,8 @@ COMMANDS = {
     "block": "orchestrator.cli.verbs:block",
     "cancel": "orchestrator.cli.verbs:cancel",
     "stop": "orchestrator.cli.verbs:stop",
+    "approve": "orchestrator.cli.review:approve",
+    "reject": "orchestrator.cli.review:reject",
     "recover": "orchestrator.cli.recover:recover",
     "demo": "orchestrator.cli.demo:demo",
     "schema": "orchestrator.cli.schema:schema",

@@ -204,6 +204,7 @@ def requeued(record: Record) -> Record:
         reason=None,
         detail=None,
         landed=None,
+        review=None,
         pauses={},
         session=None,
     )

@@ -83,6 +83,24 @@ class Intent:
     new: str
 
 
+class Answer(StrEnum):
+    """A person's word on verified work."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewing:
+    """A commit that has passed everything but a person, measured by the evaluator `seal`. `answer` None: nobody has answered."""
+
+    commit: str
+    seal: str
+    asked: float
+    answer: Answer | None = None
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Restart:
     """The task branch is to go to `commit`, and `base` is what its work begins at from then on."""
@@ -124,6 +142,7 @@ class Record:
     landed: Landed | None = None
     intent: Intent | None = None
     restart: Restart | None = None
+    review: Reviewing | None = None
     spend: Spend = field(default_factory=Spend)
     agents: Mapping[str, Spend] = field(default_factory=dict)  # the same by agent
     carried: Spend = field(default_factory=Spend)  # of sessions since the last finished attempt
@@ -148,13 +167,15 @@ def to_dict(record: Record) -> dict[str, Any]:
     data = _plain(record)
     extra = data.pop("extra")
     history = [_short({**_plain(attempt), "spend": _used(attempt.spend)}, "model", "at", "spend") for attempt in record.history]
-    nested: dict[str, Any] = {name: data[name] and _plain(data[name]) for name in ("landed", "intent", "restart", "session")}
+    nested: dict[str, Any] = {
+        name: data[name] and _plain(data[name]) for name in ("landed", "intent", "restart", "review", "session")
+    }
     nested |= {"spend": _used(record.spend), "carried": _used(record.carried)}
     if record.session is not None:
         nested["session"] |= {"spent": _used(record.session.spent)}
     nested["agents"] = {name: _used(spend) for name, spend in record.agents.items()}
     nested["pauses"] = {account: _plain(pause) for account, pause in record.pauses.items()}
-    known = _short({**data, **nested, "history": history}, "agents", "carried", "pauses", "session", "forced", "doubt")
+    known = _short({**data, **nested, "history": history}, "agents", "carried", "pauses", "review", "session", "forced", "doubt")
     return {"schema": SCHEMA, **extra, **known}
 
 
@@ -171,6 +192,8 @@ def from_dict(data: Mapping[str, Any]) -> Record:
         values["intent"] = Intent(**values["intent"])
     if values.get("restart") is not None:
         values["restart"] = Restart(**values["restart"])
+    if (review := values.get("review")) is not None:
+        values["review"] = Reviewing(**{**review, "answer": Answer(review["answer"]) if review.get("answer") else None})
     if values.get("session") is not None:
         values["session"] = Session(**{**values["session"], "spent": Spend(**values["session"].get("spent") or {})})
     for name in ("spend", "carried"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.core import convergence, metrics
+from orchestrator.core import convergence, metrics, review
 from orchestrator.core.convergence import Next
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Landed
@@ -81,6 +81,9 @@ def already_there(work: Work, space: Space) -> Ending | None:
 def resume(work: Work, space: Space) -> Ending | None:
     """Work of an earlier claim may be at target already: look before an agent is paid for."""
     if space.tip == work.record.base_commit:
+        return None
+    if rejected := review.rejected(work.record, space.tip):
+        work.feedback = rejected
         return None
     return judgement.judge_left_over(work, space)
 
