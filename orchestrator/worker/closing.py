@@ -34,6 +34,8 @@ def close(work: Work, space: Space, before: Record, attempt: Attempt | None) -> 
         if found.result is Result.FLAKY:
             return missed(work, before, attempt, found.detail)
         return refuse(work, before, attempt, found.result, found.detail)
+    if attempt is not None:  # with what a judge used
+        attempt = replace(attempt, spend=work.record.carried)
     count_converged(work, before, attempt)
     if work.spec.review is Review.REQUIRED and not review.approved(work.record, space.tip, work.sealed.digest):
         return wait_for_review(work, space)

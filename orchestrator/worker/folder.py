@@ -69,6 +69,9 @@ class PlainFolder:
     def between(self, old: str, new: str, *, limit: int = 0) -> bytes:
         return b""  # without git nobody can tell
 
+    def throw_away(self, folder: Path, commit: str) -> None:
+        return
+
     def strays(self, work: Work, base: str, commit: str) -> Mapping[str, str]:
         return {}
 

@@ -39,6 +39,14 @@ class Ending:
     failed: bool = False  # something beside the task went wrong: the next such wait is twice as long
 
 
+class Leaving(Exception):
+    """From deep inside the flow: this claim ends now, so."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.detail)
+        self.ending = ending
+
+
 def blocked(reason: Reason, detail: str) -> Ending:
     """The task needs a person."""
     return Ending(State.BLOCKED, reason, detail)

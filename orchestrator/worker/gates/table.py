@@ -22,6 +22,13 @@ def scope(trial: Trial, gate: Gate) -> Verdict:
     return Verdict(gate.name, not found, reason, places=tuple(f"{path}: {why}" for path, why in found.items()))
 
 
+def _judge(trial: Trial, gate: Gate) -> Verdict:
+    """Most tasks have none, and needn't load what holds a session."""
+    from orchestrator.worker.gates.judge import judge
+
+    return judge(trial, gate)
+
+
 # Every other name is a command of the user's own.
 TABLE: Mapping[str, Answer] = {
     SCOPE: scope,
@@ -30,6 +37,7 @@ TABLE: Mapping[str, Answer] = {
     "doctor": commands.doctor,
     CHECKS: commands.checks,
     VALIDATOR: tests.validator,
+    JUDGE: _judge,
 }
 SHOWN = 40  # places in a prompt
 

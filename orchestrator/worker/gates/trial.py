@@ -15,7 +15,7 @@ from orchestrator.core.outcome import ProcessEnd
 from orchestrator.core.testresults import Outcome
 from orchestrator.proc.supervise import Limits
 from orchestrator.store.seal import Sealed
-from orchestrator.worker import measure
+from orchestrator.worker import channel, measure
 from orchestrator.worker.measure import Verdict
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work
@@ -92,17 +92,9 @@ def read(work: Work, name: str, command: str, place: Path) -> Ran:
     junit = work.scratch / f"junit-{os.urandom(4).hex()}.xml"
     verdict = execute(work, name, command, place, None, {"ORCH_JUNIT_FILE": str(junit)})
     output = verdict.full.decode(errors="replace")
-    tests = testresults.read(output, _content(junit))
+    tests = testresults.read(output, channel.read(junit, testresults.LARGEST))
     junit.unlink(missing_ok=True)
     return Ran(verdict, tests, with_text(lintdelta.read(output, str(place)), place))
-
-
-def _content(junit: Path) -> bytes:
-    """What a test runner wrote there: bounded, and never through a link or from a pipe."""
-    if junit.is_symlink() or not junit.is_file():
-        return b""
-    with junit.open("rb") as file:
-        return file.read(testresults.LARGEST + 1)
 
 
 def with_text(findings: tuple[Finding, ...], place: Path) -> tuple[Finding, ...]:
