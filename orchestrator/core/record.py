@@ -132,6 +132,7 @@ class Record:
     best: Mapping[str, float] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
     best_commit: str | None = None
+    private: bool = False  # whether the baseline's numbers came by the private file, as all must since
     seal: str | None = None  # digest of the evaluator last sealed
     doubt: str | None = None  # what else decides on the task changed while an agent ran; until a person queues it again
     stage: str | None = None
@@ -175,7 +176,9 @@ def to_dict(record: Record) -> dict[str, Any]:
         nested["session"] |= {"spent": _used(record.session.spent)}
     nested["agents"] = {name: _used(spend) for name, spend in record.agents.items()}
     nested["pauses"] = {account: _plain(pause) for account, pause in record.pauses.items()}
-    known = _short({**data, **nested, "history": history}, "agents", "carried", "pauses", "review", "session", "forced", "doubt")
+    known = _short(
+        {**data, **nested, "history": history}, "agents", "carried", "pauses", "review", "session", "forced", "doubt", "private"
+    )
     return {"schema": SCHEMA, **extra, **known}
 
 

@@ -60,7 +60,7 @@ INFINITE = frozenset({"infinite", "infinity", "inf", "unlimited"})  # how people
 # Keys of the contract that later parts act on: kept, and no warning is given.
 RESERVED = frozenset(
     {
-        *("worktree", "holdout", "mode", "phase", "locks", "resources", "kind", "issue"),
+        *("worktree", "mode", "phase", "locks", "resources", "kind", "issue"),
     }
 )
 
@@ -85,6 +85,7 @@ class Spec:
     scope: tuple[str, ...] = ()
     off_limits: tuple[str, ...] = ()
     enforcement: Mode = Mode.BLOCK  # what a change outside of these two means
+    holdout: str | None = None  # a benchmark that no agent sees
     gates: tuple[Gate, ...] = ()
     review: Review = Review.NONE
     acceptance: str = ""

@@ -68,6 +68,7 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
         scope=scope,
         off_limits=off_limits,
         enforcement=model.enforcement,
+        holdout=(model.holdout or "").strip() or None,
         gates=asked,
         review=model.review,
         acceptance=draft.section("acceptance"),

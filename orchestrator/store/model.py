@@ -250,6 +250,7 @@ class FrontMatter(BaseModel):
     metric: MetricField | None = Field(None, description="The number that decides: a name, or a mapping.")
     metrics: list[MetricField] | None = Field(None, description="Several numbers; the first one that is no guard is the primary.")
     benchmark: Text | None = Field(None, description="A file of the task folder, or a command for the shell in the worktree.")
+    holdout: Text | None = Field(None, description="A hidden benchmark, file or command: run after a win, shown to no agent.")
     converge: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="Samples in a row that must be at target.")
     scope: Globs | None = Field(None, description="What may be changed, as git patterns; a change elsewhere fails the attempt.")
     off_limits: Globs | None = Field(None, description="What must not be changed; wins over scope.")
@@ -283,7 +284,6 @@ class FrontMatter(BaseModel):
     executor: OneLine | None = Field(None, description="Where it runs, by the executor's name.")
 
     worktree: Any = Field(None, description="Reserved.")
-    holdout: Any = Field(None, description="Reserved: a hidden evaluator.")
     mode: Any = Field(None, description="Reserved.")
     phase: Any = Field(None, description="Reserved.")
     locks: Any = Field(None, description="Reserved: {reads, writes}.")

@@ -69,7 +69,9 @@ def objection(work: Work, space: Space) -> Objection | None:
         work.feedback = streak.missed.output if streak.missed else work.feedback
         return Objection(Result.FLAKY, f"at target once, then not: {streak.detail}")
     refused = verify.refusal(work, space, space.tip)
-    return Objection(Result.GATE, f"{refused.name}: {refused.reason}") if refused else None
+    if refused:
+        return Objection(Result.GATE, f"{refused.name}: {refused.reason}")
+    return None if verify.hidden(work, space, space.tip) else Objection(Result.GATE, f"holdout: {verify.MISSED}")
 
 
 def count_converged(work: Work, before: Record, attempt: Attempt | None) -> None:

@@ -52,7 +52,7 @@ def measure_baseline(work: Work, space: Space) -> Ending | None:
         return blocked(Reason.TAMPERED, doubt)
     work.enter(Stage.MEASURE)
     with space.at_base(work) as place:
-        sample = verify.sample(work, place)
+        sample = verify.sample(work, place, first=True)
         verify.tell(work, "baseline", sample)
         if sample.defect:
             return blocked(Reason.BENCHMARK_DEFECT, sample.defect)
@@ -61,6 +61,7 @@ def measure_baseline(work: Work, space: Space) -> Ending | None:
             baseline=dict(sample.values),
             best=dict(sample.values),
             values=dict(sample.values),
+            private=sample.private,
             best_commit=work.record.base_commit,
         )
     if space.tip != work.record.base_commit:
@@ -73,7 +74,7 @@ def already_there(work: Work, space: Space) -> Ending | None:
     """At target before anybody worked on it: as many samples as any convergence needs, every gate, and nothing to land."""
     if not verify.streak(work, space, space.tip).passed:
         return None
-    if verify.refusal(work, space, space.tip):
+    if verify.refusal(work, space, space.tip) or not verify.hidden(work, space, space.tip):
         return None
     return closing.landed(work, space, Landed(space.tip if work.record.branch else None, work.record.base, "none"))
 

@@ -43,6 +43,7 @@ def take_up(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
         record=record,
         sealed=sealed,
         evaluator=layouts.evaluator(claim.folder, spec),
+        hidden=layouts.holdout(claim.folder, spec),
         scratch=scratch,
         once=lease.once,
         cut=record.stage,

@@ -9,12 +9,17 @@ from orchestrator.core import metrics
 from orchestrator.core.outcome import ProcessEnd, StopRequest
 from orchestrator.core.task import Stage
 from orchestrator.proc.supervise import Limits
+from orchestrator.store.layouts import Evaluator
+from orchestrator.store.seal import Sealed
 from orchestrator.worker import measure
 from orchestrator.worker.gates import table
 from orchestrator.worker.measure import Sample, Verdict
 from orchestrator.worker.pulse import Stopped
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work
+
+HIDDEN = "Every number that you can see holds, and a hidden check of the same goal failed. What it looks at is not told."
+MISSED = "the hidden check failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +31,25 @@ class Streak:
     detail: str = ""
 
 
-def sample(work: Work, place: Path) -> Sample:
-    """One execution of the sealed benchmark in `place`. Raises Stopped where it was ended because we are asked to stop."""
+def sample(work: Work, place: Path, *, first: bool = False) -> Sample:
+    """One execution of the sealed benchmark in `place`. Raises Stopped where it was ended because we are asked to stop.
+
+    After the `first`, on the base, it has to say its numbers the way it did there: by its private file, or in print.
+    """
+    return _execute(work, place, work.shown, work.evaluator, private=None if first else work.record.private)
+
+
+def _execute(work: Work, place: Path, sealed: Sealed, evaluator: Evaluator, *, private: bool | None = None) -> Sample:
     result = measure.sample(
-        work.sealed,
-        work.evaluator,
+        sealed,
+        evaluator,
         work.spec,
         worktree=place,
         env=work.environment(place),
         limits=Limits(seconds=work.spec.benchmark_timeout or work.settings.benchmark_timeout, grace=work.settings.stop_grace),
         pump=work.pulse.beat,
         scratch=work.scratch,
+        private=private,
     )
     if result.end is ProcessEnd.STOPPED:
         raise Stopped(work.pulse.beat() or StopRequest.RELEASE)
@@ -44,10 +57,24 @@ def sample(work: Work, place: Path) -> Sample:
 
 
 def tell(work: Work, where: str, result: Sample, **facts: object) -> None:
-    """A sample for whoever follows, and as evidence beside the attempt it belongs to."""
+    """A sample for whoever follows, and as evidence beside the attempt it belongs to. `sealed`: nothing that a product prints
+    could have made its numbers."""
     values = dict(result.values)
+    facts = {"sealed": result.private, **facts}
     work.event("measured", where=where, values=values, defect=result.defect, **facts)
     work.evidence("benchmark.jsonl", where=where, values=values, defect=result.defect, seconds=round(result.seconds, 4), **facts)
+
+
+def hidden(work: Work, space: Space, commit: str) -> bool:
+    """Whether the hidden benchmark, if any, holds at `commit`. Of a miss the agent learns that it was one, no more."""
+    if work.hidden is None:
+        return True
+    result = _execute(work, space.checkout(work, commit), work.sealed, work.hidden)
+    tell(work, "holdout", result, commit=commit)
+    if at_target(work, result):
+        return True
+    work.feedback = HIDDEN
+    return False
 
 
 def at_target(work: Work, result: Sample) -> bool:

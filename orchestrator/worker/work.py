@@ -64,6 +64,7 @@ class Work:
     record: Record
     sealed: Sealed
     evaluator: Evaluator
+    hidden: Evaluator | None  # the holdout
     scratch: Path  # private to this worker, outside the task folder; gone with it
     once: bool = False
     verdicts: tuple[Verdict, ...] = ()  # the gates' last answers, for the report
@@ -81,6 +82,11 @@ class Work:
     @property
     def name(self) -> str:
         return self.claim.name
+
+    @property
+    def shown(self) -> Sealed:
+        """The sealed evaluator for whatever runs beside an agent's work: without the holdout."""
+        return self.sealed.without(self.spec.holdout)
 
     @property
     def converge(self) -> int:

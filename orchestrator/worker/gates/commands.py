@@ -18,7 +18,7 @@ def command(trial: Trial, gate: Gate) -> Verdict:
 def checks(trial: Trial, gate: Gate) -> Verdict:
     """The sealed script of checks in the task folder, then the command that the spec names beside it."""
     script = trial.work.evaluator.checks
-    verdict = trial.check(gate.name, script, trial.work.sealed) if script else None
+    verdict = trial.check(gate.name, script, trial.work.shown) if script else None
     if gate.command is None or (verdict and not verdict.ok):
         return verdict or Verdict(gate.name, True, "there are no checks")
     return command(trial, gate)

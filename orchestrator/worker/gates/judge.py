@@ -132,7 +132,7 @@ def _request(work: Work, gate: Gate, place: Path, text: str, verdict: Path, trai
     assert work.route is not None
     copy, prompt_file = work.scratch / "judged", work.scratch / "judge.md"
     seal.remove(copy)
-    work.sealed.agent_copy(copy, holdout=work.spec.reserved.get("holdout"))
+    work.sealed.agent_copy(copy, holdout=work.spec.holdout)
     prompt_file.write_text(text, errors="surrogateescape")
     env = work.environment(place, max(work.number, 1), traits.environment)
     env |= {"ORCH_TASK_DIR": str(copy), "ORCH_PROMPT_FILE": str(prompt_file), "ORCH_VERDICT_FILE": str(verdict)}
