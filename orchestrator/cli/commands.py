@@ -32,6 +32,8 @@ COMMANDS = {
     "pulls": "orchestrator.cli.pulls:pulls",
     "webhooks": "orchestrator.cli.webhooks:webhooks",
     "undo": "orchestrator.cli.undo:undo",
+    "approve": "orchestrator.cli.review:approve",
+    "reject": "orchestrator.cli.review:reject",
     "recover": "orchestrator.cli.recover:recover",
     "import": "orchestrator.cli.session:import_session",
     "export": "orchestrator.cli.session:export_session",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from orchestrator.cli import output, view, words
+from orchestrator.cli import output, verdicts, view, words
 from orchestrator.cli.options import App, common, name_argument, one, pass_app
 from orchestrator.cli.output import clean
 from orchestrator.cli.view import Look
@@ -33,7 +33,7 @@ def show(app: App, name: str) -> int:
     candidate = same(seen, place)
     spec = _whole_spec(seen, candidate)
     if app.json:
-        output.document({"schema": 1, **view.task(seen, candidate), **_details(candidate, spec)})
+        output.document({"schema": 1, **view.task(seen, candidate), **_details(seen, candidate, spec)})
         return 0
     for line in lines(seen, candidate, spec):
         output.out(line)
@@ -58,6 +58,7 @@ def lines(seen: Look, candidate: Candidate, spec: Spec | None) -> Iterator[str]:
             yield from (f"  {line}" for line in clean(text.strip(), lines=True).splitlines())
     yield from _metric_lines(candidate)
     yield from _attempt_lines(candidate)
+    yield from verdicts.lines(verdicts.latest(seen.queue.path(candidate.place), candidate.record))
 
 
 def _facts(seen: Look, candidate: Candidate, spec: Spec | None) -> Iterator[tuple[str, str]]:
@@ -147,7 +148,7 @@ def _whole_spec(seen: Look, candidate: Candidate) -> Spec | None:
         return candidate.spec
 
 
-def _details(candidate: Candidate, spec: Spec | None) -> dict[str, object]:
+def _details(seen: Look, candidate: Candidate, spec: Spec | None) -> dict[str, object]:
     from dataclasses import asdict
 
     history = [asdict(attempt) for attempt in candidate.record.history] if candidate.record else []
@@ -160,4 +161,5 @@ def _details(candidate: Candidate, spec: Spec | None) -> dict[str, object]:
         "base_commit": candidate.record.base_commit if candidate.record else None,
         "best_commit": candidate.record.best_commit if candidate.record else None,
         "history": history,
+        "verdicts": list(verdicts.latest(seen.queue.path(candidate.place), candidate.record)),
     }

@@ -13,6 +13,7 @@ COLORS = {
     "invalid": "31",
     "lost": "31",
     "converged": "32",
+    "review": "35",
     "parked": "33",
     "ready": "1",
     "waiting": "2",

@@ -25,6 +25,8 @@ NEXT = {
     WaitingKind.PAUSED: "Do what is named and `orchestrator retry` the blocked task; the others go on then.",
     WaitingKind.BUDGET: "It goes on by itself as the day's use gets less; or raise the day's budget (`orchestrator --config`).",
     WaitingKind.CHECKOUT: "Commit or move away what is in the way; it is tried again by itself.",
+    WaitingKind.REVIEW: "`orchestrator diff {name}` shows it; `orchestrator approve {name}` lets it land,"
+    " `orchestrator reject {name} --note …` sends it back.",
     WaitingKind.DRAFT: "`orchestrator queue {name}` when it is complete.",
     WaitingKind.INVALID: "Mend what is named; the folder is read again at once.",
     WaitingKind.CAPACITY: "A slot has to get free, or start the loop with a higher --parallel.",

@@ -59,7 +59,7 @@ def lost(look: Look, candidate: Candidate) -> bool:
 
 
 def pending_word(look: Look, candidate: Candidate) -> str:
-    """ready, invalid, draft, parked (goes on by itself at a known time) or waiting."""
+    """ready, invalid, draft, review (a person has to approve it), parked (goes on by itself at a known time) or waiting."""
     if candidate.problems or candidate.spec is None:
         return "invalid"
     if candidate.spec.draft:
@@ -67,6 +67,8 @@ def pending_word(look: Look, candidate: Candidate) -> str:
     kinds = {reason.kind for reason in look.waiting(candidate)}
     if not kinds or kinds == {WaitingKind.CAPACITY}:
         return "ready"
+    if WaitingKind.REVIEW in kinds:
+        return "review"
     return "parked" if kinds & {WaitingKind.BACKOFF, WaitingKind.LIMIT, WaitingKind.CHECKOUT} else "waiting"
 
 

@@ -205,6 +205,7 @@ def requeued(record: Record) -> Record:
         detail=None,
         landed=None,
         pull=record.pull and replace(record.pull, rounds=0),
+        review=None,
         pauses={},
         session=None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import deque
@@ -93,6 +94,30 @@ def _parse(line: bytes) -> tuple[str, float] | None:
         return None
     value = float(match[2])
     return None if name in REFUSED_NAMES or not math.isfinite(value) else (name, value)
+
+
+def written(data: bytes) -> Reading:
+    """The reading of a private file: METRIC lines, or one JSON object of numbers by name (also below `metrics`)."""
+    if not data.lstrip().startswith(b"{"):
+        reader = MetricReader()
+        reader.feed(data)
+        return reader.finish()
+    try:
+        said = json.loads(data)
+    except (ValueError, RecursionError):
+        return Reading(bad_lines=(data[:BAD_LINE_SHOWN].decode(errors="replace"),))
+    said = said["metrics"] if isinstance(said.get("metrics"), dict) else said
+    bad = tuple(f"{name}: {value!r}"[:BAD_LINE_SHOWN] for name, value in said.items() if not _usable(name, value))
+    return Reading({name: float(value) for name, value in said.items()} if not bad else {}, bad_lines=bad[:BAD_LINES_SHOWN])
+
+
+def _usable(name: str, value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float) or name in REFUSED_NAMES or not name.strip():
+        return False
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
 
 
 def deciding(metrics: Sequence[Metric], values: Iterable[str]) -> tuple[Metric, ...]:

@@ -36,13 +36,14 @@ class Reason(StrEnum):
     BACKOFF = "backoff"
     CHECKOUT = "checkout"
     BASE_MOVED = "base-moved"
+    REVIEW = "review"
 
     @property
     def terminal(self) -> bool:
         return self not in PARKED
 
 
-PARKED = frozenset({Reason.RATE_LIMITED, Reason.AGENT_LOST, Reason.BACKOFF, Reason.CHECKOUT, Reason.BASE_MOVED})
+PARKED = frozenset({Reason.RATE_LIMITED, Reason.AGENT_LOST, Reason.BACKOFF, Reason.CHECKOUT, Reason.BASE_MOVED, Reason.REVIEW})
 
 
 class ProcessEnd(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.core import accounts, durations
+from orchestrator.core import accounts, durations, review
 from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
 from orchestrator.core.graph import cycles as find_cycles
 from orchestrator.core.graph import path_text
@@ -102,6 +102,8 @@ def holds(candidate: Candidate, world: World, now: float) -> Iterator[Waiting]:
     elif spec.draft:
         yield Waiting(WaitingKind.DRAFT, "it is a draft; queue it when it is complete")
     yield from candidate.holds
+    if commit := review.waits(spec, candidate.record):
+        yield Waiting(WaitingKind.REVIEW, f"commit {commit[:10]} is verified and waits for a person")
     if spec is not None:
         yield from _parents(candidate.name, spec.depends_on, world)
     if candidate.record is not None:

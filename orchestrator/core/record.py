@@ -101,6 +101,24 @@ class Intent:
     undo: bool = False
 
 
+class Answer(StrEnum):
+    """A person's word on verified work."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewing:
+    """A commit that has passed everything but a person, measured by the evaluator `seal`. `answer` None: nobody has answered."""
+
+    commit: str
+    seal: str
+    asked: float
+    answer: Answer | None = None
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Restart:
     """The task branch is to go to `commit`, and `base` is what its work begins at from then on."""
@@ -132,6 +150,7 @@ class Record:
     best: Mapping[str, float] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
     best_commit: str | None = None
+    private: bool = False  # whether the baseline's numbers came by the private file, as all must since
     seal: str | None = None  # digest of the evaluator last sealed
     doubt: str | None = None  # what else decides on the task changed while an agent ran; until a person queues it again
     stage: str | None = None
@@ -144,6 +163,7 @@ class Record:
     restart: Restart | None = None
     pull: Pull | None = None  # the pull request of its branch; stays when the task is queued again
     demand: str | None = None  # what is asked for there, until an attempt has answered it
+    review: Reviewing | None = None
     spend: Spend = field(default_factory=Spend)
     agents: Mapping[str, Spend] = field(default_factory=dict)  # the same by agent
     carried: Spend = field(default_factory=Spend)  # of sessions since the last finished attempt
@@ -169,7 +189,7 @@ def to_dict(record: Record) -> dict[str, Any]:
     extra = data.pop("extra")
     history = [_short({**_plain(attempt), "spend": _used(attempt.spend)}, "model", "at", "spend") for attempt in record.history]
     nested: dict[str, Any] = {
-        name: data[name] and _plain(data[name]) for name in ("landed", "intent", "restart", "pull", "session")
+        name: data[name] and _plain(data[name]) for name in ("landed", "intent", "restart", "pull", "review", "session")
     }
     for name, *optional in (("landed", "undone", "state", "merged"), ("intent", "undo")):
         nested[name] = nested[name] and _short(nested[name], *optional)
@@ -179,7 +199,8 @@ def to_dict(record: Record) -> dict[str, Any]:
     nested["agents"] = {name: _used(spend) for name, spend in record.agents.items()}
     nested["pauses"] = {account: _plain(pause) for account, pause in record.pauses.items()}
     known = _short(
-        {**data, **nested, "history": history}, "agents", "carried", "pauses", "session", "forced", "doubt", "pull", "demand"
+        {**data, **nested, "history": history},
+        *("agents", "carried", "pauses", "review", "session", "forced", "doubt", "private", "pull", "demand"),
     )
     return {"schema": SCHEMA, **extra, **known}
 
@@ -199,6 +220,8 @@ def from_dict(data: Mapping[str, Any]) -> Record:
         values["restart"] = Restart(**values["restart"])
     if values.get("pull") is not None:
         values["pull"] = pull.from_dict(values["pull"])
+    if (review := values.get("review")) is not None:
+        values["review"] = Reviewing(**{**review, "answer": Answer(review["answer"]) if review.get("answer") else None})
     if values.get("session") is not None:
         values["session"] = Session(**{**values["session"], "spent": Spend(**values["session"].get("spent") or {})})
     for name in ("spend", "carried"):

@@ -53,6 +53,7 @@ class Settings:
     log_level: str = "normal"  # quiet | normal | verbose
     env_pass: tuple[str, ...] = ()
     hooks: Mapping[str, str] = field(default_factory=dict)  # after_create, before_run, after_run, before_remove
+    gates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # for every task, as `core.gates.to_plain` writes them
     agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # agents that configuration alone describes
     agent_args: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by `args_name`; ask `args_of`
 

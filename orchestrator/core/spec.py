@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from orchestrator.core.gates import Gate, Mode
+
 
 class Direction(StrEnum):
     LOWER = "lower"
@@ -18,6 +20,13 @@ class Kind(StrEnum):
     DETERMINISTIC = "deterministic"
     NOISY = "noisy"
     AUTO = "auto"
+
+
+class Review(StrEnum):
+    """Whether a person has to approve verified work before it lands."""
+
+    NONE = "none"
+    REQUIRED = "required"
 
 
 class Land(StrEnum):
@@ -51,8 +60,7 @@ INFINITE = frozenset({"infinite", "infinity", "inf", "unlimited"})  # how people
 # Keys of the contract that later parts act on: kept, and no warning is given.
 RESERVED = frozenset(
     {
-        *("worktree", "holdout", "mode", "files", "enforcement", "phase", "locks", "resources", "kind"),
-        *("gates", "review"),
+        *("worktree", "mode", "phase", "locks", "resources", "kind"),
     }
 )
 
@@ -76,6 +84,10 @@ class Spec:
     converge: int | None = None
     scope: tuple[str, ...] = ()
     off_limits: tuple[str, ...] = ()
+    enforcement: Mode = Mode.BLOCK  # what a change outside of these two means
+    holdout: str | None = None  # a benchmark that no agent sees
+    gates: tuple[Gate, ...] = ()
+    review: Review = Review.NONE
     acceptance: str = ""
     constraints: str = ""
     notes: str = ""

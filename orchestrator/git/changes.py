@@ -87,6 +87,13 @@ def _lines(count: str) -> int | None:
     return int(count) if count.isdecimal() else None
 
 
+def leads_out(repo: Repository, link: Change) -> bool:
+    """Whether a symbolic link points to somewhere outside of the repository."""
+    target = os.fsdecode(repo.git.run("cat-file", "blob", link.new).stdout)
+    reached = os.path.normpath(os.path.join(os.path.dirname(link.path), target))  # noqa: PTH118, PTH120 - as text: nothing is there
+    return os.path.isabs(target) or reached.split("/")[0] == ".."  # noqa: PTH117
+
+
 def _parse(data: bytes) -> tuple[tuple[Change, ...], bytes]:
     """Raw entries come first, one `:modes objects status NUL path NUL` each; an empty item parts them from the patch."""
     found = []

@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.masking import Masker
+from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Record, whereabouts
 from orchestrator.core.task import State
 from orchestrator.errors import StoreError
@@ -107,6 +108,8 @@ def ending(state: State | None, record: Record | None, now: float) -> str:
         return f"blocked{reason}{detail}"
     if record and record.not_before and record.not_before > now:
         return f"waits until {time.strftime('%H:%M:%S', time.localtime(record.not_before))}{reason}{detail}"
+    if state is State.PENDING and record and record.reason is Reason.REVIEW:
+        return f"waits for a person{detail}"
     return "is pending again" if state is State.PENDING else "runs on"
 
 

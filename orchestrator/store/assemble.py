@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.core import gates
+from orchestrator.core.gates import Gate
 from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Metric, Spec
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store import metricsources, validation
@@ -41,8 +43,9 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
     metrics = _metrics(draft, log)
     labelled = _labelled(draft)
     goal, title = _goal(draft)
-    scope = _globs(draft, "scope", model.scope)
+    scope = _globs(draft, "scope", _writes(model))
     off_limits = _globs(draft, "off_limits", model.off_limits)
+    asked = tuple(_gates(draft))
     if draft.problems:
         ordered = sorted(draft.problems, key=lambda problem: (problem.path != path, problem.line, problem.column))
         raise SpecError(tuple(ordered[:MOST]))
@@ -62,6 +65,10 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
         converge=model.converge,
         scope=scope,
         off_limits=off_limits,
+        enforcement=model.enforcement,
+        holdout=(model.holdout or "").strip() or None,
+        gates=asked,
+        review=model.review,
         acceptance=draft.section("acceptance"),
         constraints=draft.section("constraints"),
         notes=draft.section("notes"),
@@ -87,6 +94,22 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
         unknown=validation.unknown(model),
         warnings=tuple(draft.warnings),
     )
+
+
+def _gates(draft: Draft) -> Iterator[Gate]:
+    for name, said in (draft.model.gates or {}).items():
+        try:
+            yield gates.parse(name, said)
+        except ValueError as error:
+            where = ("gates", name)
+            found = f"`{shorten(name)}: {draft.front.source(where)}`"
+            draft.problems.append(Problem(draft.path, *draft.front.place(where), found, str(error)))
+
+
+def _writes(model: FrontMatter) -> Sequence[str] | None:
+    """`scope`, and what `files.writes` adds to it."""
+    said = [globs for globs in (model.scope, model.files.writes if model.files else None) if globs is not None]
+    return list(dict.fromkeys(glob for globs in said for glob in globs)) if said else None
 
 
 def _goal(draft: Draft) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from orchestrator.core import gates
 from orchestrator.core.settings import Settings
 from orchestrator.errors import Misuse
 from orchestrator.store import layers
@@ -22,8 +23,8 @@ LISTS = ("fallback", "phases", "env_pass")
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The effective settings. `sources` has an entry per field, per hook as `hooks.NAME`, per agent's table as
-    `agents.NAME` and per agent's arguments as `agents.NAME.args`; `files` were read."""
+    """The effective settings. `sources` has an entry per field, per hook as `hooks.NAME`, per gate as `gates.NAME`, per agent's
+    table as `agents.NAME` and per agent's arguments as `agents.NAME.args`; `files` were read."""
 
     settings: Settings
     sources: Mapping[str, str]
@@ -67,13 +68,15 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> 
     if values.get("agent") is None and values.get("agent_cmd"):  # a command for the agent `exec` chooses it
         values["agent"], sources["agent"] = "exec", sources["agent_cmd"]
     hooks, hook_sources = _hooks(stack, environ)
+    asked = _merged(layer.gates for layer in stack)
+    sources |= {f"gates.{name}": entry.source for name, entry in asked.items()}
     files = tuple(layer.path for layer in stack if layer.path is not None)
     agents = _merged(layer.agents for layer in stack)
     more = _merged(layer.args for layer in stack)
     sources |= {f"agents.{name}": entry.source for name, entry in agents.items()}
     sources |= {f"agents.{name}.args": entry.source for name, entry in more.items()}
     tables = {name: entry.value for name, entry in agents.items() if isinstance(entry.value, dict)}
-    settings = Settings(**values, hooks=hooks, agents=tables, agent_args=_args(more, environ))
+    settings = Settings(**values, hooks=hooks, gates=_gates(asked), agents=tables, agent_args=_args(more, environ))
     return Config(settings, {**sources, **hook_sources}, tuple(warnings), files)
 
 
@@ -85,13 +88,17 @@ def rows(config: Config) -> tuple[Row, ...]:
         Row(f"hooks.{name}", command, config.sources.get(f"hooks.{name}", "default"), None, "run around a task's attempts")
         for name, command in config.settings.hooks.items()
     ]
+    checked = [
+        Row(f"gates.{name}", gate, config.sources.get(f"gates.{name}", "default"), None, "what must hold before work lands")
+        for name, gate in plain["gates"].items()
+    ]
     tables = [("", config.settings.agents, "what this agent is"), (".args", plain["agent_args"], "added to its command line")]
     agents = [
         Row(f"agents.{name}{part}", value, config.sources.get(f"agents.{name}{part}", "default"), None, words)
         for part, table, words in tables
         for name, value in table.items()
     ]
-    return (*settings, *hooks, *agents)
+    return (*settings, *hooks, *checked, *agents)
 
 
 def to_json(settings: Settings) -> dict[str, Any]:
@@ -99,7 +106,8 @@ def to_json(settings: Settings) -> dict[str, Any]:
     data = {each.name: getattr(settings, each.name) for each in fields(Settings)}
     lists = {name: list(data[name]) for name in LISTS}
     args = {name: list(words) for name, words in settings.agent_args.items()}
-    return {**data, **lists, "hooks": dict(settings.hooks), "agents": dict(settings.agents), "agent_args": args}
+    tables = {"hooks": dict(settings.hooks), "gates": dict(settings.gates)}
+    return {**data, **lists, **tables, "agents": dict(settings.agents), "agent_args": args}
 
 
 def from_json(data: Mapping[str, Any]) -> Settings:
@@ -146,6 +154,19 @@ def _hooks(stack: Sequence[Layer], environ: Mapping[str, str]) -> tuple[dict[str
                 hint=f'Write {name} = "a shell command".',
             ) from error
     return commands, {f"hooks.{name}": entry.source for name, entry in merged.items()}
+
+
+def _gates(merged: Mapping[str, Entry]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for name, entry in merged.items():
+        try:
+            found[name] = gates.to_plain(gates.parse(name, entry.value))
+        except ValueError as error:
+            raise Misuse(
+                f"{_shown(entry.value)} can't be used for the gate {name} (from {entry.source}): expected {error}.",
+                hint=f'Write {name} = "a shell command", or a mode.',
+            ) from error
+    return found
 
 
 def _args(merged: Mapping[str, Entry], environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

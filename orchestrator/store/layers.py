@@ -12,7 +12,7 @@ from orchestrator.errors import Misuse
 from orchestrator.store.options import HOOKS, OPTIONS, OWN_VARIABLES
 
 PROJECT_FILE = "orchestrator.toml"
-TABLES = ("hooks", "agents")
+TABLES = ("hooks", "gates", "agents")
 ARGS = re.compile(r"ORCH_(\w+)_ARGS", re.ASCII)
 HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
 KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
@@ -36,6 +36,7 @@ class Layer:
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
     hooks: Mapping[str, Entry] = field(default_factory=dict)
+    gates: Mapping[str, Entry] = field(default_factory=dict)
     agents: Mapping[str, Entry] = field(default_factory=dict)
     args: Mapping[str, Entry] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -183,7 +184,8 @@ def _from_table(data: Mapping[str, object], path: Path, table: tuple[str, ...], 
             entries[name] = Entry(value, source, str(path.parent), in_file=True)
         elif key not in TABLES:
             warnings.append(f"{source}: '{key}' is not a setting{guess(name, (*fields, *TABLES))}")
-    return Layer(entries, hooks, agents, args, (*warnings, *hook_warnings), str(path))
+    gates = _gates(data.get("gates"), path, table, lines)
+    return Layer(entries, hooks, gates, agents, args, (*warnings, *hook_warnings), str(path))
 
 
 def _hooks(
@@ -202,6 +204,15 @@ def _hooks(
         else:
             warnings.append(f"{source}: there is no hook '{key}'{guess(key, HOOKS)}")
     return hooks, tuple(warnings)
+
+
+def _gates(data: object, path: Path, table: tuple[str, ...], lines: Mapping[tuple[str, ...], int]) -> Mapping[str, Entry]:
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        header = f"[{'.'.join((*table, 'gates'))}]"
+        raise Misuse(f"{path}: gates must be a table.", hint=f'Write {header} and below it lines like: test = "pytest -rA".')
+    return {key: Entry(value, _source(path, lines, (*table, "gates", key)), str(path.parent)) for key, value in data.items()}
 
 
 def _agents(

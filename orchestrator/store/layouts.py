@@ -77,6 +77,15 @@ def evaluator(folder: Path | str, spec: Spec, names: Iterable[str] | None = None
     raise _problem(folder, found, "benchmark.sh, .py, .js or another program that prints `METRIC name=value`")
 
 
+def holdout(folder: Path | str, spec: Spec) -> Evaluator | None:
+    """The hidden benchmark that the spec names, a file of the folder or a command; None where there is none. Raises SpecError."""
+    if spec.holdout is None:
+        return None
+    if path := _file_named(folder, spec.holdout):
+        return Evaluator(EvaluatorKind.FILE, path=path)
+    return Evaluator(EvaluatorKind.COMMAND, command=spec.holdout)
+
+
 def command_for(path: Path) -> tuple[str, ...]:
     """How to run `path`: by its shebang, as a program where it is one, by its extension. Raises SpecError."""
     head, executable = _head(path)

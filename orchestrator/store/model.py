@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from orchestrator.core import durations
-from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Kind, Land
+from orchestrator.core import durations, gates
+from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Kind, Land, Review
 from orchestrator.core.task import name_problem
 
 REFUSED_NAMES = frozenset({"__proto__", "constructor", "prototype"})
@@ -117,6 +117,13 @@ def _failures(value: object) -> int:
     raise _wrong("a whole number from 1, or infinite")
 
 
+def _mode(value: object) -> gates.Mode:
+    try:
+        return gates.mode(value)
+    except ValueError as error:
+        raise _wrong(str(error)) from None
+
+
 def _wrong(expected: str) -> PydanticCustomError:
     return PydanticCustomError("wrong", "{expected}", {"expected": expected})
 
@@ -142,6 +149,28 @@ TEXTS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items":
 Texts = Annotated[list[OneLine], BeforeValidator(_listed), TEXTS]
 Globs = Annotated[list[Annotated[str, AfterValidator(_glob)]], BeforeValidator(_listed), TEXTS]
 Words = Annotated[list[Annotated[str, AfterValidator(_word)]], BeforeValidator(_listed), TEXTS]
+AMode = Annotated[gates.Mode, BeforeValidator(_mode), WithJsonSchema({"enum": [*gates.Mode, False]})]
+TEXT = {"type": "string"}
+AGate = Annotated[
+    Any,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"const": False},
+                {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {
+                        **dict.fromkeys(("command", "agent", "model", "effort", "ask"), TEXT),
+                        "mode": {"enum": [*gates.Mode, False]},
+                        "allow": {"anyOf": [TEXT, {"type": "array", "items": TEXT}]},
+                    },
+                },
+            ]
+        }
+    ),
+]
 Names = Annotated[list[Annotated[str, AfterValidator(_task_name)]], BeforeValidator(_listed), TEXTS]
 
 
@@ -193,6 +222,15 @@ class BudgetModel(BaseModel):
     tokens: Tokens | None = Field(None, description="Tokens at most, sent and received: 500000, 500k or 2M.")
 
 
+class FilesModel(BaseModel):
+    """Which files a task writes, and which it reads."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+    reads: Globs | None = Field(None, description="Reserved.")
+    writes: Globs | None = Field(None, description="The same as scope.")
+
+
 class FrontMatter(BaseModel):
     """The front matter of a task's `autoresearch.md`. Every key is optional."""
 
@@ -212,9 +250,20 @@ class FrontMatter(BaseModel):
     metric: MetricField | None = Field(None, description="The number that decides: a name, or a mapping.")
     metrics: list[MetricField] | None = Field(None, description="Several numbers; the first one that is no guard is the primary.")
     benchmark: Text | None = Field(None, description="A file of the task folder, or a command for the shell in the worktree.")
+    holdout: Text | None = Field(None, description="A hidden benchmark, file or command: run after a win, shown to no agent.")
     converge: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="Samples in a row that must be at target.")
     scope: Globs | None = Field(None, description="What may be changed, as git patterns; a change elsewhere fails the attempt.")
     off_limits: Globs | None = Field(None, description="What must not be changed; wins over scope.")
+    files: FilesModel | None = Field(None, description="{reads, writes}: writes adds to scope.")
+    enforcement: AMode = Field(gates.Mode.BLOCK, description="What a change outside of these means: off, warn or block.")
+    gates: dict[str, AGate] | None = Field(
+        None,
+        description="What must hold before work lands: test, lint, doctor, checks, test-validator, judge or any other name, "
+        "each a command, a mode (off, warn, block) or {command, mode}.",
+    )
+    review: Annotated[Review, Field(strict=False)] = Field(
+        Review.NONE, description="required: verified work waits for `orchestrator approve`."
+    )
     depends_on: Names | None = Field(None, description="Tasks that must have converged before.")
     agent: OneLine | None = Field(None, description="Who does it, by the agent's name.")
     model: OneLine | None = Field(None, description="The agent's model; else a `**Model:**` line.")
@@ -235,16 +284,11 @@ class FrontMatter(BaseModel):
     executor: OneLine | None = Field(None, description="Where it runs, by the executor's name.")
 
     worktree: Any = Field(None, description="Reserved.")
-    holdout: Any = Field(None, description="Reserved: a hidden evaluator.")
     mode: Any = Field(None, description="Reserved.")
-    files: Any = Field(None, description="Reserved: {reads, writes}.")
-    enforcement: Any = Field(None, description="Reserved.")
     phase: Any = Field(None, description="Reserved.")
     locks: Any = Field(None, description="Reserved: {reads, writes}.")
     resources: Any = Field(None, description="Reserved.")
     kind: Any = Field(None, description="Reserved: code, test, fix or review.")
-    gates: Any = Field(None, description="Reserved; `checks.sh` in the task folder is a gate today.")
-    review: Any = Field(None, description="Reserved: none or required.")
     issue: OneLine | int | None = Field(
         None, description="The issue that its pull request closes: 12, owner/name#12 or an address."
     )

@@ -122,16 +122,23 @@ def _check(record: Record) -> None:
         moment = getattr(record, name)
         if moment is not None and not _number(moment):
             raise ValueError(f"{name} is {moment!r}")
+    _check_parts(record)
+    for name in VALUES:
+        values = getattr(record, name)
+        if not isinstance(values, Mapping) or not all(_number(value) for value in values.values()):
+            raise ValueError(f"{name} is {values!r}")
+
+
+def _check_parts(record: Record) -> None:
+    review = record.review
+    if review is not None and not (isinstance(review.commit, str) and isinstance(review.seal, str)):
+        raise TypeError(f"a review is {review!r}")
     for pause in record.pauses.values():
         if not _number(pause.since) or not (pause.until is None or _number(pause.until)):
             raise ValueError(f"a pause is {pause!r}")
     for spend in (record.spend, record.carried, *record.agents.values(), *(attempt.spend for attempt in record.history)):
         if not all(value is None or _number(value) for value in (*map(spend.__getattribute__, COUNTED), spend.seconds)):
             raise ValueError(f"a spend is {spend!r}")
-    for name in VALUES:
-        values = getattr(record, name)
-        if not isinstance(values, Mapping) or not all(_number(value) for value in values.values()):
-            raise ValueError(f"{name} is {values!r}")
 
 
 def _number(value: object) -> bool:

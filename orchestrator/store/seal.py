@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.spec import Spec
-from orchestrator.errors import ClaimLost, StoreError
+from orchestrator.errors import ClaimLost, OrchestratorError, StoreError
 from orchestrator.store import durable
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ LITTER = re.compile(r"^(\..*\.sw[a-z]|\.#.*|#.*#|.*~|4913|__pycache__|\.DS_Store
 LOGS = frozenset({"autoresearch.jsonl", "autoresearch.ideas.md", ".auto/log.jsonl", ".auto/ideas.md"})
 # What of a spec decides on work (`rulings` 20), or on the number that a measurement gives. A new priority is no new evaluator.
 JUDGES = frozenset({"metrics", "benchmark", "benchmark_timeout", "converge", "scope", "off_limits", "land", "env", "setup"})
-JUDGES_RESERVED = frozenset({"gates", "holdout", "mode"})
+JUDGES_IF_SAID = frozenset({"enforcement", "gates", "holdout", "review"})  # without them a spec's digest is what it always was
+JUDGES_RESERVED = frozenset({"mode"})
 SPECS = frozenset({"autoresearch.md", ".auto/prompt.md"})
 DEPTH = 64
 TRIES = 3
@@ -73,9 +74,18 @@ class Sealed:
         _write(self.files, target)
 
     def agent_copy(self, target: Path, *, holdout: object = None) -> None:
-        """Make the agent's copy in the new folder `target`: all but the hidden holdout that `holdout` (the spec's key) names."""
+        """Make the agent's copy in the new folder `target`: all but the hidden holdout that `holdout` (the spec's key) names, and
+        but for that key itself."""
         hidden = _hidden(holdout)
-        _write(tuple(file for file in self.files if not hidden(file.path)), target)
+        files = (file for file in self.files if not hidden(file.path))
+        _write(tuple(_unsaid(file) if holdout and file.path in SPECS else file for file in files), target)
+
+    def without(self, holdout: str | None) -> Sealed:
+        """The same evaluator without the hidden one: what runs beside an agent's work must not find it there."""
+        if holdout is None:
+            return self
+        hidden = _hidden(holdout)
+        return replace(self, files=tuple(file for file in self.files if not hidden(file.path)))
 
     def with_scripts(self, scripts: Mapping[str, SealedFile]) -> Sealed:
         """This, together with the repository's own files that the benchmark command runs; they count in the digest."""
@@ -206,6 +216,8 @@ def judging(spec: Spec) -> dict[str, str]:
 
 def _said(spec: Spec) -> dict[str, Any]:
     said = {key: value for key, value in asdict(spec).items() if key in JUDGES}
+    plain = asdict(Spec())
+    said |= {key: value for key, value in asdict(spec).items() if key in JUDGES_IF_SAID and value != plain[key]}
     return {**said, "reserved": {key: value for key, value in spec.reserved.items() if key in JUDGES_RESERVED}}
 
 
@@ -241,6 +253,17 @@ def _put(path: Path, file: SealedFile) -> None:
     with os.fdopen(descriptor, "wb") as out:
         out.write(file.data or b"")
         os.fchmod(descriptor, file.mode | 0o600)  # after the umask, so that an executable stays one
+
+
+def _unsaid(spec: SealedFile) -> SealedFile:
+    """The spec without its key `holdout`, which may be a command that tells all; where it can't be taken out, without a word."""
+    from orchestrator.store import editing
+
+    try:
+        text = editing.edit((spec.data or b"").decode(), {"holdout": None})
+    except (OrchestratorError, UnicodeDecodeError):
+        text = ""
+    return replace(spec, data=text.encode())
 
 
 def _hidden(holdout: object) -> Callable[[str], bool]:

@@ -14,7 +14,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core.spec import LIVE, Direction, Kind, Land, Metric, Spec
+from orchestrator.core import gates
+from orchestrator.core.spec import LIVE, Direction, Kind, Land, Metric, Review, Spec
 from orchestrator.errors import Problem, SpecError
 
 SPEC = "autoresearch.md"
@@ -177,6 +178,11 @@ def from_json(data: Mapping[str, Any]) -> Spec:
         values["metrics"] = tuple(_metric(item) for item in values["metrics"])
     if "land" in values:
         values["land"] = Land(values["land"])
+    for key, kind in (("review", Review), ("enforcement", gates.Mode)):
+        if key in values:
+            values[key] = kind(values[key])
+    if "gates" in values:
+        values["gates"] = tuple(gates.from_plain(item) for item in values["gates"])
     for key in ("labels", "scope", "off_limits", "depends_on", "fallback", "phases", "skills", "warnings"):
         if key in values:
             values[key] = tuple(values[key])

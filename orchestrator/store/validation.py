@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from orchestrator.core.spec import RESERVED
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store.header import MOST, Header, shorten
-from orchestrator.store.model import BudgetModel, FrontMatter
+from orchestrator.store.model import BudgetModel, FilesModel, FrontMatter
 
 EXPECTED = {
     "string_type": "text",
@@ -27,7 +27,7 @@ EXPECTED = {
     "finite_number": "a finite number",
 }
 LIMITS = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most"), "greater_than": ("gt", "more than")}
-RESERVED_PARTS = ("samples",)
+RESERVED_PARTS = ("samples", "reads")
 
 
 def validated(path: Path, front: Header) -> FrontMatter:
@@ -80,7 +80,7 @@ def _strangers(model: FrontMatter) -> Iterator[tuple[str, list[str]]]:
 def _without_none(data: dict[str, Any]) -> dict[str, Any]:
     """Without the known keys that stand there with nothing behind them."""
     kept = {key: value for key, value in data.items() if value is not None or key not in FrontMatter.model_fields}
-    for key in ("metric", "budget"):
+    for key in ("metric", "budget", "files"):
         if isinstance(part := kept.get(key), dict):
             kept[key] = {name: value for name, value in part.items() if value is not None}
     if isinstance(kept.get("metrics"), list):
@@ -129,5 +129,7 @@ def _parts(model: FrontMatter) -> Iterator[tuple[str, BaseModel]]:
         yield "metric", model.metric
     for metric in model.metrics or ():
         yield f"metrics.{metric.name}", metric
+    if isinstance(model.files, FilesModel):
+        yield "files", model.files
     if isinstance(model.budget, BudgetModel):
         yield "budget", model.budget

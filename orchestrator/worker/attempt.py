@@ -191,7 +191,7 @@ def request(work: Work, space: Space, number: int, text: str, phase: Phase, vari
     """What the adapter needs to know, with the files the agent may read: its prompt and its own copy of the task folder."""
     copy = findings.agent_copy(work)
     seal.remove(copy)
-    work.sealed.agent_copy(copy, holdout=work.spec.reserved.get("holdout"))
+    work.sealed.agent_copy(copy, holdout=work.spec.holdout)
     prompt_file = work.scratch / "prompt.md"
     prompt_file.write_text(text, errors="surrogateescape")
     env = {**work.environment(space.path, number, variables), "ORCH_TASK_DIR": str(copy), "ORCH_PROMPT_FILE": str(prompt_file)}

@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from shlex import quote
 
-from orchestrator.core import convergence
+from orchestrator.core import convergence, review
 from orchestrator.core.convergence import Next
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Attempt, Landed, Record, Restart, Result
+from orchestrator.core.spec import Review
 from orchestrator.core.task import State
 from orchestrator.worker import judgement, landing, verify
 from orchestrator.worker.landing import LandEnd, LandOutcome
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space
-from orchestrator.worker.verify import Streak
 from orchestrator.worker.work import Ending, Work, blocked
 
 CHECKOUT_WAIT = 120.0  # at most so long until a checkout in the way is looked at again; over 60 s, so that a drain ends
 
 
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why work that was at target once can't land."""
+
+    result: Result
+    detail: str
+
+
 def close(work: Work, space: Space, before: Record, attempt: Attempt | None) -> Ending | None:
     """Verify and land `space.tip`. `attempt` is None where an earlier claim counted it already."""
-    if outside := space.outside(work):
-        space.fall_back(work)
-        return refuse(work, before, attempt, Result.SCOPE_VIOLATION, outside)
-    try:
-        streak = verify.streak(work, space, space.tip)
-    except SetupFailed as error:  # it went well where the task began
-        work.feedback = error.message
-        return refuse(work, before, attempt, Result.DEFECT, f"in a clean checkout the setup fails: {error.message}")
-    if not streak.passed:
-        return missed(work, before, attempt, streak)
-    for verdict in verify.gates(work, space, space.tip):
-        if not verdict.ok:
-            work.feedback = verdict.output
-            return refuse(work, before, attempt, Result.GATE, f"{verdict.name}: {verdict.reason}")
+    if found := objection(work, space):
+        if found.result is Result.FLAKY:
+            return missed(work, before, attempt, found.detail)
+        return refuse(work, before, attempt, found.result, found.detail)
+    if attempt is not None:  # with what a judge used
+        attempt = replace(attempt, spend=work.record.carried)
     count_converged(work, before, attempt)
+    if work.spec.review is Review.REQUIRED and not review.approved(work.record, space.tip, work.sealed.digest):
+        return wait_for_review(work, space)
     outcome = landing.land(work, space)
     match outcome.end:
         case LandEnd.LANDED:
@@ -45,6 +48,30 @@ def close(work: Work, space: Space, before: Record, attempt: Attempt | None) -> 
         case LandEnd.REJECTED:
             return rejected(work, space, before, attempt, outcome)
     return wait_for_base(work, outcome)
+
+
+def objection(work: Work, space: Space) -> Objection | None:
+    """The scope, a person's no, the streak, the gates: whichever comes first. What a person is asked about has passed all."""
+    if outside := space.outside(work):
+        space.fall_back(work)
+        return Objection(Result.SCOPE_VIOLATION, outside)
+    if said := review.rejected(work.record, space.tip):
+        work.feedback = said
+        return Objection(Result.GATE, f"nothing was changed since it was {review.REJECTED}")
+    if review.proved(work.record, space.tip, work.sealed.digest):
+        return None
+    try:
+        streak = verify.streak(work, space, space.tip)
+    except SetupFailed as error:  # it went well where the task began
+        work.feedback = error.message
+        return Objection(Result.DEFECT, f"in a clean checkout the setup fails: {error.message}")
+    if not streak.passed:
+        work.feedback = streak.missed.output if streak.missed else work.feedback
+        return Objection(Result.FLAKY, f"at target once, then not: {streak.detail}")
+    refused = verify.refusal(work, space, space.tip)
+    if refused:
+        return Objection(Result.GATE, f"{refused.name}: {refused.reason}")
+    return None if verify.hidden(work, space, space.tip) else Objection(Result.GATE, f"holdout: {verify.MISSED}")
 
 
 def count_converged(work: Work, before: Record, attempt: Attempt | None) -> None:
@@ -68,10 +95,9 @@ def landed(work: Work, space: Space, result: Landed | None, detail: str = "") ->
     return Ending(State.CONVERGED, Reason.CONVERGED, detail, landed=result)
 
 
-def missed(work: Work, before: Record, attempt: Attempt | None, streak: Streak) -> Ending | None:
+def missed(work: Work, before: Record, attempt: Attempt | None, detail: str) -> Ending | None:
     """At target once and not again, at one commit: the second time the task is flaky and needs a person."""
-    work.feedback = streak.missed.output if streak.missed else work.feedback
-    ending = refuse(work, before, attempt, Result.FLAKY, f"at target once, then not: {streak.detail}")
+    ending = refuse(work, before, attempt, Result.FLAKY, detail)
     record, step = convergence.missed(work.record)
     work.record = record
     work.save()
@@ -117,6 +143,15 @@ def refuse(work: Work, before: Record, attempt: Attempt | None, result: Result, 
         judgement.tell_fate(work, result, detail)
         return None
     return judgement.count(work, before, replace(attempt, result=result, detail=detail))
+
+
+def wait_for_review(work: Work, space: Space) -> Ending:
+    """Verified, and a person's turn. The question is in the record before the folder moves: a kill between the two leaves a task
+    that the next worker puts back to pending, proved already and not asked about twice."""
+    work.save(review=review.asked(work.record, space.tip, work.sealed.digest, work.now()))
+    work.event("review", commit=space.tip, detail="verified; a person has to approve it")
+    told = f"commit {space.tip[:10]} is verified; `orchestrator approve {quote(work.name)}` lets it land"
+    return Ending(State.PENDING, Reason.REVIEW, told)
 
 
 def wait_for_base(work: Work, outcome: LandOutcome) -> Ending:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
+from orchestrator.core.gates import Mode
 from orchestrator.core.record import Result
 from orchestrator.core.scope import Scope
+from orchestrator.core.spec import Spec
 from orchestrator.core.task import Stage
 from orchestrator.errors import SpecError
 from orchestrator.git import changes, files, repository, save
@@ -18,6 +20,7 @@ from orchestrator.store import seal, specfile
 from orchestrator.store.layouts import EvaluatorKind
 from orchestrator.store.seal import SealedFile
 from orchestrator.worker import scripts
+from orchestrator.worker.gates import asked
 from orchestrator.worker.work import Work
 
 SHOWN = 5  # paths named in a finding
@@ -68,8 +71,9 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
     if problem := tampered(work, before):
         return Left(before.start, tip, Result.TAMPERED, problem)
     review = changes.review(repo, before.start, tip) if tip != before.start else changes.Review((), b"")
-    if outside := out_of_scope(work, repo, review.changes):
-        return Left(before.start, tip, Result.SCOPE_VIOLATION, outside, review.patch)
+    if refused := strays(work, repo, review.changes):
+        ask_for_scope(work, refused)
+        return Left(before.start, tip, Result.SCOPE_VIOLATION, named(refused), review.patch)
     return Left(before.start, tip, patch=review.patch, changes=review.changes)
 
 
@@ -139,19 +143,46 @@ def unexplained(work: Work) -> str | None:
 
 def out_of_scope(work: Work, repo: Repository, changed: Iterable[Change]) -> str | None:
     """Those of the changed files that the task must not change, in words; None where there are none."""
-    scope = Scope(work.spec.scope, work.spec.off_limits, forbidden(work, repo))
-    refused = scope.explained(change.path for change in changed)
-    if not refused:
-        return None
-    named = ", ".join(f"{path} ({why})" for path, why in list(refused.items())[:SHOWN])
-    return f"changed {named}{f' and {len(refused) - SHOWN} more' if len(refused) > SHOWN else ''}"
+    refused = strays(work, repo, changed)
+    return named(refused) if refused else None
+
+
+def strays(work: Work, repo: Repository, changed: Iterable[Change]) -> Mapping[str, str]:
+    """Those of the changed files that keep the work from landing, each with the reason: what no task may change always, what is
+    out of scope where that is enforced."""
+    forbids = Scope(forbidden=forbidden(work, repo))
+    if work.spec.enforcement is not Mode.BLOCK:
+        return forbids.explained(change.path for change in changed)
+    return outside(work.spec, repo, changed, forbids.forbidden)
+
+
+def outside(spec: Spec, repo: Repository, changed: Iterable[Change], forbidden: tuple[str, ...] = ()) -> Mapping[str, str]:
+    """Those of the changed files that are out of the spec's scope, or lead out of the repository, each with the reason."""
+    changed = tuple(changed)
+    found = Scope(spec.scope, spec.off_limits, forbidden).explained(change.path for change in changed)
+    if not (spec.scope or spec.off_limits):
+        return found
+    links = (change for change in changed if change.mode == changes.SYMLINK and change.path not in found)
+    return {**found, **{link.path: "a link that leads out of the repository" for link in links if changes.leads_out(repo, link)}}
+
+
+def named(refused: Mapping[str, str]) -> str:
+    """Such files in words."""
+    shown = ", ".join(f"{path} ({why})" for path, why in list(refused.items())[:SHOWN])
+    return f"changed {shown}{f' and {len(refused) - SHOWN} more' if len(refused) > SHOWN else ''}"
+
+
+def ask_for_scope(work: Work, refused: Mapping[str, str]) -> None:
+    """Whether the task may change these is a person's to say, by a wider scope: until then such an attempt fails."""
+    told = f"may it change {', '.join(list(refused)[:SHOWN])}? Then widen `scope` in the spec"
+    work.event("question", kind="scope", files=list(refused), detail=told)
 
 
 def forbidden(work: Work, repo: Repository) -> tuple[str, ...]:
-    """What no task of this queue may change: the queue itself, and the repository's files that the benchmark command runs."""
+    """What no task of this queue may change: the queue itself, and the repository's files that benchmark and gates run."""
     root = work.claim.queue.root
     inside = (str(root.relative_to(repo.top)),) if root.is_relative_to(repo.top) else ()
-    return (*inside, *work.sealed.scripts)
+    return (*inside, *work.sealed.scripts, *work.guarded)
 
 
 def evaluator_files(work: Work) -> Mapping[str, bytes]:
@@ -186,6 +217,8 @@ def hide_queue(repo: Repository, root: Path, worktrees: Path) -> None:
 
 def seal_scripts(work: Work, repo: Repository) -> None:
     """The repository's files that a benchmark command runs are taken from the base commit and count in the seal."""
+    if words := asked.named(work):
+        work.guarded = tuple(file.path for file in files.at(repo.git, work.record.base_commit or "HEAD", words))
     command = work.evaluator.command
     if work.evaluator.kind is not EvaluatorKind.COMMAND or command is None:
         return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -68,6 +68,12 @@ class PlainFolder:
 
     def between(self, old: str, new: str, *, limit: int = 0) -> bytes:
         return b""  # without git nobody can tell
+
+    def throw_away(self, folder: Path, commit: str) -> None:
+        return
+
+    def strays(self, work: Work, base: str, commit: str) -> Mapping[str, str]:
+        return {}
 
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Without git nobody can tell whether the agent changed something: the measurement decides."""

@@ -131,6 +131,8 @@ def write(work: Work, before: Record, attempt: Attempt, *, improved: bool, durab
     """The record after this attempt, from the record before it: said twice it still counts once."""
     now = work.record
     counted = convergence.counted(before, attempt, improved=improved, values=attempt.values)
-    work.record = replace(counted, spend=now.spend, streak=now.streak, streak_commit=now.streak_commit, restart=now.restart)
+    work.record = replace(
+        counted, spend=now.spend, agents=now.agents, streak=now.streak, streak_commit=now.streak_commit, restart=now.restart
+    )
     work.save(durable=durable, best_commit=attempt.commit if improved else counted.best_commit)
     work.beside(attempt.number, "report.md", report.build(work.spec, work.record, attempt, work.verdicts, work.doubts))

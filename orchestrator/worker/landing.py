@@ -92,12 +92,10 @@ def reject(work: Work, space: Workspace, old: str, new: str) -> LandOutcome | No
     if not verify.at_target(work, result):
         work.feedback = result.output
         return LandOutcome(LandEnd.REJECTED, f"after merging the base: {verify.shortfall(work, result)}", merged=new, base=old)
-    for verdict in verify.gates(work, space, new):
-        if not verdict.ok:
-            work.feedback = verdict.output
-            return LandOutcome(
-                LandEnd.REJECTED, f"after merging the base, {verdict.name}: {verdict.reason}", merged=new, base=old
-            )
+    if refused := verify.refusal(work, space, new, old if new != old else None):
+        return LandOutcome(LandEnd.REJECTED, f"after merging the base, {refused.name}: {refused.reason}", merged=new, base=old)
+    if not verify.hidden(work, space, new):
+        return LandOutcome(LandEnd.REJECTED, f"after merging the base, holdout: {verify.MISSED}", merged=new, base=old)
     return None
 
 

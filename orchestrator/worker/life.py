@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.core import convergence, metrics
+from orchestrator.core import convergence, metrics, review
 from orchestrator.core.convergence import Next
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Landed
@@ -52,7 +52,7 @@ def measure_baseline(work: Work, space: Space) -> Ending | None:
         return blocked(Reason.TAMPERED, doubt)
     work.enter(Stage.MEASURE)
     with space.at_base(work) as place:
-        sample = verify.sample(work, place)
+        sample = verify.sample(work, place, first=True)
         verify.tell(work, "baseline", sample)
         work.event("environment", **report.environment(work))
         if sample.defect:
@@ -62,6 +62,7 @@ def measure_baseline(work: Work, space: Space) -> Ending | None:
             baseline=dict(sample.values),
             best=dict(sample.values),
             values=dict(sample.values),
+            private=sample.private,
             best_commit=work.record.base_commit,
         )
     if space.tip != work.record.base_commit:
@@ -74,16 +75,17 @@ def already_there(work: Work, space: Space) -> Ending | None:
     """At target before anybody worked on it: as many samples as any convergence needs, every gate, and nothing to land."""
     if not verify.streak(work, space, space.tip).passed:
         return None
-    for verdict in verify.gates(work, space, space.tip):
-        if not verdict.ok:
-            work.feedback = verdict.output
-            return None
+    if verify.refusal(work, space, space.tip) or not verify.hidden(work, space, space.tip):
+        return None
     return closing.landed(work, space, Landed(space.tip if work.record.branch else None, work.record.base, "none"))
 
 
 def resume(work: Work, space: Space) -> Ending | None:
     """Work of an earlier claim may be at target already: look before an agent is paid for."""
     if space.tip == work.record.base_commit or work.record.demand:  # at target, and more was asked for
+        return None
+    if rejected := review.rejected(work.record, space.tip):
+        work.feedback = rejected
         return None
     return judgement.judge_left_over(work, space)
 

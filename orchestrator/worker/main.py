@@ -25,7 +25,7 @@ from orchestrator.worker import life, opening, report
 from orchestrator.worker.pulse import Pulse, Stopped, hold_signals
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space
-from orchestrator.worker.work import Ending, Work, blocked
+from orchestrator.worker.work import Ending, Leaving, Work, blocked
 
 RETRY = 1.0  # seconds between tries to let go of a task whose destination is taken or whose disk is full
 
@@ -85,8 +85,8 @@ def ending_of(error: Exception, record: Record | None, settings: Settings, mask:
     match error:
         case ClaimLost():
             raise error
-        case Stopped():
-            return stopped(error.request), 0
+        case Stopped() | Leaving():
+            return stopped(error.request) if isinstance(error, Stopped) else error.ending, 0
         case SpecError():
             return blocked(Reason.BENCHMARK_DEFECT, str(error)), 0
         case seal.CantSeal():

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestrator.agents.log import readable
 from orchestrator.core import metrics
+from orchestrator.core.gates import Mode
 from orchestrator.core.metrics import MetricReader, Reading
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.core.spec import Kind, Spec
@@ -25,12 +26,13 @@ from orchestrator.store import layouts
 from orchestrator.store import seal as seals
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.seal import Sealed
-from orchestrator.worker import alone, scripts
+from orchestrator.worker import alone, channel, scripts
 
 OUTPUT = 16 * 1024 * 1024  # a benchmark that prints more is defective
 FULL = 1024 * 1024  # kept of the output, its end
 TAIL = 4000  # characters shown to people and to the next prompt
 LAST_WORD = 200  # characters of a failed benchmark's last line that are shown with its end
+SILENT = "The benchmark wrote nothing to $ORCH_METRICS_FILE, as it did on the base; what is printed doesn't count."
 SHELL = {126: " (a command that can't be executed)", 127: " (a command was not found)"}
 NOISY = 5  # samples all at target that put the one-sided 95 % bound of the median past it: 1 - 0.5^5 = 96.9 %
 
@@ -47,32 +49,44 @@ class Sample:
     defect: str | None = None
     output: str = ""
     full: bytes = b""
+    private: bool = False  # whether the numbers came by the private file
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A gate's answer. `reason` says in a sentence why it is no."""
+    """A gate's answer. `reason` says in a sentence why it is no, `places` where to look (`file:line: …`, names of tests), `mode`
+    what a no means. `full` is what its command printed, for whoever reads more out of it."""
 
     name: str
     ok: bool
     reason: str
     output: str = ""
     end: ProcessEnd = ProcessEnd.EXITED
+    mode: Mode = Mode.BLOCK
+    places: tuple[str, ...] = ()
+    code: int | None = None
+    full: bytes = b""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the work can't land because of it."""
+        return not self.ok and self.mode is Mode.BLOCK
 
 
 @dataclass(slots=True)
 class Output:
-    """The end of what a process printed, both streams in the order they came; the beginning is dropped, bounded."""
+    """The end of what a process printed, both streams in the order they came; the beginning is dropped, bounded by `most`."""
 
     data: bytearray = field(default_factory=bytearray)
+    most: int = FULL
 
     def add(self, data: bytes) -> None:
         self.data += data
-        if len(self.data) > 2 * FULL:
-            del self.data[:-FULL]
+        if len(self.data) > 2 * self.most:
+            del self.data[: -self.most]
 
     def full(self) -> bytes:
-        return bytes(self.data[-FULL:])
+        return bytes(self.data[-self.most :])
 
     def tail(self) -> str:
         """Its last part as text, beginning at a line's start."""
@@ -94,13 +108,17 @@ def sample(
     limits: Limits,
     pump: Pump,
     scratch: Path,
+    private: bool | None = None,
 ) -> Sample:
     """Run the sealed benchmark once in `worktree`. `end` STOPPED: `pump` asked for it, and the sample says nothing.
 
     `env` is the child's whole environment but for `ORCH_TASK_DIR` (the private copy made below `scratch`) and `ORCH_MEASURING`.
-    Without `limits.output` 16 MiB apply.
+    Without `limits.output` 16 MiB apply. Numbers that it writes to `$ORCH_METRICS_FILE`, a new file for each sample, count
+    instead of printed ones. `private`: it has to; False: there is no such file, a product might write there; None: either.
     """
     reader, output = MetricReader(), Output()
+    file = scratch / f"metrics-{os.urandom(8).hex()}"
+    env = env if private is False else {**env, "ORCH_METRICS_FILE": str(file)}
 
     def sink(data: bytes) -> None:
         reader.feed(data)
@@ -114,7 +132,26 @@ def sample(
             finished = supervise.run(command, _capped(limits), sink=sink, err=output.add, pump=pump)
     except alone.Asked:
         return Sample({}, None, ProcessEnd.STOPPED, None, 0.0)
-    return _judged(spec, finished, limits, reader.finish(), output)
+    finally:
+        told = b"" if private is False else channel.read(file, OUTPUT)
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+    return _by_channel(_judged(spec, finished, limits, _reading(told, reader, private), output), told, private)
+
+
+def _reading(told: bytes, reader: MetricReader, private: bool | None) -> Reading:
+    """What counts of what was written and what was printed."""
+    printed = reader.finish()
+    if told.strip():
+        return metrics.written(told)
+    return Reading() if private else printed
+
+
+def _by_channel(judged: Sample, told: bytes, private: bool | None) -> Sample:
+    """`judged`, with the channel its numbers came by. One that went well and was silent where it has to write is a defect."""
+    if told.strip() or not private or judged.end is not ProcessEnd.EXITED or judged.code:
+        return replace(judged, private=bool(told.strip()))
+    return replace(judged, defect=SILENT, output=f"{judged.output}\n{SILENT}".strip())
 
 
 def _judged(spec: Spec, finished: Finished, limits: Limits, reading: Reading, output: Output) -> Sample:
@@ -164,9 +201,13 @@ def check(
     limits: Limits,
     pump: Pump,
     scratch: Path,
+    keep: int = FULL,
 ) -> Verdict:
-    """Run one gate in `worktree`: with `sealed` the file of that path in a private copy, else a shell command. Exit 0 is yes."""
-    output = Output()
+    """Run one gate in `worktree`: with `sealed` the file of that path in a private copy, else a shell command. Exit 0 is yes.
+
+    The end of its output, at most `keep` bytes, is in the verdict.
+    """
+    output = Output(most=keep)
     with private_copy(sealed, scratch) as copy:
         path, line = (command, None) if sealed else (None, command)
         argv = _command(sealed, path, line, copy=copy, worktree=worktree, env=env)
@@ -174,7 +215,8 @@ def check(
             return Verdict(name, False, argv, argv, ProcessEnd.NOT_STARTED)
         finished = supervise.run(argv, _capped(limits), sink=output.add, err=None, pump=pump)
     reason = _defect(f"The {name} command" if not sealed else f"{command}", finished, limits)
-    return Verdict(name, reason is None, reason or "passed", output.tail(), finished.end)
+    tail, full = output.tail(), output.full()
+    return Verdict(name, reason is None, reason or "passed", tail, finished.end, code=finished.code, full=full)
 
 
 @contextmanager

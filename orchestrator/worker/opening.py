@@ -15,6 +15,7 @@ from orchestrator.git.repository import NotARepository
 from orchestrator.store import layouts, seal, specfile
 from orchestrator.store.claim import Claim
 from orchestrator.worker.folder import PlainFolder
+from orchestrator.worker.gates import asked
 from orchestrator.worker.pulse import Pulse
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work
@@ -42,11 +43,13 @@ def take_up(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
         record=record,
         sealed=sealed,
         evaluator=layouts.evaluator(claim.folder, spec),
+        hidden=layouts.holdout(claim.folder, spec),
         scratch=scratch,
         once=lease.once,
         cut=record.stage,
         feedback=last_feedback(claim, record),
     )
+    asked.refuse_unable(work)
     # At once: names in the repository are reserved for this record's id, and whoever comes after a kill must know it.
     work.save(durable=False, reason=None, detail=None, not_before=None)
     sealed.keep(claim)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,8 @@ from orchestrator.worker.work import Ending, Work
 
 TELLING = frozenset({"PATH", "LANG", "LC_ALL", "TZ"})  # variables that change what a benchmark says, and are no secrets
 
+PLACES = 20  # of one gate's findings
+
 
 def build(spec: Spec, record: Record, attempt: Attempt, verdicts: tuple[Verdict, ...], doubts: tuple[str, ...] = ()) -> str:
     """The page as markdown. `record` is the one that counts the attempt already."""
@@ -35,7 +37,7 @@ def build(spec: Spec, record: Record, attempt: Attempt, verdicts: tuple[Verdict,
         f"- Evaluator: {record.seal or 'not sealed'}",
         "",
         *_numbers(metrics.deciding(spec.metrics, attempt.values), record, attempt.values),
-        *(f"- Gate {verdict.name}: {'passed' if verdict.ok else verdict.reason}" for verdict in verdicts),
+        *(line for verdict in verdicts for line in _gate(verdict)),
         *(f"- Look at this: {doubt}" for doubt in doubts),
         f"- {reporting.worth(record.streak)}",
     ]
@@ -78,6 +80,12 @@ def environment(work: Work) -> dict[str, object]:
     facts = {"system": f"{system.sysname} {system.release} {system.machine}", "cores": os.cpu_count()}
     digest = hashlib.sha256(json.dumps([facts, told], sort_keys=True).encode(errors="replace")).hexdigest()
     return {**facts, "digest": digest}
+
+
+def _gate(verdict: Verdict) -> Iterator[str]:
+    warned = "" if verdict.ok or verdict.blocks else " (a warning)"
+    yield f"- Gate {verdict.name}: {verdict.reason}{warned}"
+    yield from (f"  - {place}" for place in verdict.places[:PLACES])
 
 
 def _numbers(known: tuple[Metric, ...], record: Record, values: Mapping[str, float]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +46,12 @@ class Space(Protocol):
 
     def between(self, old: str, new: str, *, limit: int = ...) -> bytes:
         """What was changed from one such state, or commit, to another, as a patch of at most so many bytes."""
+
+    def throw_away(self, folder: Path, commit: str) -> None:
+        """Make `folder` a checkout of `commit` that nothing is ever taken from."""
+
+    def strays(self, work: Work, base: str, commit: str) -> Mapping[str, str]:
+        """What was changed from one to the other outside of the scope, each file with the reason."""
 
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Take in what the agent of attempt `number` left."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +9,17 @@ from orchestrator.core import metrics
 from orchestrator.core.outcome import ProcessEnd, StopRequest
 from orchestrator.core.task import Stage
 from orchestrator.proc.supervise import Limits
+from orchestrator.store.layouts import Evaluator
+from orchestrator.store.seal import Sealed
 from orchestrator.worker import measure
+from orchestrator.worker.gates import table
 from orchestrator.worker.measure import Sample, Verdict
 from orchestrator.worker.pulse import Stopped
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work
+
+HIDDEN = "Every number that you can see holds, and a hidden check of the same goal failed. What it looks at is not told."
+MISSED = "the hidden check failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +31,25 @@ class Streak:
     detail: str = ""
 
 
-def sample(work: Work, place: Path) -> Sample:
-    """One execution of the sealed benchmark in `place`. Raises Stopped where it was ended because we are asked to stop."""
+def sample(work: Work, place: Path, *, first: bool = False) -> Sample:
+    """One execution of the sealed benchmark in `place`. Raises Stopped where it was ended because we are asked to stop.
+
+    After the `first`, on the base, it has to say its numbers the way it did there: by its private file, or in print.
+    """
+    return _execute(work, place, work.shown, work.evaluator, private=None if first else work.record.private)
+
+
+def _execute(work: Work, place: Path, sealed: Sealed, evaluator: Evaluator, *, private: bool | None = None) -> Sample:
     result = measure.sample(
-        work.sealed,
-        work.evaluator,
+        sealed,
+        evaluator,
         work.spec,
         worktree=place,
         env=work.environment(place),
         limits=Limits(seconds=work.spec.benchmark_timeout or work.settings.benchmark_timeout, grace=work.settings.stop_grace),
         pump=work.pulse.beat,
         scratch=work.scratch,
+        private=private,
     )
     if result.end is ProcessEnd.STOPPED:
         raise Stopped(work.pulse.beat() or StopRequest.RELEASE)
@@ -44,10 +57,24 @@ def sample(work: Work, place: Path) -> Sample:
 
 
 def tell(work: Work, where: str, result: Sample, **facts: object) -> None:
-    """A sample for whoever follows, and as evidence beside the attempt it belongs to."""
+    """A sample for whoever follows, and as evidence beside the attempt it belongs to. `sealed`: nothing that a product prints
+    could have made its numbers."""
     values = dict(result.values)
+    facts = {"sealed": result.private, **facts}
     work.event("measured", where=where, values=values, defect=result.defect, **facts)
     work.evidence("benchmark.jsonl", where=where, values=values, defect=result.defect, seconds=round(result.seconds, 4), **facts)
+
+
+def hidden(work: Work, space: Space, commit: str) -> bool:
+    """Whether the hidden benchmark, if any, holds at `commit`. Of a miss the agent learns that it was one, no more."""
+    if work.hidden is None:
+        return True
+    result = _execute(work, space.checkout(work, commit), work.sealed, work.hidden)
+    tell(work, "holdout", result, commit=commit)
+    if at_target(work, result):
+        return True
+    work.feedback = HIDDEN
+    return False
 
 
 def at_target(work: Work, result: Sample) -> bool:
@@ -82,27 +109,15 @@ def streak(work: Work, space: Space, commit: str) -> Streak:
     return Streak(True)
 
 
-def gates(work: Work, space: Space, commit: str) -> tuple[Verdict, ...]:
-    """Every gate's verdict on this commit, in a clean checkout: the task's checks, then the configured verify command."""
-    commands = [("checks", work.evaluator.checks), ("verify", work.settings.verify_cmd)]
-    work.verdicts = tuple(_gate(work, name, command, space.checkout(work, commit)) for name, command in commands if command)
-    if work.verdicts:
-        answers = [{"gate": each.name, "ok": each.ok, "reason": each.reason, "output": each.output} for each in work.verdicts]
-        work.beside(work.number, "verdicts.json", json.dumps({"schema": 1, "commit": commit, "verdicts": answers}, indent=1))
+def gates(work: Work, space: Space, commit: str, base: str | None = None) -> tuple[Verdict, ...]:
+    """Every gate's verdict on this commit, each in a clean checkout. `base` is what it is compared with: where the task began."""
+    work.verdicts = table.verdicts(work, space, commit, base or work.record.base_commit or commit)
     return work.verdicts
 
 
-def _gate(work: Work, name: str, command: str, place: Path) -> Verdict:
-    verdict = measure.check(
-        name,
-        command,
-        work.sealed if name == "checks" else None,
-        worktree=place,
-        env=work.environment(place),
-        limits=Limits(seconds=work.spec.timeout or work.settings.timeout, grace=work.settings.stop_grace),
-        pump=work.pulse.beat,
-        scratch=work.scratch,
-    )
-    work.pulse.check()
-    work.event("verdict", gate=name, ok=verdict.ok, reason=verdict.reason)
-    return verdict
+def refusal(work: Work, space: Space, commit: str, base: str | None = None) -> Verdict | None:
+    """The first of them that keeps this commit from landing; what it says goes into the next prompt."""
+    refused = next((verdict for verdict in gates(work, space, commit, base) if verdict.blocks), None)
+    if refused:
+        work.feedback = table.told(refused)
+    return refused

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,14 @@ class Ending:
     failed: bool = False  # something beside the task went wrong: the next such wait is twice as long
 
 
+class Leaving(Exception):
+    """From deep inside the flow: this claim ends now, so."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.detail)
+        self.ending = ending
+
+
 def blocked(reason: Reason, detail: str) -> Ending:
     """The task needs a person."""
     return Ending(State.BLOCKED, reason, detail)
@@ -56,10 +64,13 @@ class Work:
     record: Record
     sealed: Sealed
     evaluator: Evaluator
+    hidden: Evaluator | None  # the holdout
     scratch: Path  # private to this worker, outside the task folder; gone with it
     once: bool = False
     verdicts: tuple[Verdict, ...] = ()  # the gates' last answers, for the report
     asked: Mapping[str, str] | None = None  # what decides on work in the spec as it lies there; None: as it was sealed
+    compared: dict[tuple[str, str], Any] = field(default_factory=dict)  # what gates' commands said of other commits
+    guarded: tuple[str, ...] = ()  # the repository's files that gates run: no task may change them
     doubts: tuple[str, ...] = ()  # what a person should look at in the attempt's change, for the report
     number: int = 0  # the attempt that is being made, 0 before the first of this claim
     resumed: Session | None = None  # the session that this attempt goes on with
@@ -71,6 +82,11 @@ class Work:
     @property
     def name(self) -> str:
         return self.claim.name
+
+    @property
+    def shown(self) -> Sealed:
+        """The sealed evaluator for whatever runs beside an agent's work: without the holdout."""
+        return self.sealed.without(self.spec.holdout)
 
     @property
     def converge(self) -> int:

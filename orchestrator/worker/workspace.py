@@ -5,7 +5,7 @@ The agent's worktree is on the task's branch; the verify worktree is ours alone,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent
 from orchestrator.core.task import Stage, State
 from orchestrator.errors import OrchestratorError
-from orchestrator.git import changes, checkouts, given, included, kept, merge, refs, repository, save, worktree
+from orchestrator.git import changes, checkouts, given, included, kept, merge, refs, repository, save, throwaway, worktree
 from orchestrator.git.changes import Change
 from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
@@ -206,6 +206,12 @@ class Workspace:
 
     def between(self, old: str, new: str, *, limit: int = changes.PATCH_LIMIT) -> bytes:
         return changes.patch(self.repo, old, new, limit=limit)
+
+    def throw_away(self, folder: Path, commit: str) -> None:
+        throwaway.checkout(self.repo, folder, commit)
+
+    def strays(self, work: Work, base: str, commit: str) -> Mapping[str, str]:
+        return findings.outside(work.spec, self.repo, changes.changed(self.repo, base, commit))
 
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Everything the agent did, as one commit on the task branch, kept under the attempt's own ref."""

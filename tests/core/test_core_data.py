@@ -62,6 +62,7 @@ def test_a_parked_reason_does_not_end_a_task() -> None:
         Reason.BACKOFF,
         Reason.CHECKOUT,
         Reason.BASE_MOVED,
+        Reason.REVIEW,
     }
 
 

@@ -341,6 +341,25 @@ def test_a_key_whose_line_cannot_be_told_is_shown_with_its_file(project: Path) -
     assert load(project).sources["converge"] == f"{project}/pyproject.toml"
 
 
+def test_gates_are_read_from_their_table_and_travel_to_the_worker(project: Path) -> None:
+    (project / "orchestrator.toml").write_text(
+        '[gates]\ntest = "pytest -rA"\nlint = {command = "ruff check", mode = "warn"}\nchecks = "off"\n'
+    )
+    loaded = load(project)
+    assert loaded.settings.gates == {
+        "test": {"name": "test", "command": "pytest -rA"},
+        "lint": {"name": "lint", "command": "ruff check", "mode": "warn"},
+        "checks": {"name": "checks", "mode": "off"},
+    }
+    assert loaded.sources["gates.lint"] == f"{project}/orchestrator.toml:3"
+    assert config.from_json(json.loads(json.dumps(config.to_json(loaded.settings)))) == loaded.settings
+    assert [row.name for row in config.rows(loaded) if row.name.startswith("gates.")] == [
+        "gates.test",
+        "gates.lint",
+        "gates.checks",
+    ]
+
+
 def test_hooks_are_merged_by_name_and_the_nearest_wins(project: Path) -> None:
     user_file(project, '[hooks]\nafter_create = "user"\nafter_run = "user"\n')
     (project / "orchestrator.toml").write_text('[hooks]\nafter_run = "project"\n')
@@ -353,6 +372,8 @@ def test_hooks_are_merged_by_name_and_the_nearest_wins(project: Path) -> None:
     ("text", "told"),
     [
         ("hooks = 3\n", "hooks must be a table"),
+        ("gates = 3\n", "gates must be a table"),
+        ("[gates]\nlint = 3\n", "the gate lint"),
         ("[hooks]\nafter_run = 3\n", "hook after_run"),
         ('[hooks]\nafter_run = " "\n', "hook after_run"),
         ("converge = = 3\n", "is not valid TOML"),
@@ -483,7 +504,7 @@ def test_the_rows_of_config_name_every_setting_with_value_and_source(project: Pa
 
 
 def test_every_setting_can_be_given_from_outside() -> None:
-    assert {option.field for option in OPTIONS} | {"hooks", "agents", "agent_args"} == set(config.to_json(Settings()))
+    assert {option.field for option in OPTIONS} | {"hooks", "gates", "agents", "agent_args"} == set(config.to_json(Settings()))
     assert len({option.env for option in OPTIONS}) == len(OPTIONS)
 
 

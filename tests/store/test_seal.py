@@ -123,7 +123,7 @@ def test_with_the_spec_only_its_sealed_fields_count(task: Path) -> None:
     assert seal.seal(task, replace(spec, priority=7, depends_on=("x",), draft=True, labels=("l",))).digest == before
     assert seal.seal(task, replace(spec, metrics=(Metric("n", target=1.0),))).digest != before
     assert seal.seal(task, replace(spec, scope=("src/**",))).digest != before
-    assert seal.seal(task, replace(spec, reserved={"holdout": "h.sh"})).digest != before
+    assert seal.seal(task, replace(spec, holdout="h.sh")).digest != before
 
 
 def test_every_live_field_is_one_of_the_spec() -> None:

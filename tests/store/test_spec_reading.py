@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core import convergence
+from orchestrator.core.gates import Mode
 from orchestrator.core.settings import Settings
-from orchestrator.core.spec import LIVE, RESERVED, UNLIMITED, Direction, Kind, Land, Metric, Spec
+from orchestrator.core.spec import LIVE, RESERVED, UNLIMITED, Direction, Kind, Land, Metric, Review, Spec
 from orchestrator.store import specfile
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -52,15 +53,20 @@ def test_every_key_of_the_contract_is_known() -> None:
     assert (spec.benchmark, spec.converge, spec.scope, spec.off_limits) == (
         "./scripts/bench --fast",
         5,
-        ("src/**",),
+        ("src/**", "b"),
         ("docs/**",),
     )
+    assert [(gate.name, gate.command, gate.means) for gate in spec.gates] == [
+        ("test", "make test", Mode.BLOCK),
+        ("lint", "make lint", Mode.WARN),
+    ]
+    assert (spec.enforcement, spec.review) == (Mode.BLOCK, Review.NONE)
     assert (spec.agent, spec.model, spec.effort, spec.tty, spec.executor) == ("exec", "big", "high", True, "local")
     assert (spec.max_failures, spec.timeout, spec.benchmark_timeout) == (7, 7200.0, 90.0)
     assert (spec.budget_attempts, spec.budget_minutes, spec.land) == (9, 30.0, Land.BRANCH)
     assert (spec.budget_usd, spec.budget_tokens) == (3.0, 100_000)
     assert (spec.fallback, spec.phases, spec.skills) == (("other",), ("do-task",), ("x",))
-    assert set(spec.reserved) == RESERVED | {"metrics.throughput.samples"}
+    assert set(spec.reserved) == RESERVED | {"metrics.throughput.samples", "files.reads"}
 
 
 @pytest.mark.parametrize(("said", "tokens"), [("2M", 2_000_000), ("500 k", 500_000), ("12", 12), ('"3m"', 3_000_000)])
@@ -196,8 +202,8 @@ def test_unknown_keys_are_kept_and_the_known_one_is_proposed(tmp_path: Path) -> 
 
 
 def test_reserved_keys_are_kept_without_a_word(tmp_path: Path) -> None:
-    spec = spec_of(tmp_path, "---\nreview: required\nlocks: {writes: [db]}\n---\n# T\n")
-    assert (spec.reserved, spec.warnings) == ({"review": "required", "locks": {"writes": ["db"]}}, ())
+    spec = spec_of(tmp_path, "---\nphase: 2\nlocks: {writes: [db]}\n---\n# T\n")
+    assert (spec.reserved, spec.warnings) == ({"phase": 2, "locks": {"writes": ["db"]}}, ())
 
 
 def test_landing_by_pull_request_is_a_choice_like_any_other(tmp_path: Path) -> None:

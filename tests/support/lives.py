@@ -147,6 +147,21 @@ def command(*args: str) -> Step:
     return step
 
 
+def answer(verb: str, *args: str) -> Step:
+    """Give a person's word, once. A kill may have come after it was written down, or before: then the next loop puts the
+    task back, and it asks again."""
+
+    def step(run: Run) -> None:
+        kills = run.kills
+        while run.command(verb, NAME, *args, codes=(0, 1)):
+            assert run.kills > kills, run.project.story()
+            if run.project.record(NAME)["review"]["answer"]:
+                return
+            run.command(codes=(75,))
+
+    return step
+
+
 def again(run: Run) -> None:
     """Start it until it isn't interrupted: after a kill, the Ctrl-C may come later in the story."""
     while run.command(codes=(0, *INTERRUPTED)):
@@ -224,6 +239,28 @@ LIVES = (
         since=("benchmark", 3),
         until=("agent", 2),
         attempts=2,
+    ),
+    Life(
+        "reviewed",
+        front="review: required",
+        steps=(drain(75), answer("approve"), drain(0)),
+        since=("benchmark", 3),
+        until=("benchmark", 5),
+    ),
+    Life(
+        "sent-back",
+        act=f'{DONE}; echo "work $n" > note.txt',
+        front="review: required",
+        steps=(drain(75), answer("reject", "--note", "again"), drain(75), answer("approve"), drain(0)),
+        since=("benchmark", 3),
+        until=("agent", 2),
+        attempts=2,
+    ),
+    Life(
+        "gated",
+        front="gates: {test: 'test -e nowhere', lint: 'echo README:1: known; false', doctor: 'test -z $ORCH_CANARY'}",
+        since=("benchmark", 3),
+        until=("release:after", 1),
     ),
     Life(
         "defect",

@@ -170,3 +170,66 @@ def test_words_may_be_edited_at_any_time_and_a_detour_over_a_broken_spec_does_no
     desk.serve()
     assert "target: 5" in (folder / "autoresearch.md").read_text()
     assert (desk.state(), desk.record().doubt) == (State.PENDING, "metrics in the spec changed while an agent ran")
+
+
+SCOPED = "scope: [todo.txt, src/**]\nmax_failures: 1\n"
+STRAYS = {
+    "staged": ("echo x > a.txt; git add a.txt", "a.txt (outside the scope)"),
+    "committed and taken back": ("echo x > a.txt; git add a.txt; git commit -qm a; rm a.txt; git checkout -q a.txt", "a.txt"),
+    "ignored and added by force": ("echo x > a.ignored; git add -f a.ignored", "a.ignored (outside the scope)"),
+    "a link out of the repository": ("mkdir src; ln -s /etc/hostname src/name", "src/name (a link that leads out"),
+    "a link above it": ("mkdir src; ln -s ../../else src/name", "src/name (a link that leads out"),
+    "through a link that was there": ("echo x > linked/a.txt", "other/a.txt (outside the scope)"),
+    "a repository in it": ("git init -q sub; echo s > sub/s; git -C sub add s; git -C sub commit -qm s; git add sub", "sub"),
+    "a submodule": (
+        "git -c protocol.file.allow=always submodule --quiet add $OLDPWD sub; git submodule absorbgitdirs -q; git commit -qm s",
+        ".gitmodules (outside the scope), sub (outside the scope)",
+    ),
+    "a file that was made executable": ("chmod +x README", "README (outside the scope)"),
+}
+
+
+@pytest.mark.parametrize("stray", STRAYS)
+def test_whatever_way_a_file_out_of_scope_takes_it_is_seen_before_anything_is_measured(desk: Desk, stray: str) -> None:
+    script, told = STRAYS[stray]
+    (desk.repo / "linked").symlink_to("other")
+    desk.commit({"other/a.txt": "a\n"})
+    desk.drop(front=SCOPED)
+    desk.agent(f"cd {desk.repo}; cd $ORCH_WORKTREE; {DONE}; {script}")
+    desk.serve()
+    state, result, detail = only_result(desk)
+    assert (state, result, desk.merges()) == (State.BLOCKED, Result.SCOPE_VIOLATION, 0)
+    assert told in detail
+    (asked,) = desk.events(event="question")
+    assert asked["files"][0] == told.split(" ")[0] or asked["files"][0].startswith("sub")
+    assert "widen `scope`" in asked["detail"]
+    assert [event["where"] for event in desk.events(event="measured")] == ["baseline"]
+
+
+def test_what_git_ignores_and_nobody_added_is_no_work_and_never_lands(desk: Desk) -> None:
+    desk.drop(front=SCOPED)
+    desk.agent(f"{DONE}; touch a.ignored; mkdir src; ln -s ../todo.txt src/link")
+    desk.serve()
+    assert only_result(desk)[:2] == (State.CONVERGED, Result.CONVERGED)
+    assert desk.git("ls-tree", "-r", "--name-only", "main").split() == [".gitignore", "README", "src/link", "todo.txt"]
+
+
+@pytest.mark.parametrize("mode", ["warn", "off"])
+def test_a_scope_that_is_not_enforced_lets_it_land_and_warn_names_it(desk: Desk, mode: str) -> None:
+    desk.drop(front=f"files: {{writes: [todo.txt]}}\nenforcement: {mode}")
+    desk.agent(f"{DONE}; echo more >> README")
+    desk.serve()
+    assert only_result(desk)[:2] == (State.CONVERGED, Result.CONVERGED)
+    told = [event for event in desk.events(event="verdict") if event["gate"] == "scope"]
+    assert [(event["ok"], event["mode"]) for event in told] == ([(False, "warn")] if mode == "warn" else [])
+    report = (desk.folder() / ".orch/attempts/0001/report.md").read_text()
+    assert ("README: outside the scope" in report) is (mode == "warn")
+
+
+@pytest.mark.parametrize("mode", ["warn", "off", "block"])
+def test_what_no_task_may_change_is_refused_whatever_is_enforced(desk: Desk, mode: str) -> None:
+    desk.commit({"bench/count.sh": 'echo "METRIC left=$(grep -c . todo.txt)"\n'})
+    (desk.drop(front=f"benchmark: sh bench/count.sh\nmax_failures: 1\nenforcement: {mode}") / "benchmark.sh").unlink()
+    desk.agent(f"{SPOIL} bench/count.sh")
+    desk.serve()
+    assert only_result(desk)[1] is Result.SCOPE_VIOLATION

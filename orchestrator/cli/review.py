@@ -1,0 +1,64 @@
+"""`orchestrator approve NAME`, `orchestrator reject NAME`: a person's word on verified work that waits for it."""
+
+from __future__ import annotations
+
+from shlex import quote
+
+import click
+
+from orchestrator.cli import hold, output
+from orchestrator.cli.options import App, common, name_argument, one, pass_app
+from orchestrator.core.record import Answer, Record
+from orchestrator.core.review import answered
+from orchestrator.core.task import Place, State
+from orchestrator.errors import OrchestratorError
+from orchestrator.store import records
+
+COMMIT = click.option("--commit", metavar="COMMIT", default="", help="Only if it is this commit that waits.")
+APPROVED = "is approved and lands next"
+REJECTED = "is rejected and goes back to its agent"
+
+
+@click.command(epilog="\b\nExample: orchestrator diff fix-auth && orchestrator approve fix-auth")
+@name_argument()
+@COMMIT
+@common()
+@pass_app
+def approve(app: App, name: str, commit: str) -> int:
+    """Let verified work land. Good for exactly the commit that waits; it is merged, measured and checked as always."""
+    return _answer(app, name, commit, Answer.APPROVED, "", APPROVED)
+
+
+@click.command(epilog='\b\nExample: orchestrator reject fix-auth --note "keep the old name as an alias"')
+@name_argument()
+@click.option("--note", metavar="TEXT", default="", help="What is wrong with it, for the next prompt.")
+@COMMIT
+@common()
+@pass_app
+def reject(app: App, name: str, note: str, commit: str) -> int:
+    """Send verified work back: the next attempt goes on from it, and is told the note."""
+    return _answer(app, name, commit, Answer.REJECTED, note.strip(), REJECTED)
+
+
+def _answer(app: App, name: str, commit: str, answer: Answer, note: str, told: str) -> int:
+    """A kill before the record is written leaves the question open, after it the answer given: whoever takes the task over from
+    this claim finds one or the other."""
+    place = one(app, name)
+    _awaited(place, records.peek(app.queue.path(place)), commit)
+    with hold.claimed(app.queue, place) as claim:
+        record = _awaited(place, claim.record(), commit)
+        assert record.review is not None
+        claim.event(answer.value, commit=record.review.commit, note=note)
+        claim.release(State.PENDING, answered(record, answer, note))
+    app.say(f"{output.name_text(place.name)} {told} ({record.review.commit[:10]}).")
+    return 0
+
+
+def _awaited(place: Place, record: Record | None, commit: str) -> Record:
+    """The record that asks. Raises OrchestratorError where none does, or about another commit."""
+    hint = f"`orchestrator why {quote(place.name)}` says where it is."
+    if place.state is not State.PENDING or record is None or record.ended or record.review is None or record.review.answer:
+        raise OrchestratorError(f"{place.name!r} doesn't wait for a review.", hint=hint)
+    if not record.review.commit.startswith(commit):
+        raise OrchestratorError(f"What waits in {place.name!r} is {record.review.commit[:10]}, not {commit[:10]}.", hint=hint)
+    return record

@@ -1,0 +1,47 @@
+"""What the gates said last of a task, as its worker wrote it beside the attempt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.cli import output
+from orchestrator.cli.output import clean
+from orchestrator.core.record import Record
+
+PLACES = 5
+LARGEST = 16 << 20
+
+
+def latest(folder: Path, record: Record | None) -> Sequence[Mapping[str, Any]]:
+    """The verdicts of the newest attempt that has any; none where they can't be read."""
+    for number in range(record.attempts if record else 0, 0, -1):
+        path = folder / ".orch" / "attempts" / f"{number:04d}" / "verdicts.json"
+        try:
+            with path.open("rb") as file:
+                return [each for each in json.loads(file.read(LARGEST))["verdicts"] if isinstance(each, dict)]
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError):
+            return ()
+    return ()
+
+
+def lines(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A table of them; below it where the ones that said no point to."""
+    if not verdicts:
+        return
+    yield ""
+    yield from output.table(("GATE", "SAYS", "WHY"), [_row(each) for each in verdicts], most=(None, None, 200))
+    for each in verdicts:
+        places = [] if each.get("ok") else each.get("places") or []
+        yield from (f"  {clean(place)}" for place in places[:PLACES])
+        if len(places) > PLACES:
+            yield f"  … and {len(places) - PLACES} more of {clean(each.get('gate'))}"
+
+
+def _row(verdict: Mapping[str, Any]) -> tuple[str, str, str]:
+    says = "yes" if verdict.get("ok") else "a warning" if verdict.get("mode") == "warn" else "no"
+    return clean(verdict.get("gate")), says, clean(verdict.get("reason"))

@@ -1,0 +1,203 @@
+"""The judge: a model that reads the change and says yes or no, in a checkout that is thrown away. No usable word is a no."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from orchestrator.agents import registry, replay, session
+from orchestrator.agents.protocol import Request, Traits
+from orchestrator.agents.routing import NO_AGENT, Route, Router
+from orchestrator.core import judging
+from orchestrator.core.convergence import backoff
+from orchestrator.core.gates import Gate
+from orchestrator.core.judging import Judgement
+from orchestrator.core.outcome import AgentEnd, AgentOutcome, Reason
+from orchestrator.core.record import Pause
+from orchestrator.core.task import State
+from orchestrator.errors import AgentError
+from orchestrator.proc.supervise import Limits
+from orchestrator.store import seal, templates
+from orchestrator.worker import channel, metering, prompt, refusals, routes
+from orchestrator.worker.gates.trial import Trial
+from orchestrator.worker.measure import Verdict
+from orchestrator.worker.work import Ending, Leaving, Work
+
+DIFF = 40_000  # characters of the change in the prompt; the rest it asks git for
+
+
+def judge(trial: Trial, gate: Gate) -> Verdict:
+    """What the judge says of the change, with its evidence; a no where there is nothing to judge or no verdict to use."""
+    patch = trial.patch()
+    if not patch.strip():
+        return Verdict(gate.name, False, "there is nothing to judge: the change is empty")
+    place = trial.work.scratch / f"judge-{os.urandom(4).hex()}"
+    try:
+        trial.space.throw_away(place, trial.commit)
+        outcome, text = _heard(trial, gate, place, patch)
+        if outcome.end is not AgentEnd.FINISHED:
+            return Verdict(gate.name, False, f"the judge gave no verdict: it ended as {outcome.end}. {outcome.detail}".strip())
+        return _verdict(trial, gate, place, patch, text)
+    finally:
+        seal.remove(place)
+
+
+def _verdict(trial: Trial, gate: Gate, place: Path, patch: str, text: str) -> Verdict:
+    try:
+        said = judging.read(text)
+        _grounded(said, place, patch)
+    except ValueError as error:
+        return Verdict(gate.name, False, f"the judge gave no verdict that can be used: {error}", output=text[-2000:])
+    reason = f"{said.summary}{_disagreement(said, trial.said)}"
+    return Verdict(gate.name, said.passes, reason, places=tuple(map(str, said.evidence)))
+
+
+def _grounded(said: Judgement, place: Path, patch: str) -> None:
+    """Evidence is about what is there or was changed; a file that nobody knows is made up. Raises ValueError."""
+    for each in said.evidence:
+        path = each.file.removeprefix("./")
+        there = not Path(path).is_absolute() and ".." not in Path(path).parts and (place / path).is_file()
+        if not there and f" a/{path}\n" not in patch.replace(" b/", " a/").replace("\r", ""):
+            raise ValueError(f"its evidence is about {each.file[:200]}, which is not there and was not changed")
+
+
+def _disagreement(said: Judgement, others: Iterable[Verdict]) -> str:
+    named = [verdict.name for verdict in others if verdict.ok is not said.passes]
+    agreeing = [verdict.name for verdict in others if verdict.ok is said.passes]
+    if not named or (agreeing and not said.passes):
+        return ""
+    verb, word = "says" if len(named) == 1 else "say", "no" if said.passes else "yes"
+    return f" (in disagreement with {', '.join(named)}, which {verb} {word})"
+
+
+def _heard(trial: Trial, gate: Gate, place: Path, patch: str) -> tuple[AgentOutcome, str]:
+    """Hold the session: how it ended, and what it left as its word."""
+    work = trial.work
+    worked, work.route = work.route, _route(work, gate)
+    verdict = work.scratch / f"verdict-{os.urandom(4).hex()}.json"
+    try:
+        outcome = _session(work, gate, place, _text(trial, gate, patch), verdict)
+        _away(work, outcome)
+        return outcome, channel.read(verdict, judging.LARGEST).decode(errors="replace") or outcome.said
+    finally:
+        work.route = worked
+        verdict.unlink(missing_ok=True)
+
+
+def _route(work: Work, gate: Gate) -> Route:
+    """Who judges: the agent that the gate names, its own command, else whoever would work on the task."""
+    router, spec = Router(work.settings), work.spec
+    if gate.agent or gate.command or gate.model:
+        spec = replace(spec, agent=gate.agent or ("exec" if gate.command else None), model=gate.model, effort=gate.effort)
+    chain = router.chain(replace(spec, fallback=()))
+    if not chain:
+        raise AgentError("No agent is configured for the judge.", hint=NO_AGENT)
+    return router.fitted(chain[0])
+
+
+def _session(work: Work, gate: Gate, place: Path, text: str, verdict: Path) -> AgentOutcome:
+    assert work.route is not None
+    agent = routes.agent(work, work.route.agent)
+    room = metering.left(work)
+    meter = metering.Meter(room, work.route.model)
+    asked = replace(_request(work, gate, place, text, verdict, agent.traits), usd=room.usd, minutes=room.minutes)
+    work.event("judge_started", agent=agent.name, model=work.route.model)
+    outcome = session.run(
+        replay.played(agent, asked, partial(routes.agent, work)),
+        asked,
+        log_folder=_folder(work, text),
+        limits=Limits(
+            seconds=min(work.spec.timeout or work.settings.timeout, 60 * (room.minutes or math.inf)),
+            idle=work.settings.progress_timeout,
+            grace=work.settings.stop_grace,
+        ),
+        pump=work.pulse.beat,
+        on_start=work.claim.name_agent,
+        log_bytes=work.settings.agent_log_max_bytes,
+        raw=work.settings.agent_log_raw,
+        mask=work.mask,
+        meter=meter,
+    )
+    work.pulse.check()
+    outcome = metering.counted(work, refusals.settled(work, outcome))
+    work.event("judge_ended", end=outcome.end.value, detail=outcome.detail)
+    return outcome
+
+
+def _request(work: Work, gate: Gate, place: Path, text: str, verdict: Path, traits: Traits) -> Request:
+    assert work.route is not None
+    copy, prompt_file = work.scratch / "judged", work.scratch / "judge.md"
+    seal.remove(copy)
+    work.sealed.agent_copy(copy, holdout=work.spec.holdout)
+    prompt_file.write_text(text, errors="surrogateescape")
+    env = work.environment(place, max(work.number, 1), traits.environment)
+    env |= {"ORCH_TASK_DIR": str(copy), "ORCH_PROMPT_FILE": str(prompt_file), "ORCH_VERDICT_FILE": str(verdict)}
+    env.pop("ORCH_REPO", None)
+    return Request(
+        prompt=text,
+        prompt_file=prompt_file,
+        worktree=place,
+        model=work.route.model,
+        effort=work.route.effort,
+        env=env,
+        attempt=max(work.number, 1),
+        cmd=gate.command or work.settings.agent_cmd,
+        answers=registry.answers(work.route.agent, work.settings.agents),
+        phase="judge",
+        args=work.settings.args_of(work.route.agent),
+    )
+
+
+def _text(trial: Trial, gate: Gate, patch: str) -> str:
+    spec, cut = trial.work.spec, "\n[…] (cut here; git shows all of it)" if len(patch) > DIFF else ""
+    lines = [f"- {each.name}: {'yes' if each.ok else 'no'}; {each.reason}" for each in trial.said]
+    values = {
+        "title": " ".join((spec.title or trial.work.name).split()),
+        "commit": trial.commit,
+        "base": trial.base,
+        "goal": spec.goal or spec.title,
+        "acceptance": spec.acceptance,
+        "constraints": spec.constraints,
+        "ask": gate.ask,
+        "verdicts": prompt.readable_lines("\n".join(lines)),
+        "diff": prompt.fenced(prompt.readable_lines(patch[:DIFF]), "diff") + cut,
+    }
+    return trial.work.mask.text(prompt.render(templates.read("judge.md"), values))
+
+
+def _folder(work: Work, text: str) -> Path:
+    """Where its logs go: beside the attempt it judges, where that has a folder."""
+    number = max(work.number, work.record.attempts)
+    if not (work.claim.control / "attempts" / f"{number:04d}").is_dir():
+        folder = work.scratch / "judge.logs"
+        folder.mkdir(exist_ok=True)
+        return folder
+    folder = work.claim.mkdir(f"attempts/{number:04d}/judge")
+    work.claim.write(f"attempts/{number:04d}/judge/prompt.md", text.encode(errors="surrogateescape"))
+    return folder
+
+
+def _away(work: Work, outcome: AgentOutcome) -> None:
+    """A judge at a limit, or not logged in, has said nothing of the work: the claim ends, and the next one asks again.
+
+    Raises Leaving. A kill before that is the same: what was not counted yet is found by its ref.
+    """
+    assert work.route is not None
+    if outcome.end is AgentEnd.AUTH:
+        raise Leaving(refusals.unauthorised(work, outcome))
+    if outcome.end is not AgentEnd.RATE_LIMITED:
+        return
+    now, settings = work.now(), work.settings
+    ahead = (outcome.reset_at or 0.0) - now
+    if ahead <= 0:
+        ahead = backoff(work.record.backoffs, settings.backoff, settings.backoff_max)
+    until = now + min(ahead, settings.limit_wait)
+    work.save(
+        pauses={**work.record.pauses, work.route.account: Pause(now, until, outcome.detail)}, backoffs=work.record.backoffs + 1
+    )
+    work.event("limit", agent=work.route.agent, account=work.route.account, until=round(until, 3), detail=outcome.detail)
+    raise Leaving(Ending(State.PENDING, Reason.RATE_LIMITED, f"the judge: {outcome.detail}", until))

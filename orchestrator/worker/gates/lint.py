@@ -1,0 +1,29 @@
+"""Lint as a delta: a finding counts if the base has none like it, wherever its line stands by now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from orchestrator.core import lintdelta
+from orchestrator.core.gates import Gate
+from orchestrator.worker.gates.trial import Trial
+from orchestrator.worker.measure import Verdict
+
+
+def lint(trial: Trial, gate: Gate) -> Verdict:
+    """No finding that is new. Of a linter that names no lines, the exit code is compared with the base's."""
+    assert gate.command is not None
+    now = trial.here(gate.name, gate.command)
+    if not now.ended or (now.verdict.ok and not now.findings):
+        return now.verdict
+    before = trial.before(gate.name, gate.command)
+    if before is None:
+        return now.verdict
+    if new := lintdelta.new(before.findings, now.findings):
+        found = f"{len(new)} new finding{'' if len(new) == 1 else 's'}"
+        return replace(now.verdict, ok=False, reason=found, places=tuple(map(str, new)))
+    failing = not now.verdict.ok and not now.findings
+    if failing and (before.verdict.ok or not before.ended):
+        return now.verdict
+    told = f"{len(now.findings)} findings, none of them new" if now.findings else f"{now.verdict.reason} As before."
+    return replace(now.verdict, ok=True, reason=told)

@@ -1,0 +1,61 @@
+"""Tests: none fails that did not fail before (`test`); those there were, and those that came, really run (`test-validator`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from orchestrator.core import gates, testresults
+from orchestrator.core.gates import Gate
+from orchestrator.worker.gates.trial import Ran, Trial
+from orchestrator.worker.measure import Verdict
+
+UNTOLD = (
+    "its command doesn't say which tests it ran; `pytest -rA`, `--junitxml=$ORCH_JUNIT_FILE`, "
+    "`unittest -v`, `go test -v`, `cargo test` and TAP do"
+)
+
+
+def test(trial: Trial, gate: Gate) -> Verdict:
+    """No failure but those that the base has, by test where the command tells, else by its exit code."""
+    assert gate.command is not None
+    now = trial.here(gate.name, gate.command)
+    failing = testresults.failures(now.tests)
+    if not now.ended or (now.verdict.ok and not failing):
+        return now.verdict
+    before = trial.before(gate.name, gate.command)
+    introduced = sorted(failing - testresults.failures(before.tests)) if before else sorted(failing)
+    if introduced:
+        return replace(
+            now.verdict, ok=False, reason=f"{_tests(len(introduced))} that did not fail before", places=tuple(introduced)
+        )
+    return _as_before(now, before, f"{_tests(len(failing))}, as before" if failing else "")
+
+
+def _as_before(now: Ran, before: Ran | None, told: str) -> Verdict:
+    """The verdict where no single test tells: its exit code against the base's."""
+    code = now.verdict.code
+    if before is None or (code and not (told and before.ended) and before.verdict.code != code):
+        return now.verdict
+    return replace(now.verdict, ok=True, reason=told or f"ends with exit code {code}, as before")
+
+
+def _tests(count: int) -> str:
+    return f"{count} test{'' if count == 1 else 's'} fail{'s' if count == 1 else ''}"
+
+
+def validator(trial: Trial, gate: Gate) -> Verdict:
+    """Every test that ran on the base still runs, and every one that the change adds does; `allow` names exceptions."""
+    command = gate.command or next((each.command for each in trial.asked if each.name == "test"), None)
+    assert command is not None, f"{gates.VALIDATOR} without a command is refused when the task is taken up"
+    before, now = trial.before(gate.name, command), trial.here(gate.name, command)
+    if not testresults.ran(now.tests):
+        return replace(now.verdict, ok=False, reason=UNTOLD)
+    gone = testresults.gone(before.tests, now.tests, gate.allow) if before else ()
+    idle = testresults.never_run(testresults.added(trial.patch()), now.tests, gate.allow)
+    reasons = [
+        f"{len(gone)} that ran before no longer run{'s' if len(gone) == 1 else ''} (deleted, renamed or skipped)" if gone else "",
+        f"{len(idle)} new {'is' if len(idle) == 1 else 'are'} not run" if idle else "",
+    ]
+    told = " and ".join(filter(None, reasons))
+    reason = f"of the tests, {told}; `allow` in the spec names those that may" if told else f"{len(now.tests)} tests told of"
+    return Verdict(gate.name, not told, reason, now.verdict.output, places=(*gone, *idle))

@@ -1,0 +1,137 @@
+"""What a gate may look at: one commit in a clean checkout, and the commit that it is compared with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from orchestrator.core import lintdelta, testresults
+from orchestrator.core.gates import Gate
+from orchestrator.core.lintdelta import Finding
+from orchestrator.core.outcome import ProcessEnd
+from orchestrator.core.testresults import Outcome
+from orchestrator.proc.supervise import Limits
+from orchestrator.store.seal import Sealed
+from orchestrator.worker import channel, measure
+from orchestrator.worker.measure import Verdict
+from orchestrator.worker.space import Space
+from orchestrator.worker.work import Work
+
+KEEP = measure.OUTPUT  # what is compared must be all of it
+NO_PROGRAM = frozenset({126, 127})  # the shell's words for a command that can't be run
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command of a gate that has run at a commit: how it ended, and what it said of tests or of lines."""
+
+    verdict: Verdict
+    tests: Mapping[str, Outcome] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it came to its own end: one that wasn't found, hung or died has said nothing."""
+        return self.verdict.end is ProcessEnd.EXITED and self.verdict.code not in NO_PROGRAM
+
+
+@dataclass(slots=True)
+class Trial:
+    """One commit before the gates. `asked` are all its gates, `said` the verdicts so far, `ran` what commands said here."""
+
+    work: Work
+    space: Space
+    commit: str
+    base: str
+    asked: tuple[Gate, ...] = ()
+    said: tuple[Verdict, ...] = ()
+    ran: dict[str, Ran] = field(default_factory=dict)
+
+    def place(self) -> Path:
+        """The commit in a clean checkout."""
+        return self.space.checkout(self.work, self.commit)
+
+    def check(self, name: str, command: str, sealed: Sealed | None = None, **env: str) -> Verdict:
+        """Run a command, or with `sealed` a file of the task folder, on the commit."""
+        return execute(self.work, name, command, self.place(), sealed, env)
+
+    def here(self, name: str, command: str) -> Ran:
+        """What `command` says of the commit."""
+        if command not in self.ran:
+            self.ran[command] = read(self.work, name, command, self.place())
+        return self.ran[command]
+
+    def before(self, name: str, command: str) -> Ran | None:
+        """What `command` says of the commit that this one is compared with; None where there is none to check out."""
+        if not self.work.record.branch or self.base == self.commit:
+            return self.here(name, command) if self.work.record.branch else None
+        key = (self.base, command)
+        if key not in self.work.compared:
+            self.work.compared[key] = read(self.work, name, command, self.space.checkout(self.work, self.base))
+        ran: Ran = self.work.compared[key]
+        return ran
+
+    def patch(self) -> str:
+        """What the commit changes."""
+        if not self.work.record.branch or self.base == self.commit:
+            return ""
+        return self.space.between(self.base, self.commit).decode(errors="replace")
+
+
+class Answer(Protocol):
+    """A gate: it looks at the trial and says yes or no. The mode is put on by whoever asked."""
+
+    def __call__(self, trial: Trial, gate: Gate) -> Verdict: ...
+
+
+def read(work: Work, name: str, command: str, place: Path) -> Ran:
+    """Run `command` in `place` and read what it says of single tests and single lines."""
+    junit = work.scratch / f"junit-{os.urandom(4).hex()}.xml"
+    verdict = execute(work, name, command, place, None, {"ORCH_JUNIT_FILE": str(junit)})
+    output = verdict.full.decode(errors="replace")
+    tests = testresults.read(output, channel.read(junit, testresults.LARGEST))
+    junit.unlink(missing_ok=True)
+    return Ran(verdict, tests, with_text(lintdelta.read(output, str(place)), place))
+
+
+def with_text(findings: tuple[Finding, ...], place: Path) -> tuple[Finding, ...]:
+    """`findings` with the lines of source that they are about."""
+    lines: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.path not in lines:
+            lines[finding.path] = _lines(place, finding.path)
+    return tuple(
+        Finding(each.path, each.line, each.message, lines[each.path][each.line - 1])
+        if 0 < each.line <= len(lines[each.path])
+        else each
+        for each in findings
+    )
+
+
+def _lines(place: Path, path: str) -> list[str]:
+    file = place / path
+    try:
+        inside = file.resolve().is_relative_to(place.resolve()) and file.is_file()
+        return file.read_text(errors="replace").splitlines() if inside else []
+    except (OSError, ValueError):
+        return []
+
+
+def execute(work: Work, name: str, command: str, place: Path, sealed: Sealed | None, env: Mapping[str, str]) -> Verdict:
+    """One command in `place`. Raises Stopped where this worker was asked to stop meanwhile."""
+    verdict = measure.check(
+        name,
+        command,
+        sealed,
+        worktree=place,
+        env={**work.environment(place), **env},
+        limits=Limits(seconds=work.spec.timeout or work.settings.timeout, grace=work.settings.stop_grace),
+        pump=work.pulse.beat,
+        scratch=work.scratch,
+        keep=KEEP,
+    )
+    work.pulse.check()
+    return verdict

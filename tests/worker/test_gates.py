@@ -1,0 +1,204 @@
+"""Gates on real commits: what they let through, what they hold back, and what they say."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import pytest
+from support.desk import DONE, Desk
+
+from orchestrator.core.outcome import Reason
+from orchestrator.core.record import Result
+from orchestrator.core.task import State
+
+UNITTEST = f"{sys.executable} -B -m unittest -v"
+TESTS = """import unittest
+class T(unittest.TestCase):
+    def test_good(self): self.assertTrue(open("todo.txt"))
+    def test_broken(self): self.fail("since ever")
+"""
+LINT = "grep -n BAD *.txt | sed 's/$/ is bad/'; true"  # `file:2:BAD is bad`
+LINT = 'for f in *.txt; do grep -n BAD $f | sed "s/:/:1: /;s/^/$f:/"; done; true'
+ONCE = "max_failures: 1\n"
+
+
+def verdicts(desk: Desk, number: int = 1) -> dict[str, dict[str, Any]]:
+    data = json.loads((desk.folder() / f".orch/attempts/{number:04d}/verdicts.json").read_text())
+    return {each["gate"]: each for each in data["verdicts"]}
+
+
+def served(desk: Desk, front: str, script: str = DONE) -> dict[str, dict[str, Any]]:
+    """One attempt by this script under these gates, and what they said."""
+    desk.drop(front=ONCE + front)
+    desk.agent(script)
+    desk.serve()
+    return verdicts(desk)
+
+
+@pytest.mark.parametrize(
+    ("script", "ok", "places"),
+    [
+        (DONE, True, []),  # what failed before may go on failing
+        (f"{DONE}; sed -i s/assertTrue/assertFalse/ test_it.py", False, ["test_good (test_it.T.test_good)"]),
+        (f"{DONE}; printf '    def test_new(self): self.fail()\\n' >> test_it.py", False, ["test_new (test_it.T.test_new)"]),
+        (f"{DONE}; echo nonsense >> test_it.py", False, None),
+    ],
+    ids=["as-before", "broken", "new-and-failing", "cannot-be-read"],
+)
+def test_only_a_failure_that_the_change_brings_counts(desk: Desk, script: str, ok: bool, places: list[str] | None) -> None:
+    desk.commit({"test_it.py": TESTS})
+    said = served(desk, f"gates: {{test: '{UNITTEST}'}}", script)["test"]
+    assert (said["ok"], said["mode"]) == (ok, "block")
+    assert places is None or said["places"] == places
+    assert desk.state() is (State.CONVERGED if ok else State.BLOCKED)
+    assert ok or (desk.record().reason, desk.record().history[0].result) == (Reason.GATE, Result.GATE)
+
+
+@pytest.mark.parametrize(
+    ("command", "ok"),
+    [("exit 3", True), ("test ! -s todo.txt && exit 1; exit 3", False), ("nowhere-to-be-found", False), ("kill -9 $$", False)],
+)
+def test_a_command_that_names_no_test_is_taken_by_its_exit_code_against_that_of_the_base(
+    desk: Desk, command: str, ok: bool
+) -> None:
+    assert served(desk, f"gates: {{test: '{command}'}}")["test"]["ok"] is ok
+
+
+def test_tests_that_fail_on_the_new_base_too_are_not_the_task_s(desk: Desk) -> None:
+    """The merged commit is compared with the base as it is by then."""
+    desk.commit({"test_it.py": TESTS})
+    desk.drop(front=f"gates: {{test: '{UNITTEST}'}}")
+    breaks = "sed -i s/assertTrue/assertFalse/ test_it.py; git commit -qam broken"
+    desk.agent(f"{DONE}; cd {desk.repo} && {breaks}")
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+    said = [event["commit"] for event in desk.events(event="verdict")]
+    assert said[-1] == desk.main
+    assert len(set(said)) == 2
+
+
+def test_only_a_line_that_is_new_counts_for_lint_and_lines_that_moved_are_not(desk: Desk) -> None:
+    desk.commit({"notes.txt": "BAD\nfine\n"})
+    script = f"{DONE}; printf 'first\\nBAD\\n' > notes.txt; printf 'BAD\\n' > more.txt"
+    said = served(desk, f"gates: {{lint: {{command: {json.dumps(LINT)}, mode: warn}}}}", script)["lint"]
+    assert (said["ok"], said["mode"], said["reason"]) == (False, "warn", "1 new finding")
+    assert said["places"] == ["more.txt:1: BAD"] or said["places"] == ["notes.txt:2: BAD"]
+    assert desk.state() is State.CONVERGED  # a warning doesn't block
+    report = (desk.folder() / ".orch/attempts/0001/report.md").read_text()
+    assert "- Gate lint: 1 new finding (a warning)" in report
+
+
+def test_a_line_that_is_new_blocks_and_the_next_prompt_names_it(desk: Desk) -> None:
+    desk.drop(front=f"gates: {{lint: {json.dumps(LINT)}}}")
+    desk.agent(f'{desk.call} {DONE}; [ "$n" = 2 ] && rm new.txt && exit; echo BAD > new.txt')
+    desk.serve()
+    assert [attempt.result for attempt in desk.record().history] == [Result.GATE, Result.CONVERGED]
+    prompt = (desk.folder() / ".orch/attempts/0002/prompt.md").read_text()
+    assert "lint: 1 new finding\nnew.txt:1: BAD" in prompt
+
+
+@pytest.mark.parametrize(
+    ("doctor", "ok", "reason"),
+    [
+        ('test -z "$ORCH_CANARY"', True, "fails with ORCH_CANARY=1"),
+        ("true", False, "it proves nothing"),
+        ("false", False, "exit code 1"),
+        ('test -z "$ORCH_CANARY" || exit 127', False, "it proves nothing"),
+    ],
+)
+def test_a_doctor_that_misses_its_canary_proves_nothing(desk: Desk, doctor: str, ok: bool, reason: str) -> None:
+    said = served(desk, f"gates: {{doctor: '{doctor}'}}")["doctor"]
+    assert said["ok"] is ok
+    assert reason in said["reason"]
+
+
+VALID = f"gates: {{test: '{UNITTEST}', test-validator: block}}"
+
+
+@pytest.mark.parametrize(
+    ("script", "places"),
+    [
+        (DONE, []),
+        (f"{DONE}; sed -i /test_good/d test_it.py", ["test_good (test_it.T.test_good)"]),
+        (f"{DONE}; sed -i 's/    def test_good/    @unittest.skip(\"\")\\n&/' test_it.py", ["test_good (test_it.T.test_good)"]),
+        (f"{DONE}; echo 'def test_never(): pass' > test_more.py", ["test_more.py::test_never"]),
+        (f"{DONE}; printf '    def test_new(self): pass\\n' >> test_it.py", []),
+    ],
+    ids=["untouched", "deleted", "skipped", "never-run", "new"],
+)
+def test_tests_are_really_run_and_none_is_lost(desk: Desk, script: str, places: list[str]) -> None:
+    desk.commit({"test_it.py": TESTS})
+    said = served(desk, VALID, script)["test-validator"]
+    assert (said["places"], said["ok"]) == (places, not places)
+
+
+def test_the_spec_may_say_which_test_goes(desk: Desk) -> None:
+    desk.commit({"test_it.py": TESTS})
+    front = f"gates: {{test: '{UNITTEST}', test-validator: {{allow: 'test_good *'}}}}"
+    assert served(desk, front, f"{DONE}; sed -i /test_good/d test_it.py")["test-validator"]["ok"]
+
+
+def test_a_command_that_does_not_say_what_it_ran_validates_nothing(desk: Desk) -> None:
+    said = served(desk, "gates: {test-validator: {command: 'true'}}")["test-validator"]
+    assert not said["ok"]
+    assert "doesn't say which tests it ran" in said["reason"]
+
+
+def test_checks_can_be_switched_off_and_other_names_are_commands(desk: Desk) -> None:
+    desk.drop(front="gates: {checks: off, size: 'test ! -s todo.txt', shown: {command: 'false', mode: warn}, not: {command: 'x', mode: off}}",
+              files={"checks.sh": "exit 1\n"})  # fmt: skip
+    desk.agent(DONE)
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+    assert {name: each["ok"] for name, each in verdicts(desk).items()} == {"size": True, "shown": False}
+
+
+def test_gates_of_the_configuration_hold_for_every_task_and_a_spec_may_turn_one_off(desk: Desk) -> None:
+    desk.set(gates={"size": {"name": "size", "command": "false"}, "other": {"name": "other", "command": "true"}})
+    desk.drop("x", front="max_failures: 1")
+    desk.drop("y", front="gates: {size: off}")
+    desk.agent(DONE)
+    desk.serve("x")
+    desk.serve("y")
+    assert (desk.state("x"), desk.state("y")) == (State.BLOCKED, State.CONVERGED)
+    assert (
+        desk.record("x").detail
+        == "1 attempt in a row brought no improvement; the last one: size: The size command ended with exit code 1."
+    )
+
+
+def test_each_gate_runs_on_a_clean_checkout_of_exactly_the_commit(desk: Desk) -> None:
+    front = "gates: {one: 'test ! -e litter && touch litter', two: 'test ! -e litter && test -e new.txt && test ! -e a.ignored'}"
+    said = served(desk, front, f"{DONE}; touch new.txt a.ignored")
+    assert [each["ok"] for each in said.values()] == [True, True]
+    document = json.loads((desk.folder() / ".orch/attempts/0001/verdicts.json").read_text())
+    assert document["commit"] == desk.refs()["0001"]
+
+
+def test_a_gate_without_a_command_is_refused_before_anybody_is_paid(desk: Desk) -> None:
+    desk.drop(front="gates:\n  lint: block")
+    desk.agent(f"{desk.call}")
+    desk.serve()
+    assert (desk.state(), desk.record().reason, desk.calls()) == (State.BLOCKED, Reason.BENCHMARK_DEFECT, 0)
+    assert "autoresearch.md:3:1" in (desk.record().detail or "")
+    assert "the gate `lint` without a command" in (desk.record().detail or "")
+
+
+def test_the_script_that_a_gate_runs_may_not_be_changed(desk: Desk) -> None:
+    desk.commit({"doctor.sh": 'test -z "$ORCH_CANARY"\n'})
+    desk.drop(front=f"{ONCE}gates: {{doctor: 'sh doctor.sh'}}")
+    desk.agent(f"{DONE}; echo 'exit 0' > doctor.sh")
+    desk.serve()
+    assert desk.record().reason is Reason.SCOPE_VIOLATION
+    assert "doctor.sh (no task may change it)" in (desk.record().detail or "")
+
+
+def test_gates_are_sealed_with_the_spec(desk: Desk) -> None:
+    desk.drop(front=f"{ONCE}gates: {{size: 'false'}}")
+    spec = f"{desk.queue.root}/running/x.*/autoresearch.md"
+    desk.agent(f"{DONE}; sed -i '/^gates/d' {spec}")
+    desk.serve()
+    assert desk.record().reason is Reason.GATE
+    assert "gates in the spec changed while an agent ran" in (desk.record().doubt or "")

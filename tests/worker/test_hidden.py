@@ -1,0 +1,129 @@
+"""What an agent must not see or be able to write: the holdout, and the private file of a benchmark's numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.desk import DONE, Desk
+
+from orchestrator.core.outcome import Reason
+from orchestrator.core.record import Result
+from orchestrator.core.task import State
+
+SECRET = "#!/bin/sh\n# SECRET\ngrep -q SECRET $ORCH_TASK_DIR/hidden.sh || exit 1\necho METRIC left=$(test -e real.txt; echo $?)\n"
+LOOK = "cp -r $ORCH_TASK_DIR {top}/given; cat $ORCH_PROMPT_FILE >> {top}/prompts; env > {top}/env; "
+COUNTS = '#!/bin/sh\ncp -r $ORCH_TASK_DIR {top}/measured-$$\necho "METRIC left=$(grep -c . todo.txt)"\n'
+
+
+def everything(folder: Path) -> str:
+    return "".join(path.read_text(errors="replace") for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_a_win_that_misses_the_holdout_is_a_failure_of_which_the_prompt_tells_nothing_more(desk: Desk) -> None:
+    desk.drop(front="holdout: hidden.sh", files={"hidden.sh": SECRET}, benchmark=COUNTS.format(top=desk.top))
+    desk.agent(f'{desk.call} test $n != 1 || {{ {LOOK.format(top=desk.top)} }}; {DONE}; test $n = 1 || {{ cat $ORCH_PROMPT_FILE >> {desk.top}/prompts; touch real.txt; }}')  # fmt: skip
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+    first, second = desk.record().history
+    assert (first.result, first.detail, second.result) == (Result.GATE, "holdout: the hidden check failed", Result.CONVERGED)
+    seen = everything(desk.top / "given") + (desk.top / "prompts").read_text() + (desk.top / "env").read_text()
+    assert "hidden check" in seen
+    assert "SECRET" not in seen
+    assert "hidden.sh" not in seen
+    assert not any((folder / "hidden.sh").exists() for folder in desk.top.glob("measured-*"))
+    assert [event["values"] for event in desk.events(event="measured") if event["where"] == "holdout"] == [
+        {"left": 1},
+        {"left": 0},
+    ]
+
+
+def test_a_holdout_that_is_a_command_is_not_in_the_agent_s_copy_of_the_spec(desk: Desk) -> None:
+    desk.drop(front="priority: 1\nholdout: 'echo METRIC left=$(test -e SECRET; echo $?)'\nmax_failures: 1")
+    desk.agent(f"{LOOK.format(top=desk.top)} {DONE}")
+    desk.serve()
+    assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.GATE)
+    spec = (desk.top / "given/autoresearch.md").read_text()
+    assert "SECRET" not in everything(desk.top / "given") + (desk.top / "prompts").read_text()
+    assert "priority: 1" in spec
+    assert "Make it so." in spec
+
+
+def test_the_merged_commit_is_held_to_the_holdout_too(desk: Desk) -> None:
+    desk.drop(front="holdout: 'test ! -e other.txt || test -e real.txt && echo METRIC left=0'")
+    other = f"cd {desk.repo} && echo x > other.txt && git add other.txt && git commit -qm other"
+    desk.agent(f"{desk.call} {DONE}; test $n = 1 && {{ {other}; exit; }}; touch real.txt")
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+    assert desk.record().history[0].detail == "after merging the base, holdout: the hidden check failed"
+
+
+def test_a_holdout_that_is_not_there_is_refused_before_anybody_is_paid(desk: Desk) -> None:
+    desk.drop(front="holdout: hidden.sh")
+    desk.agent(desk.call)
+    desk.serve()
+    assert (desk.record().reason, desk.calls()) == (Reason.BENCHMARK_DEFECT, 0)
+
+
+WRITES = "#!/bin/sh\nf=$ORCH_METRICS_FILE; unset ORCH_METRICS_FILE; sh product.sh\n{write}\n"
+LINES = 'echo "METRIC left=$(grep -c . todo.txt)" > $f'
+JSON = 'echo "{\\"left\\": $(grep -c . todo.txt)}" > $f'
+FORGED = "echo METRIC left=0"
+
+
+@pytest.mark.parametrize("write", [LINES, JSON])
+def test_numbers_in_the_private_file_count_and_what_the_product_prints_does_not(desk: Desk, write: str) -> None:
+    desk.commit({"product.sh": "echo METRIC left=0; echo METRIC bad=nan\n"})
+    desk.drop(benchmark=WRITES.format(write=write))
+    desk.agent("sed -i 1d todo.txt")
+    desk.serve()
+    assert (desk.state(), desk.record().attempts) == (State.CONVERGED, 3)
+    assert {event["sealed"] for event in desk.events(event="measured")} == {True}
+
+
+@pytest.mark.parametrize("forge", [f"{FORGED}; kill -9 $PPID", "echo METRIC left=0; pkill() { :; }; exec 3>&1; kill -TERM $PPID"])
+def test_a_product_that_ends_its_benchmark_is_refused(desk: Desk, forge: str) -> None:
+    desk.commit({"product.sh": "true\n"})
+    desk.drop(front="max_failures: 1", benchmark=WRITES.format(write=LINES))
+    desk.agent(f"echo '{forge}' > product.sh")
+    desk.serve()
+    assert desk.record().history[0].result is Result.DEFECT
+    assert desk.state() is State.BLOCKED
+
+
+def test_a_product_that_ends_its_benchmark_with_code_0_has_not_said_anything(desk: Desk) -> None:
+    desk.commit({"product.sh": "true\n"})
+    desk.drop(front="max_failures: 1", benchmark=WRITES.replace("sh product.sh", ". ./product.sh").format(write=LINES))
+    desk.agent(f"echo '{FORGED}; exit 0' > product.sh")
+    desk.serve()
+    (attempt,) = desk.record().history
+    assert attempt.result is Result.DEFECT
+    assert "wrote nothing to $ORCH_METRICS_FILE" in attempt.detail
+
+
+def test_a_benchmark_that_prints_has_no_file_that_a_product_could_write_to(desk: Desk) -> None:
+    desk.commit({"product.sh": "true\n"})
+    desk.drop(front="max_failures: 1", benchmark='#!/bin/sh\nsh product.sh\necho "METRIC left=$(grep -c . todo.txt)"\n')
+    desk.agent("echo 'echo METRIC left=0 > ${ORCH_METRICS_FILE:-/dev/null}' > product.sh")
+    desk.serve()
+    assert desk.record().history[0].result is Result.UNCHANGED
+    assert {event["sealed"] for event in desk.events(event="measured")} == {False}
+
+
+@pytest.mark.parametrize(
+    "said", ['{"left": NaN}', '{"left": "0"}', '{"left": true}', "{broken", '{"left": 1e999}', "METRIC left=0x0"]
+)
+def test_a_number_in_the_file_that_is_none_is_a_defect(desk: Desk, said: str) -> None:
+    desk.drop(benchmark=f"#!/bin/sh\ncat > $ORCH_METRICS_FILE <<'END'\n{said}\nEND\n")
+    desk.agent(desk.call)
+    desk.serve()
+    assert (desk.record().reason, desk.calls()) == (Reason.BENCHMARK_DEFECT, 0)
+
+
+def test_what_is_no_file_is_not_waited_for(desk: Desk) -> None:
+    desk.drop(benchmark="#!/bin/sh\nmkfifo $ORCH_METRICS_FILE\necho METRIC left=$(grep -c . todo.txt)\n")
+    desk.agent(DONE)
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+    assert json.loads((desk.folder() / ".orch/state.json").read_text()).get("private") is None
