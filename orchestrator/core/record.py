@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
@@ -11,6 +11,7 @@ from orchestrator.core.outcome import COUNTED, AgentEnd, Reason, Spend
 
 SCHEMA = 1
 HISTORY = 50
+OPTIONAL = ("agents", "carried", "pauses", "session", "forced", "doubt", "samples", "noisy")  # written where they say something
 
 
 class Result(StrEnum):
@@ -114,6 +115,8 @@ class Record:
     best: Mapping[str, float] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
     best_commit: str | None = None
+    samples: Mapping[str, Sequence[float]] = field(default_factory=dict)  # of the baseline, by metric, where it was asked for
+    noisy: tuple[str, ...] = ()  # metrics found to vary by themselves
     seal: str | None = None  # digest of the evaluator last sealed
     doubt: str | None = None  # what else decides on the task changed while an agent ran; until a person queues it again
     stage: str | None = None
@@ -154,7 +157,7 @@ def to_dict(record: Record) -> dict[str, Any]:
         nested["session"] |= {"spent": _used(record.session.spent)}
     nested["agents"] = {name: _used(spend) for name, spend in record.agents.items()}
     nested["pauses"] = {account: _plain(pause) for account, pause in record.pauses.items()}
-    known = _short({**data, **nested, "history": history}, "agents", "carried", "pauses", "session", "forced", "doubt")
+    known = _short({**data, **nested, "history": history}, *OPTIONAL)
     return {"schema": SCHEMA, **extra, **known}
 
 
@@ -177,6 +180,7 @@ def from_dict(data: Mapping[str, Any]) -> Record:
         values[name] = Spend(**values.get(name) or {})
     values["agents"] = {name: Spend(**spend) for name, spend in (values.get("agents") or {}).items()}
     values["pauses"] = {account: Pause(**pause) for account, pause in (values.get("pauses") or {}).items()}
+    values["noisy"] = tuple(values.get("noisy") or ())
     values["history"] = tuple(_attempt(item) for item in values.get("history") or ())
     return Record(**values, extra=extra)
 

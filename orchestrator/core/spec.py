@@ -20,6 +20,13 @@ class Kind(StrEnum):
     AUTO = "auto"
 
 
+class Mode(StrEnum):
+    """When a task is done: its numbers are at their targets, or nothing makes the first one any better."""
+
+    CONVERGE = "converge"
+    OPTIMIZE = "optimize"
+
+
 class Land(StrEnum):
     """What becomes of converged work: merged into the base, left on its branch, or left in place. `pr` is reserved."""
 
@@ -51,7 +58,7 @@ INFINITE = frozenset({"infinite", "infinity", "inf", "unlimited"})  # how people
 # Keys of the contract that later parts act on: kept, and no warning is given.
 RESERVED = frozenset(
     {
-        *("worktree", "holdout", "mode", "files", "enforcement", "phase", "locks", "resources", "kind"),
+        *("worktree", "holdout", "files", "enforcement", "phase", "locks", "resources", "kind"),
         *("gates", "review", "issue"),
     }
 )
@@ -74,6 +81,9 @@ class Spec:
     metrics: tuple[Metric, ...] = ()
     benchmark: str | None = None
     converge: int | None = None
+    mode: Mode = Mode.CONVERGE
+    alpha: float | None = None  # mode optimize: how often a change that does nothing may be kept
+    plateau: int | None = None  # mode optimize: attempts in a row without improvement, then the best lands
     scope: tuple[str, ...] = ()
     off_limits: tuple[str, ...] = ()
     acceptance: str = ""

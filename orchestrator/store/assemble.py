@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Land, Metric, Spec
+from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Land, Metric, Mode, Spec
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store import metricsources, validation
 from orchestrator.store.header import MOST, Header, shorten
@@ -43,6 +43,7 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
     goal, title = _goal(draft)
     scope = _globs(draft, "scope", model.scope)
     off_limits = _globs(draft, "off_limits", model.off_limits)
+    draft.warnings += _idle(model)
     if model.land is Land.PR:
         draft.warnings.append("land: pr is reserved; the work stays on its branch.")
     if draft.problems:
@@ -62,6 +63,9 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
         metrics=metrics,
         benchmark=(model.benchmark or "").strip() or None,
         converge=model.converge,
+        mode=model.mode,
+        alpha=model.alpha,
+        plateau=model.plateau,
         scope=scope,
         off_limits=off_limits,
         acceptance=draft.section("acceptance"),
@@ -90,6 +94,15 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
     )
 
 
+def _idle(model: FrontMatter) -> Iterator[str]:
+    """Keys that do nothing in this task's mode."""
+    if model.mode is Mode.OPTIMIZE and model.max_failures is not None:
+        yield "max_failures does nothing in mode: optimize; `plateau` says when it ends."
+    for key in ("alpha", "plateau"):
+        if model.mode is Mode.CONVERGE and getattr(model, key) is not None:
+            yield f"{key} does nothing without `mode: optimize`."
+
+
 def _goal(draft: Draft) -> tuple[str, str]:
     """Goal and title: the key, else the section, else the text below the heading, else the heading itself."""
     title = " ".join((draft.model.title or draft.body.title).split())
@@ -107,9 +120,21 @@ def _metrics(draft: Draft, log: Path | None) -> tuple[Metric, ...]:
     merged, disagreements = metricsources.merge((declared, told, [logged] if logged else []))
     draft.problems += disagreements
     metrics = tuple(Metric(name=said.name, **said.values) for said in merged)
-    if not metrics or disagreements or draft.model.mode == "optimize" or any(metric.target is not None for metric in metrics):
+    if disagreements:
+        return metrics
+    if draft.model.mode is Mode.OPTIMIZE:
+        _something_to_optimize(draft, metrics)
+    if not metrics or draft.model.mode is Mode.OPTIMIZE or any(metric.target is not None for metric in metrics):
         return metrics
     return _with_target(draft, metrics, merged)
+
+
+def _something_to_optimize(draft: Draft, metrics: Sequence[Metric]) -> None:
+    if all(metric.guard for metric in metrics):
+        line, column = draft.front.place(("mode",))
+        draft.problems.append(
+            Problem(draft.path, line, column, "`mode: optimize` without a metric that is no guard", "the `metric` to make better")
+        )
 
 
 def _declared(draft: Draft) -> Iterator[Said]:

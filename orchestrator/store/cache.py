@@ -15,7 +15,7 @@ from orchestrator.core.spec import Spec
 from orchestrator.errors import OrchestratorError, Problem, SpecError
 from orchestrator.store import durable, specfile
 
-SCHEMA = 2
+SCHEMA = 3
 LARGEST = 64 * 1024 * 1024
 RACY = 0.05  # a file changed again within the tick of its time stamp would look the same
 COARSE = 2.0  # on file systems that stamp whole seconds

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from orchestrator.core import durations
-from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Kind, Land
+from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Kind, Land, Mode
 from orchestrator.core.task import name_problem
 
 REFUSED_NAMES = frozenset({"__proto__", "constructor", "prototype"})
@@ -213,6 +213,13 @@ class FrontMatter(BaseModel):
     metrics: list[MetricField] | None = Field(None, description="Several numbers; the first one that is no guard is the primary.")
     benchmark: Text | None = Field(None, description="A file of the task folder, or a command for the shell in the worktree.")
     converge: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="Samples in a row that must be at target.")
+    mode: Annotated[Mode, Field(strict=False)] = Field(
+        Mode.CONVERGE, description="converge: done at the target. optimize: as good as it gets, then done."
+    )
+    alpha: Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)] | None = Field(
+        None, description="mode optimize: how often a change that does nothing may be kept; 0.01 is 1 %."
+    )
+    plateau: Count | None = Field(None, description="mode optimize: attempts in a row without improvement, then the best lands.")
     scope: Globs | None = Field(None, description="What may be changed, as git patterns; a change elsewhere fails the attempt.")
     off_limits: Globs | None = Field(None, description="What must not be changed; wins over scope.")
     depends_on: Names | None = Field(None, description="Tasks that must have converged before.")
@@ -236,7 +243,6 @@ class FrontMatter(BaseModel):
 
     worktree: Any = Field(None, description="Reserved.")
     holdout: Any = Field(None, description="Reserved: a hidden evaluator.")
-    mode: Any = Field(None, description="Reserved.")
     files: Any = Field(None, description="Reserved: {reads, writes}.")
     enforcement: Any = Field(None, description="Reserved.")
     phase: Any = Field(None, description="Reserved.")

@@ -31,8 +31,13 @@ LITTER = re.compile(r"^(\..*\.sw[a-z]|\.#.*|#.*#|.*~|4913|__pycache__|\.DS_Store
 # Session logs grow while nothing about the evaluator changes: sealed with the rest, but not in the digest.
 LOGS = frozenset({"autoresearch.jsonl", "autoresearch.ideas.md", ".auto/log.jsonl", ".auto/ideas.md"})
 # What of a spec decides on work (`rulings` 20), or on the number that a measurement gives. A new priority is no new evaluator.
-JUDGES = frozenset({"metrics", "benchmark", "benchmark_timeout", "converge", "scope", "off_limits", "land", "env", "setup"})
-JUDGES_RESERVED = frozenset({"gates", "holdout", "mode"})
+JUDGES = frozenset(
+    {
+        *("metrics", "benchmark", "benchmark_timeout", "converge", "mode", "alpha", "plateau"),
+        *("scope", "off_limits", "land", "env", "setup"),
+    }
+)
+JUDGES_RESERVED = frozenset({"gates", "holdout"})
 SPECS = frozenset({"autoresearch.md", ".auto/prompt.md"})
 DEPTH = 64
 TRIES = 3

@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core.spec import LIVE, Direction, Kind, Land, Metric, Spec
+from orchestrator.core.spec import LIVE, Direction, Kind, Land, Metric, Mode, Spec
 from orchestrator.errors import Problem, SpecError
 
 SPEC = "autoresearch.md"
@@ -177,6 +177,8 @@ def from_json(data: Mapping[str, Any]) -> Spec:
         values["metrics"] = tuple(_metric(item) for item in values["metrics"])
     if "land" in values:
         values["land"] = Land(values["land"])
+    if "mode" in values:
+        values["mode"] = Mode(values["mode"])
     for key in ("labels", "scope", "off_limits", "depends_on", "fallback", "phases", "skills", "warnings"):
         if key in values:
             values[key] = tuple(values[key])
