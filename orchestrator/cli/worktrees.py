@@ -20,7 +20,8 @@ def remove(app: App, name: str) -> str:
     lease = leases.last(folder)
     root = app.settings.worktrees or (lease.settings.get("worktrees") if lease else None) or f"{record.repo}/.worktrees"
     try:
-        kept = [why for path in (Path(root, record.slug), Path(root, f"{record.slug}.verify")) if (why := _remove(record, path))]
+        paths = (Path(root, f"{record.slug}{suffix}") for suffix in ("", ".verify", ".rival"))
+        kept = [why for path in paths if (why := _remove(record, path))]
     except OrchestratorError as error:
         return f"; its worktree stays: {error.message}"
     return f"; its worktree stays: {kept[0]}" if kept else "; its worktree is removed, its commits are kept"

@@ -39,6 +39,23 @@ def detectable(deviation: float, pairs: int, alpha: float) -> float:
     return (normal.inv_cdf(1 - alpha) + normal.inv_cdf(POWER)) * deviation * math.sqrt(2 / pairs)
 
 
+def told(name: str, samples: Sequence[float], alpha: float, pairs: Sequence[int]) -> str:
+    """What can be seen of a change, for people and agents, before one is paid for."""
+    deviation, relative = spread(samples)
+    if not deviation:
+        return f"{name} gave the same value each of {len(samples)} times."
+    many, few = (detectable(deviation, n, alpha) for n in (max(pairs), min(pairs)))
+    return (
+        f"{name} varies by {_amount(deviation, relative)} (standard deviation of {len(samples)} samples of one commit). A change "
+        f"of {_amount(many, relative)} is found four times in five, in {max(pairs)} pairs of samples; one below that most likely "
+        f"isn't told from chance. {min(pairs)} pairs show {_amount(few, relative)}."
+    )
+
+
+def _amount(value: float, relative: bool) -> str:
+    return f"{100 * value:.2g} %" if relative else f"{value:.3g}"
+
+
 class Standing(StrEnum):
     """Whether a noisy metric's median is at its target."""
 

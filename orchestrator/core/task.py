@@ -83,7 +83,7 @@ def slug(name: str, task_id: str) -> str:
     """
     plain = ODD.sub("-", name).strip(".")
     plain = DOTS.sub(".", plain)[:SLUG_LENGTH].rstrip(".") or "task"
-    for taken in (".lock", ".verify"):  # git's, and our second worktree's
+    for taken in (".lock", ".verify", ".rival"):  # git's, and our other worktrees'
         if plain.endswith(taken):
             plain = f"{plain[: -len(taken)]}-{taken[1:]}"
     if plain == name:

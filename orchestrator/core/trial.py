@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
 
-from orchestrator.core import signflip
+from orchestrator.core import noise, signflip
 from orchestrator.core.metrics import median_bound
 from orchestrator.core.spec import Direction, Kind, Metric
 
@@ -50,6 +50,13 @@ class Decision:
     effect: float = 0.0
     p: float | None = None
     guard: str = ""
+
+
+def detectable(samples: Mapping[str, Sequence[float]], noisy: Sequence[str], alpha: float) -> str:
+    """What can be seen of a change of each noisy metric, by the samples of its baseline, in words; empty where none is known."""
+    known = ((name, samples.get(name, ())) for name in noisy)
+    looks = [pairs for pairs, _ in LOOKS]
+    return " ".join(noise.told(name, taken, alpha, looks) for name, taken in known if len(taken) > 1)
 
 
 def order(number: int) -> tuple[bool, bool]:

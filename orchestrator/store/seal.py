@@ -31,12 +31,8 @@ LITTER = re.compile(r"^(\..*\.sw[a-z]|\.#.*|#.*#|.*~|4913|__pycache__|\.DS_Store
 # Session logs grow while nothing about the evaluator changes: sealed with the rest, but not in the digest.
 LOGS = frozenset({"autoresearch.jsonl", "autoresearch.ideas.md", ".auto/log.jsonl", ".auto/ideas.md"})
 # What of a spec decides on work (`rulings` 20), or on the number that a measurement gives. A new priority is no new evaluator.
-JUDGES = frozenset(
-    {
-        *("metrics", "benchmark", "benchmark_timeout", "converge", "mode", "alpha", "plateau"),
-        *("scope", "off_limits", "land", "env", "setup"),
-    }
-)
+JUDGES = frozenset({"metrics", "benchmark", "benchmark_timeout", "converge", "scope", "off_limits", "land", "env", "setup"})
+JUDGES_IF_SAID = frozenset({"alpha", "mode", "plateau"})  # without them a spec's digest is what it always was
 JUDGES_RESERVED = frozenset({"gates", "holdout"})
 SPECS = frozenset({"autoresearch.md", ".auto/prompt.md"})
 DEPTH = 64
@@ -211,6 +207,8 @@ def judging(spec: Spec) -> dict[str, str]:
 
 def _said(spec: Spec) -> dict[str, Any]:
     said = {key: value for key, value in asdict(spec).items() if key in JUDGES}
+    plain = asdict(Spec())
+    said |= {key: value for key, value in asdict(spec).items() if key in JUDGES_IF_SAID and value != plain[key]}
     return {**said, "reserved": {key: value for key, value in spec.reserved.items() if key in JUDGES_RESERVED}}
 
 

@@ -71,6 +71,8 @@ def landed(work: Work, space: Space, result: Landed | None) -> Ending:
 def missed(work: Work, before: Record, attempt: Attempt | None, streak: Streak) -> Ending | None:
     """At target once and not again, at one commit: the second time the task is flaky and needs a person."""
     work.feedback = streak.missed.output if streak.missed else work.feedback
+    if streak.chance:
+        return unshown(work, before, attempt, streak)
     ending = refuse(work, before, attempt, Result.FLAKY, f"at target once, then not: {streak.detail}")
     record, step = convergence.missed(work.record)
     work.record = record
@@ -78,9 +80,19 @@ def missed(work: Work, before: Record, attempt: Attempt | None, streak: Streak) 
     return blocked(Reason.FLAKY, step.detail) if step.next is Next.BLOCK else ending
 
 
+def unshown(work: Work, before: Record, attempt: Attempt | None, streak: Streak) -> Ending | None:
+    """A noisy number was at target by chance: the attempt is worth what it would be worth without that."""
+    work.refused = f"at target once, by chance: {streak.detail}"
+    if attempt is None:
+        judgement.tell_fate(work, Result.UNCHANGED, work.refused)
+        return None
+    improved = attempt.result is Result.IMPROVED
+    return judgement.count(work, before, replace(attempt, detail=work.refused), improved=improved)
+
+
 def conflict(work: Work, space: Space, before: Record, attempt: Attempt | None, outcome: LandOutcome) -> Ending | None:
     """The base has changed the same lines. Once, an agent starts again on the fresh base; then a person decides."""
-    detail = f"conflicts with newer commits on {work.record.base} in {outcome.detail}"
+    detail = f"conflicts with newer commits on {work.record.base} {'in ' if outcome.merged is None else ''}{outcome.detail}"
     conflicts = work.record.conflicts + 1
     if conflicts < convergence.CONFLICTS:
         work.feedback = (
@@ -97,7 +109,9 @@ def conflict(work: Work, space: Space, before: Record, attempt: Attempt | None, 
 
 
 def rejected(work: Work, space: Space, before: Record, attempt: Attempt | None, outcome: LandOutcome) -> Ending | None:
-    """The merge was clean and did not hold: the next attempt works on the merged commit."""
+    """The merge was clean and did not hold: the next attempt works on the merged commit, unless nothing could be better there."""
+    if work.optimizing:
+        return conflict(work, space, before, attempt, outcome)
     plan_restart(work, outcome.merged or space.tip, outcome.base or space.tip)
     ending = refuse(work, before, attempt, Result.GATE, outcome.detail)
     if attempt is None:
@@ -109,10 +123,13 @@ def rejected(work: Work, space: Space, before: Record, attempt: Attempt | None, 
 def plan_restart(work: Work, commit: str, base: str) -> None:
     """Where the task goes on. Written together with the attempt's result: who comes after a kill must find both or neither."""
     work.record = replace(work.record, restart=Restart(commit, base))
+    if work.optimizing:  # what was best was so on another base
+        work.record = replace(work.record, best={}, best_commit=commit, failures=0)
 
 
 def refuse(work: Work, before: Record, attempt: Attempt | None, result: Result, detail: str) -> Ending | None:
     """The attempt reached its target and does not count as converged, for this reason."""
+    work.refused = detail
     if attempt is None:
         judgement.tell_fate(work, result, detail)
         return None

@@ -6,8 +6,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.core import metrics
+from orchestrator.core import metrics, noise
+from orchestrator.core.noise import Standing
 from orchestrator.core.outcome import ProcessEnd, StopRequest
+from orchestrator.core.spec import Kind
 from orchestrator.core.task import Stage
 from orchestrator.proc.supervise import Limits
 from orchestrator.worker import measure
@@ -19,11 +21,13 @@ from orchestrator.worker.work import Work
 
 @dataclass(frozen=True, slots=True)
 class Streak:
-    """`passed`: every sample was clean and at target. Else `missed` is the sample that was not, `detail` says how."""
+    """`passed`: every sample was clean and at target, or of a noisy metric as many as show it. Else `missed` is the last sample
+    that was not, `detail` says how, and `chance` that no more is wrong than what a noisy number does by itself."""
 
     passed: bool
     missed: Sample | None = None
     detail: str = ""
+    chance: bool = False
 
 
 def sample(work: Work, place: Path) -> Sample:
@@ -31,7 +35,7 @@ def sample(work: Work, place: Path) -> Sample:
     result = measure.sample(
         work.sealed,
         work.evaluator,
-        work.spec,
+        work.judged,
         worktree=place,
         env=work.environment(place),
         limits=Limits(seconds=work.spec.benchmark_timeout or work.settings.benchmark_timeout, grace=work.settings.stop_grace),
@@ -51,12 +55,16 @@ def tell(work: Work, where: str, result: Sample, **facts: object) -> None:
 
 
 def at_target(work: Work, result: Sample) -> bool:
-    """Whether this sample is a clean one with every deciding metric at its target."""
+    """Whether this sample is a clean one with every deciding metric at its target, or as good as it was when it was kept."""
+    if work.holding:
+        return not (result.defect or metrics.lost(work.judged.metrics, result.values, work.record.best))
     return measure.at_target(work.spec, result)
 
 
 def shortfall(work: Work, result: Sample) -> str:
     """What keeps this sample from its target, in words."""
+    if work.holding:
+        return result.defect or metrics.lost(work.judged.metrics, result.values, work.record.best)
     return result.defect or metrics.shortfall(work.spec.metrics, result.values)
 
 
@@ -67,10 +75,12 @@ def streak(work: Work, space: Space, commit: str) -> Streak:
     """
     work.enter(Stage.VERIFY)
     place = space.checkout(work, commit)
+    if noisy_target(work):
+        return shown(work, place, commit, "verify")
     key = f"{commit}:{work.sealed.digest}"
     count = work.record.streak if work.record.streak_commit == key else 0
     seen = [work.record.values] * count
-    while count < measure.needed(work.spec, work.converge, seen):
+    while count < measure.needed(work.judged, work.converge, seen):
         result = sample(work, place)
         count += 1
         seen.append(result.values)
@@ -80,6 +90,48 @@ def streak(work: Work, space: Space, commit: str) -> Streak:
             return Streak(False, result, shortfall(work, result))
         work.note(streak=count, streak_commit=key, values=result.values)
     return Streak(True)
+
+
+def noisy_target(work: Work) -> bool:
+    """Whether a target has to be shown in spite of noise: a metric was said or found to vary by itself."""
+    return not work.holding and any(metric.kind is Kind.NOISY for metric in metrics.deciding(work.judged.metrics, ()))
+
+
+def shown(work: Work, place: Path, commit: str, where: str) -> Streak:
+    """The medians of the noisy metrics are shown to be at their targets (`core.noise.standing`). A defect, or a metric that
+    repeats and is not there, is a miss like any other. A kill begins it anew."""
+    exact = [metric for metric in metrics.deciding(work.judged.metrics, ()) if metric.kind is not Kind.NOISY]
+    hits: list[bool] = []
+    missed = None
+    while (standing := noise.standing(hits, work.converge)) is Standing.OPEN:
+        result = sample(work, place)
+        hits.append(at_target(work, result))
+        missed = missed if hits[-1] else result
+        tell(work, where, result, commit=commit, streak=sum(hits))
+        if result.defect or (exact and not metrics.at_target(exact, result.values)):
+            return Streak(False, result, shortfall(work, result))
+    work.note(streak=sum(hits) if standing is Standing.SHOWN else 0, streak_commit=None)
+    if standing is Standing.SHOWN:
+        return Streak(True)
+    assert missed is not None
+    return Streak(False, missed, f"{sum(hits)} of {len(hits)} samples, the last miss: {shortfall(work, missed)}", chance=True)
+
+
+def merged(work: Work, place: Path, commit: str) -> Streak:
+    """The merged commit once more: one sample, or as many as a noisy target takes."""
+    if noisy_target(work):
+        return shown(work, place, commit, "merged")
+    result = sample(work, place)
+    tell(work, "merged", result, commit=commit)
+    return Streak(True) if at_target(work, result) else Streak(False, result, shortfall(work, result))
+
+
+def refusal(work: Work, space: Space, commit: str) -> Verdict | None:
+    """The first gate that keeps this commit from landing; what it says goes into the next prompt."""
+    refused = next((verdict for verdict in gates(work, space, commit) if not verdict.ok), None)
+    if refused:
+        work.feedback = refused.output
+    return refused
 
 
 def gates(work: Work, space: Space, commit: str) -> tuple[Verdict, ...]:
