@@ -100,7 +100,8 @@ def ending(state: State | None, record: Record | None, now: float) -> str:
     if state is None:
         return "is gone from the queue"
     if state is State.CONVERGED:
-        return f"converged{_attempts(record)}, {_landed(record.landed if record else None)}"
+        gained = f" ({record.detail})" if record and record.detail else ""
+        return f"converged{_attempts(record)}, {_landed(record.landed if record else None)}{gained}"
     reason = f" ({record.reason})" if record and record.reason else ""
     detail = f": {record.detail}" if record and record.detail else ""
     if state is State.BLOCKED:

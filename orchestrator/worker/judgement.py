@@ -73,7 +73,7 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
     if left.finding:
         space.put_back(work, left)
         return count(work, before, replace(attempt, result=left.finding, detail=left.detail))
-    if not left.changed and work.measured == left.commit:
+    if not left.changed and left.commit in (work.measured, optimize.incumbent(work) if work.optimizing else None):
         detail = attempt.detail or "the agent changed nothing"
         return count(work, before, replace(attempt, detail=detail, values=before.values), left=False)
     result = measure_tip(work, space)

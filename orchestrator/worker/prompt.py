@@ -31,6 +31,9 @@ OPTIMIZE = (
     "Make `{name}` as good as you can. This attempt is kept only if it makes that better than what lies in the worktree now, and "
     "no guard worse; else it is taken back, and the next one begins where you began. One idea at a time is judged best."
 )
+NOISY_TARGET = (
+    "A target of a noisy number ({name}) is reached when its median is shown to be there: a single good sample is not enough."
+)
 INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", "CONTRIBUTING.md", ".github/copilot-instructions.md", ".cursorrules")
 
 
@@ -178,8 +181,10 @@ def _numbers(declared: Iterable[Metric], record: Record) -> str:
 def _kept_if(spec: Spec, record: Record, alpha: float) -> str:
     """How a task that is optimized decides, and what a noisy number can show at all."""
     optimize = OPTIMIZE.format(name=metrics.primary(spec.metrics, record.best).name) if spec.mode is Mode.OPTIMIZE else ""
+    noisy = [metric.name for metric in metrics.deciding(spec.metrics, ()) if metric.name in record.noisy]
+    shown = NOISY_TARGET.format(name=", ".join(noisy)) if noisy else ""
     seen = trial.detectable(record.samples, record.noisy, alpha)
-    return "".join(f"\n\n{part}" for part in (optimize, seen) if part)
+    return "".join(f"\n\n{part}" for part in (optimize, seen, shown) if part)
 
 
 def _number(value: float | None) -> str:

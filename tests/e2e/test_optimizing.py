@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -12,12 +13,11 @@ FRONT = "mode: optimize\nplateau: {plateau}\nmetric: {{name: left{more}}}"
 BY_ATTEMPT = (
     "case $ORCH_ATTEMPT in 1) sed -i 1d todo.txt;; 2) echo more >> todo.txt;; 3) sed -i 1d todo.txt;; *) echo same > same;; esac"
 )
-# A number as noisy as a real one, from a generator that two runs never share: about 1 % around 100 times what `size` says.
-NOISY = """#!/usr/bin/env python3
-import random
-size = float(open("size").read())
-print(f"METRIC ms={100 * size * random.gauss(1, 0.01):.6f}")
-print("METRIC kb=" + open("kb").read().strip())
+# A number as noisy as a real one, around 100 times `size`; what each next run adds to it stands in a file, so that chance is fair.
+NOISY = """#!/bin/sh
+n=$(($(cat {top}/run) + 1)); echo $n > {top}/run
+awk -v size="$(cat size)" -v run=$n 'NR == run {{ print "METRIC ms=" 100 * size * $1 }}' {top}/noise
+echo "METRIC kb=$(cat kb)"
 """
 
 
@@ -130,6 +130,41 @@ def test_an_improvement_that_the_moved_base_took_away_is_made_again_there(projec
     assert "work" in project.git("ls-tree", "--name-only", "refs/orchestrator/moved/0001")
 
 
+def test_an_improvement_that_holds_on_the_moved_base_lands_on_it(project: Project) -> None:
+    project.drop("rebased", front=front(plateau=1))
+    move = f"cd {project.repo} && echo new > other.txt && git add other.txt && git commit -qm 'somebody else'"
+    project.agent(f"[ $ORCH_ATTEMPT = 1 ] && sed -i 1d todo.txt && ({move}); true")
+
+    project.run(code=0)
+
+    assert measured(project, "rebased", "merged") == 2  # of the base and of the merge
+    assert (project.git("show", "main:todo.txt"), project.git("show", "main:other.txt")) == ("two\nthree", "new")
+
+
+def test_work_kept_under_an_evaluator_that_was_edited_since_is_judged_anew(project: Project) -> None:
+    project.drop("edited", front=front(plateau=1, more=", kind: deterministic"))
+    project.agent("[ $ORCH_ATTEMPT = 1 ] && sed -i 1d todo.txt; true")
+    project.run("--once", code=0)
+    (project.folder("edited") / "benchmark.sh").write_text('echo "METRIC left=$((100 - $(grep -c . todo.txt)))"\n')
+
+    project.run(code=1)
+
+    record = project.record("edited")
+    assert (record["baseline"], record["best"], record["reason"]) == ({"left": 97}, {"left": 97}, "no-improvement")
+    assert project.git("rev-parse", "orchestrator/edited") == project.git("rev-parse", "main")
+    assert project.git("show", "refs/orchestrator/edited/0001:todo.txt") == "two\nthree"
+
+
+def test_half_an_attempt_is_gone_on_from_and_lands_only_if_it_was_better(project: Project) -> None:
+    project.drop("halved", front=front(plateau=1))
+    stop = f"[ -e {project.top}/once ] || {{ touch {project.top}/once; echo half > half; kill -TERM $PPID; sleep 60; }}; "
+    project.agent(stop + "[ $ORCH_ATTEMPT = 1 ] && sed -i 1d todo.txt; true")
+    project.run(code=0)
+
+    assert project.record("halved")["attempts"] == 2
+    assert (project.git("show", "main:half"), project.git("show", "main:todo.txt")) == ("half", "two\nthree")
+
+
 def test_once_is_one_attempt_and_the_next_claim_goes_on_from_the_incumbent(project: Project) -> None:
     project.drop("steps", front=front(plateau=2))
     project.agent(BY_ATTEMPT)
@@ -159,14 +194,20 @@ def test_optimizing_a_plain_folder_is_refused(project: Project) -> None:
 @pytest.fixture
 def noisy(project: Project) -> Project:
     project.commit({"size": "1.0\n", "kb": "10\n"})
-    project.env["XDG_STATE_HOME"] = str(project.top / "state")
+    shake(project, random.Random(20261127))
     return project
+
+
+def shake(project: Project, chance: random.Random, outliers: float = 0.0) -> None:
+    """The noise to come: 1 %, and now and then a sample that took twice as long."""
+    factors = [chance.gauss(1, 0.01) * (1 + (chance.random() < outliers)) for _ in range(2000)]
+    (project.top / "noise").write_text("".join(f"{factor:.9f}\n" for factor in factors))
+    (project.top / "run").write_text("0")
 
 
 def drop_noisy(project: Project, name: str, more: str = "", guard: str = "{name: kb, guard: true}", plateau: int = 1) -> None:
     text = f"mode: optimize\nplateau: {plateau}\nmetrics: [{{name: ms, kind: auto}}, {guard}]{more}"
-    folder = project.drop(name, front=text, files={"benchmark.py": NOISY})
-    (folder / "benchmark.sh").unlink()
+    project.drop(name, front=text, benchmark=NOISY.format(top=project.top))
 
 
 def test_a_noisy_number_is_decided_by_pairs_and_reported_by_a_fresh_block(noisy: Project) -> None:
@@ -239,9 +280,8 @@ def test_a_guard_with_a_tolerance_lets_a_little_go(noisy: Project) -> None:
 
 
 def test_a_metric_that_gives_two_values_at_one_commit_turns_out_to_be_noisy(project: Project) -> None:
-    wobbly = "#!/usr/bin/env python3\nimport os, random\nleft = len(open('todo.txt').readlines())\nprint(f'METRIC left={left + (left < 3) * random.random() / 10}')\n"
-    folder = project.drop("wobbly", front=front(plateau=1), files={"benchmark.py": wobbly})
-    (folder / "benchmark.sh").unlink()
+    wobbly = 'left=$(grep -c . todo.txt)\n[ $left = 3 ] || left=$left.$(od -An -N4 -tu4 /dev/urandom | tr -d " ")\necho METRIC left=$left\n'
+    project.drop("wobbly", front=front(plateau=1), benchmark=wobbly)
     project.agent("[ $ORCH_ATTEMPT = 1 ] && sed -i 1d todo.txt; true")
 
     project.run(code=0)
@@ -253,11 +293,10 @@ def test_a_metric_that_gives_two_values_at_one_commit_turns_out_to_be_noisy(proj
 
 def test_a_noisy_target_is_shown_by_its_median_not_by_every_sample(noisy: Project) -> None:
     """One sample in ten is far off: five in a row would fail every other time, and a miss would be called flaky."""
-    outliers = NOISY.replace("print(f", "size *= 1 + (random.random() < 0.1)\nprint(f", 1)
-    folder = noisy.drop(
-        "median", front="metric: {name: ms, kind: noisy, target: 60}\nmax_failures: 20", files={"benchmark.py": outliers}
+    shake(noisy, random.Random(1), outliers=0.1)
+    noisy.drop(
+        "median", front="metric: {name: ms, kind: noisy, target: 60}\nmax_failures: 20", benchmark=NOISY.format(top=noisy.top)
     )
-    (folder / "benchmark.sh").unlink()
     noisy.agent("echo 0.5 > size; echo $ORCH_ATTEMPT > note")
 
     noisy.run(code=0)
@@ -267,3 +306,45 @@ def test_a_noisy_target_is_shown_by_its_median_not_by_every_sample(noisy: Projec
     assert record["flaky"] == 0
     assert len(record["samples"]["ms"]) == 5
     assert measured(noisy, "median", "verify") >= 5
+
+
+def test_a_noisy_improvement_that_holds_on_the_moved_base_lands_on_it(noisy: Project) -> None:
+    drop_noisy(noisy, "rebased")
+    move = f"cd {noisy.repo} && echo new > other.txt && git add other.txt && git commit -qm 'somebody else'"
+    noisy.agent(f"[ $ORCH_ATTEMPT = 1 ] && echo 0.7 > size && ({move}); true")
+
+    noisy.run(code=0)
+
+    assert measured(noisy, "rebased", "merged") == 8  # four pairs of the base and the merge
+    assert (noisy.git("show", "main:size"), noisy.git("show", "main:other.txt")) == ("0.7", "new")
+
+
+def test_a_second_name_that_ends_like_a_worktree_of_ours_gets_another_slug(project: Project) -> None:
+    project.drop("x.rival", front=front(plateau=1))
+    project.agent("[ $ORCH_ATTEMPT = 1 ] && sed -i 1d todo.txt; true")
+
+    project.run(code=0)
+
+    assert project.record("x.rival")["slug"].startswith("x-rival-")
+
+
+REAL = """#!/bin/sh
+begun=$(date +%s%N)
+awk -v n="$(cat rounds)" 'BEGIN { while (i < n) x += i++ }'
+echo "METRIC us=$((($(date +%s%N) - begun) / 1000))"
+"""
+
+
+def test_on_a_real_clock_what_does_nothing_goes_and_a_quarter_of_the_work_stays(noisy: Project) -> None:
+    """A real process, timed on a busy machine. One no-op in a hundred may be kept: of two, both never are."""
+    noisy.commit({"rounds": "400000"})
+    text = "mode: optimize\nplateau: 5\nmetric: {name: us, kind: noisy}\nbudget: {attempts: 3}"
+    noisy.drop("real", front=text, benchmark=REAL)
+    noisy.agent("echo $ORCH_ATTEMPT > note; [ $ORCH_ATTEMPT = 3 ] && echo 100000 > rounds; true")
+
+    noisy.run(code=0, timeout=120)
+
+    kept = [attempt["number"] for attempt in noisy.record("real")["history"] if attempt["result"] == "improved"]
+    assert 3 in kept
+    assert len(kept) <= 2
+    assert noisy.git("show", "main:rounds") == "100000"
