@@ -235,6 +235,13 @@ def pass_bound(n: int) -> float:
     return 1.0 - (1.0 - CONFIDENCE) ** (1.0 / n) if n > 0 else 1.0
 
 
+def median(samples: Iterable[float]) -> float:
+    """The middle one, or the mean of the two in the middle. (`statistics` costs a worker a fifth of its start.)"""
+    ordered = sorted(samples)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
 def median_bound(samples: Sequence[float], direction: Direction) -> float | None:
     """The one-sided 95 % bound of the median, by order statistics; None below five samples, which can't show it.
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import cache
-from statistics import NormalDist, stdev
 
 SAMPLES = 5  # of the baseline, which tell whether a metric is noisy
 POWER = 0.8
@@ -15,18 +14,18 @@ FURTHER = 7  # else so many more are taken, of which all but a few must be there
 ERROR = 0.05
 
 
-def varies(samples: Sequence[float]) -> bool:
-    """Whether a metric is noisy: two samples of the same commit differ at all."""
-    return len(set(samples)) > 1
-
-
 def spread(samples: Sequence[float]) -> tuple[float, bool]:
     """The standard deviation, and whether it is relative (of the logarithms; all samples are above 0) or in the metric's unit."""
     if len(samples) < 2:
         return 0.0, False
     if min(samples) > 0:
-        return stdev(map(math.log, samples)), True
-    return stdev(samples), False
+        return _deviation([math.log(sample) for sample in samples]), True
+    return _deviation(samples), False
+
+
+def _deviation(values: Sequence[float]) -> float:
+    mean = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def detectable(deviation: float, pairs: int, alpha: float) -> float:
@@ -35,6 +34,8 @@ def detectable(deviation: float, pairs: int, alpha: float) -> float:
     (z(1 - alpha) + z(0.8)) * sd * sqrt(2 / n), the normal approximation for a paired difference (Cohen 1988, 2.3); for
     alpha 0.01 that is 2.6 sd at 3 pairs, 1.6 at 8, 1.1 at 16.
     """
+    from statistics import NormalDist
+
     normal = NormalDist()
     return (normal.inv_cdf(1 - alpha) + normal.inv_cdf(POWER)) * deviation * math.sqrt(2 / pairs)
 

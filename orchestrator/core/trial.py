@@ -10,10 +10,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import median
 
 from orchestrator.core import noise, signflip
-from orchestrator.core.metrics import median_bound
+from orchestrator.core.metrics import median, median_bound
 from orchestrator.core.spec import Direction, Kind, Metric
 
 FUTILE_AFTER = 3

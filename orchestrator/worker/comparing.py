@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 
 from orchestrator.core import metrics, trial
+from orchestrator.core.metrics import median
 from orchestrator.core.spec import Kind, Metric
 from orchestrator.core.trial import Decision, Pair, Verdict
 from orchestrator.worker import noisiness, verify

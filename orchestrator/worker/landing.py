@@ -16,7 +16,7 @@ from orchestrator.core.task import Stage
 from orchestrator.git import checkouts, merge
 from orchestrator.store import locks
 from orchestrator.store.locks import LockProof
-from orchestrator.worker import comparing, verify
+from orchestrator.worker import verify
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work
 from orchestrator.worker.workspace import Workspace
@@ -95,6 +95,8 @@ def reject(work: Work, space: Workspace, old: str, new: str) -> LandOutcome | No
 def falls_short(work: Work, space: Workspace, old: str, new: str) -> str | None:
     """What the merged commit lacks: its target, or where it had none, that it is better than the base it lands on."""
     if work.holding:
+        from orchestrator.worker import comparing
+
         return comparing.still_better(work, space, old, new) if new != old else None
     streak = verify.merged(work, space.checkout(work, new), new)
     if streak.passed:

@@ -54,14 +54,13 @@ def measure_baseline(work: Work, space: Space) -> Ending | None:
     with space.at_base(work) as place:
         sample = verify.sample(work, place)
         verify.tell(work, "baseline", sample)
-        found = noisiness.find_out(work, place, sample)
-        sample = found.sample
+        sample, samples, noisy = noisiness.find_out(work, place, sample)
         if sample.defect:
             return blocked(Reason.BENCHMARK_DEFECT, sample.defect)
         work.record = convergence.resealed(work.record, work.sealed.digest)
         work.note(
-            samples=found.samples,
-            noisy=found.noisy,
+            samples=samples,
+            noisy=noisy,
             baseline=dict(sample.values),
             best=dict(sample.values),
             values=dict(sample.values),

@@ -13,7 +13,7 @@ from orchestrator.core.convergence import Step
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Attempt, Result
 from orchestrator.core.task import Stage, State
-from orchestrator.worker import closing, comparing, judgement, verify
+from orchestrator.worker import closing, judgement, verify
 from orchestrator.worker.measure import Sample
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space
@@ -25,6 +25,8 @@ def weigh(work: Work, space: Space, attempt: Attempt, result: Sample) -> Ending 
     if result.defect:
         work.feedback = result.output
         return settle(work, space, replace(attempt, result=Result.DEFECT, detail=result.defect))
+    from orchestrator.worker import comparing
+
     work.enter(Stage.VERIFY)
     try:
         answer = comparing.with_incumbent(work, space, incumbent(work), result)
@@ -95,6 +97,8 @@ def take_up(work: Work, space: Space) -> Ending | None:
 
 def judge_anew(work: Work, space: Space) -> Ending | None:
     """No attempt is counted for it: work that was kept once either holds before the new evaluator or leaves the branch."""
+    from orchestrator.worker import comparing
+
     result = judgement.measure_tip(work, space)
     verify.tell(work, "resumed", result, commit=space.tip)
     answer = None if result.defect else comparing.with_incumbent(work, space, incumbent(work), result)

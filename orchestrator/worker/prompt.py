@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 
 from orchestrator.agents.log import readable
-from orchestrator.core import metrics, trial
+from orchestrator.core import metrics
 from orchestrator.core.record import Attempt, Record
 from orchestrator.core.spec import Direction, Metric, Mode, Spec
 from orchestrator.errors import OrchestratorError
@@ -180,6 +180,10 @@ def _numbers(declared: Iterable[Metric], record: Record) -> str:
 
 def _kept_if(spec: Spec, record: Record, alpha: float) -> str:
     """How a task that is optimized decides, and what a noisy number can show at all."""
+    if spec.mode is Mode.CONVERGE and not record.noisy:
+        return ""
+    from orchestrator.core import trial
+
     optimize = OPTIMIZE.format(name=metrics.primary(spec.metrics, record.best).name) if spec.mode is Mode.OPTIMIZE else ""
     noisy = [metric.name for metric in metrics.deciding(spec.metrics, ()) if metric.name in record.noisy]
     shown = NOISY_TARGET.format(name=", ".join(noisy)) if noisy else ""

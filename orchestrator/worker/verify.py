@@ -6,8 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.core import metrics, noise
-from orchestrator.core.noise import Standing
+from orchestrator.core import metrics
 from orchestrator.core.outcome import ProcessEnd, StopRequest
 from orchestrator.core.spec import Kind
 from orchestrator.core.task import Stage
@@ -100,6 +99,9 @@ def noisy_target(work: Work) -> bool:
 def shown(work: Work, place: Path, commit: str, where: str) -> Streak:
     """The medians of the noisy metrics are shown to be at their targets (`core.noise.standing`). A defect, or a metric that
     repeats and is not there, is a miss like any other. A kill begins it anew."""
+    from orchestrator.core import noise
+    from orchestrator.core.noise import Standing
+
     exact = [metric for metric in metrics.deciding(work.judged.metrics, ()) if metric.kind is not Kind.NOISY]
     hits: list[bool] = []
     missed = None
