@@ -27,6 +27,7 @@ def weigh(work: Work, space: Space, attempt: Attempt, result: Sample) -> Ending 
         return settle(work, space, replace(attempt, result=Result.DEFECT, detail=result.defect))
     from orchestrator.worker import comparing
 
+    work.feedback = result.output
     work.enter(Stage.VERIFY)
     try:
         answer = comparing.with_incumbent(work, space, incumbent(work), result)
@@ -39,7 +40,6 @@ def weigh(work: Work, space: Space, attempt: Attempt, result: Sample) -> Ending 
     if refused:
         return settle(work, space, replace(found, result=Result.GATE, detail=f"{refused.name}: {refused.reason}"))
     if not answer.better:
-        work.feedback = work.feedback or result.output
         return settle(work, space, replace(found, result=Result.UNCHANGED))
     return settle(work, space, replace(found, result=Result.IMPROVED))
 
@@ -116,8 +116,9 @@ def finish(work: Work, space: Space, step: Step) -> Ending | None:
         space.go_back(work, incumbent(work))
     gained = metrics.way_of(work.judged.metrics, work.record.baseline, work.record.best)
     work.event("optimized", reason=step.reason, detail=f"{step.detail}; {gained}")
-    work.holding = not metrics.at_target(work.judged.metrics, work.record.best)
-    for _ in range(convergence.MISSES):
+    reached = metrics.at_target(work.judged.metrics, work.record.best)
+    for number in range(convergence.MISSES):
+        work.holding = not reached or number > 0  # what isn't shown to be at its target may still be the best
         if space.tip == work.record.base_commit:
             return blocked(step.reason or Reason.EXHAUSTED, f"{step.detail}; nothing better than the base was found")
         conflicts = work.record.conflicts

@@ -96,7 +96,7 @@ class Work:
             replace(
                 metric,
                 kind=Kind.NOISY if metric.name in self.record.noisy else metric.kind,
-                min_effect=metric.min_effect or least,
+                min_effect=metric.min_effect or (0.0 if metric.guard else least),
             )
             for metric in self.spec.metrics
         )

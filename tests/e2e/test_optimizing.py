@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +34,11 @@ def fates(project: Project, name: str) -> list[str]:
     return [event["event"] for event in project.events(name) if event["event"] in ("kept", "discarded")]
 
 
+def lock(project: Project) -> Path:
+    """What noisy samples of one user on one machine are taken under."""
+    return Path(project.env["HOME"]) / ".local/state/orchestrator/measure.lock"
+
+
 def measured(project: Project, name: str, where: str) -> int:
     return sum(event["where"] == where for event in events(project, name, "measured"))
 
@@ -55,6 +61,7 @@ def test_better_attempts_stay_worse_ones_leave_and_the_best_lands_at_the_plateau
     assert "left 3 -> 1" in record["detail"]
     assert (record["baseline"], record["best"], record.get("noisy", [])) == ({"left": 3}, {"left": 1}, [])
     assert (measured(project, "improve", "baseline"), measured(project, "improve", "again")) == (5, 2)  # kept ones only, twice
+    assert not lock(project).exists()
 
 
 def test_what_was_discarded_stays_as_a_ref_with_its_diff_and_the_next_prompt_tells_of_it(project: Project) -> None:
@@ -178,6 +185,26 @@ def test_once_is_one_attempt_and_the_next_claim_goes_on_from_the_incumbent(proje
     assert project.git("show", "main:todo.txt") == "three"
 
 
+def test_a_least_effect_for_all_metrics_is_a_setting(project: Project) -> None:
+    project.drop("set", front=front(plateau=1))
+    project.agent("sed -i 1d todo.txt")
+
+    project.run(code=1, ORCH_MIN_EFFECT="0.4", ORCH_PLATEAU="9")
+
+    assert fates(project, "set") == ["discarded"]
+
+
+def test_a_cancelled_task_leaves_no_worktree_of_the_three(project: Project) -> None:
+    project.drop("gone", front=front(plateau=2, more=", kind: noisy"))
+    project.agent("echo $ORCH_ATTEMPT > note")
+    project.run("--once", code=0)
+    assert (project.repo / ".worktrees/gone.rival").is_dir()
+
+    project.run("cancel", "gone", code=0)
+
+    assert [path.name for path in (project.repo / ".worktrees").glob("gone*")] == []
+
+
 def test_optimizing_a_plain_folder_is_refused(project: Project) -> None:
     (project.top / "plain").mkdir()
     project.drop("plain", front=front() + f"\nrepo: {project.top}/plain", benchmark="echo METRIC left=3")
@@ -220,6 +247,7 @@ def test_a_noisy_number_is_decided_by_pairs_and_reported_by_a_fresh_block(noisy:
 
     record = noisy.record("faster")
     assert record["noisy"] == ["ms"]
+    assert lock(noisy).exists()
     assert len(record["samples"]["ms"]) == 5
     assert record["history"][0]["result"] == "improved"
     assert "fresh pairs" in record["history"][0]["detail"]
