@@ -185,6 +185,18 @@ def test_once_is_one_attempt_and_the_next_claim_goes_on_from_the_incumbent(proje
     assert project.git("show", "main:todo.txt") == "three"
 
 
+def test_what_is_better_only_where_the_agent_worked_is_discarded(project: Project) -> None:
+    project.commit({".gitignore": "built\n"})
+    needs = "left=$(grep -c . todo.txt)\n[ $left = 3 ] || test -e built || exit 1\necho METRIC left=$left\n"
+    project.drop("here-only", front=front(plateau=1), benchmark=needs)
+    project.agent("sed -i 1d todo.txt; touch built")
+
+    project.run(code=1)
+
+    detail = project.record("here-only")["history"][0]["detail"]
+    assert detail.startswith("discarded: in a clean checkout: The benchmark ended with exit code 1")
+
+
 def test_a_least_effect_for_all_metrics_is_a_setting(project: Project) -> None:
     project.drop("set", front=front(plateau=1))
     project.agent("sed -i 1d todo.txt")
@@ -345,6 +357,24 @@ def test_a_noisy_improvement_that_holds_on_the_moved_base_lands_on_it(noisy: Pro
 
     assert measured(noisy, "rebased", "merged") == 8  # four pairs of the base and the merge
     assert (noisy.git("show", "main:size"), noisy.git("show", "main:other.txt")) == ("0.7", "new")
+
+
+def test_a_noisy_improvement_that_the_moved_base_took_away_does_not_land(noisy: Project) -> None:
+    """Together with what somebody else put there, the change makes it slower than it was without."""
+    noisy.commit({"extra": "1\n"})
+    both = NOISY.replace("$(cat size)", "$(test -e other.txt -a -e fast && echo 3 || cat size)")
+    text = "mode: optimize\nplateau: 1\nmetric: {name: ms}"
+    noisy.drop("overtaken", front=text, benchmark=both.format(top=noisy.top))
+    move = f"cd {noisy.repo} && echo new > other.txt && git add other.txt && git commit -qm 'somebody else'"
+    noisy.agent(f"[ $ORCH_ATTEMPT = 1 ] && touch fast && echo 0.7 > size && ({move}); true")
+
+    noisy.run(code=1)
+
+    record = noisy.record("overtaken")
+    assert (record["conflicts"], record["reason"]) == (1, "no-improvement")
+    assert noisy.git("show", "main:size") == "1.0"
+    lost = [event["detail"] for event in events(noisy, "overtaken", "kept") + events(noisy, "overtaken", "discarded")]
+    assert any("worse than the base it would land on" in detail for detail in lost)
 
 
 def test_a_second_name_that_ends_like_a_worktree_of_ours_gets_another_slug(project: Project) -> None:
