@@ -8,6 +8,8 @@ from orchestrator.cli import output
 from orchestrator.cli.options import App
 from orchestrator.store import config as configuration
 
+NUMBERS = ("alpha", "min_effect", "budget_usd_day")  # fractions that are no seconds
+
 
 def config(app: App) -> int:
     """Show every setting with its value and its source."""
@@ -40,7 +42,7 @@ def shown(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return f"{value:g}s"
+        return f"{value:g}" if name in NUMBERS else f"{value:g}s"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "-"
     return str(value)

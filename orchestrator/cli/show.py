@@ -11,10 +11,10 @@ from orchestrator.cli.options import App, common, name_argument, one, pass_app
 from orchestrator.cli.output import clean
 from orchestrator.cli.view import Look
 from orchestrator.cli.why import reasons, same
-from orchestrator.core import budget, durations
+from orchestrator.core import budget, durations, trial
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.record import Attempt
-from orchestrator.core.spec import Spec
+from orchestrator.core.spec import Mode, Spec
 from orchestrator.errors import SpecError
 
 ATTEMPT = ("ATTEMPT", "AGENT", "MODEL", "ENDED", "RESULT", "TIME", "COST", "TOKENS", "COMMIT", "DETAIL")
@@ -77,6 +77,8 @@ def _facts(seen: Look, candidate: Candidate, spec: Spec | None) -> Iterator[tupl
     agent = view.agent_of(candidate, settings) or ""
     model = (spec.model if spec else None) or settings.model
     yield "agent", f"{agent} ({model})" if agent and model else agent
+    yield "mode", spec.mode.value if spec and spec.mode is Mode.OPTIMIZE else ""
+    yield "noise", trial.detectable(record.samples, record.noisy, (spec and spec.alpha) or settings.alpha) if record else ""
     if record and record.attempts:
         failed = words.failed_text(seen, candidate)
         yield "attempts", words.tries_text(candidate) + (f", {failed} failed in a row" if failed else "")

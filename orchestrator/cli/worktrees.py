@@ -20,7 +20,7 @@ def remove(app: App, name: str) -> str:
         return ""
     root = root_of(app, folder, record)
     try:
-        places = (root / record.slug, root / f"{record.slug}.verify")
+        places = (root / f"{record.slug}{suffix}" for suffix in ("", ".verify", ".rival"))
         kept = [why for path in places if (why := _remove(folder, record, path))]
     except OrchestratorError as error:
         return f"; its worktree stays: {error.message}"

@@ -15,7 +15,7 @@ from orchestrator.core.budget import Budget
 from orchestrator.core.outcome import AgentEnd, Reason, Spend
 from orchestrator.core.record import HISTORY, Attempt, Record, Result
 from orchestrator.core.settings import Settings
-from orchestrator.core.spec import UNLIMITED, Spec
+from orchestrator.core.spec import UNLIMITED, Mode, Spec
 
 CEILING_FACTOR = 4
 MISSES = 2  # at the verify commit; the second blocks as flaky
@@ -39,6 +39,7 @@ class Next(StrEnum):
     AGENT = "agent"  # another attempt, in the same claim
     VERIFY = "verify"  # at target: prove it in a clean checkout
     BLOCK = "block"  # a person must decide
+    FINISH = "finish"  # mode optimize: no more attempts; what was gained is verified and lands
     PARK = "park"  # back to pending, for `wait` seconds
 
 
@@ -64,6 +65,7 @@ class Limits:
     budget_minutes: float | None = None
     budget_usd: float | None = None
     budget_tokens: int | None = None
+    optimize: bool = False  # then `max_failures` is the plateau, and a limit is an end like another
 
     @property
     def budget(self) -> Budget:
@@ -72,7 +74,10 @@ class Limits:
 
 
 def max_failures(spec: Spec | None, settings: Settings) -> int | None:
-    """How many failures in a row a task may have, None for any number: what its spec says, else the setting."""
+    """How many failures in a row a task may have, None for any number: what its spec says, else the setting. Where it is
+    optimized, that is its plateau."""
+    if spec is not None and spec.mode is Mode.OPTIMIZE:
+        return spec.plateau or settings.plateau
     if spec is None or spec.max_failures is None:
         return settings.max_failures
     return None if spec.max_failures == UNLIMITED else spec.max_failures
@@ -81,15 +86,17 @@ def max_failures(spec: Spec | None, settings: Settings) -> int | None:
 def limits(spec: Spec, settings: Settings) -> Limits:
     """The limits of one task: what its spec says, else the settings."""
     failures = max_failures(spec, settings)
+    optimize = spec.mode is Mode.OPTIMIZE
     return Limits(
         max_failures=failures,
-        max_attempts=None if failures is None else CEILING_FACTOR * failures,
+        max_attempts=None if failures is None or optimize else CEILING_FACTOR * failures,
         backoff=settings.backoff,
         backoff_max=settings.backoff_max,
         budget_attempts=spec.budget_attempts,
         budget_minutes=spec.budget_minutes,
         budget_usd=spec.budget_usd,
         budget_tokens=spec.budget_tokens,
+        optimize=optimize,
     )
 
 
@@ -134,7 +141,7 @@ def after_attempt(record: Record, attempt: Attempt, limits: Limits, *, now: floa
         return Step(Next.PARK, Reason.RATE_LIMITED, attempt.detail or f"{attempt.agent} has reached a usage limit", wait)
     if needed := _person(record, attempt):
         return needed
-    if (spent := before_attempt(record, limits)).next is Next.BLOCK:
+    if (spent := before_attempt(record, limits)).next is not Next.AGENT:
         return spent
     if attempt.end in ABNORMAL:
         reason = Reason.AGENT_LOST if attempt.end is AgentEnd.LOST else Reason.BACKOFF
@@ -154,13 +161,24 @@ def _person(record: Record, attempt: Attempt) -> Step | None:
 
 
 def before_attempt(record: Record, limits: Limits) -> Step:
-    """Whether another attempt is allowed: AGENT, or BLOCK with the limit that forbids it. All count since the last queueing."""
+    """Whether another attempt is allowed: AGENT, or BLOCK with the limit that forbids it (FINISH where the task is optimized).
+    All count since the last queueing."""
+    if limits.optimize:
+        return _enough(record, limits)
     if limits.max_failures is not None and record.failures >= limits.max_failures:
         return _exhausted(record, f"{_attempts(record.failures)} in a row brought no improvement")
     if limits.max_attempts is not None and record.tried >= limits.max_attempts:
         return _exhausted(record, f"{_attempts(record.tried)} since it was queued, the most there may be")
     if over := budget.exceeded(record, limits.budget):
         return Step(Next.BLOCK, Reason.BUDGET, over)
+    return Step(Next.AGENT)
+
+
+def _enough(record: Record, limits: Limits) -> Step:
+    if limits.max_failures is not None and record.failures >= limits.max_failures:
+        return Step(Next.FINISH, Reason.NO_IMPROVEMENT, f"{_attempts(record.failures)} in a row brought no improvement")
+    if over := budget.exceeded(record, limits.budget):
+        return Step(Next.FINISH, Reason.BUDGET, over)
     return Step(Next.AGENT)
 
 
@@ -184,7 +202,9 @@ def resealed(record: Record, digest: str) -> Record:
     if record.seal == digest:
         return record
     fresh = replace(record, seal=digest, streak=0, streak_commit=None)
-    return fresh if record.seal is None else replace(fresh, baseline={}, best={}, values={}, best_commit=None)
+    if record.seal is None:
+        return fresh
+    return replace(fresh, baseline={}, best={}, values={}, best_commit=None, samples={}, noisy=())
 
 
 def requeued(record: Record) -> Record:

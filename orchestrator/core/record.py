@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
@@ -13,6 +13,9 @@ from orchestrator.core.pull import Pull
 
 SCHEMA = 1
 HISTORY = 50
+OPTIONAL = (  # written where they say something
+    *("agents", "carried", "pauses", "review", "session", "forced", "doubt", "private", "pull", "demand", "samples", "noisy"),
+)
 
 
 class Result(StrEnum):
@@ -151,6 +154,8 @@ class Record:
     values: Mapping[str, float] = field(default_factory=dict)
     best_commit: str | None = None
     private: bool = False  # whether the baseline's numbers came by the private file, as all must since
+    samples: Mapping[str, Sequence[float]] = field(default_factory=dict)  # of the baseline, by metric, where it was asked for
+    noisy: tuple[str, ...] = ()  # metrics found to vary by themselves
     seal: str | None = None  # digest of the evaluator last sealed
     doubt: str | None = None  # what else decides on the task changed while an agent ran; until a person queues it again
     stage: str | None = None
@@ -198,10 +203,7 @@ def to_dict(record: Record) -> dict[str, Any]:
         nested["session"] |= {"spent": _used(record.session.spent)}
     nested["agents"] = {name: _used(spend) for name, spend in record.agents.items()}
     nested["pauses"] = {account: _plain(pause) for account, pause in record.pauses.items()}
-    known = _short(
-        {**data, **nested, "history": history},
-        *("agents", "carried", "pauses", "review", "session", "forced", "doubt", "private", "pull", "demand"),
-    )
+    known = _short({**data, **nested, "history": history}, *OPTIONAL)
     return {"schema": SCHEMA, **extra, **known}
 
 
@@ -228,6 +230,7 @@ def from_dict(data: Mapping[str, Any]) -> Record:
         values[name] = Spend(**values.get(name) or {})
     values["agents"] = {name: Spend(**spend) for name, spend in (values.get("agents") or {}).items()}
     values["pauses"] = {account: Pause(**pause) for account, pause in (values.get("pauses") or {}).items()}
+    values["noisy"] = tuple(values.get("noisy") or ())
     values["history"] = tuple(_attempt(item) for item in values.get("history") or ())
     return Record(**values, extra=extra)
 

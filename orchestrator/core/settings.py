@@ -33,6 +33,9 @@ class Settings:
     budget_attempts_day: int | None = None
     record: str | None = None  # the folder that each session's cassette is put into
     converge: int = 3
+    alpha: float = 0.01
+    min_effect: float = 0.0  # of metrics that say none
+    plateau: int = 5
     max_failures: int | None = 5  # None: no limit ("infinite")
     parallel: int = 1  # 0 on the command line means one per core, resolved when read
     heartbeat: float = 300.0  # a lease's time to live, for owners on other hosts

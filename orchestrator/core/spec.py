@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from orchestrator.core.gates import Gate, Mode
+from orchestrator.core.gates import Gate
+from orchestrator.core.gates import Mode as GateMode
 
 
 class Direction(StrEnum):
@@ -27,6 +28,13 @@ class Review(StrEnum):
 
     NONE = "none"
     REQUIRED = "required"
+
+
+class Mode(StrEnum):
+    """When a task is done: its numbers are at their targets, or nothing makes the first one any better."""
+
+    CONVERGE = "converge"
+    OPTIMIZE = "optimize"
 
 
 class Land(StrEnum):
@@ -60,7 +68,7 @@ INFINITE = frozenset({"infinite", "infinity", "inf", "unlimited"})  # how people
 # Keys of the contract that later parts act on: kept, and no warning is given.
 RESERVED = frozenset(
     {
-        *("worktree", "mode", "phase", "locks", "resources", "kind"),
+        *("worktree", "phase", "locks", "resources", "kind"),
     }
 )
 
@@ -82,9 +90,12 @@ class Spec:
     metrics: tuple[Metric, ...] = ()
     benchmark: str | None = None
     converge: int | None = None
+    mode: Mode = Mode.CONVERGE
+    alpha: float | None = None  # mode optimize: how often a change that does nothing may be kept
+    plateau: int | None = None  # mode optimize: attempts in a row without improvement, then the best lands
     scope: tuple[str, ...] = ()
     off_limits: tuple[str, ...] = ()
-    enforcement: Mode = Mode.BLOCK  # what a change outside of these two means
+    enforcement: GateMode = GateMode.BLOCK  # what a change outside of these two means
     holdout: str | None = None  # a benchmark that no agent sees
     gates: tuple[Gate, ...] = ()
     review: Review = Review.NONE

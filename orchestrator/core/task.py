@@ -83,7 +83,7 @@ def slug(name: str, task_id: str) -> str:
     """
     plain = ODD.sub("-", name).strip(".")
     plain = DOTS.sub(".", plain)[:SLUG_LENGTH].rstrip(".") or "task"
-    for taken in (".lock", ".verify", ".undo"):  # git's, and our other worktrees'
+    for taken in (".lock", ".verify", ".undo", ".rival"):  # git's, and our other worktrees'
         if plain.endswith(taken):
             plain = f"{plain[: -len(taken)]}-{taken[1:]}"
     if plain == name:

@@ -101,7 +101,8 @@ def ending(state: State | None, record: Record | None, now: float) -> str:
     if state is None:
         return "is gone from the queue"
     if state is State.CONVERGED:
-        return f"converged{_attempts(record)}, {(whereabouts(record) if record else '') or 'nothing to land'}"
+        gained = f" ({record.detail})" if record and record.detail else ""
+        return f"converged{_attempts(record)}, {(whereabouts(record) if record else '') or 'nothing to land'}{gained}"
     reason = f" ({record.reason})" if record and record.reason else ""
     detail = f": {record.detail}" if record and record.detail else ""
     if state is State.BLOCKED:

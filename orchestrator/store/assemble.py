@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.core import gates
 from orchestrator.core.gates import Gate
-from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Metric, Spec
+from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Metric, Mode, Spec
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store import metricsources, validation
 from orchestrator.store.header import MOST, Header, shorten
@@ -45,6 +45,7 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
     goal, title = _goal(draft)
     scope = _globs(draft, "scope", _writes(model))
     off_limits = _globs(draft, "off_limits", model.off_limits)
+    draft.warnings += _idle(model)
     asked = tuple(_gates(draft))
     if draft.problems:
         ordered = sorted(draft.problems, key=lambda problem: (problem.path != path, problem.line, problem.column))
@@ -63,6 +64,9 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
         metrics=metrics,
         benchmark=(model.benchmark or "").strip() or None,
         converge=model.converge,
+        mode=model.mode,
+        alpha=model.alpha,
+        plateau=model.plateau,
         scope=scope,
         off_limits=off_limits,
         enforcement=model.enforcement,
@@ -112,6 +116,15 @@ def _writes(model: FrontMatter) -> Sequence[str] | None:
     return list(dict.fromkeys(glob for globs in said for glob in globs)) if said else None
 
 
+def _idle(model: FrontMatter) -> Iterator[str]:
+    """Keys that do nothing in this task's mode."""
+    if model.mode is Mode.OPTIMIZE and model.max_failures is not None:
+        yield "max_failures does nothing in mode: optimize; `plateau` says when it ends."
+    for key in ("alpha", "plateau"):
+        if model.mode is Mode.CONVERGE and getattr(model, key) is not None:
+            yield f"{key} does nothing without `mode: optimize`."
+
+
 def _goal(draft: Draft) -> tuple[str, str]:
     """Goal and title: the key, else the section, else the text below the heading, else the heading itself."""
     title = " ".join((draft.model.title or draft.body.title).split())
@@ -129,9 +142,21 @@ def _metrics(draft: Draft, log: Path | None) -> tuple[Metric, ...]:
     merged, disagreements = metricsources.merge((declared, told, [logged] if logged else []))
     draft.problems += disagreements
     metrics = tuple(Metric(name=said.name, **said.values) for said in merged)
-    if not metrics or disagreements or draft.model.mode == "optimize" or any(metric.target is not None for metric in metrics):
+    if disagreements:
+        return metrics
+    if draft.model.mode is Mode.OPTIMIZE:
+        _something_to_optimize(draft, metrics)
+    if not metrics or draft.model.mode is Mode.OPTIMIZE or any(metric.target is not None for metric in metrics):
         return metrics
     return _with_target(draft, metrics, merged)
+
+
+def _something_to_optimize(draft: Draft, metrics: Sequence[Metric]) -> None:
+    if all(metric.guard for metric in metrics):
+        line, column = draft.front.place(("mode",))
+        draft.problems.append(
+            Problem(draft.path, line, column, "`mode: optimize` without a metric that is no guard", "the `metric` to make better")
+        )
 
 
 def _declared(draft: Draft) -> Iterator[Said]:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from orchestrator.core import durations, gates
-from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Kind, Land, Review
+from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Kind, Land, Mode, Review
 from orchestrator.core.task import name_problem
 
 REFUSED_NAMES = frozenset({"__proto__", "constructor", "prototype"})
@@ -252,6 +252,13 @@ class FrontMatter(BaseModel):
     benchmark: Text | None = Field(None, description="A file of the task folder, or a command for the shell in the worktree.")
     holdout: Text | None = Field(None, description="A hidden benchmark, file or command: run after a win, shown to no agent.")
     converge: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="Samples in a row that must be at target.")
+    mode: Annotated[Mode, Field(strict=False)] = Field(
+        Mode.CONVERGE, description="converge: done at the target. optimize: as good as it gets, then done."
+    )
+    alpha: Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)] | None = Field(
+        None, description="mode optimize: how often a change that does nothing may be kept; 0.01 is 1 %."
+    )
+    plateau: Count | None = Field(None, description="mode optimize: attempts in a row without improvement, then the best lands.")
     scope: Globs | None = Field(None, description="What may be changed, as git patterns; a change elsewhere fails the attempt.")
     off_limits: Globs | None = Field(None, description="What must not be changed; wins over scope.")
     files: FilesModel | None = Field(None, description="{reads, writes}: writes adds to scope.")
@@ -284,7 +291,6 @@ class FrontMatter(BaseModel):
     executor: OneLine | None = Field(None, description="Where it runs, by the executor's name.")
 
     worktree: Any = Field(None, description="Reserved.")
-    mode: Any = Field(None, description="Reserved.")
     phase: Any = Field(None, description="Reserved.")
     locks: Any = Field(None, description="Reserved: {reads, writes}.")
     resources: Any = Field(None, description="Reserved.")

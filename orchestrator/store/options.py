@@ -197,6 +197,20 @@ def _amount(given: Given, what: str) -> float:
     return amount
 
 
+def _fraction(given: Given, *, most: float = 1.0, zero: bool = True) -> float:
+    try:
+        share = float(given.value) if isinstance(given.value, str | int | float) and not isinstance(given.value, bool) else -1.0
+    except ValueError:
+        share = -1.0
+    if not (share > 0 or (zero and share == 0)) or not share <= most:
+        raise ValueError(f"a share from 0 to {most:g}, like 0.01 for 1 %" if zero else f"a share above 0, at most {most:g}")
+    return share
+
+
+def _alpha(given: Given) -> float:
+    return _fraction(given, most=0.5, zero=False)
+
+
 def _tokens(given: Given) -> int:
     match = TOKENS.fullmatch(str(given.value).strip())
     count = int(match[1]) * THOUSANDS[(match[2] or "").lower()] if match else 0
@@ -240,6 +254,9 @@ OPTIONS = (
     Option("budget_attempts_day", "ORCH_BUDGET_ATTEMPTS_DAY", _whole(1), "attempts that all tasks may make in 24 hours"),
     Option("record", "ORCH_RECORD", _path, "the folder that a cassette of each session is put into"),
     Option("converge", "ORCH_CONVERGE", _whole(1, 10_000), "how many samples in a row must be at target"),
+    Option("alpha", "ORCH_ALPHA", _alpha, "mode optimize: how often a change that does nothing may be kept"),
+    Option("min_effect", "ORCH_MIN_EFFECT", _fraction, "mode optimize: the least that counts as better, unless the metric says"),
+    Option("plateau", "ORCH_PLATEAU", _whole(1), "mode optimize: attempts in a row without improvement until the best lands"),
     Option("max_failures", "ORCH_MAX_FAILURES", _failures, "attempts in a row without improvement until a task is blocked"),
     Option("parallel", "ORCH_PARALLEL", _parallel, "how many tasks run at once; 0 is one per core"),
     Option("heartbeat", "ORCH_HEARTBEAT_MS", _duration(), "how long a silent owner on another host is believed to live"),

@@ -32,8 +32,9 @@ LITTER = re.compile(r"^(\..*\.sw[a-z]|\.#.*|#.*#|.*~|4913|__pycache__|\.DS_Store
 LOGS = frozenset({"autoresearch.jsonl", "autoresearch.ideas.md", ".auto/log.jsonl", ".auto/ideas.md"})
 # What of a spec decides on work (`rulings` 20), or on the number that a measurement gives. A new priority is no new evaluator.
 JUDGES = frozenset({"metrics", "benchmark", "benchmark_timeout", "converge", "scope", "off_limits", "land", "env", "setup"})
-JUDGES_IF_SAID = frozenset({"enforcement", "gates", "holdout", "review"})  # without them a spec's digest is what it always was
-JUDGES_RESERVED = frozenset({"mode"})
+JUDGES_IF_SAID = frozenset(  # without them a spec's digest is what it always was
+    {"alpha", "enforcement", "gates", "holdout", "mode", "plateau", "review"}
+)
 SPECS = frozenset({"autoresearch.md", ".auto/prompt.md"})
 DEPTH = 64
 TRIES = 3
@@ -210,15 +211,13 @@ def _digest(files: tuple[SealedFile, ...], spec: Spec | None) -> str:
 
 def judging(spec: Spec) -> dict[str, str]:
     """What of a spec decides on work, by key, in a form in which two readings of the same text are equal."""
-    said = _said(spec)
-    return {key: json.dumps(value, sort_keys=True, default=str) for key, value in {**said, **said.pop("reserved")}.items()}
+    return {key: json.dumps(value, sort_keys=True, default=str) for key, value in _said(spec).items()}
 
 
 def _said(spec: Spec) -> dict[str, Any]:
     said = {key: value for key, value in asdict(spec).items() if key in JUDGES}
     plain = asdict(Spec())
-    said |= {key: value for key, value in asdict(spec).items() if key in JUDGES_IF_SAID and value != plain[key]}
-    return {**said, "reserved": {key: value for key, value in spec.reserved.items() if key in JUDGES_RESERVED}}
+    return said | {key: value for key, value in asdict(spec).items() if key in JUDGES_IF_SAID and value != plain[key]}
 
 
 def _fingerprint(file: SealedFile) -> bytes:

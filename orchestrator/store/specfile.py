@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core import gates
-from orchestrator.core.spec import LIVE, Direction, Kind, Land, Metric, Review, Spec
+from orchestrator.core.spec import LIVE, Direction, Kind, Land, Metric, Mode, Review, Spec
 from orchestrator.errors import Problem, SpecError
 
 SPEC = "autoresearch.md"
@@ -178,7 +178,7 @@ def from_json(data: Mapping[str, Any]) -> Spec:
         values["metrics"] = tuple(_metric(item) for item in values["metrics"])
     if "land" in values:
         values["land"] = Land(values["land"])
-    for key, kind in (("review", Review), ("enforcement", gates.Mode)):
+    for key, kind in (("review", Review), ("mode", Mode), ("enforcement", gates.Mode)):
         if key in values:
             values[key] = kind(values[key])
     if "gates" in values:

@@ -25,6 +25,7 @@ from orchestrator.worker import (
     handover,
     judgement,
     metering,
+    optimize,
     phases,
     prompt,
     recording,
@@ -46,7 +47,7 @@ RESUMED = (
 def make(work: Work, space: Space) -> Ending | None:
     """Send one agent, judge what it did. None: go on with the next attempt."""
     take_up_edits(work)
-    if ending := had_enough(work):
+    if ending := had_enough(work, space):
         return ending
     routes.choose(work)
     number = work.number = work.record.attempts + 1
@@ -68,11 +69,13 @@ def make(work: Work, space: Space) -> Ending | None:
     return judgement.judge(work, space, summary(work, number, outcome), space.collect(work, number, watch))
 
 
-def had_enough(work: Work) -> Ending | None:
+def had_enough(work: Work, space: Space) -> Ending | None:
     """A limit that was reached already: its worker died before it could say so, or a live edit lowered a budget."""
     step = convergence.before_attempt(work.record, convergence.limits(work.spec, work.settings))
     if step.next is Next.BLOCK:
         return Ending(State.BLOCKED, step.reason, step.detail)
+    if step.next is Next.FINISH and (ending := optimize.finish(work, space, step)):
+        return ending
     over = metering.over_the_day(work)
     return Ending(State.PENDING, detail=over) if over else None
 
@@ -144,6 +147,7 @@ def hold_session(
         feedback=work.feedback,
         worktree=space.path,
         evaluator=work.evaluator,
+        alpha=work.alpha,
         part=replace(
             phase.part(phases.folders(work, agent)),
             budget=metering.notice(work),

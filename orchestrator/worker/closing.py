@@ -26,11 +26,14 @@ class Objection:
 
     result: Result
     detail: str
+    chance: bool = False  # a noisy number that was not shown to be at its target; nobody's fault
 
 
 def close(work: Work, space: Space, before: Record, attempt: Attempt | None) -> Ending | None:
     """Verify and land `space.tip`. `attempt` is None where an earlier claim counted it already."""
     if found := objection(work, space):
+        if found.chance:
+            return unshown(work, before, attempt, found.detail)
         if found.result is Result.FLAKY:
             return missed(work, before, attempt, found.detail)
         return refuse(work, before, attempt, found.result, found.detail)
@@ -67,6 +70,8 @@ def objection(work: Work, space: Space) -> Objection | None:
         return Objection(Result.DEFECT, f"in a clean checkout the setup fails: {error.message}")
     if not streak.passed:
         work.feedback = streak.missed.output if streak.missed else work.feedback
+        if streak.chance:
+            return Objection(Result.UNCHANGED, f"at target once, by chance: {streak.detail}", chance=True)
         return Objection(Result.FLAKY, f"at target once, then not: {streak.detail}")
     refused = verify.refusal(work, space, space.tip)
     if refused:
@@ -104,9 +109,19 @@ def missed(work: Work, before: Record, attempt: Attempt | None, detail: str) -> 
     return blocked(Reason.FLAKY, step.detail) if step.next is Next.BLOCK else ending
 
 
+def unshown(work: Work, before: Record, attempt: Attempt | None, detail: str) -> Ending | None:
+    """A noisy number was at target by chance: the attempt is worth what it would be worth without that."""
+    work.refused = detail
+    if attempt is None:
+        judgement.tell_fate(work, Result.UNCHANGED, work.refused)
+        return None
+    improved = attempt.result is Result.IMPROVED
+    return judgement.count(work, before, replace(attempt, detail=work.refused), improved=improved)
+
+
 def conflict(work: Work, space: Space, before: Record, attempt: Attempt | None, outcome: LandOutcome) -> Ending | None:
     """The base has changed the same lines. Once, an agent starts again on the fresh base; then a person decides."""
-    detail = f"conflicts with newer commits on {work.record.base} in {outcome.detail}"
+    detail = f"conflicts with newer commits on {work.record.base} {'in ' if outcome.merged is None else ''}{outcome.detail}"
     conflicts = work.record.conflicts + 1
     if conflicts < convergence.CONFLICTS:
         work.feedback = (
@@ -123,7 +138,9 @@ def conflict(work: Work, space: Space, before: Record, attempt: Attempt | None, 
 
 
 def rejected(work: Work, space: Space, before: Record, attempt: Attempt | None, outcome: LandOutcome) -> Ending | None:
-    """The merge was clean and did not hold: the next attempt works on the merged commit."""
+    """The merge was clean and did not hold: the next attempt works on the merged commit, unless nothing could be better there."""
+    if work.optimizing:
+        return conflict(work, space, before, attempt, outcome)
     plan_restart(work, outcome.merged or space.tip, outcome.base or space.tip)
     ending = refuse(work, before, attempt, Result.GATE, outcome.detail)
     if attempt is None:
@@ -135,10 +152,13 @@ def rejected(work: Work, space: Space, before: Record, attempt: Attempt | None, 
 def plan_restart(work: Work, commit: str, base: str) -> None:
     """Where the task goes on. Written together with the attempt's result: who comes after a kill must find both or neither."""
     work.record = replace(work.record, restart=Restart(commit, base))
+    if work.optimizing:  # what was best was so on another base
+        work.record = replace(work.record, best={}, best_commit=commit, failures=0)
 
 
 def refuse(work: Work, before: Record, attempt: Attempt | None, result: Result, detail: str) -> Ending | None:
     """The attempt reached its target and does not count as converged, for this reason."""
+    work.refused = detail
     if attempt is None:
         judgement.tell_fate(work, result, detail)
         return None

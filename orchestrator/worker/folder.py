@@ -36,6 +36,8 @@ class PlainFolder:
         return False
 
     def open(self, work: Work) -> Ending | None:
+        if work.optimizing:
+            return blocked(Reason.REPO, f"mode: optimize takes back what is no better, and {self.path} is no git repository")
         work.enter(Stage.SETUP)
         name = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
         self._held.enter_context(locks.acquire(work.claim.queue.control / "locks" / f"folder-{name}", work.pulse.wait))
@@ -55,6 +57,9 @@ class PlainFolder:
         yield self.path
 
     def checkout(self, work: Work, commit: str) -> Path:
+        return self.path
+
+    def rival(self, work: Work, commit: str) -> Path:
         return self.path
 
     def watch(self, work: Work) -> Watch:
@@ -89,6 +94,9 @@ class PlainFolder:
 
     def kept(self, work: Work, number: int) -> str | None:
         return None
+
+    def go_back(self, work: Work, commit: str) -> None:
+        return
 
     def put_back(self, work: Work, left: Left) -> None:
         return

@@ -9,7 +9,7 @@ from orchestrator.core.convergence import Next
 from orchestrator.core.outcome import AgentEnd
 from orchestrator.core.record import Attempt, Record, Result
 from orchestrator.core.task import Stage, State
-from orchestrator.worker import closing, report, verify
+from orchestrator.worker import closing, optimize, report, verify
 from orchestrator.worker.findings import Left
 from orchestrator.worker.measure import Sample
 from orchestrator.worker.space import Space
@@ -27,6 +27,8 @@ def judge_left_over(work: Work, space: Space) -> Ending | None:
         space.fall_back(work)
         work.event("finding", detail=detail)
         return count(work, work.record, replace(attempt, result=Result.SCOPE_VIOLATION, detail=detail)) if attempt else None
+    if work.optimizing:
+        return optimize.take_up(work, space)
     result = measure_tip(work, space)
     verify.tell(work, "resumed", result, commit=space.tip)
     if attempt := uncounted(work, space):
@@ -72,7 +74,8 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
     if left.finding:
         space.put_back(work, left)
         return count(work, before, replace(attempt, result=left.finding, detail=left.detail))
-    if not left.changed and (work.measured == left.commit or before.demand):
+    known = (work.measured, optimize.incumbent(work) if work.optimizing else None)
+    if not left.changed and (left.commit in known or before.demand):
         return count(work, before, replace(attempt, detail=attempt.detail or NOTHING, values=before.values), left=False)
     result = measure_tip(work, space)
     verify.tell(work, "attempt", result, commit=left.commit)
@@ -81,6 +84,8 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
 
 def weigh(work: Work, space: Space, attempt: Attempt, result: Sample, *, left: bool = True) -> Ending | None:
     """One sample of what the agent left: a defect, short of the target, or there. `left`: it left commits."""
+    if work.optimizing:
+        return optimize.weigh(work, space, attempt, result)
     before = work.record
     if result.defect:
         work.feedback = result.output
@@ -106,6 +111,12 @@ def count(work: Work, before: Record, attempt: Attempt, *, improved: bool = Fals
     if work.feedback:
         work.beside(attempt.number, "feedback.txt", work.feedback)
     tell_fate(work, attempt.result, attempt.detail, commit=attempt.commit, improved=improved, left=left)
+    return what_next(work, attempt)
+
+
+def what_next(work: Work, attempt: Attempt) -> Ending | None:
+    """How the claim ends after this attempt, None where another one follows. That an optimized task has had enough is seen
+    before the next one."""
     step = convergence.after_attempt(work.record, attempt, convergence.limits(work.spec, work.settings))
     match step.next:
         case Next.BLOCK:

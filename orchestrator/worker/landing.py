@@ -87,16 +87,26 @@ def nothing_new(work: Work, space: Workspace, old: str) -> LandOutcome:
 
 def reject(work: Work, space: Workspace, old: str, new: str) -> LandOutcome | None:
     """Why the merged commit does not hold, None where it does: the same evaluator and gates, on exactly that commit."""
-    result = verify.sample(work, space.checkout(work, new))
-    verify.tell(work, "merged", result, commit=new)
-    if not verify.at_target(work, result):
-        work.feedback = result.output
-        return LandOutcome(LandEnd.REJECTED, f"after merging the base: {verify.shortfall(work, result)}", merged=new, base=old)
+    if short := falls_short(work, space, old, new):
+        return LandOutcome(LandEnd.REJECTED, f"after merging the base: {short}", merged=new, base=old)
     if refused := verify.refusal(work, space, new, old if new != old else None):
         return LandOutcome(LandEnd.REJECTED, f"after merging the base, {refused.name}: {refused.reason}", merged=new, base=old)
     if not verify.hidden(work, space, new):
         return LandOutcome(LandEnd.REJECTED, f"after merging the base, holdout: {verify.MISSED}", merged=new, base=old)
     return None
+
+
+def falls_short(work: Work, space: Workspace, old: str, new: str) -> str | None:
+    """What the merged commit lacks: its target, or where it had none, that it is better than the base it lands on."""
+    if work.holding:
+        from orchestrator.worker import comparing
+
+        return comparing.still_better(work, space, old, new) if new != old else None
+    streak = verify.merged(work, space.checkout(work, new), new)
+    if streak.passed:
+        return None
+    work.feedback = streak.missed.output if streak.missed else work.feedback
+    return streak.detail
 
 
 def advance(work: Work, space: Workspace, old: str, new: str, proof: LockProof) -> LandOutcome:

@@ -12,7 +12,7 @@ from orchestrator.core.convergence import Next
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Landed
 from orchestrator.core.task import Stage, State
-from orchestrator.worker import attempt, closing, findings, judgement, report, verify
+from orchestrator.worker import attempt, closing, findings, judgement, noisiness, optimize, report, verify
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work, blocked
 
@@ -20,7 +20,7 @@ from orchestrator.worker.work import Ending, Work, blocked
 def live(work: Work, space: Space) -> Ending:
     """Work on the task until it converges, has to wait, needs a person, or this claim is to end after one attempt."""
     ending = finish_landing(work, space) or space.open(work) or measure_baseline(work, space) or resume(work, space)
-    ending = ending or spent(work)
+    ending = ending or spent(work, space)
     while ending is None:
         ending = attempt.make(work, space) or one_only(work)
     if ending.state is not State.CONVERGED:
@@ -55,16 +55,20 @@ def measure_baseline(work: Work, space: Space) -> Ending | None:
         sample = verify.sample(work, place, first=True)
         verify.tell(work, "baseline", sample)
         work.event("environment", **report.environment(work))
+        sample, samples, noisy = noisiness.find_out(work, place, sample)
         if sample.defect:
             return blocked(Reason.BENCHMARK_DEFECT, sample.defect)
         work.record = convergence.resealed(work.record, work.sealed.digest)
         work.note(
+            samples=samples,
+            noisy=noisy,
             baseline=dict(sample.values),
             best=dict(sample.values),
             values=dict(sample.values),
             private=sample.private,
             best_commit=work.record.base_commit,
         )
+    noisiness.tell(work)
     if space.tip != work.record.base_commit:
         return None
     work.measured = space.tip
@@ -90,9 +94,11 @@ def resume(work: Work, space: Space) -> Ending | None:
     return judgement.judge_left_over(work, space)
 
 
-def spent(work: Work) -> Ending | None:
+def spent(work: Work, space: Space) -> Ending | None:
     """A dead owner may have counted the last attempt that there may be, and not come to say so."""
     step = convergence.before_attempt(work.record, convergence.limits(work.spec, work.settings))
+    if step.next is Next.FINISH:
+        return optimize.finish(work, space, step)
     return Ending(State.BLOCKED, step.reason, step.detail) if step.next is Next.BLOCK else None
 
 

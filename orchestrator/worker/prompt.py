@@ -15,7 +15,7 @@ from string import Template
 from orchestrator.agents.log import readable
 from orchestrator.core import metrics
 from orchestrator.core.record import Attempt, Record
-from orchestrator.core.spec import Direction, Metric, Spec
+from orchestrator.core.spec import Direction, Metric, Mode, Spec
 from orchestrator.errors import OrchestratorError
 from orchestrator.store import templates
 from orchestrator.store.layouts import Evaluator
@@ -27,6 +27,13 @@ PROSE = 12_000  # characters of any one part: the whole prompt has to fit into o
 FEEDBACK = 6_000
 DETAIL = 400
 TRIED = 10  # attempts listed, the newest
+OPTIMIZE = (
+    "Make `{name}` as good as you can. This attempt is kept only if it makes that better than what lies in the worktree now, and "
+    "no guard worse; else it is taken back, and the next one begins where you began. One idea at a time is judged best."
+)
+NOISY_TARGET = (
+    "A target of a noisy number ({name}) is reached when its median is shown to be there: a single good sample is not enough."
+)
 INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", "CONTRIBUTING.md", ".github/copilot-instructions.md", ".cursorrules")
 
 
@@ -47,7 +54,15 @@ WHOLE = Part()
 
 
 def build(
-    spec: Spec, record: Record, *, number: int, feedback: str, worktree: Path, evaluator: Evaluator, part: Part = WHOLE
+    spec: Spec,
+    record: Record,
+    *,
+    number: int,
+    feedback: str,
+    worktree: Path,
+    evaluator: Evaluator,
+    part: Part = WHOLE,
+    alpha: float = 0.01,
 ) -> str:
     """The prompt of attempt `number`. `feedback` is the end of the last failure's output, empty where there was none."""
     return render(
@@ -68,7 +83,7 @@ def build(
             "off_limits": _globs(spec.off_limits),
             "constraints": _prose(spec.constraints),
             "benchmark": _benchmark(evaluator),
-            "numbers": _numbers(spec.metrics, record),
+            "numbers": _numbers(spec.metrics, record) + _kept_if(spec, record, alpha),
             "history": _history(record.history),
             "feedback": fenced(_end(readable_lines(feedback), FEEDBACK)),
             "notes": _prose(spec.notes),
@@ -161,6 +176,19 @@ def _numbers(declared: Iterable[Metric], record: Record) -> str:
         better = "higher" if metric.direction is Direction.HIGHER else "lower"
         rows.append(f"| {name}{_unit(metric)} | {better} | {' | '.join(numbers)} | {_target(metric)} |")
     return "\n".join(rows)
+
+
+def _kept_if(spec: Spec, record: Record, alpha: float) -> str:
+    """How a task that is optimized decides, and what a noisy number can show at all."""
+    if spec.mode is Mode.CONVERGE and not record.noisy:
+        return ""
+    from orchestrator.core import trial
+
+    optimize = OPTIMIZE.format(name=metrics.primary(spec.metrics, record.best).name) if spec.mode is Mode.OPTIMIZE else ""
+    noisy = [metric.name for metric in metrics.deciding(spec.metrics, ()) if metric.name in record.noisy]
+    shown = NOISY_TARGET.format(name=", ".join(noisy)) if noisy else ""
+    seen = trial.detectable(record.samples, record.noisy, alpha)
+    return "".join(f"\n\n{part}" for part in (optimize, seen, shown) if part)
 
 
 def _number(value: float | None) -> str:

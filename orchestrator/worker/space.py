@@ -35,6 +35,9 @@ class Space(Protocol):
     def checkout(self, work: Work, commit: str) -> Path:
         """A clean checkout of `commit`."""
 
+    def rival(self, work: Work, commit: str) -> Path:
+        """A second clean checkout, of what it is compared with."""
+
     def watch(self, work: Work) -> Watch:
         """Look before an agent starts."""
 
@@ -64,6 +67,9 @@ class Space(Protocol):
 
     def kept(self, work: Work, number: int) -> str | None:
         """The commit that attempt `number` left, where it was taken in."""
+
+    def go_back(self, work: Work, commit: str) -> None:
+        """The task branch goes back to `commit`; what it held stays reachable."""
 
     def put_back(self, work: Work, left: Left) -> None:
         """Take refused work off the task branch; it stays reachable."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from orchestrator.core import metrics
 from orchestrator.core.outcome import ProcessEnd, StopRequest
+from orchestrator.core.spec import Kind
 from orchestrator.core.task import Stage
 from orchestrator.proc.supervise import Limits
 from orchestrator.store.layouts import Evaluator
@@ -24,11 +25,13 @@ MISSED = "the hidden check failed"
 
 @dataclass(frozen=True, slots=True)
 class Streak:
-    """`passed`: every sample was clean and at target. Else `missed` is the sample that was not, `detail` says how."""
+    """`passed`: every sample was clean and at target, or of a noisy metric as many as show it. Else `missed` is the last sample
+    that was not, `detail` says how, and `chance` that no more is wrong than what a noisy number does by itself."""
 
     passed: bool
     missed: Sample | None = None
     detail: str = ""
+    chance: bool = False
 
 
 def sample(work: Work, place: Path, *, first: bool = False) -> Sample:
@@ -43,7 +46,7 @@ def _execute(work: Work, place: Path, sealed: Sealed, evaluator: Evaluator, *, p
     result = measure.sample(
         sealed,
         evaluator,
-        work.spec,
+        work.judged,
         worktree=place,
         env=work.environment(place),
         limits=Limits(seconds=work.spec.benchmark_timeout or work.settings.benchmark_timeout, grace=work.settings.stop_grace),
@@ -78,12 +81,16 @@ def hidden(work: Work, space: Space, commit: str) -> bool:
 
 
 def at_target(work: Work, result: Sample) -> bool:
-    """Whether this sample is a clean one with every deciding metric at its target."""
+    """Whether this sample is a clean one with every deciding metric at its target, or as good as it was when it was kept."""
+    if work.holding:
+        return not (result.defect or metrics.lost(work.judged.metrics, result.values, work.record.best))
     return measure.at_target(work.spec, result)
 
 
 def shortfall(work: Work, result: Sample) -> str:
     """What keeps this sample from its target, in words."""
+    if work.holding:
+        return result.defect or metrics.lost(work.judged.metrics, result.values, work.record.best)
     return result.defect or metrics.shortfall(work.spec.metrics, result.values)
 
 
@@ -94,10 +101,12 @@ def streak(work: Work, space: Space, commit: str) -> Streak:
     """
     work.enter(Stage.VERIFY)
     place = space.checkout(work, commit)
+    if noisy_target(work):
+        return shown(work, place, commit, "verify")
     key = f"{commit}:{work.sealed.digest}"
     count = work.record.streak if work.record.streak_commit == key else 0
     seen = [work.record.values] * count
-    while count < measure.needed(work.spec, work.converge, seen):
+    while count < measure.needed(work.judged, work.converge, seen):
         result = sample(work, place)
         count += 1
         seen.append(result.values)
@@ -107,6 +116,43 @@ def streak(work: Work, space: Space, commit: str) -> Streak:
             return Streak(False, result, shortfall(work, result))
         work.note(streak=count, streak_commit=key, values=result.values)
     return Streak(True)
+
+
+def noisy_target(work: Work) -> bool:
+    """Whether a target has to be shown in spite of noise: a metric was said or found to vary by itself."""
+    return not work.holding and any(metric.kind is Kind.NOISY for metric in metrics.deciding(work.judged.metrics, ()))
+
+
+def shown(work: Work, place: Path, commit: str, where: str) -> Streak:
+    """The medians of the noisy metrics are shown to be at their targets (`core.noise.standing`). A defect, or a metric that
+    repeats and is not there, is a miss like any other. A kill begins it anew."""
+    from orchestrator.core import noise
+    from orchestrator.core.noise import Standing
+
+    exact = [metric for metric in metrics.deciding(work.judged.metrics, ()) if metric.kind is not Kind.NOISY]
+    hits: list[bool] = []
+    missed = None
+    while (standing := noise.standing(hits, work.converge)) is Standing.OPEN:
+        result = sample(work, place)
+        hits.append(at_target(work, result))
+        missed = missed if hits[-1] else result
+        tell(work, where, result, commit=commit, streak=sum(hits))
+        if result.defect or (exact and not metrics.at_target(exact, result.values)):
+            return Streak(False, result, shortfall(work, result))
+    work.note(streak=sum(hits) if standing is Standing.SHOWN else 0, streak_commit=None)
+    if standing is Standing.SHOWN:
+        return Streak(True)
+    assert missed is not None
+    return Streak(False, missed, f"{sum(hits)} of {len(hits)} samples, the last miss: {shortfall(work, missed)}", chance=True)
+
+
+def merged(work: Work, place: Path, commit: str) -> Streak:
+    """The merged commit once more: one sample, or as many as a noisy target takes."""
+    if noisy_target(work):
+        return shown(work, place, commit, "merged")
+    result = sample(work, place)
+    tell(work, "merged", result, commit=commit)
+    return Streak(True) if at_target(work, result) else Streak(False, result, shortfall(work, result))
 
 
 def gates(work: Work, space: Space, commit: str, base: str | None = None) -> tuple[Verdict, ...]:

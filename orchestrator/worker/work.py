@@ -14,7 +14,7 @@ from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Landed, Record, Session
 from orchestrator.core.settings import Settings
-from orchestrator.core.spec import Spec
+from orchestrator.core.spec import Kind, Mode, Spec
 from orchestrator.core.task import Stage, State, mark
 from orchestrator.proc import environment, tree
 from orchestrator.store.claim import Claim
@@ -76,6 +76,8 @@ class Work:
     resumed: Session | None = None  # the session that this attempt goes on with
     measured: str = ""  # the commit that the last sample in the agent's worktree was taken of
     cut: str | None = None  # the stage in which the claim before this one was cut short
+    holding: bool = False  # what is verified need not be at target: it is to be as good as it was when it was kept
+    refused: str = ""  # why what was at target, or the best, did not land when that was tried last
     feedback: str = ""  # the end of the last failure, for the next prompt
     route: Route | None = None  # the agent that was chosen last, with its model and effort
 
@@ -91,6 +93,30 @@ class Work:
     @property
     def converge(self) -> int:
         return self.spec.converge or self.settings.converge
+
+    @property
+    def optimizing(self) -> bool:
+        return self.spec.mode is Mode.OPTIMIZE
+
+    @property
+    def alpha(self) -> float:
+        return self.spec.alpha or self.settings.alpha
+
+    @property
+    def judged(self) -> Spec:
+        """The spec with what was found out about its metrics, and the setting's least effect where it is optimized."""
+        least = self.settings.min_effect if self.optimizing else 0.0
+        if not (self.record.noisy or least):
+            return self.spec
+        known = tuple(
+            replace(
+                metric,
+                kind=Kind.NOISY if metric.name in self.record.noisy else metric.kind,
+                min_effect=metric.min_effect or (0.0 if metric.guard else least),
+            )
+            for metric in self.spec.metrics
+        )
+        return replace(self.spec, metrics=known)
 
     def save(self, *, durable: bool = True, **changes: Any) -> None:
         """Evolve the record and write it. Facts are durable; what else is written at once may be lost in a power cut."""

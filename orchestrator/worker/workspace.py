@@ -21,8 +21,9 @@ from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import locks
-from orchestrator.worker import findings, report, routes, setup
+from orchestrator.worker import findings, report, routes, setup, stand
 from orchestrator.worker.findings import Left, Watch
+from orchestrator.worker.stand import Stand
 from orchestrator.worker.work import Ending, Work, blocked
 
 MEASURED = frozenset({Stage.MEASURE, Stage.VERIFY, Stage.LAND})  # all work is committed; what else lies there is a benchmark's
@@ -35,8 +36,7 @@ class Workspace:
         self.repo = repo
         self.tip = ""  # what the task branch holds
         self._tree: Worktree | None = None
-        self._verify: Worktree | None = None
-        self._furnished = ""  # the commit at which the verify worktree was made ready
+        self._stands: dict[str, Stand] = {}  # where commits are measured, by the suffix of their folders' names
         self._litter: tuple[str, ...] | None = None  # a benchmark ran in the agent's worktree; what was untracked before
         self._cleared = ""  # the commit up to which everything since the base is known to be in scope
         self._left: Left | None = None  # what the last attempt left
@@ -151,27 +151,16 @@ class Workspace:
         yield self.path
 
     def checkout(self, work: Work, commit: str) -> Path:
-        """A clean checkout of `commit`, furnished like the agent's. The same commit is not checked out twice in a row."""
-        if self._verify is None or self._furnished != commit or not worktree.usable(self._verify):
-            setup.furnish_or_raise(work, self.repo, self._stand(work, commit))
-            self._furnished = commit
-        else:  # what setup made stays, what a benchmark left goes
-            worktree.checkout(self._verify, branch=None, commit=commit)
-            made = given.entries(self._verify)
-            save.tidy(self._verify, made) if made else worktree.clean(self._verify, keep_ignored=True)
-        return self._verify_path(work)
+        """A clean checkout of `commit`, furnished like the agent's."""
+        return self._stand(work, stand.VERIFY).at(work, commit)
 
-    def _stand(self, work: Work, commit: str) -> Worktree:
-        """The verify worktree at `commit`, as git makes it."""
-        self._furnished = ""
-        self._verify = worktree.prepare(
-            self.repo, self._verify_path(work), owner=work.record.id, branch=None, commit=commit, pump=work.pulse.wait
-        )
-        return self._verify
+    def rival(self, work: Work, commit: str) -> Path:
+        """A second one, beside the first."""
+        return self._stand(work, stand.RIVAL).at(work, commit)
 
-    def _verify_path(self, work: Work) -> Path:
+    def _stand(self, work: Work, suffix: str) -> Stand:
         place = self._place(work)
-        return place.with_name(f"{place.name}.verify")
+        return self._stands.setdefault(suffix, Stand(self.repo, place.with_name(f"{place.name}{suffix}")))
 
     # --- the agent --------------------------------------------------------------------------------------------------
 
@@ -253,6 +242,12 @@ class Workspace:
     def kept(self, work: Work, number: int) -> str | None:
         return refs.read(self.repo.common, kept.ref(work.record.slug, f"{number:04d}"))
 
+    def go_back(self, work: Work, commit: str) -> None:
+        """Back to what is best; what the branch held is kept, by its attempt's ref or by one of its own."""
+        if self.tip not in (commit, self.kept(work, work.record.attempts)):
+            save.keep(self.repo, work.record.slug, self._cut(work), self.tip)
+        self._reset(work, commit)
+
     def put_back(self, work: Work, left: Left) -> None:
         """Refused work is kept under its ref and taken off the task branch."""
         self._reset(work, left.start)
@@ -329,7 +324,7 @@ class Workspace:
     def merged(self, work: Work, base: str) -> merge.Merged | merge.Conflict:
         """The task's work and the base as it is by now, together."""
         began = work.record.base_commit or base
-        verify = self._stand(work, base)
+        verify = self._stand(work, stand.VERIFY).bare(work, base)
         if merge.contains(self.repo, base, began):
             return merge.merge(verify, base, self.tip)
         return merge.replay(verify, began, base, self.tip)
@@ -357,7 +352,8 @@ class Workspace:
         """All is saved: the worktrees go back to the pool, or away with it where nobody is left to use them. The branch stays."""
         place = self._place(work)
         pooled = worktree.POOLED if others(work) else 0
-        for path in (place, place.with_name(f"{place.name}.verify")):
+        beside = (stand.VERIFY, stand.RIVAL) if work.optimizing else (stand.VERIFY,)
+        for path in (place, *(place.with_name(f"{place.name}{suffix}") for suffix in beside)):
             if tree := worktree.find(self.repo, path):
                 if path == place and self._tree is None:  # a dead owner's
                     save.keep_everything(tree, work.record.slug, self._cut(work), base=work.record.base_commit)

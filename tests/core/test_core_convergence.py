@@ -9,7 +9,7 @@ from orchestrator.core.convergence import Limits, Next, Step, after_attempt, bef
 from orchestrator.core.outcome import AgentEnd, Reason, Spend
 from orchestrator.core.record import HISTORY, Attempt, Landed, Record, Result
 from orchestrator.core.settings import Settings
-from orchestrator.core.spec import Spec
+from orchestrator.core.spec import Mode, Spec
 
 FRESH = Record(id="1", name="fix", inode=1, slug="fix", baseline={"failures": 9.0}, best={"failures": 9.0}, best_commit="base")
 LIMITS = Limits()
@@ -308,3 +308,15 @@ def test_a_spec_overrules_the_settings_and_the_ceiling_follows() -> None:
     )
     unlimited = convergence.limits(Spec(), Settings(max_failures=None))
     assert (unlimited.max_failures, unlimited.max_attempts) == (None, None)
+
+
+def test_an_optimized_task_ends_at_its_plateau_or_budget_and_never_by_a_ceiling() -> None:
+    spec = Spec(mode=Mode.OPTIMIZE, max_failures=1, budget_attempts=9)
+    found = convergence.limits(spec, Settings(plateau=3))
+    assert (found.max_failures, found.max_attempts, found.optimize) == (3, None, True)
+    assert convergence.limits(replace(spec, plateau=2), Settings()).max_failures == 2
+    assert convergence.before_attempt(replace(FRESH, failures=2, tried=8), found).next is Next.AGENT
+    plateau = convergence.before_attempt(replace(FRESH, failures=3, tried=8), found)
+    assert (plateau.next, plateau.reason) == (Next.FINISH, Reason.NO_IMPROVEMENT)
+    over = convergence.before_attempt(replace(FRESH, failures=1, tried=9), found)
+    assert (over.next, over.reason) == (Next.FINISH, Reason.BUDGET)

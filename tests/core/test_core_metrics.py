@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from orchestrator.core import metrics
 from orchestrator.core.metrics import MetricReader, Reading
-from orchestrator.core.spec import Direction, Metric
+from orchestrator.core.spec import Direction, Kind, Metric
 
 HIGHER = Direction.HIGHER
 FAILURES = Metric("failures", target=0.0)
@@ -269,3 +269,24 @@ def test_the_bound_of_the_median_errs_in_at_most_five_percent(n: int) -> None:
         bound = metrics.median_bound([chance.gauss(0, 1) for _ in range(n)], Direction.LOWER)
         wrong += bound is not None and bound < 0
     assert wrong / draws <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / draws)
+
+
+def test_what_is_optimized_is_the_first_number_that_leads_and_is_short_of_its_target() -> None:
+    size = Metric("size", guard=True)
+    assert metrics.primary((size, Metric("a"), Metric("b")), {}).name == "a"
+    both = (Metric("a", target=1.0), Metric("b", target=1.0), size)
+    assert metrics.primary(both, {"a": 1.0, "b": 5.0}).name == "b"
+    assert metrics.primary(both, {"a": 1.0, "b": 1.0}).name == "a"
+    assert [metric.name for metric in metrics.decisive((size, Metric("a"), Metric("b")))] == ["size", "a"]
+
+
+def test_what_was_kept_is_lost_where_a_number_that_repeats_is_worse() -> None:
+    known = (Metric("a", tolerance=0.5), Metric("shown"), Metric("size", guard=True), Metric("ms", guard=True, kind=Kind.NOISY))
+    best = {"a": 3.0, "shown": 1.0, "size": 10.0, "ms": 5.0}
+    assert metrics.lost(known, {**best, "a": 3.5, "shown": 9.0, "ms": 9.0}, best) == ""
+    assert metrics.lost(known, {**best, "a": 4.0}, best) == "a is 4, was 3 when it was kept"
+    assert metrics.lost(known, {"a": 3.0}, best) == "size is missing, was 10 when it was kept"
+
+
+def test_the_way_of_what_is_optimized_needs_no_target() -> None:
+    assert metrics.way_of((Metric("a"), Metric("b")), {"a": 28.0}, {"a": 19.0}) == "a 28 -> 19"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.spec import Direction, Metric, Spec
+from orchestrator.core.spec import Direction, Metric, Mode, Spec
 from orchestrator.errors import SpecError
 from orchestrator.store import specfile
 
@@ -166,3 +166,38 @@ def test_a_log_that_holds_nothing_does_no_harm(tmp_path: Path, content: bytes) -
 def test_a_log_that_is_no_file_does_no_harm(tmp_path: Path) -> None:
     (tmp_path / "autoresearch.jsonl").mkdir()
     assert read(tmp_path, "# T\n").metrics == ()
+
+
+def test_a_task_to_optimize_says_how_sure_it_wants_to_be_and_when_it_ends(tmp_path: Path) -> None:
+    spec = read(tmp_path, "---\nmode: optimize\nmetric: ms\nalpha: 0.05\nplateau: 3\n---\n# T\n")
+    assert (spec.mode, spec.alpha, spec.plateau, spec.warnings) == (Mode.OPTIMIZE, 0.05, 3, ())
+    assert specfile.from_json(specfile.to_json(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("mode: best", "found `mode: best`, expected converge or optimize"),
+        ("mode: optimize", "found `mode: optimize` without a metric"),
+        ("mode: optimize\nmetrics: [{name: kb, guard: true}]", "found `mode: optimize` without a metric that is no guard"),
+        ("alpha: 0", "found `alpha: 0`, expected more than 0"),
+        ("alpha: 0.6", "found `alpha: 0.6`, expected at most 0.5"),
+        ("alpha: no", "found `alpha: no`, which YAML reads as false, expected a number"),
+        ("plateau: 0", "found `plateau: 0`, expected at least 1"),
+        ("plateau: 2.5", "found `plateau: 2.5`, expected a whole number"),
+    ],
+)
+def test_what_cannot_be_meant_by_it_is_shown_with_its_line(tmp_path: Path, line: str, told: str) -> None:
+    with pytest.raises(SpecError) as error:
+        read(tmp_path, f"---\n{line}\n---\n# T\n")
+    assert told in str(error.value)
+    assert "autoresearch.md:2:" in str(error.value)
+
+
+def test_keys_that_do_nothing_in_the_tasks_mode_are_told(tmp_path: Path) -> None:
+    assert [line.split()[0] for line in read(tmp_path, "---\nalpha: 0.1\nplateau: 3\n---\n# T\n").warnings] == [
+        "alpha",
+        "plateau",
+    ]
+    told = read(tmp_path, "---\nmode: optimize\nmetric: ms\nmax_failures: 3\n---\n# T\n").warnings
+    assert ["`plateau` says when it ends" in line for line in told] == [True]

@@ -332,6 +332,24 @@ LIVES = (
         proposed=True,
         todo=TODO,
     ),
+    Life(
+        "optimizes",  # the first session is better and stays, the second one is worse and leaves, then the best lands
+        act='[ "$ORCH_ATTEMPT" = 1 ] && echo one > todo.txt || echo more >> todo.txt',
+        front="mode: optimize\nplateau: 1\nmetric: {name: left, kind: deterministic}",
+        until=("release:after", 1),
+        attempts=2,
+        todo="one",
+        parts=2,
+    ),
+    Life(
+        "optimizes-by-pairs",  # from the first attempt's own sample on: a second checkout, eight pairs, four more
+        act='[ "$ORCH_ATTEMPT" = 1 ] && echo one > todo.txt || echo more >> todo.txt',
+        front="mode: optimize\nplateau: 1\nmetric: {name: left, kind: noisy}",
+        since=("benchmark", 6),
+        until=("agent", 2),
+        attempts=2,
+        todo="one",
+    ),
     Life("kept-on-its-branch", front="land: branch", since=("benchmark", 3), until=("release:after", 1), merges=0, todo=TODO),
 )
 

@@ -1,0 +1,163 @@
+"""A candidate against the incumbent, each in a clean checkout of its own: is it better?
+
+Nothing of it is written down but what each sample said. Whoever dies here has lost samples, and measures them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from orchestrator.core import metrics, trial
+from orchestrator.core.metrics import median
+from orchestrator.core.spec import Kind, Metric
+from orchestrator.core.trial import Decision, Pair, Verdict
+from orchestrator.worker import noisiness, verify
+from orchestrator.worker.measure import Sample
+from orchestrator.worker.space import Space
+from orchestrator.worker.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The answer, in words that tell why, and the candidate's numbers as they count from now on."""
+
+    better: bool
+    detail: str
+    values: Mapping[str, float]
+
+
+class Broken(Exception):
+    """A sample that was to be compared has a defect; the text says which and how."""
+
+
+def with_incumbent(work: Work, space: Space, incumbent: str, result: Sample) -> Compared:
+    """Whether what lies on the task branch, of which `result` is the first sample, is better than the `incumbent` commit."""
+    try:
+        if not noisy(work):
+            best = work.record.best or _incumbents(work, space, incumbent)
+            if not metrics.improved(work.judged.metrics, result.values, best):
+                return Compared(False, _unmoved(work, result.values, best), result.values)
+            values = _repeated(work, space, result)
+            if not noisy(work):
+                better = metrics.improved(work.judged.metrics, values, best)
+                return Compared(better, _unmoved(work, values, best), values)
+        return _by_pairs(work, space, incumbent, result)
+    except Broken as error:
+        return Compared(False, str(error), result.values)
+
+
+def still_better(work: Work, space: Space, base: str, merged: str) -> str | None:
+    """Why `merged` isn't better than the `base` it would land on, None where it is. For a noisy metric four pairs have to agree
+    on it by their median: the change itself was shown before, this asks whether the merge took it away."""
+    metric, guards = _compared(work)
+    try:
+        places = {False: space.rival(work, base), True: space.checkout(work, merged)}
+        if not noisy(work):
+            before, after = (_measured(work, places[which], "merged") for which in (False, True))
+            return None if metrics.improved(work.judged.metrics, after, before) else _unmoved(work, after, before)
+        pairs = [_pair(work, places, number, "merged") for number in range(trial.CONFIRMING)]
+    except Broken as error:
+        return str(error)
+    effect = median(trial.differences(metric, pairs))
+    if effect > 0 and not trial.worse(guards, pairs):
+        return None
+    return f"{metric.name} is {trial.percent(metric, pairs, effect)} than the base it would land on"
+
+
+def noisy(work: Work) -> bool:
+    """Whether one of the metrics that decide varies by itself."""
+    return any(metric.kind is Kind.NOISY for metric in metrics.decisive(work.judged.metrics))
+
+
+def _compared(work: Work) -> tuple[Metric, tuple[Metric, ...]]:
+    known = work.judged.metrics
+    return metrics.primary(known, work.record.best), tuple(metric for metric in known if metric.guard)
+
+
+def _incumbents(work: Work, space: Space, incumbent: str) -> Mapping[str, float]:
+    """The incumbent's numbers, where a fresh base has made the ones on record worthless."""
+    best = _measured(work, space.rival(work, incumbent), "incumbent")
+    work.note(best=dict(best))
+    return best
+
+
+def _repeated(work: Work, space: Space, result: Sample) -> Mapping[str, float]:
+    """The candidate's numbers, measured twice with the same values. Else the metrics that differ turn out to be noisy.
+
+    The first sample was taken where the agent worked; should a clean checkout say otherwise, that has to repeat.
+    """
+    place = space.checkout(work, space.tip)
+    seen = [result.values, _measured(work, place, "again")]
+    if _differing(work, seen):
+        seen = [seen[1], _measured(work, place, "again")]
+    if differing := _differing(work, seen):
+        noisiness.reclassify(work, differing, {name: (seen[0][name], seen[1][name]) for name in differing})
+    return seen[1]
+
+
+def _differing(work: Work, seen: list[Mapping[str, float]]) -> tuple[str, ...]:
+    return tuple(metric.name for metric in metrics.decisive(work.judged.metrics) if seen[0][metric.name] != seen[1][metric.name])
+
+
+def _by_pairs(work: Work, space: Space, incumbent: str, result: Sample) -> Compared:
+    metric, guards = _compared(work)
+    places = {False: space.rival(work, incumbent), True: space.checkout(work, space.tip)}
+    pairs: list[Pair] = []
+    decision = Decision(Verdict.MORE)
+    while decision.verdict is Verdict.MORE:
+        pairs.append(_pair(work, places, len(pairs), "pair"))
+        decision = trial.decide(metric, guards, pairs, work.alpha)
+    if decision.verdict is not Verdict.KEEP:
+        return _told(work, metric, pairs, decision, Compared(False, _why(metric, pairs, decision), result.values))
+    fresh = [_pair(work, places, number, "confirm") for number in range(trial.CONFIRMING)]
+    effect = median(trial.differences(metric, fresh))
+    detail = (
+        f"{metric.name} {trial.percent(metric, fresh, effect)} in {trial.CONFIRMING} fresh pairs "
+        f"(shown by {decision.pairs}, p = {decision.p:.2g})"
+    )
+    values = {**result.values, **{name: median(pair.candidate[name] for pair in fresh) for name in work.record.noisy}}
+    return _told(work, metric, pairs, replace(decision, effect=effect), Compared(True, detail, values))
+
+
+def _told(work: Work, metric: Metric, pairs: list[Pair], decision: Decision, answer: Compared) -> Compared:
+    facts = {"verdict": decision.verdict.value, "pairs": len(pairs), "p": decision.p, "effect": round(decision.effect, 6)}
+    work.event("compared", metric=metric.name, relative=trial.relative(metric, pairs), detail=answer.detail, **facts)
+    return answer
+
+
+def _pair(work: Work, places: Mapping[bool, Path], number: int, where: str) -> Pair:
+    """One sample of each, in the order that is this pair's. Raises Broken."""
+    values = {
+        candidate: _measured(work, places[candidate], where, number, candidate=candidate) for candidate in trial.order(number)
+    }
+    return Pair(values[False], values[True])
+
+
+def _measured(
+    work: Work, place: Path, where: str, number: int | None = None, *, candidate: bool | None = None
+) -> Mapping[str, float]:
+    result = verify.sample(work, place)
+    facts = {} if number is None else {"pair": number + 1, "of": "candidate" if candidate else "incumbent"}
+    verify.tell(work, where, result, **facts)
+    if result.defect:
+        work.feedback = result.output
+        raise Broken(f"{'the incumbent' if candidate is False else 'in a clean checkout'}: {result.defect}")
+    return result.values
+
+
+def _unmoved(work: Work, values: Mapping[str, float], best: Mapping[str, float]) -> str:
+    """Both numbers of each metric that decides, in words."""
+    known = metrics.decisive(work.judged.metrics)
+    return ", ".join(f"{metric.name} {best.get(metric.name, 0):.10g} -> {values[metric.name]:.10g}" for metric in known)
+
+
+def _why(metric: Metric, pairs: list[Pair], decision: Decision) -> str:
+    found = f"{metric.name} {trial.percent(metric, pairs, decision.effect)} in the median of {decision.pairs} pairs"
+    match decision.verdict:
+        case Verdict.GUARD:
+            return f"{found}, but {decision.guard} is not shown to be as good as it was"
+        case Verdict.NOT_SHOWN:
+            return f"{found}, which may be chance (p = {decision.p:.2g})"
+    return f"{found}, no more than its least effect"

@@ -1,0 +1,42 @@
+"""A worktree of ours beside the agent's, detached and clean, at the commit that is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.git import given, save, worktree
+from orchestrator.git.repository import Repository
+from orchestrator.git.worktree import Worktree
+from orchestrator.worker import setup
+from orchestrator.worker.work import Work
+
+VERIFY = ".verify"  # what a commit is measured in
+RIVAL = ".rival"  # what it is compared with, where both are measured in turns
+
+
+@dataclass(slots=True)
+class Stand:
+    """`path` is the worktree's place; it is made when it is first asked for. `furnished`: the commit it was made ready at."""
+
+    repo: Repository
+    path: Path
+    tree: Worktree | None = None
+    furnished: str = ""
+
+    def at(self, work: Work, commit: str) -> Path:
+        """A clean checkout of `commit`, furnished like the agent's. The same commit is not checked out twice in a row."""
+        if self.tree is None or self.furnished != commit or not worktree.usable(self.tree):
+            setup.furnish_or_raise(work, self.repo, self.bare(work, commit))
+            self.furnished = commit
+        else:  # what setup made stays, what a benchmark left goes
+            worktree.checkout(self.tree, branch=None, commit=commit)
+            made = given.entries(self.tree)
+            save.tidy(self.tree, made) if made else worktree.clean(self.tree, keep_ignored=True)
+        return self.path
+
+    def bare(self, work: Work, commit: str) -> Worktree:
+        """The worktree at `commit`, as git makes it."""
+        self.furnished = ""
+        self.tree = worktree.prepare(self.repo, self.path, owner=work.record.id, branch=None, commit=commit, pump=work.pulse.wait)
+        return self.tree
