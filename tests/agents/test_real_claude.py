@@ -93,9 +93,9 @@ def test_a_model_that_never_answers_is_a_stall(claude: Bench) -> None:
 
 
 def test_a_tool_at_work_is_no_silence_and_is_gone_when_the_session_is_stopped(claude: Bench) -> None:
-    turns = [{"run": "sleep 4; echo slept > slept.txt"}, {"run": "setsid sleep 600 & sleep 600"}, {"finish": True}]
+    turns = [{"run": "sleep 7; echo slept > slept.txt"}, {"run": "setsid sleep 600 & sleep 600"}, {"finish": True}]
     with serve(script(turns=turns)) as server:
-        outcome = claude.run(claude.request(server), agent=claude.impatient(), limits=Limits(seconds=9, idle=2.5, grace=1.0))
+        outcome = claude.run(claude.request(server), agent=claude.impatient(), limits=Limits(seconds=15, idle=5.0, grace=1.0))
     assert outcome.end is AgentEnd.TIMED_OUT
     assert (claude.stage.worktree / "slept.txt").exists()
 
