@@ -12,7 +12,15 @@ from orchestrator.core.outcome import Reason
 from orchestrator.store.options import OPTIONS
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-GIVEN = {"ORCH_TASK", "ORCH_TASK_DIR", "ORCH_WORKTREE", "ORCH_GOAL", "ORCH_ATTEMPT", "ORCH_PROMPT_FILE"}  # to agent and benchmark
+GIVEN = {
+    "ORCH_TASK",
+    "ORCH_TASK_DIR",
+    "ORCH_WORKTREE",
+    "ORCH_GOAL",
+    "ORCH_ATTEMPT",
+    "ORCH_PROMPT_FILE",
+    "ORCH_METRICS_FILE",
+}  # to agent and benchmark
 
 
 @pytest.mark.parametrize("word", [*COMMANDS, *(f"--{mode}" for mode in MODES)])

@@ -48,7 +48,7 @@ def verdicts(work: Work, space: Space, commit: str, base: str) -> tuple[Verdict,
     for gate in trial.asked:
         if gate.name == JUDGE and any(verdict.blocks for verdict in trial.said):
             continue
-        verdict = replace(TABLE.get(gate.name, commands.command)(trial, gate), mode=gate.means)
+        verdict = replace(TABLE.get(gate.name, commands.command)(trial, gate), name=gate.name, mode=gate.means)
         trial.said += (verdict,)
         work.event("verdict", gate=verdict.name, ok=verdict.ok, mode=verdict.mode.value, reason=verdict.reason, commit=commit)
     if trial.said:

@@ -48,7 +48,7 @@ def validator(trial: Trial, gate: Gate) -> Verdict:
     command = gate.command or next((each.command for each in trial.asked if each.name == "test"), None)
     assert command is not None, f"{gates.VALIDATOR} without a command is refused when the task is taken up"
     before, now = trial.before(gate.name, command), trial.here(gate.name, command)
-    if not testresults.ran(now.tests):
+    if not testresults.ran(now.tests) and not (before and testresults.ran(before.tests)):
         return replace(now.verdict, ok=False, reason=UNTOLD)
     gone = testresults.gone(before.tests, now.tests, gate.allow) if before else ()
     idle = testresults.never_run(testresults.added(trial.patch()), now.tests, gate.allow)
