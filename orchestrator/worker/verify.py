@@ -13,7 +13,7 @@ from orchestrator.proc.supervise import Limits
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.seal import Sealed
 from orchestrator.worker import measure
-from orchestrator.worker.gates import table
+from orchestrator.worker.gates.asked import asked
 from orchestrator.worker.measure import Sample, Verdict
 from orchestrator.worker.pulse import Stopped
 from orchestrator.worker.space import Space
@@ -157,6 +157,11 @@ def merged(work: Work, place: Path, commit: str) -> Streak:
 
 def gates(work: Work, space: Space, commit: str, base: str | None = None) -> tuple[Verdict, ...]:
     """Every gate's verdict on this commit, each in a clean checkout. `base` is what it is compared with: where the task began."""
+    work.verdicts = ()
+    if not asked(work):  # and what reads tests and findings, 6 ms of it, is not even loaded
+        return ()
+    from orchestrator.worker.gates import table
+
     work.verdicts = table.verdicts(work, space, commit, base or work.record.base_commit or commit)
     return work.verdicts
 
@@ -165,5 +170,7 @@ def refusal(work: Work, space: Space, commit: str, base: str | None = None) -> V
     """The first of them that keeps this commit from landing; what it says goes into the next prompt."""
     refused = next((verdict for verdict in gates(work, space, commit, base) if verdict.blocks), None)
     if refused:
+        from orchestrator.worker.gates import table
+
         work.feedback = table.told(refused)
     return refused
