@@ -1,0 +1,88 @@
+"""What becomes of verified work that waits for a person, for luck, for another base or for a remote, in the worker itself."""
+
+from __future__ import annotations
+
+from support.desk import COUNT, DONE, Desk
+
+from orchestrator.core.outcome import Reason
+from orchestrator.core.record import Answer, Result
+from orchestrator.core.review import answered
+from orchestrator.core.task import State
+
+COUNTED = "n=$(($(cat {0}/samples 2>/dev/null || echo 0) + 1)); echo $n > {0}/samples\n"
+
+
+def results(desk: Desk) -> list[Result]:
+    return [attempt.result for attempt in desk.record().history]
+
+
+def proofs(desk: Desk) -> int:
+    return sum(event["where"] == "verify" for event in desk.events(event="measured"))
+
+
+def answer(desk: Desk, said: Answer, note: str = "") -> None:
+    """What `orchestrator approve` and `reject` do."""
+    claim = desk.claim()
+    record = claim.record()
+    assert record is not None
+    claim.release(State.PENDING, answered(record, said, note))
+
+
+def test_verified_work_waits_for_a_person_and_is_not_verified_again_once_approved(desk: Desk) -> None:
+    desk.drop(front="review: required")
+    desk.agent(f"{desk.call} {DONE}")
+    desk.serve()
+    assert (desk.state(), desk.record().reason, desk.merges()) == (State.PENDING, Reason.REVIEW, 0)
+    verified = proofs(desk)
+    desk.serve()  # a worker that comes before the answer asks nothing twice
+    assert (desk.state(), desk.record().reason, proofs(desk)) == (State.PENDING, Reason.REVIEW, verified)
+    answer(desk, Answer.APPROVED)
+    desk.serve()
+    assert (desk.state(), desk.merges(), desk.calls()) == (State.CONVERGED, 1, 1)
+    assert proofs(desk) == verified == 3
+
+
+def test_rejected_work_is_refused_until_something_was_changed(desk: Desk) -> None:
+    desk.drop(front="review: required")
+    desk.agent(f"{desk.call} {DONE}; [ $n -lt 3 ] || echo better > better")
+    desk.serve()
+    answer(desk, Answer.REJECTED, "make it better")
+    desk.serve()
+    assert (desk.state(), desk.record().reason, desk.calls()) == (State.PENDING, Reason.REVIEW, 3)
+    assert results(desk)[0] is Result.GATE
+    assert "make it better" in (desk.folder() / ".orch/attempts/0002/prompt.md").read_text()
+    answer(desk, Answer.APPROVED)
+    desk.serve()
+    assert (desk.state(), desk.show("better")) == (State.CONVERGED, "better")
+
+
+def test_a_noisy_number_at_its_target_by_chance_is_no_convergence_and_not_flaky(desk: Desk) -> None:
+    lucky = COUNTED.format(desk.top) + "[ $((n % 2)) = 0 ] || { echo METRIC left=3; exit; }\n"
+    desk.drop(front="metric: {name: left, target: 0, kind: noisy}\nmax_failures: 1", benchmark=lucky + COUNT)
+    desk.agent(DONE)
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.reason, record.flaky, desk.merges()) == (State.BLOCKED, Reason.EXHAUSTED, 0, 0)
+    assert "by chance" in record.history[0].detail
+
+
+def test_the_best_that_conflicts_with_the_base_is_found_anew_on_the_fresh_one(desk: Desk) -> None:
+    desk.drop(front="mode: optimize\nplateau: 1\nmetric: {name: left, kind: deterministic}")
+    person = f"(cd {desk.repo} && echo four > todo.txt && git commit -qam more)"
+    desk.agent(f"{desk.call} [ $n = 1 ] && {{ {person}; {DONE}; exit; }}; [ $n = 3 ] && {DONE}; true")
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.conflicts, desk.show("todo.txt")) == (State.CONVERGED, 1, "")
+
+
+def test_a_branch_that_cannot_be_pushed_is_tried_again_later_and_nothing_is_lost(desk: Desk) -> None:
+    desk.git("remote", "add", "origin", str(desk.top / "gone.git"))
+    desk.set(tracker="github")
+    desk.drop(front="land: pr")
+    desk.agent(DONE)
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), desk.merges()) == (State.PENDING, 0)
+    assert record.not_before is not None
+    assert "gone.git" in (record.detail or "")
+    assert desk.tip("orchestrator/x") == record.history[-1].commit
