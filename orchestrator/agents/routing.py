@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from orchestrator.agents import registry
-from orchestrator.agents.protocol import Agent, Traits
 from orchestrator.agents.registry import Tables
 from orchestrator.core import accounts
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Spec
 from orchestrator.errors import AgentError
+
+if TYPE_CHECKING:  # a status routes tasks without loading any agent
+    from orchestrator.agents.protocol import Agent, Traits
 
 NO_AGENT = "Set ORCH_AGENT, or `agent:` in the spec; ORCH_AGENT=exec runs ORCH_AGENT_CMD in the worktree."
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -88,7 +87,9 @@ def slug(name: str, task_id: str) -> str:
             plain = f"{plain[: -len(taken)]}-{taken[1:]}"
     if plain == name:
         return plain
-    suffix = hashlib.sha256(task_id.encode()).hexdigest()[:6]
+    from hashlib import sha256  # rarely needed: most names are plain
+
+    suffix = sha256(task_id.encode()).hexdigest()[:6]
     return f"{plain[: SLUG_LENGTH - 7].rstrip('.')}-{suffix}"
 
 
