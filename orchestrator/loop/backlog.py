@@ -42,13 +42,12 @@ class Backlog:
 
     def take(self) -> Iterator[str]:
         """What to read now: those that are next, for a slice of time; one at least."""
-        until = self._clock() + SLICE
         if len(self._new) == 1 and not self._line:  # as it mostly is
             yield from self._still(self._new.pop())
         if self._new:
             self._line = sorted([*self._line, *((self._glance(folder), folder) for folder in self._new)], reverse=True)
             self._new.clear()
-            until = self._clock() + SLICE
+        until = self._clock() + SLICE
         while self._line:
             yield from self._still(self._line.pop()[1])
             if self._clock() >= until:

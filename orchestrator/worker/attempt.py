@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import replace
 from functools import partial
@@ -18,7 +17,6 @@ from orchestrator.core.record import Attempt, Result, Session
 from orchestrator.core.spec import live_edit
 from orchestrator.core.task import Stage, State
 from orchestrator.errors import SpecError
-from orchestrator.proc.supervise import Limits
 from orchestrator.store import seal, secrets, specfile
 from orchestrator.worker import (
     findings,
@@ -171,11 +169,7 @@ def hold_session(
             replay.played(agent, asked, partial(routes.agent, work)),
             asked,
             log_folder=folder,
-            limits=Limits(
-                seconds=min(work.spec.timeout or work.settings.timeout, math.inf if room.minutes is None else 60 * room.minutes),
-                idle=work.settings.progress_timeout,
-                grace=work.settings.stop_grace,
-            ),
+            limits=metering.limits(work, room),
             pump=work.pulse.beat,
             on_start=work.claim.name_agent,
             log_bytes=work.settings.agent_log_max_bytes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 from orchestrator.agents import prices
@@ -9,6 +10,7 @@ from orchestrator.core import budget, convergence
 from orchestrator.core.budget import Budget
 from orchestrator.core.outcome import AgentEnd, AgentOutcome, Spend
 from orchestrator.core.task import State
+from orchestrator.proc.supervise import Limits
 from orchestrator.store import ledger
 from orchestrator.store.ledger import Ledger
 from orchestrator.worker.work import Work
@@ -36,6 +38,16 @@ def left(work: Work) -> Budget:
     task = convergence.limits(work.spec, work.settings).budget.less(budget.amounts(budget.spent(work.record)))
     day = _day(work)
     return task if day == Budget() else task.least(day.less(_used_today(work)))
+
+
+def limits(work: Work, room: Budget) -> Limits:
+    """How long a session may last and be silent, with `room` left to it: no minutes left is no time, and not no limit."""
+    minutes = math.inf if room.minutes is None else 60 * room.minutes
+    return Limits(
+        seconds=min(work.spec.timeout or work.settings.timeout, minutes),
+        idle=work.settings.progress_timeout,
+        grace=work.settings.stop_grace,
+    )
 
 
 def over_the_day(work: Work) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,7 +19,6 @@ from orchestrator.core.outcome import AgentEnd, AgentOutcome, Reason
 from orchestrator.core.record import Pause
 from orchestrator.core.task import State
 from orchestrator.errors import AgentError
-from orchestrator.proc.supervise import Limits
 from orchestrator.store import seal, templates
 from orchestrator.worker import channel, metering, prompt, refusals, routes
 from orchestrator.worker.gates.trial import Trial
@@ -110,11 +108,7 @@ def _session(work: Work, gate: Gate, place: Path, text: str, verdict: Path) -> A
         replay.played(agent, asked, partial(routes.agent, work)),
         asked,
         log_folder=_folder(work, text),
-        limits=Limits(
-            seconds=min(work.spec.timeout or work.settings.timeout, 60 * (room.minutes or math.inf)),
-            idle=work.settings.progress_timeout,
-            grace=work.settings.stop_grace,
-        ),
+        limits=metering.limits(work, room),
         pump=work.pulse.beat,
         on_start=work.claim.name_agent,
         log_bytes=work.settings.agent_log_max_bytes,
