@@ -37,7 +37,7 @@ def page(evidence: Evidence) -> str:
         f"- Result: {reason}{_landed(evidence)}",
         *(f"- {way}" for way in _ways(evidence)),
         f"- {worth(record.streak)}",
-        *(f"- {line}" for line in _gate_lines(evidence)),
+        *(f"- {line}" for line in (*_gate_lines(evidence), *_review(evidence))),
         f"- Attempts: {_attempts(evidence)}",
         f"- Spend: {budget.told(record.spend)}",
         f"- Evaluator: {record.seal or 'not sealed'}",
@@ -59,6 +59,7 @@ def short(evidence: Evidence) -> str:
         *_ways(evidence),
         worth(evidence.record.streak),
         *_gate_lines(evidence),
+        *_review(evidence),
         f"Attempts: {_attempts(evidence)}. Spend: {spend}. {digest}".strip(),
     ]
     return "\n".join(lines)
@@ -96,6 +97,7 @@ def document(evidence: Evidence) -> dict[str, Any]:
         "changes": [asdict(change) for change in evidence.changes],
         "spend": asdict(record.spend),
         "evidence": {"samples": record.streak, "miss_rate_bound_95": metrics.pass_bound(record.streak)},
+        "review": asdict(record.review) if record.review else None,
         "evaluator": record.seal,
         "environment": {key: value for key, value in evidence.environment.items() if key not in ("event", "schema", "task")},
         "base": record.base,
@@ -119,6 +121,13 @@ def _ways(evidence: Evidence) -> Iterator[str]:
 def _gate_lines(evidence: Evidence) -> Iterator[str]:
     for answer in evidence.last_answers:
         yield f"Gate {answer.gate}: {'passed' if answer.ok else answer.reason}"
+
+
+def _review(evidence: Evidence) -> Iterator[str]:
+    review = evidence.record.review
+    if review is not None and review.answer is not None:
+        note = " ".join(review.note.split())
+        yield f"A person {review.answer} commit {review.commit[:10]}{f': {note}' if note else '.'}"
 
 
 def _attempts(evidence: Evidence) -> str:

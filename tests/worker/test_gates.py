@@ -57,13 +57,27 @@ def test_only_a_failure_that_the_change_brings_counts(desk: Desk, script: str, o
 
 
 @pytest.mark.parametrize(
-    ("command", "ok"),
-    [("exit 3", True), ("test ! -s todo.txt && exit 1; exit 3", False), ("nowhere-to-be-found", False), ("kill -9 $$", False)],
+    ("command", "why"),
+    [
+        (
+            "exit 3",
+            "The test command ended with exit code 3. It fails on the base, too, and names no test: nothing can be compared.",
+        ),
+        ("test -s todo.txt", "The test command ended with exit code 1."),
+        ("nowhere-to-be-found", "exit code 127"),
+        ("kill -9 $$", "SIGKILL"),
+    ],
 )
-def test_a_command_that_names_no_test_is_taken_by_its_exit_code_against_that_of_the_base(
-    desk: Desk, command: str, ok: bool
-) -> None:
-    assert served(desk, f"gates: {{test: '{command}'}}")["test"]["ok"] is ok
+def test_a_command_that_fails_and_names_no_test_says_no_whatever_the_base_does(desk: Desk, command: str, why: str) -> None:
+    verdict = served(desk, f"gates: {{test: '{command}'}}")["test"]
+    assert not verdict["ok"]
+    assert why in verdict["reason"]
+
+
+def test_a_linter_that_never_worked_lets_nothing_pass(desk: Desk) -> None:
+    verdict = served(desk, "gates: {lint: 'python3 -m no_such_linter'}")["lint"]
+    assert not verdict["ok"]
+    assert "names no line" in verdict["reason"]
 
 
 def test_tests_that_fail_on_the_new_base_too_are_not_the_task_s(desk: Desk) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -36,6 +36,14 @@ class Ran:
     def ended(self) -> bool:
         """Whether it came to its own end: one that wasn't found, hung or died has said nothing."""
         return self.verdict.end is ProcessEnd.EXITED and self.verdict.code not in NO_PROGRAM
+
+    def incomparable(self, before: Ran | None, what: str) -> Verdict:
+        """The no of a command that fails and names nothing. Failing on the base as well excuses nothing: one that never worked
+        does that, too."""
+        if before is None or before.verdict.ok:
+            return self.verdict
+        hint = f"It fails on the base, too, and names no {what}: nothing can be compared. Make it pass there, or set its mode."
+        return replace(self.verdict, reason=f"{self.verdict.reason} {hint}")
 
 
 @dataclass(slots=True)
