@@ -53,6 +53,7 @@ def measure_tip(work: Work, space: Space) -> Sample:
     """One sample of what is on the task branch."""
     work.enter(Stage.MEASURE)
     work.measured = space.tip
+    work.refused = ""
     with space.at_tip(work) as place:
         return verify.sample(work, place)
 
@@ -76,10 +77,16 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
         return count(work, before, replace(attempt, result=left.finding, detail=left.detail))
     known = (work.measured, optimize.incumbent(work) if work.optimizing else None)
     if not left.changed and (left.commit in known or before.demand):
-        return count(work, before, replace(attempt, detail=attempt.detail or NOTHING, values=before.values), left=False)
+        return count(work, before, replace(unchanged(work, attempt), values=before.values), left=False)
     result = measure_tip(work, space)
     verify.tell(work, "attempt", result, commit=left.commit)
     return weigh(work, space, replace(attempt, values=dict(result.values)), result, left=left.changed)
+
+
+def unchanged(work: Work, attempt: Attempt) -> Attempt:
+    """An attempt that left things as they were. Where these were at target and refused, that is still the reason."""
+    detail = attempt.detail or NOTHING
+    return replace(attempt, detail=f"{detail}; still refused: {work.refused}" if work.refused else detail)
 
 
 def weigh(work: Work, space: Space, attempt: Attempt, result: Sample, *, left: bool = True) -> Ending | None:
