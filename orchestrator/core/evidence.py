@@ -158,15 +158,19 @@ def _count(patch: bytes, counts: dict[str, list[int | None]]) -> None:
 
 
 def _series(measured: Iterable[Mapping[str, Any]]) -> tuple[Series, ...]:
+    """In order. What was measured in turns (`of`: the candidate or the incumbent) makes two series side by side, as it was."""
     found: list[tuple[tuple[int, str, str | None], dict[str, list[float]], list[str]]] = []
     for event in measured:
-        key = (int(event.get("attempt") or 0), str(event.get("where", "")), event.get("commit"))
-        if not found or found[-1][0] != key:
-            found.append((key, {}, []))
+        of = event.get("of")
+        where = f"{event.get('where', '')}{f', {of}' if of else ''}"
+        key = (int(event.get("attempt") or 0), where, event.get("commit"))
+        entry = next((each for each in found[-2 if of else -1 :] if each[0] == key), None)
+        if entry is None:
+            found.append(entry := (key, {}, []))
         for name, value in (event.get("values") or {}).items():
-            found[-1][1].setdefault(name, []).append(value)
+            entry[1].setdefault(name, []).append(value)
         if event.get("defect"):
-            found[-1][2].append(str(event["defect"]))
+            entry[2].append(str(event["defect"]))
     return tuple(
         Series(attempt, where, commit, {name: tuple(samples) for name, samples in values.items()}, tuple(bad))
         for (attempt, where, commit), values, bad in found

@@ -113,8 +113,9 @@ def _landed(evidence: Evidence) -> str:
 
 
 def _ways(evidence: Evidence) -> Iterator[str]:
-    way = metrics.way(evidence.metrics, evidence.record.baseline, evidence.record.values)
-    if way:
+    record = evidence.record
+    way = metrics.way(evidence.metrics, record.baseline, record.values)  # empty where there is no target
+    if way := way or (metrics.way_of(evidence.metrics, record.baseline, record.best) if record.best else ""):
         yield way
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 from orchestrator.core import evidence, plot, reporting
@@ -42,6 +43,20 @@ def test_samples_at_one_commit_are_one_series_with_its_spread() -> None:
     spread = evidence.spread(verify.values["left"])
     assert (verify.attempt, verify.where, verify.defects) == (2, "verify", ("It broke.",))
     assert spread == evidence.Spread(3, 0.0, 1.0, 2.0)
+
+
+def test_what_was_measured_in_turns_is_told_apart() -> None:
+    turns = [("incumbent", 4.0), ("candidate", 1.0), ("candidate", 2.0), ("incumbent", 5.0)]
+    pairs = [{"event": "measured", "where": "pair", "values": {"left": v}, "attempt": 1, "of": of} for of, v in turns]
+    series = evidence.gather("Empty it", "Make it so.", (LEFT,), RECORD, [*pairs, *EVENTS]).series[:2]
+    told = {each.where: each.values["left"] for each in series}
+    assert told == {"pair, incumbent": (4.0, 5.0), "pair, candidate": (1.0, 2.0)}
+
+
+def test_of_an_optimum_without_a_target_the_best_is_told() -> None:
+    record = replace(RECORD, best={"ms": 3.0}, values={"ms": 9.0}, baseline={"ms": 8.0})
+    told = evidence.gather("Faster", "Make it so.", (Metric("ms", target=None),), record, [])
+    assert reporting.short(told).splitlines()[0] == "ms 8 -> 3"
 
 
 def test_a_gate_s_last_answer_is_the_one_that_stands() -> None:
