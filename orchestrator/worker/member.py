@@ -24,7 +24,7 @@ def wait(work: Work, space: Workspace, take: Take) -> LockProof | Landed:
     with landingqueue.of(space.repo).enter(batch.wish(work, space)) as ticket:
         member = Member(work, space, ticket, take)
         ahead = ticket.ahead()
-        work.note(detail=f"waits for its turn, {ahead} before it")
+        work.note(detail=f"waits for its turn{f', {ahead} before it' if ahead else ''}")
         work.event("landing_waits", ahead=ahead)
         try:
             return member.turn()

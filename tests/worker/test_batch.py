@@ -13,9 +13,11 @@ import pytest
 from support.landers import Landers
 from support.processes import until
 
+from orchestrator.core.record import Intent
 from orchestrator.core.task import State
 from orchestrator.git import landingqueue
 from orchestrator.worker import batch
+from orchestrator.worker.member import Member
 
 WORD = '{"verdict": "pass", "summary": "well", "evidence": [{"file": "todo.txt", "says": "it is there"}]}'
 
@@ -136,6 +138,19 @@ def test_an_optimized_task_lands_alone(landers: Landers) -> None:
     assert not batch.wish(*landers.opened("y")).alone
 
 
+def test_a_yes_is_said_when_its_intent_is_on_disk(landers: Landers, monkeypatch: pytest.MonkeyPatch) -> None:
+    landers.drop("x")
+    work, space = landers.opened("x")
+    queue, seen = landingqueue.of(space.repo), []
+    monkeypatch.setattr(batch, "refusal", lambda *_: "")
+    monkeypatch.setattr(landingqueue.Ticket, "say", lambda *_: seen.append(landers.record("x").intent))
+    with queue.enter(batch.wish(work, space)) as ticket:
+        ask = landingqueue.Ask("main", landers.main, landers.main, (space.tip,), ("y", "x"))
+        with queue.asking([ticket.name], ask):
+            Member(work, space, ticket, lambda: None).answer(ask)
+    assert seen == [Intent("main", ask.old, ask.new, side=space.tip)]
+
+
 def test_a_member_killed_while_it_waits_or_verifies_leaves_the_batch(landers: Landers) -> None:
     landers.send("a", "b")
     landers.send("c", first=hang(landers, "a"))
@@ -154,8 +169,9 @@ def test_a_member_killed_while_it_waits_or_verifies_leaves_the_batch(landers: La
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_a_member_that_leaves_after_it_agreed_is_not_landed(landers: Landers, end: signal.Signals) -> None:
-    landers.send("a", "b")
+    landers.send("a")
     landers.send("c", first=hang(landers, "b"))
+    landers.send("b")
     landers.go()
     until((landers.top / "hangs").exists, "c verifies")
     until(lambda: landers.promised("b"), "b agreed")
@@ -193,6 +209,7 @@ def test_a_leader_killed_around_the_compare_and_swap(landers: Landers, point: st
     landers.send("b", "c")
     landers.go()
     assert landers.ends() == [-signal.SIGKILL, 0, 0]
+    assert landers.git("status", "--porcelain") == ""  # the others took its part back, or it is on main
     landers.send("a")
     assert landers.ends("a") == [0]
     assert landers.brought() == landed
