@@ -19,7 +19,7 @@ from orchestrator.core.record import Pause, Record
 from orchestrator.core.selection import order_key
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Metric
-from orchestrator.core.task import State
+from orchestrator.core.task import Stage, State
 from orchestrator.loop.routed import routed, without_new_logins
 from orchestrator.store import snapshot
 from orchestrator.store.owners import Owner
@@ -141,7 +141,7 @@ def task(look: Look, candidate: Candidate) -> dict[str, Any]:
         "state": state.value,
         "stage": record.stage if record and state is State.RUNNING else None,
         "reason": record.reason.value if record and record.reason and state is not State.RUNNING else None,
-        "detail": record.detail if record and state is not State.RUNNING else None,
+        "detail": record.detail if record and (state is not State.RUNNING or record.stage == Stage.LAND) else None,
         "title": spec.title if spec else None,
         "labels": list(spec.labels) if spec else [],
         "repo": (record.repo if record else None) or (spec.repo if spec else None) or settings.repo,

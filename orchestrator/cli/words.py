@@ -11,7 +11,7 @@ from orchestrator.cli.view import Look
 from orchestrator.core import convergence, durations
 from orchestrator.core.candidate import Candidate, WaitingKind
 from orchestrator.core.record import whereabouts
-from orchestrator.core.task import State
+from orchestrator.core.task import Stage, State
 
 HEAD = ("STATE", "TASK", "METRIC", "TRIES", "FAILED", "COST", "WHAT")
 
@@ -157,6 +157,8 @@ def _running_text(look: Look, candidate: Candidate) -> str:
             f"{record.streak}/{(candidate.spec.converge if candidate.spec else None) or look.settings.converge} at target"
         )
     parts.append(f"for {durations.text(max(0.0, look.now - record.updated))}")
+    if record.stage == Stage.LAND and record.detail:
+        parts.append(record.detail)
     if candidate.problems:
         parts.append("its spec can't be read any more")
     if lease and lease.owner.host != look.queue.me().host:

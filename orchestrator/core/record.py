@@ -72,7 +72,7 @@ class Session:
 @dataclass(frozen=True, slots=True)
 class Landed:
     """Where converged work went: `how` is merge, pr, branch or none. `undone` is the commit that took a merge back.
-    Of a pull request: its `state`, and the commit that `merged` it."""
+    Of a pull request: its `state`, and the commit that `merged` it. `side`: of a batch, the parent that is this task's work."""
 
     commit: str | None
     base: str | None
@@ -81,6 +81,7 @@ class Landed:
     undone: str | None = None
     state: str | None = None
     merged: str | None = None
+    side: str | None = None
 
     @property
     def told(self) -> str:
@@ -96,12 +97,13 @@ class Landed:
 @dataclass(frozen=True, slots=True)
 class Intent:
     """A landing about to be made true: the base branch goes from `old` to `new`. Finished or taken back on restart.
-    `undo`: what goes there reverts the task's landing."""
+    `undo`: what goes there reverts the task's landing. `side`: it is a batch's, and this parent of it is the task's work."""
 
     base: str
     old: str
     new: str
     undo: bool = False
+    side: str | None = None
 
 
 class Answer(StrEnum):
@@ -196,7 +198,7 @@ def to_dict(record: Record) -> dict[str, Any]:
     nested: dict[str, Any] = {
         name: data[name] and _plain(data[name]) for name in ("landed", "intent", "restart", "pull", "review", "session")
     }
-    for name, *optional in (("landed", "undone", "state", "merged"), ("intent", "undo")):
+    for name, *optional in (("landed", "undone", "state", "merged", "side"), ("intent", "undo", "side")):
         nested[name] = nested[name] and _short(nested[name], *optional)
     nested |= {"spend": _used(record.spend), "carried": _used(record.carried)}
     if record.session is not None:

@@ -36,7 +36,7 @@ def finish_landing(work: Work, space: Space) -> Ending | None:
     if intent is None:
         return None
     if space.recover_landing(work, intent) and not intent.undo:  # what was undone and queued again has to be done again
-        return closing.landed(work, space, Landed(intent.new, intent.base, "merge"))
+        return closing.landed(work, space, Landed(intent.new, intent.base, "merge", side=intent.side))
     work.save(intent=None)
     return None
 

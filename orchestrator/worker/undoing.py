@@ -104,7 +104,7 @@ def revert(what: Undo, record: Record, tree: Worktree, old: str, proof: LockProo
     landed = record.landed
     assert landed is not None
     assert landed.commit is not None
-    merged = merge.revert(tree, landed.commit, old)
+    merged = merge.revert(tree, landed.commit, old, landed.side)
     if isinstance(merged, merge.Conflict):
         return UndoOutcome(UndoEnd.CONFLICT, ", ".join(merged.files))
     if merged.tree == what.repo.git.text("rev-parse", f"{old}^{{tree}}"):

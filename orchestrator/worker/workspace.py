@@ -5,7 +5,7 @@ The agent's worktree is on the task's branch; the verify worktree is ours alone,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +18,13 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.git import changes, checkouts, given, included, kept, merge, refs, repository, save, throwaway, worktree
 from orchestrator.git.changes import Change
 from orchestrator.git.identity import with_trailers
+from orchestrator.git.landingqueue import Ask
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import locks
 from orchestrator.worker import findings, report, routes, setup, stand
 from orchestrator.worker.findings import Left, Watch
+from orchestrator.worker.gates.asked import asked
 from orchestrator.worker.stand import Stand
 from orchestrator.worker.work import Ending, Work, blocked
 
@@ -331,10 +333,28 @@ class Workspace:
 
     def merge_commit(self, work: Work, merged: merge.Merged, base: str) -> str:
         """The commit that would land: always a merge of the base as it is and the task's work."""
-        found = reporting.short(report.evidence(work))
-        message = work.mask.text(f"{work.spec.title or work.name}\n\n{work.spec.goal.strip()[:2000]}\n\n{found}")
-        trailers = {"Task": work.name, "Attempt": str(work.record.attempts), "Agent": work.agent_name}
+        title, evidence, trailers = self.told(work)
+        message = f"{title}\n\n{work.mask.text(work.spec.goal.strip()[:2000])}\n\n{evidence}"
         return merge.commit(self.repo, merged.tree, (base, merged.side), with_trailers(message, trailers))
+
+    def told(self, work: Work) -> tuple[str, str, dict[str, str]]:
+        """What a commit that lands it says of the task: its title, its evidence in short, its trailers."""
+        trailers = {"Task": work.name, "Attempt": str(work.record.attempts), "Agent": work.agent_name}
+        evidence = work.mask.text(reporting.short(report.evidence(work)))
+        return work.mask.text(work.spec.title or work.name), evidence, trailers
+
+    def joined(self, work: Work, base: str, sides: Iterable[str]) -> merge.Joined:
+        """The base as it is and the work of several tasks, together."""
+        return merge.join(self._stand(work, stand.VERIFY).bare(work, base), base, sides)
+
+    def compared(self, work: Work, ask: Ask) -> str:
+        """What gates compare a batch with: the batch without this task's work, so that they see no other's. The old base where
+        there are none, or the others don't go together by themselves."""
+        others = [side for side in ask.sides if side != self.tip]
+        joined = self.joined(work, ask.old, others) if asked(work) else None
+        if joined is None or joined.files:
+            return ask.old
+        return merge.commit(self.repo, joined.tree, (ask.old, *others), f"A batch without {work.record.slug}\n")
 
     def changed_since(self, old: str) -> tuple[Change, ...] | None:
         """What the task branch changes in `old`, where that was looked at already: git need not be asked again."""

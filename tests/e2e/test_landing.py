@@ -327,3 +327,27 @@ def test_a_setup_that_fails_blocks_with_its_output(project: Project) -> None:
     record = project.record("bad-setup")
     assert record["reason"] == "setup"
     assert "no such compiler" in record["detail"]
+
+
+def test_while_one_is_verified_on_a_moved_base_the_others_wait_and_then_land_together(project: Project) -> None:
+    top, names = project.top, "abcd"
+    for name in names:
+        project.drop(name, benchmark='#!/bin/sh\n[ -e "$ORCH_TASK" ] && echo METRIC left=0 || echo METRIC left=1\n')
+    together = f"touch {top}/began-$ORCH_TASK; until [ $(ls {top} | grep -c began-) = 4 ]; do sleep 0.01; done"
+    moved = f"mkdir {top}/moves 2> /dev/null && (cd {project.repo} && touch person && git add person && git commit -qm person && touch {top}/moved)"
+    project.agent(f'touch "$ORCH_TASK"; {together}; {moved}; until [ -e {top}/moved ]; do sleep 0.01; done')
+    slow = f"[ ! -e person ] || ! mkdir {top}/first 2> /dev/null || until [ -e {top}/on ]; do sleep 0.01; done"
+
+    loop = project.start("--parallel", "4", ORCH_VERIFY_CMD=slow)
+    told = project.wait(
+        lambda: (found := [each for each in names if project.task(each)["detail"]])[2:] and found, why="three wait"
+    )
+    assert "waits for its turn" in project.run("why", told[0]).stdout
+    (top / "on").touch()
+
+    assert loop.wait(40) == 0, project.story()
+    log = project.git("log", "--first-parent", "--reverse", "--format=%(trailers:key=Task,valueonly,separator=%x2C)", "main")
+    landed = [sorted(line.split(",")) for line in log.splitlines() if line]
+    assert landed == [[name for name in names if name not in told], told]
+    assert set(names) < set(project.git("ls-tree", "--name-only", "main").split())
+    assert len({project.record(name)["landed"]["commit"] for name in told}) == 1
