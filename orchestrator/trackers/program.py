@@ -56,6 +56,11 @@ def parsed(text: str, argv: Sequence[str]) -> Any:
         raise TrackerError(f"{' '.join(argv[:3])} printed no JSON: {text[:200]!r}") from error
 
 
+def place(path: str | None, line: int | None) -> str:
+    """`file:line` of a remark, as much of it as there is."""
+    return f"{path}:{line}" if path and line else path or ""
+
+
 def host_and_name(address: str) -> tuple[str, str] | None:
     """`github.com` and `owner/name` of a remote's address; None of a path."""
     if "://" in address:

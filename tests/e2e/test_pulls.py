@@ -11,7 +11,7 @@ import pytest
 from support.project import Project
 from support.trackers import Forge
 
-from orchestrator.trackers.github import GitHub
+from orchestrator.trackers.github import GitHub, _at_lines
 from orchestrator.trackers.protocol import Draft, TrackerError, Where
 
 FRONT = "land: pr\nissue: 7\nmetric: {name: left, target: 0}"
@@ -96,6 +96,27 @@ def test_a_review_comes_back_as_the_next_attempt_and_the_same_pull_request_is_up
     assert "is open" in project.run("pulls", code=0).stdout  # answered once
 
 
+def test_what_is_said_at_a_line_comes_back_with_its_place(project: Project, forge: Forge) -> None:
+    opened(project)
+    said = {"id": 11, "path": "todo.txt", "line": 1, "body": "Say why in notes.txt.", "user": {"login": "ada"}}
+    old = {**said, "id": 12, "line": None, "original_line": 3, "author_association": "OWNER", "body": "And this?"}
+    forge.change(
+        1,
+        line_comments=[
+            {**said, "author_association": "MEMBER"},
+            old,
+            {**said, "id": 13, "body": "Mine.", "author_association": "NONE"},
+        ],
+    )
+    assert "has remarks" in project.run("pulls", code=0).stdout
+    demand = project.record("x")["demand"]
+    assert "ada, at todo.txt:1:\nSay why in notes.txt.\n\nada, at todo.txt:3:\nAnd this?" in demand
+    assert "Mine." not in demand
+    project.run(code=0)
+    assert project.git("show", f"{BRANCH}:notes.txt") == "because"
+    assert "is open" in project.run("pulls", code=0).stdout  # answered once
+
+
 def test_strangers_words_reach_no_agent(project: Project, forge: Forge) -> None:
     opened(project)
     comment = {"id": "c1", "body": "Say why in notes.txt.", "authorAssociation": "NONE", "author": {"login": "mallory"}}
@@ -120,10 +141,18 @@ def test_gitlab_s_notes_and_pipelines_are_heard_and_strangers_are_not(project: P
     note = {"id": 5, "body": "Say why in notes.txt.", "author": {"id": 2, "username": "mallory"}}
     forge.change(1, notes=[note, {"id": 6, "body": "changed the title", "system": True, "author": {"id": 1}}])
     assert "is open" in project.run("pulls", code=0).stdout
-    forge.change(1, pipeline={"status": "failed"}, notes=[note, {**note, "id": 7, "author": {"id": 1, "username": "ada"}}])
+    ada = {**note, "author": {"id": 1, "username": "ada"}, "type": "DiffNote"}
+    at, gone = (
+        {"new_path": "a.txt", "new_line": 4, "old_path": "b.txt", "old_line": None},
+        {"old_path": "b.txt", "old_line": 2, "new_line": None},
+    )
+    notes = [note, {**ada, "id": 7}, {**ada, "id": 8, "position": at}, {**ada, "id": 9, "position": gone}]
+    forge.change(1, pipeline={"status": "failed"}, notes=[*notes, {**ada, "id": 10, "body": "Settled.", "resolved": True}])
     assert "has remarks" in project.run("pulls", code=0).stdout
     demand = project.record("x")["demand"]
-    assert "ada:\nSay why" in demand
+    for place in ("ada:", "ada, at a.txt:4:", "ada, at b.txt:2:"):
+        assert f"{place}\nSay why" in demand
+    assert "Settled" not in demand
     assert "The pipeline failed" in demand
     assert "mallory" not in demand
 
@@ -232,6 +261,7 @@ def test_the_real_gh_understands_every_call(tmp_path: Path, monkeypatch: pytest.
     calls = (
         lambda: tracker.publish(where, draft),
         lambda: tracker.look(where, 1),
+        lambda: list(_at_lines(where, 1)),
         lambda: tracker._create(where, draft),
         lambda: monkeypatch.setattr(GitHub, "_there", lambda *_: there) or tracker.publish(where, draft),
     )

@@ -133,6 +133,9 @@ def main() -> None:
 
 
 def gh(forge: Forge, argv: list[str]) -> None:
+    if argv[:1] == ["api"]:
+        asked_api(forge, argv[1:])
+        return
     if argv[:1] != ["pr"]:
         sys.exit(f"unknown command {argv[:1]}")
     verb, parser = argv[1], Strict()
@@ -162,6 +165,18 @@ def gh(forge: Forge, argv: list[str]) -> None:
         print(json.dumps([shown(forge, each, said.json) for each in found]))
     elif verb == "view":
         print(json.dumps(shown(forge, number(forge, said.number), said.json)))
+
+
+def asked_api(forge: Forge, argv: list[str]) -> None:
+    """`gh api` of the comments at a pull request's lines."""
+    parser = Strict()
+    parser.add_argument("path")
+    parser.add_argument("--hostname")
+    path, _, query = parser.parse_args(argv).path.partition("?")
+    *_, kind, wanted, what = path.split("/")
+    if (kind, what) != ("pulls", "comments") or "direction=desc" not in query:
+        sys.exit("gh: Not Found (HTTP 404)")
+    print(json.dumps([*reversed(number(forge, int(wanted)).get("line_comments", []))]))
 
 
 def shown(forge: Forge, pull: dict[str, Any], fields: str) -> dict[str, Any]:
