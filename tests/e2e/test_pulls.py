@@ -165,6 +165,56 @@ def test_an_attempt_that_changes_nothing_has_answered_nothing(project: Project, 
     assert (project.where("x"), project.record("x")["reason"]) == ("blocked", "exhausted")
 
 
+OPTIMUM = "land: pr\nmode: optimize\nplateau: 1\nmetric: {name: left, kind: deterministic}"
+SHORTER = "[ $ORCH_ATTEMPT = 1 ] && sed -i 1d todo.txt"
+
+
+def demanded(project: Project, forge: Forge, agent: str) -> None:
+    """An optimum in a pull request, of which somebody asks for more, and what is done about that."""
+    project.agent(f"{SHORTER}; {agent}")
+    opened(project, OPTIMUM)
+    forge.change(1, reviews=[{**REVIEW, "authorAssociation": "MEMBER"}])
+    project.run("pulls", code=0)
+    project.run()
+
+
+def test_an_answer_that_makes_an_optimum_no_worse_is_kept_and_updates_the_pull_request(project: Project, forge: Forge) -> None:
+    demanded(project, forge, 'grep -q "Say why" "$ORCH_PROMPT_FILE" && echo because > notes.txt')
+    record = project.record("x")
+    assert (project.where("x"), record["landed"]["how"], record.get("demand")) == ("converged", "pr", None)
+    assert project.git("show", f"{BRANCH}:notes.txt") == "because"
+    assert forge.tip(BRANCH) == project.git("rev-parse", BRANCH) == record["landed"]["commit"]
+    kept = [event for event in project.events("x") if event["event"] == "kept"]
+    assert [event["improved"] for event in kept] == [True, False]
+    assert record["best"] == {"left": 2}
+
+
+def test_an_answer_that_makes_it_worse_is_discarded_and_the_demand_stays_open(project: Project, forge: Forge) -> None:
+    demanded(project, forge, 'grep -q "Say why" "$ORCH_PROMPT_FILE" && echo because >> todo.txt')
+    record = project.record("x")
+    assert (project.where("x"), record["reason"]) == ("blocked", "no-improvement")
+    assert "what its pull request asks for is not done" in record["detail"]
+    assert forge.tip(BRANCH) == record["pull"]["head"] == project.git("rev-parse", BRANCH)
+
+
+@pytest.mark.parametrize("front", [FRONT, OPTIMUM], ids=["converge", "optimize"])
+def test_a_counted_answer_whose_worker_died_lands_without_another_attempt(project: Project, forge: Forge, front: str) -> None:
+    project.agent(
+        f"{SHORTER}; {AGENT if front is FRONT else 'grep -q Say.why $ORCH_PROMPT_FILE && echo because > notes.txt; true'}"
+    )
+    opened(project, front)
+    forge.change(1, reviews=[{**REVIEW, "authorAssociation": "MEMBER"}])
+    project.run("pulls", code=0)
+    tried = project.record("x")["attempts"]
+    forge.fail("error connecting to api.github.com")  # it is counted, and can't be sent
+    project.run(ORCH_BACKOFF="100s")
+    assert (project.where("x"), project.record("x")["attempts"]) == ("pending", tried + 1)
+    forge.fail(None)
+    project.run("--task", "x")
+    assert (project.where("x"), project.record("x")["attempts"]) == ("converged", tried + 1)
+    assert project.git("show", f"{BRANCH}:notes.txt") == "because"
+
+
 def test_without_a_remote_the_branch_is_kept_and_that_is_said(project: Project) -> None:
     project.agent(AGENT)
     record = opened(project)
