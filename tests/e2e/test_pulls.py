@@ -215,6 +215,25 @@ def test_a_counted_answer_whose_worker_died_lands_without_another_attempt(projec
     assert project.git("show", f"{BRANCH}:notes.txt") == "because"
 
 
+def test_a_task_that_depends_on_it_starts_once_the_pull_request_is_merged(project: Project, forge: Forge) -> None:
+    record = opened(project)
+    project.drop("child", front="depends_on: [x]\nmetric: {name: left, target: 0}")
+    project.run(code=75)
+    assert project.where("child") == "pending"
+    (waiting,) = project.task("child")["waiting_on"]
+    assert (waiting["kind"], record["pull"]["url"] in waiting["detail"]) == ("dependency", True)
+    assert f"pull request {record['pull']['url']} has to be merged" in project.run("why", "child", code=0).stdout
+    assert "converged, its pull request is not merged" in project.run("--graph", code=0).stdout
+    project.start("--loop")
+    project.drop("first")
+    project.wait(lambda: project.where("first") == "converged", why="the loop has looked at everything")
+    assert project.where("child") == "pending"
+    forge.change(1, state="merged", mergeCommit={"oid": "c0ffee"})
+    project.run("pulls", code=0)
+    project.drop("second")  # wakes the loop, which else looks again within half a minute
+    project.wait(lambda: project.where("child") == "converged", why="the loop sees that it was merged")
+
+
 def test_without_a_remote_the_branch_is_kept_and_that_is_said(project: Project) -> None:
     project.agent(AGENT)
     record = opened(project)
