@@ -62,5 +62,13 @@ def demand(remarks: tuple[Remark, ...], url: str) -> str:
     return f"Your work is in the pull request {url}. It is not merged yet, since this was said about it:\n\n{told[:DEMAND]}"
 
 
+def refused(url: str) -> str:
+    """What an attempt is told of a pull request that was closed, where the task was edited since."""
+    return (
+        f"Your work was in the pull request {url}, which was closed without being merged. The task was edited since: "
+        "see what it asks for now."
+    )
+
+
 def _who(remark: Remark) -> str:
     return f"{remark.who}, at {remark.place}" if remark.place else remark.who

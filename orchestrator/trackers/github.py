@@ -28,6 +28,9 @@ class GitHub:
 
     def publish(self, where: Where, draft: Draft) -> Opened:
         there = self._there(where, draft)
+        if there is not None and there["state"] == "CLOSED" and there["number"] == draft.known:
+            again = ("gh", "pr", "reopen", str(there["number"]), *_repo(where))
+            there = {**there, "state": "OPEN"} if program.done(where, again) else None
         if there is None:
             return self._create(where, draft)
         if there["state"] == "OPEN":

@@ -27,6 +27,9 @@ class GitLab:
     def publish(self, where: Where, draft: Draft) -> Opened:
         there = self._there(where, draft)
         words = ("--title", draft.title, "--description", draft.body)
+        if there is not None and there["state"] == "closed" and there["iid"] == draft.known:
+            again = ("glab", "mr", "reopen", str(there["iid"]), *_repo(where))
+            there = {**there, "state": "opened"} if program.done(where, again) else None
         if there is None:
             names = ("--source-branch", draft.branch, "--target-branch", draft.base)
             said = program.call(where, ("glab", "mr", "create", *_repo(where), *names, *words, "--yes"))

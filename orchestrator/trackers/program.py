@@ -48,6 +48,17 @@ def call(where: Where, argv: Sequence[str], *, feed: str | None = None) -> str:
     raise TrackerError(f"{' '.join(argv[:3])} failed: {said[:500]}", hint=hint, lasting=lasting)
 
 
+def done(where: Where, argv: Sequence[str]) -> bool:
+    """Whether the tracker did it; False where it refuses just this. Raises TrackerError where a person has to help."""
+    try:
+        call(where, argv)
+    except TrackerError as error:
+        if error.lasting:
+            raise
+        return False
+    return True
+
+
 def parsed(text: str, argv: Sequence[str]) -> Any:
     """The JSON that a call printed. Raises TrackerError."""
     try:

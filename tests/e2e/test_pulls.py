@@ -11,6 +11,7 @@ import pytest
 from support.project import Project
 from support.trackers import Forge
 
+from orchestrator.trackers import program
 from orchestrator.trackers.github import GitHub, _at_lines
 from orchestrator.trackers.protocol import Draft, TrackerError, Where
 
@@ -79,6 +80,43 @@ def test_closed_without_a_merge_it_is_blocked_and_retry_opens_another(project: P
     project.git("update-ref", f"refs/heads/{BRANCH}", "main")
     project.agent(f"{AGENT}; echo other > other.txt")
     project.run(code=0)
+    assert [each["state"] for each in forge.pulls] == ["closed", "open"]
+
+
+@pytest.mark.parametrize("forge", ["github", "gitlab"], indirect=True)
+def test_retry_without_an_edit_opens_the_closed_one_again(project: Project, forge: Forge) -> None:
+    first = opened(project)
+    forge.change(1, state="closed")
+    project.run("pulls", code=0)
+    assert "Without an edit `retry` opens the same pull request again" in project.run("why", "x", code=0).stdout
+    project.run("retry", "x", code=0)
+    project.run(code=0)
+    record = project.record("x")
+    assert [each["state"] for each in forge.pulls] == ["open"]
+    assert (record["landed"]["url"], record["attempts"]) == (first["landed"]["url"], 1)
+    assert "is open" in project.run("pulls", code=0).stdout
+    assert project.where("x") == "converged"
+
+
+def test_one_that_can_t_be_opened_again_is_opened_anew(project: Project, forge: Forge) -> None:
+    opened(project)
+    forge.change(1, state="closed", locked=True)
+    project.run("pulls", code=0)
+    project.run("retry", "x", code=0)
+    project.run(code=0)
+    assert [each["state"] for each in forge.pulls] == ["closed", "open"]
+
+
+def test_retry_after_an_edit_is_an_attempt_that_is_told_of_the_closing(project: Project, forge: Forge) -> None:
+    opened(project)
+    forge.change(1, state="closed")
+    project.run("pulls", code=0)
+    project.run("edit", "x", "--goal", "Say why in notes.txt.", code=0)
+    project.run("retry", "x", code=0)
+    project.agent(f"{AGENT}; cp $ORCH_PROMPT_FILE {project.top}/asked")
+    project.run(code=0)
+    assert "pull/1, which was closed without being merged" in (project.top / "asked").read_text()
+    assert project.git("show", f"{BRANCH}:notes.txt") == "because"
     assert [each["state"] for each in forge.pulls] == ["closed", "open"]
 
 
@@ -332,6 +370,7 @@ def test_the_real_gh_understands_every_call(tmp_path: Path, monkeypatch: pytest.
         lambda: tracker.look(where, 1),
         lambda: list(_at_lines(where, 1)),
         lambda: tracker._create(where, draft),
+        lambda: program.call(where, ("gh", "pr", "reopen", "1", "--repo", "github.com/o/r")),
         lambda: monkeypatch.setattr(GitHub, "_there", lambda *_: there) or tracker.publish(where, draft),
     )
     for call in calls:
