@@ -249,7 +249,8 @@ ADVICE: Mapping[Reason | None, str] = {
     Reason.CONFLICT: "Merge the base into the task's branch yourself, or `orchestrator retry {name}` to start from the new base.",
     Reason.QUESTION: "Answer in the spec (`orchestrator edit {name}`), then `orchestrator retry {name}`.",
     Reason.GATE: "See the verdict in `orchestrator logs {name}`; mend the gate or the goal, then `orchestrator retry {name}`.",
-    Reason.CLOSED: "Say in the spec what was wrong (`orchestrator edit {name}`), then `orchestrator retry {name}`.",
+    Reason.CLOSED: "Say in the spec what was wrong (`orchestrator edit {name}`), then `orchestrator retry {name}`: an attempt"
+    " answers it. Without an edit `retry` opens the same pull request again.",
     Reason.AUTH: "Log the agent in (`orchestrator --check` says how), then `orchestrator retry {name}`.",
     Reason.STOPPED: "`orchestrator retry {name}` sets it going again.",
     Reason.CANCELLED: "`orchestrator retry {name}` sets it going again; its commits are in `orchestrator recover {name}`.",

@@ -33,6 +33,13 @@ class Result(StrEnum):
     NO_AGENT = "no-agent"  # not started, auth, limit: nothing was tried
 
 
+class Channel(StrEnum):
+    """How a benchmark says its numbers where nothing that is printed counts."""
+
+    FILE = "file"  # $ORCH_METRICS_FILE
+    DESCRIPTOR = "descriptor"  # $ORCH_METRICS_FD
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One finished attempt, as the next prompt and the status tell of it. `values` is the last sample's metrics."""
@@ -155,7 +162,7 @@ class Record:
     best: Mapping[str, float] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
     best_commit: str | None = None
-    private: bool = False  # whether the baseline's numbers came by the private file, as all must since
+    private: Channel | None = None  # how the baseline's numbers came, as all must since; None: they were printed
     samples: Mapping[str, Sequence[float]] = field(default_factory=dict)  # of the baseline, by metric, where it was asked for
     noisy: tuple[str, ...] = ()  # metrics found to vary by themselves
     seal: str | None = None  # digest of the evaluator last sealed
@@ -224,6 +231,8 @@ def from_dict(data: Mapping[str, Any]) -> Record:
         values["restart"] = Restart(**values["restart"])
     if values.get("pull") is not None:
         values["pull"] = pull.from_dict(values["pull"])
+    if private := values.get("private"):
+        values["private"] = Channel.FILE if private is True else Channel(private)  # true: before there was another one
     if (review := values.get("review")) is not None:
         values["review"] = Reviewing(**{**review, "answer": Answer(review["answer"]) if review.get("answer") else None})
     if values.get("session") is not None:

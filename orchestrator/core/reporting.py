@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from orchestrator.core import budget, metrics, plot
 from orchestrator.core.evidence import Evidence, points, spread
-from orchestrator.core.spec import Metric
+from orchestrator.core.record import Record
+from orchestrator.core.spec import Kind, Metric
 
 GOAL = 2000  # characters of the goal that are quoted
 DIGEST = 16  # digits of a digest that are shown
 ROWS = 200  # of a table; a task may have been measured for weeks
 
 
-def worth(samples: int) -> str:
-    """What so many samples in a row at target say about the next one (`core.metrics.pass_bound`)."""
+def worth(record: Record, declared: Sequence[Metric]) -> str:
+    """What the samples in a row that held say about the next one (`core.metrics.pass_bound`)."""
+    samples, held = record.streak, _held(record, declared)
     if not samples:
-        return "Evidence: no sample on a clean checkout was at target."
+        return f"Evidence: no sample on a clean checkout was {held}."
     bound = metrics.pass_bound(samples)
     return (
-        f"Evidence: {samples} of {samples} samples on a clean checkout were at target; "
-        f"that bounds the share of samples that miss it, at 95 %, only to {bound:.0%}."
+        f"Evidence: {samples} of {samples} samples on a clean checkout were {held}; "
+        f"that bounds the share of samples that are not, at 95 %, only to {bound:.0%}."
     )
+
+
+def _held(record: Record, declared: Sequence[Metric]) -> str:
+    """What each of them was. An optimum has no target; of a noisy one no sample says more than that it was taken."""
+    if not declared or metrics.deciding(declared, ()):
+        return "at target"
+    noisy = any(metric.kind is Kind.NOISY or metric.name in record.noisy for metric in metrics.decisive(declared))
+    return "without a defect (what a noisy number is worth is shown by its pairs)" if noisy else "as good as when it was kept"
 
 
 def page(evidence: Evidence) -> str:
@@ -36,7 +46,7 @@ def page(evidence: Evidence) -> str:
         *([evidence.goal.strip()[:GOAL], ""] if evidence.goal.strip() else []),
         f"- Result: {reason}{_landed(evidence)}",
         *(f"- {way}" for way in _ways(evidence)),
-        f"- {worth(record.streak)}",
+        f"- {worth(record, evidence.metrics)}",
         *(f"- {line}" for line in (*_gate_lines(evidence), *_review(evidence))),
         f"- Attempts: {_attempts(evidence)}",
         f"- Spend: {budget.told(record.spend)}",
@@ -57,7 +67,7 @@ def short(evidence: Evidence) -> str:
     spend = budget.told(evidence.record.spend)
     lines = [
         *_ways(evidence),
-        worth(evidence.record.streak),
+        worth(evidence.record, evidence.metrics),
         *_gate_lines(evidence),
         *_review(evidence),
         f"Attempts: {_attempts(evidence)}. Spend: {spend}. {digest}".strip(),

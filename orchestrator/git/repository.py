@@ -176,6 +176,11 @@ def reserve(repo: Repository, slug: str, task_id: str) -> str:
     return name
 
 
+def holder(repo: Repository, slug: str) -> str | None:
+    """The id of the task that `slug` is kept for."""
+    return refs.content(repo.control / "slugs" / slug)
+
+
 def exclude(repo: Repository, lines: list[str] | tuple[str, ...]) -> None:
     """Add `lines` to the repository's own ignore file, which is in no commit. Those already there are left alone."""
     path = repo.common / "info" / "exclude"

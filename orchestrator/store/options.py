@@ -294,6 +294,7 @@ OWN_VARIABLES = frozenset(
         "ORCH_HOST",
         "ORCH_CANARY",
         "ORCH_METRICS_FILE",
+        "ORCH_METRICS_FD",
         "ORCH_JUNIT_FILE",
         "ORCH_VERDICT_FILE",
         "ORCH_SCENARIO",

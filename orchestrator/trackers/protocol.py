@@ -28,13 +28,15 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a pull request shall say. `branch` is pushed already."""
+    """What a pull request shall say. `branch` is pushed already. `known` is the number of the one it had, which a person wants
+    again where that was closed with this very `head`."""
 
     branch: str
     base: str
     head: str
     title: str
     body: str
+    known: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,23 @@ def with_incumbent(work: Work, space: Space, incumbent: str, result: Sample) -> 
         return Compared(False, str(error), result.values)
 
 
+def as_good(work: Work, space: Space, incumbent: str, result: Sample) -> Compared:
+    """Whether it is no worse than the incumbent (`better` says so): what answers a demand need not be better. Of a noisy number
+    the bound has to show it, as of a guard, over the pairs of the first look."""
+    try:
+        if not noisy(work):
+            lost = metrics.lost(work.judged.metrics, result.values, work.record.best)
+            return Compared(not lost, lost or "no worse", result.values)
+        metric, guards = _compared(work)
+        places = {False: space.rival(work, incumbent), True: space.checkout(work, space.tip)}
+        pairs = [_pair(work, places, number, "pair") for number in range(trial.LOOKS[0][0])]
+    except Broken as error:
+        return Compared(False, str(error), result.values)
+    worse = next((each.name for each in (metric, *guards) if not trial.guarded(each, pairs)), "")
+    values = {**result.values, **{name: median(pair.candidate[name] for pair in pairs) for name in work.record.noisy}}
+    return Compared(not worse, f"{worse} is not shown to be as good as it was" if worse else "no worse", values)
+
+
 def still_better(work: Work, space: Space, base: str, merged: str) -> str | None:
     """Why `merged` isn't better than the `base` it would land on, None where it is. For a noisy metric four pairs have to agree
     on it by their median: the change itself was shown before, this asks whether the merge took it away."""

@@ -68,6 +68,15 @@ def uncounted(work: Work, space: Space) -> Attempt | None:
     return Attempt(number, work.agent_name, AgentEnd.FINISHED, Result.UNCHANGED, detail, commit=space.tip, at=now, spend=spend)
 
 
+def answers(work: Work, space: Space) -> bool:
+    """Whether the branch holds an attempt's answer to what its pull request asks for, counted and not there yet."""
+    record, last = work.record, work.record.history[-1:]
+    if not record.demand or record.pull is None or space.tip == record.pull.head:
+        return False
+    kept = {Result.CONVERGED} if not work.optimizing else set(Result)  # there, what the branch holds was kept
+    return any(attempt.commit == space.tip and attempt.result in kept for attempt in last)
+
+
 def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | None:
     """Count the attempt by what it left behind."""
     before = work.record

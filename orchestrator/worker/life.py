@@ -86,7 +86,9 @@ def already_there(work: Work, space: Space) -> Ending | None:
 
 def resume(work: Work, space: Space) -> Ending | None:
     """Work of an earlier claim may be at target already: look before an agent is paid for."""
-    if space.tip == work.record.base_commit or work.record.demand:  # at target, and more was asked for
+    if space.tip == work.record.base_commit:
+        return None
+    if work.record.demand and not judgement.answers(work, space):  # at target, and more was asked for
         return None
     if rejected := review.rejected(work.record, space.tip):
         work.feedback = rejected

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from xml.etree import ElementTree
 
+import pytest
+
 from orchestrator.core import evidence, plot, reporting
 from orchestrator.core.evidence import Changed
 from orchestrator.core.outcome import AgentEnd, Reason, Spend
@@ -111,3 +113,15 @@ def test_the_picture_is_well_formed_whatever_the_metric_is_called() -> None:
     for points in ([], [(0, 1.0, True)], [(0, 1.0, True), (1, 1.0, False)]):
         picture = ElementTree.fromstring(plot.svg("<left> & right", points, None))
         assert len(picture.findall(".//{*}circle")) == len(points)
+
+
+@pytest.mark.parametrize(
+    ("metric", "noisy", "told"),
+    [
+        (Metric("ms", target=0), (), "3 of 3 samples on a clean checkout were at target"),
+        (Metric("ms"), (), "3 of 3 samples on a clean checkout were as good as when it was kept"),
+        (Metric("ms"), ("ms",), "3 of 3 samples on a clean checkout were without a defect"),
+    ],
+)
+def test_what_has_no_target_is_not_said_to_be_there(metric: Metric, noisy: tuple[str, ...], told: str) -> None:
+    assert told in reporting.worth(replace(RECORD, streak=3, noisy=noisy), (metric,))

@@ -62,6 +62,9 @@ def test_better_attempts_stay_worse_ones_leave_and_the_best_lands_at_the_plateau
     assert (record["baseline"], record["best"], record.get("noisy", [])) == ({"left": 3}, {"left": 1}, [])
     assert (measured(project, "improve", "baseline"), measured(project, "improve", "again")) == (5, 2)  # kept ones only, twice
     assert not lock(project).exists()
+    told = project.run("report", "improve", code=0).stdout + project.git("log", "-1", "--format=%b", "main")
+    assert told.count("3 of 3 samples on a clean checkout were as good as when it was kept") == 2
+    assert "at target" not in told
 
 
 def test_what_was_discarded_stays_as_a_ref_with_its_diff_and_the_next_prompt_tells_of_it(project: Project) -> None:
