@@ -264,7 +264,7 @@ def median(samples: Iterable[float]) -> float:
     """The middle one, or the mean of the two in the middle. (`statistics` costs a worker a fifth of its start.)"""
     ordered = sorted(samples)
     half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+    return ordered[half] if len(ordered) % 2 else ordered[half - 1] / 2 + ordered[half] / 2  # their sum may be infinite
 
 
 def median_bound(samples: Sequence[float], direction: Direction) -> float | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from xml.etree import ElementTree
+
+import pytest
 
 from orchestrator.core import evidence, plot, reporting
 from orchestrator.core.evidence import Changed
@@ -12,6 +15,7 @@ from orchestrator.core.record import Attempt, Landed, Record, Result
 from orchestrator.core.spec import Metric
 
 LEFT = Metric("left", target=0.0)
+MAX = sys.float_info.max
 RECORD = Record(
     "1", "x", 1, "x",
     attempts=2, baseline={"left": 4.0}, values={"left": 0.0}, streak=3, seal="5ea1" * 16, reason=Reason.CONVERGED,
@@ -111,3 +115,10 @@ def test_the_picture_is_well_formed_whatever_the_metric_is_called() -> None:
     for points in ([], [(0, 1.0, True)], [(0, 1.0, True), (1, 1.0, False)]):
         picture = ElementTree.fromstring(plot.svg("<left> & right", points, None))
         assert len(picture.findall(".//{*}circle")) == len(points)
+
+
+@pytest.mark.parametrize("values", [(2e16, 2e16), (1e300, 1e300), (MAX, MAX), (-MAX, MAX), (-MAX, -MAX)])
+def test_numbers_of_any_size_can_be_drawn(values: tuple[float, float]) -> None:
+    points = [(number, value, True) for number, value in enumerate(values)]
+    assert sum(line.count(plot.STAYED) for line in plot.letters(points, None)) == 2
+    assert "nan" not in plot.svg("ms", points, None)

@@ -103,3 +103,8 @@ def test_a_guard_that_is_not_shown_to_be_within_its_tolerance_asks_for_more_pair
     assert trial.decide(MS, (guard,), [*unsure, *pairs(4, 100, 90, kb=(100.0, 100.0))], ALPHA).verdict is Verdict.KEEP
     assert trial.decide(MS, (guard,), [*unsure, *unsure], ALPHA).verdict is Verdict.KEEP
     assert trial.decide(MS, (guard,), [*unsure[2:], *unsure[2:], *unsure[4:]], ALPHA).verdict is Verdict.GUARD
+
+
+def test_values_that_lie_as_far_apart_as_numbers_can_still_decide() -> None:
+    assert trial.decide(MS, (), pairs(3, 1e-300, 1e300), ALPHA).verdict is Verdict.FUTILE
+    assert trial.decide(MS, (), pairs(8, 1e300, 1e-300), ALPHA).verdict is Verdict.KEEP

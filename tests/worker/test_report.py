@@ -42,3 +42,11 @@ def test_a_task_that_goes_on_later_has_no_page_yet(desk: Desk) -> None:
     desk.agent("sed -i 1d todo.txt")
     desk.serve(once=True)
     assert not (desk.folder() / ".orch/report.md").exists()
+
+
+def test_a_number_too_large_to_draw_beside_itself_keeps_no_work_from_landing(desk: Desk) -> None:
+    benchmark = '#!/bin/sh\necho "METRIC left=$(grep -c . todo.txt)"\necho METRIC cycles=20000000000000000\n'
+    desk.drop(front="metrics: [{name: left, target: 0}, {name: cycles, guard: true}]", benchmark=benchmark)
+    desk.agent(DONE)
+    desk.serve()
+    assert "## cycles over the attempts" in (desk.folder() / ".orch/report.md").read_text()
