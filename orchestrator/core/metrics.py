@@ -17,6 +17,7 @@ SAMPLES_LIMIT = 10_000
 BAD_LINES_SHOWN = 20
 BAD_LINE_SHOWN = 200
 CONFIDENCE = 0.95
+BISECTIONS = 50
 
 # Bytes on purpose: `\d` and `\s` are ASCII there, so neither Arabic digits nor `1_000`, `infinity` or hex become a number.
 CANDIDATE = re.compile(rb"^METRIC[ \t].*", re.MULTILINE)
@@ -255,9 +256,23 @@ def _worse(metric: Metric, value: float, best: Mapping[str, float]) -> bool:
     return gain is not None and -gain > metric.tolerance + _least(metric, best)
 
 
-def pass_bound(n: int) -> float:
-    """The failure rate that n passes of n still allow at 95 %: 3 passes 63 %, 10 passes 26 %, 59 passes 5 %."""
-    return 1.0 - (1.0 - CONFIDENCE) ** (1.0 / n) if n > 0 else 1.0
+def pass_bound(passed: int, missed: int = 0) -> float:
+    """The failure rate that so many samples still allow at 95 %: 3 passes of 3 63 %, 10 of 10 26 %, 59 of 59 5 %, 10 of 12 44 %.
+
+    Clopper and Pearson's exact bound; where some missed it has no closed form and is closed in on.
+    """
+    if not missed or not passed:
+        return 1.0 - (1.0 - CONFIDENCE) ** (1.0 / passed) if passed else 1.0
+    low, high = 0.0, 1.0
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _at_most(missed, passed + missed, middle) > 1.0 - CONFIDENCE else (low, middle)
+    return high
+
+
+def _at_most(missed: int, n: int, rate: float) -> float:
+    """How likely no more than so many of n miss, where each does at this rate."""
+    return math.fsum(math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(missed + 1))
 
 
 def median(samples: Iterable[float]) -> float:

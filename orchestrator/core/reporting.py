@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.core import budget, metrics, plot
 from orchestrator.core.evidence import Evidence, points, spread
+from orchestrator.core.record import Record
 from orchestrator.core.spec import Metric
 
 GOAL = 2000  # characters of the goal that are quoted
@@ -15,13 +16,13 @@ DIGEST = 16  # digits of a digest that are shown
 ROWS = 200  # of a table; a task may have been measured for weeks
 
 
-def worth(samples: int) -> str:
-    """What so many samples in a row at target say about the next one (`core.metrics.pass_bound`)."""
-    if not samples:
+def worth(record: Record) -> str:
+    """What the last samples on a clean checkout say about the next one (`core.metrics.pass_bound`)."""
+    if not record.streak:
         return "Evidence: no sample on a clean checkout was at target."
-    bound = metrics.pass_bound(samples)
+    bound = metrics.pass_bound(record.streak, record.misses)
     return (
-        f"Evidence: {samples} of {samples} samples on a clean checkout were at target; "
+        f"Evidence: {record.streak} of {record.streak + record.misses} samples on a clean checkout were at target; "
         f"that bounds the share of samples that miss it, at 95 %, only to {bound:.0%}."
     )
 
@@ -36,7 +37,7 @@ def page(evidence: Evidence) -> str:
         *([evidence.goal.strip()[:GOAL], ""] if evidence.goal.strip() else []),
         f"- Result: {reason}{_landed(evidence)}",
         *(f"- {way}" for way in _ways(evidence)),
-        f"- {worth(record.streak)}",
+        f"- {worth(record)}",
         *(f"- {line}" for line in (*_gate_lines(evidence), *_review(evidence))),
         f"- Attempts: {_attempts(evidence)}",
         f"- Spend: {budget.told(record.spend)}",
@@ -57,7 +58,7 @@ def short(evidence: Evidence) -> str:
     spend = budget.told(evidence.record.spend)
     lines = [
         *_ways(evidence),
-        worth(evidence.record.streak),
+        worth(evidence.record),
         *_gate_lines(evidence),
         *_review(evidence),
         f"Attempts: {_attempts(evidence)}. Spend: {spend}. {digest}".strip(),
@@ -96,7 +97,11 @@ def document(evidence: Evidence) -> dict[str, Any]:
         "attempts": [asdict(fate) for fate in evidence.fates],
         "changes": [asdict(change) for change in evidence.changes],
         "spend": asdict(record.spend),
-        "evidence": {"samples": record.streak, "miss_rate_bound_95": metrics.pass_bound(record.streak)},
+        "evidence": {
+            "samples": record.streak,
+            "misses": record.misses,
+            "miss_rate_bound_95": metrics.pass_bound(record.streak, record.misses),
+        },
         "review": asdict(record.review) if record.review else None,
         "evaluator": record.seal,
         "environment": {key: value for key, value in evidence.environment.items() if key not in ("event", "schema", "task")},

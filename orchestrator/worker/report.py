@@ -39,7 +39,7 @@ def build(spec: Spec, record: Record, attempt: Attempt, verdicts: tuple[Verdict,
         *_numbers(metrics.deciding(spec.metrics, attempt.values), record, attempt.values),
         *(line for verdict in verdicts for line in _gate(verdict)),
         *(f"- Look at this: {doubt}" for doubt in doubts),
-        f"- {reporting.worth(record.streak)}",
+        f"- {reporting.worth(record)}",
     ]
     return "\n".join(lines) + "\n"
 

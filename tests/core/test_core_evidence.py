@@ -95,7 +95,7 @@ def test_the_document_is_plain_data() -> None:
         {"attempt": 1, "value": 2.0, "kept": False},
         {"attempt": 2, "value": 0.0, "kept": True},
     ]
-    assert data["evidence"] == {"samples": 3, "miss_rate_bound_95": 1 - 0.05 ** (1 / 3)}
+    assert data["evidence"] == {"samples": 3, "misses": 0, "miss_rate_bound_95": 1 - 0.05 ** (1 / 3)}
 
 
 def test_lines_are_counted_from_patches_and_added_up() -> None:

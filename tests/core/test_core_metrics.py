@@ -6,6 +6,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from orchestrator.core import metrics
 from orchestrator.core.metrics import MetricReader, Reading
@@ -250,6 +251,12 @@ def test_a_guard_that_gets_worse_undoes_an_improvement() -> None:
 @pytest.mark.parametrize(("n", "percent"), [(0, 100), (1, 95), (3, 63), (5, 45), (10, 26), (29, 10), (59, 5)])
 def test_the_evidence_of_n_passes_is_what_the_table_says(n: int, percent: int) -> None:
     assert round(100 * metrics.pass_bound(n)) == percent
+
+
+@pytest.mark.parametrize(("passed", "missed"), [(10, 2), (11, 1), (5, 0), (1, 0), (100, 30)])
+def test_the_bound_is_the_exact_one_also_where_some_missed(passed: int, missed: int) -> None:
+    exact = binomtest(missed, passed + missed, alternative="less").proportion_ci(0.95, method="exact").high
+    assert metrics.pass_bound(passed, missed) == pytest.approx(exact)
 
 
 def test_fewer_than_five_samples_cannot_bound_a_median() -> None:

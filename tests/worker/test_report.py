@@ -50,3 +50,14 @@ def test_a_number_too_large_to_draw_beside_itself_keeps_no_work_from_landing(des
     desk.agent(DONE)
     desk.serve()
     assert "## cycles over the attempts" in (desk.folder() / ".orch/report.md").read_text()
+
+
+def test_samples_of_a_noisy_number_that_missed_its_target_are_not_left_out_of_the_evidence(desk: Desk) -> None:
+    count = f"n=$(($(cat {desk.top}/n 2>/dev/null || echo 0) + 1)); echo $n > {desk.top}/n"
+    missing = '[ -s todo.txt ] && v=50 || v=9; [ $((n % 8)) = 0 ] && v=50; echo "METRIC ms=$v"'
+    desk.drop(front="metric: {name: ms, target: 10, kind: noisy}", benchmark=f"#!/bin/sh\n{count}\n{missing}\n")
+    desk.agent(DONE)
+    desk.serve()
+    for told in ((desk.folder() / ".orch/report.md").read_text(), desk.git("log", "-1", "--format=%B", "main")):
+        assert "10 of 12 samples on a clean checkout were at target" in told
+        assert "at 95 %, only to 44%." in told
