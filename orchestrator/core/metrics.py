@@ -211,6 +211,12 @@ def primary(metrics: Sequence[Metric], best: Mapping[str, float]) -> Metric:
     return next((metric for metric in led if metric.name not in best or not reached(metric, best[metric.name])), led[0])
 
 
+def watched(metrics: Sequence[Metric], best: Mapping[str, float]) -> tuple[Metric, ...]:
+    """Those that a change must not make worse: the guards, and what is at its target already and leads before the primary one."""
+    led, first = _leading(metrics), primary(metrics, best)
+    return (*led[: led.index(first)], *(metric for metric in metrics if metric.guard))
+
+
 def decisive(metrics: Sequence[Metric]) -> tuple[Metric, ...]:
     """Those that keep or discard a change; the others are only shown."""
     led = _leading(metrics)

@@ -297,3 +297,13 @@ def test_what_was_kept_is_lost_where_a_number_that_repeats_is_worse() -> None:
 
 def test_the_way_of_what_is_optimized_needs_no_target() -> None:
     assert metrics.way_of((Metric("a"), Metric("b")), {"a": 28.0}, {"a": 19.0}) == "a 28 -> 19"
+
+
+def test_what_is_at_its_target_is_watched_while_the_next_one_gets_better_and_the_one_after_that_is_not_yet() -> None:
+    first, second, third = (Metric(name, target=10.0) for name in "abc")
+    guard = Metric("d", guard=True)
+    known = (guard, first, second, third)
+    assert metrics.primary(known, {"a": 5, "b": 50, "c": 50, "d": 1}) is second
+    assert metrics.watched(known, {"a": 5, "b": 50, "c": 50, "d": 1}) == (first, guard)
+    assert metrics.watched(known, {"a": 50, "b": 5, "c": 50, "d": 1}) == (guard,)
+    assert metrics.watched((Metric("a"), guard), {"a": 5, "d": 1}) == (guard,)
