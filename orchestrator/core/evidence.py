@@ -116,8 +116,7 @@ def spread(values: Iterable[float]) -> Spread | None:
     known = sorted(values)
     if not known:
         return None
-    middle = (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2  # `statistics` costs every worker 10 ms to import
-    return Spread(len(known), known[0], middle, known[-1])
+    return Spread(len(known), known[0], metrics.median(known), known[-1])
 
 
 def points(evidence: Evidence, metric: str) -> tuple[tuple[int, float, bool], ...]:

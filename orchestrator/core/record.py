@@ -14,7 +14,8 @@ from orchestrator.core.pull import Pull
 SCHEMA = 1
 HISTORY = 50
 OPTIONAL = (  # written where they say something
-    *("agents", "carried", "pauses", "review", "session", "forced", "doubt", "private", "pull", "demand", "samples", "noisy"),
+    *("agents", "carried", "pauses", "review", "session", "forced", "doubt", "private", "pull", "demand"),
+    *("samples", "noisy", "misses"),
 )
 
 
@@ -158,6 +159,7 @@ class Record:
     flaky: int = 0
     streak: int = 0  # samples at target in a row, at `streak_commit`
     streak_commit: str | None = None
+    misses: int = 0  # samples taken with those of the streak that were not at target, as a few of a noisy number may be
     baseline: Mapping[str, float] = field(default_factory=dict)
     best: Mapping[str, float] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)

@@ -17,13 +17,13 @@ ROWS = 200  # of a table; a task may have been measured for weeks
 
 
 def worth(record: Record, declared: Sequence[Metric]) -> str:
-    """What the samples in a row that held say about the next one (`core.metrics.pass_bound`)."""
+    """What the last samples on a clean checkout say about the next one (`core.metrics.pass_bound`)."""
     samples, held = record.streak, _held(record, declared)
     if not samples:
         return f"Evidence: no sample on a clean checkout was {held}."
-    bound = metrics.pass_bound(samples)
+    bound = metrics.pass_bound(samples, record.misses)
     return (
-        f"Evidence: {samples} of {samples} samples on a clean checkout were {held}; "
+        f"Evidence: {samples} of {samples + record.misses} samples on a clean checkout were {held}; "
         f"that bounds the share of samples that are not, at 95 %, only to {bound:.0%}."
     )
 
@@ -106,7 +106,11 @@ def document(evidence: Evidence) -> dict[str, Any]:
         "attempts": [asdict(fate) for fate in evidence.fates],
         "changes": [asdict(change) for change in evidence.changes],
         "spend": asdict(record.spend),
-        "evidence": {"samples": record.streak, "miss_rate_bound_95": metrics.pass_bound(record.streak)},
+        "evidence": {
+            "samples": record.streak,
+            "misses": record.misses,
+            "miss_rate_bound_95": metrics.pass_bound(record.streak, record.misses),
+        },
         "review": asdict(record.review) if record.review else None,
         "evaluator": record.seal,
         "environment": {key: value for key, value in evidence.environment.items() if key not in ("event", "schema", "task")},

@@ -90,7 +90,7 @@ def noisy(work: Work) -> bool:
 
 def _compared(work: Work) -> tuple[Metric, tuple[Metric, ...]]:
     known = work.judged.metrics
-    return metrics.primary(known, work.record.best), tuple(metric for metric in known if metric.guard)
+    return metrics.primary(known, work.record.best), metrics.watched(known, work.record.best)
 
 
 def _incumbents(work: Work, space: Space, incumbent: str) -> Mapping[str, float]:

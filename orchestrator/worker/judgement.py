@@ -159,7 +159,13 @@ def write(work: Work, before: Record, attempt: Attempt, *, improved: bool, durab
     now = work.record
     counted = convergence.counted(before, attempt, improved=improved, values=attempt.values)
     work.record = replace(
-        counted, spend=now.spend, agents=now.agents, streak=now.streak, streak_commit=now.streak_commit, restart=now.restart
+        counted,
+        spend=now.spend,
+        agents=now.agents,
+        streak=now.streak,
+        streak_commit=now.streak_commit,
+        misses=now.misses,
+        restart=now.restart,
     )
     work.save(durable=durable, best_commit=attempt.commit if improved else counted.best_commit)
     work.beside(attempt.number, "report.md", report.build(work.spec, work.record, attempt, work.verdicts, work.doubts))

@@ -119,7 +119,7 @@ def streak(work: Work, space: Space, commit: str) -> Streak:
         if not at_target(work, result):
             work.note(streak=0, streak_commit=None)
             return Streak(False, result, shortfall(work, result))
-        work.note(streak=count, streak_commit=key, values=result.values)
+        work.note(streak=count, streak_commit=key, misses=0, values=result.values)
     return Streak(True)
 
 
@@ -144,9 +144,10 @@ def shown(work: Work, place: Path, commit: str, where: str) -> Streak:
         tell(work, where, result, commit=commit, streak=sum(hits))
         if result.defect or (exact and not metrics.at_target(exact, result.values)):
             return Streak(False, result, shortfall(work, result))
-    work.note(streak=sum(hits) if standing is Standing.SHOWN else 0, streak_commit=None)
     if standing is Standing.SHOWN:
+        work.note(streak=sum(hits), streak_commit=None, misses=len(hits) - sum(hits))
         return Streak(True)
+    work.note(streak=0, streak_commit=None)
     assert missed is not None
     return Streak(False, missed, f"{sum(hits)} of {len(hits)} samples, the last miss: {shortfall(work, missed)}", chance=True)
 

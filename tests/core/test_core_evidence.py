@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -14,6 +15,7 @@ from orchestrator.core.record import Attempt, Landed, Record, Result
 from orchestrator.core.spec import Metric
 
 LEFT = Metric("left", target=0.0)
+MAX = sys.float_info.max
 RECORD = Record(
     "1", "x", 1, "x",
     attempts=2, baseline={"left": 4.0}, values={"left": 0.0}, streak=3, seal="5ea1" * 16, reason=Reason.CONVERGED,
@@ -93,7 +95,7 @@ def test_the_document_is_plain_data() -> None:
         {"attempt": 1, "value": 2.0, "kept": False},
         {"attempt": 2, "value": 0.0, "kept": True},
     ]
-    assert data["evidence"] == {"samples": 3, "miss_rate_bound_95": 1 - 0.05 ** (1 / 3)}
+    assert data["evidence"] == {"samples": 3, "misses": 0, "miss_rate_bound_95": 1 - 0.05 ** (1 / 3)}
 
 
 def test_lines_are_counted_from_patches_and_added_up() -> None:
@@ -125,3 +127,10 @@ def test_the_picture_is_well_formed_whatever_the_metric_is_called() -> None:
 )
 def test_what_has_no_target_is_not_said_to_be_there(metric: Metric, noisy: tuple[str, ...], told: str) -> None:
     assert told in reporting.worth(replace(RECORD, streak=3, noisy=noisy), (metric,))
+
+
+@pytest.mark.parametrize("values", [(2e16, 2e16), (1e300, 1e300), (MAX, MAX), (-MAX, MAX), (-MAX, -MAX)])
+def test_numbers_of_any_size_can_be_drawn(values: tuple[float, float]) -> None:
+    points = [(number, value, True) for number, value in enumerate(values)]
+    assert sum(line.count(plot.STAYED) for line in plot.letters(points, None)) == 2
+    assert "nan" not in plot.svg("ms", points, None)

@@ -322,6 +322,17 @@ def test_a_guard_with_a_tolerance_lets_a_little_go(noisy: Project) -> None:
     assert noisy.git("show", "main:kb") == "11"
 
 
+def test_a_target_that_is_reached_is_not_given_up_for_the_next_one(noisy: Project) -> None:
+    both = "metrics: [{name: kb, target: 20, kind: noisy}, {name: ms, target: 10, kind: noisy}]"
+    noisy.drop("both", front=f"mode: optimize\nplateau: 1\n{both}", benchmark=NOISY.format(top=noisy.top))
+    noisy.agent("echo 0.5 > size; echo 500 > kb")
+
+    noisy.run(code=1)
+
+    assert fates(noisy, "both") == ["discarded"]
+    assert "kb is not shown to be as good as it was" in noisy.record("both")["history"][0]["detail"]
+
+
 def test_a_metric_that_gives_two_values_at_one_commit_turns_out_to_be_noisy(project: Project) -> None:
     wobbly = 'left=$(grep -c . todo.txt)\n[ $left = 3 ] || left=$left.$(od -An -N4 -tu4 /dev/urandom | tr -d " ")\necho METRIC left=$left\n'
     project.drop("wobbly", front=front(plateau=1), benchmark=wobbly)

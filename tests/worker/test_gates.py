@@ -56,6 +56,27 @@ def test_only_a_failure_that_the_change_brings_counts(desk: Desk, script: str, o
     assert ok or (desk.record().reason, desk.record().history[0].result) == (Reason.GATE, Result.GATE)
 
 
+DIES = DONE + """; sed -i 's/open("todo.txt")/__import__("os")._exit(1)/' test_it.py"""  # after the one that fails anyway
+
+
+@pytest.mark.parametrize(
+    ("script", "more", "ok"),
+    [
+        (DIES, "", False),
+        (f"{DONE}; sed -i /test_good/d test_it.py", "", False),
+        (f"{DONE}; sed -i /test_good/d test_it.py", ", test-validator: {allow: ['test_good*'], mode: warn}", True),
+        (f"{DONE}; sed -i 's/    def test_good/    @unittest.skip(\"no\")\\n&/' test_it.py", "", True),
+    ],
+    ids=["died-half-way", "deleted", "may-be-deleted", "skipped"],
+)
+def test_a_failure_known_before_excuses_no_command_that_says_nothing_of_the_other_tests(
+    desk: Desk, script: str, more: str, ok: bool
+) -> None:
+    desk.commit({"test_it.py": TESTS})
+    said = served(desk, f"gates: {{test: '{UNITTEST}'{more}}}", script)["test"]
+    assert (said["ok"], said["places"]) == (ok, [] if ok else ["test_good (test_it.T.test_good)"]), said
+
+
 @pytest.mark.parametrize(
     ("command", "why"),
     [

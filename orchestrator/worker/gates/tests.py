@@ -28,14 +28,19 @@ def test(trial: Trial, gate: Gate) -> Verdict:
         return replace(
             now.verdict, ok=False, reason=f"{_tests(len(introduced))} that did not fail before", places=tuple(introduced)
         )
-    return _as_before(now, before, f"{_tests(len(failing))}, as before" if failing else "")
+    if not failing:
+        return now.incomparable(before, "test")
+    return _as_before(trial, now, before, len(failing)) if before and before.ended else now.verdict
 
 
-def _as_before(now: Ran, before: Ran | None, told: str) -> Verdict:
-    """The verdict where no test is known to fail newly: good if those that fail are `told` and failed on the base."""
-    if told and before and before.ended:
-        return replace(now.verdict, ok=True, reason=told)
-    return now.incomparable(before, "test") if not told else now.verdict
+def _as_before(trial: Trial, now: Ran, before: Ran, failing: int) -> Verdict:
+    """The verdict where all that fail did so on the base: good, unless the command may have failed before it came to the rest."""
+    allow = next((gate.allow for gate in trial.asked if gate.name == gates.VALIDATOR), ())
+    told = f"{_tests(failing)}, as before"
+    if silent := testresults.silent(before.tests, now.tests, allow):
+        reason = f"{told}, and of {len(silent)} that ran before nothing is said: the command may have ended before them"
+        return replace(now.verdict, ok=False, reason=reason, places=silent)
+    return replace(now.verdict, ok=True, reason=told)
 
 
 def _tests(count: int) -> str:
