@@ -163,6 +163,7 @@ def task(look: Look, candidate: Candidate) -> dict[str, Any]:
         "spend": _spend(record),
         "owner": _owner(candidate),
         "landed": _landed(record),
+        "resolving": _resolving(record),
         "problems": list(candidate.problems),
         "path": str(look.queue.path(candidate.place)),
         "created": stamp(record.created) if record and record.created else None,
@@ -236,6 +237,13 @@ def _landed(record: Record | None) -> dict[str, Any] | None:
     return {**told, "undone": landed.undone, "state": landed.state, "merged": landed.merged}
 
 
+def _resolving(record: Record | None) -> dict[str, Any] | None:
+    if record is None or record.resolving is None:
+        return None
+    found = record.resolving
+    return {"files": list(found.files), "with": found.base, "tries": found.tries(record.attempts)}
+
+
 ADVICE: Mapping[Reason | None, str] = {
     Reason.EXHAUSTED: "Read `orchestrator logs {name}`; make the goal clearer or smaller, then `orchestrator retry {name}`.",
     Reason.BUDGET: "Is it worth more? Raise `budget` (`orchestrator edit {name} --budget …`), then `orchestrator retry {name}`,"
@@ -246,7 +254,8 @@ ADVICE: Mapping[Reason | None, str] = {
     Reason.SCOPE_VIOLATION: "If the change was right, widen the scope (`orchestrator edit {name} --scope …`),"
     " then `orchestrator retry {name}`.",
     Reason.TAMPERED: "Look at what it did (`orchestrator recover {name}`) before `orchestrator retry {name}`.",
-    Reason.CONFLICT: "Merge the base into the task's branch yourself, or `orchestrator retry {name}` to start from the new base.",
+    Reason.CONFLICT: "Merge the base into the task's branch yourself (its worktree is on it; commit there), then"
+    " `orchestrator retry {name}` lands that; without a merge of yours agents try once more.",
     Reason.QUESTION: "Answer in the spec (`orchestrator edit {name}`), then `orchestrator retry {name}`.",
     Reason.GATE: "See the verdict in `orchestrator logs {name}`; mend the gate or the goal, then `orchestrator retry {name}`.",
     Reason.CLOSED: "Say in the spec what was wrong (`orchestrator edit {name}`), then `orchestrator retry {name}`.",

@@ -9,7 +9,7 @@ from orchestrator.core.lease import Lease
 from orchestrator.core.masking import secrets_of
 from orchestrator.core.record import Record
 from orchestrator.core.settings import Settings
-from orchestrator.core.spec import Spec
+from orchestrator.core.spec import Mode, Spec
 from orchestrator.git import repository
 from orchestrator.git.repository import NotARepository
 from orchestrator.store import layouts, seal, specfile
@@ -32,6 +32,8 @@ def take_up(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
         record = claim.fresh_record()
     elif record.ended:
         record = convergence.requeued(record)
+    if spec.mode is Mode.OPTIMIZE:  # by now: what is optimized begins anew on a fresh base
+        record = convergence.given_up(record)
     claim.mask = claim.mask.with_more(secrets_of(spec.env))
     sealed = seal.seal(claim.folder, spec)
     work = Work(

@@ -204,12 +204,26 @@ LIVES = (
         moved=True,
     ),
     Life(
-        "conflict",
+        "conflict",  # the second session resolves it
         act=f"{DONE}; {MOVE_BASE.format(change='echo four >> todo.txt', file='todo.txt')}",
         since=("benchmark", 3),
-        until=("agent", 2),
+        until=("benchmark", 5),
         attempts=2,
         moved=True,
+        parts=2,
+    ),
+    Life(
+        "conflict-stays",  # nobody resolves it, and the verified work is on its branch in the end
+        act=f"grep -q '^<<<<<<<' todo.txt || {{ {DONE}; {MOVE_BASE.format(change='echo four >> todo.txt', file='todo.txt')}; }}",
+        steps=(drain(1),),
+        since=("agent", 2),
+        until=("release:after", 1),
+        state="blocked",
+        reason="conflict",
+        attempts=3,
+        merges=0,
+        moved=True,
+        todo=f"{TODO}\nfour",
     ),
     Life(
         "merge-fails",
