@@ -9,9 +9,9 @@ from orchestrator.core import convergence, review
 from orchestrator.core.convergence import Next
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Attempt, Landed, Record, Restart, Result
-from orchestrator.core.spec import Review
+from orchestrator.core.spec import Land, Review
 from orchestrator.core.task import State
-from orchestrator.worker import judgement, landing, resolution, verify
+from orchestrator.worker import integration, judgement, landing, resolution, verify
 from orchestrator.worker.landing import LandEnd, LandOutcome
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space
@@ -47,6 +47,8 @@ def close(work: Work, space: Space, before: Record, attempt: Attempt | None) -> 
     if work.spec.review is Review.REQUIRED and not review.approved(work.record, space.tip, work.sealed.digest):
         return wait_for_review(work, space)
     outcome = landing.land(work, space)
+    if outcome.end is not LandEnd.LANDED and work.spec.land is Land.MERGE:
+        integration.after_landing(work, space)  # whoever landed before may have left that to us
     match outcome.end:
         case LandEnd.LANDED:
             return landed(work, space, outcome.landed, outcome.detail)
@@ -100,6 +102,8 @@ def landed(work: Work, space: Space, result: Landed | None, detail: str = "") ->
     if work.record.landed != result:
         work.note(intent=None, landed=result)  # the intent is on disk; the last word will be
         work.event("landed", commit=result.commit, base=result.base, how=result.how, url=result.url, detail=detail)
+    if result.how == "merge":
+        integration.after_landing(work, space)
     space.retire(work)
     return Ending(State.CONVERGED, Reason.CONVERGED, detail, landed=result)
 

@@ -64,6 +64,7 @@ class Life:
     merges: int = 1
     todo: str = ""
     proposed: bool = False  # a pull request for it is open in the end
+    health: str = ""  # what the base was found to be in the end: green or red
     undone: bool = False  # whether a person took it back afterwards
     moved: bool = False  # whether somebody else's commit is on the base in the end
     parts: int = 1
@@ -325,6 +326,20 @@ LIVES = (
         since=("release:after", 1),
         undone=True,
         todo=TODO,
+    ),
+    Life(
+        "looked-at",
+        env={"ORCH_INTEGRATION_CMD": "test -e work.txt"},
+        since=("land.update-ref:after", 1),
+        until=("release:after", 1),
+        health="green",
+    ),
+    Life(
+        "looked-at-and-red",
+        env={"ORCH_INTEGRATION_CMD": "test ! -e work.txt"},
+        since=("land.update-ref:after", 1),
+        until=("release:after", 1),
+        health="red",
     ),
     Life(
         "proposed",
