@@ -21,7 +21,8 @@ Examples:
   orchestrator undo fix-auth && orchestrator queue fix-auth       and have it done again, on the same branch
 
 A new commit on the base takes back what the task's merge brought; nothing is rewritten. ORCH_VERIFY_CMD is run on exactly that
-commit first. Checkouts of the base come along as they do when work lands; where edits of yours are in the way, nothing is done.
+commit first, ORCH_INTEGRATION_CMD on the base afterwards. Checkouts of the base come along as they do when work lands; where
+edits of yours are in the way, nothing is done.
 """
 HINTS = {
     UndoEnd.CONFLICT: "Newer commits build on it. Revert it by hand (`git revert -m 1 COMMIT`), or undo those first.",
@@ -75,6 +76,10 @@ def _undo(app: App, place: Place) -> UndoOutcome:
     mask = secrets.collect(os.environ, (repo.top, app.queue.root.parent), commands=(settings.verify_cmd or "",))
     scratch = app.new_queue.scratch()
     try:
-        return undoing.undo(Undo(folder, root_of(app, folder, record), repo, spec, settings, mask, scratch))
+        what = Undo(folder, root_of(app, folder, record), repo, spec, settings, mask, scratch)
+        outcome = undoing.undo(what)
+        if outcome.end is UndoEnd.UNDONE and record.landed and record.landed.base:
+            undoing.look(what, app.queue, record.landed.base)
+        return outcome
     finally:
         seal.remove(scratch)

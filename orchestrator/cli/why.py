@@ -115,6 +115,8 @@ def _pending(seen: Look, candidate: Candidate) -> Iterator[Reason]:
     from shlex import quote
 
     waiting = seen.waiting(candidate)
+    for told in words.conflict_text(candidate):
+        yield Reason("conflict", told, f"An agent does that; `orchestrator diff {quote(candidate.name)}` shows how far it is.")
     for reason in waiting:
         yield Reason(reason.kind.value, reason.detail, NEXT.get(reason.kind, "").format(name=quote(candidate.name)))
     if any(reason.kind is not WaitingKind.CAPACITY for reason in waiting):

@@ -10,12 +10,13 @@ from typing import Any
 from orchestrator.core import pull
 from orchestrator.core.outcome import COUNTED, AgentEnd, Reason, Spend
 from orchestrator.core.pull import Pull
+from orchestrator.core.resolving import Resolving
 
 SCHEMA = 1
 HISTORY = 50
 OPTIONAL = (  # written where they say something
     *("agents", "carried", "pauses", "review", "session", "forced", "doubt", "private", "pull", "demand"),
-    *("samples", "noisy", "misses"),
+    *("samples", "noisy", "misses", "resolving"),
 )
 
 
@@ -177,6 +178,7 @@ class Record:
     landed: Landed | None = None
     intent: Intent | None = None
     restart: Restart | None = None
+    resolving: Resolving | None = None
     pull: Pull | None = None  # the pull request of its branch; stays when the task is queued again
     demand: str | None = None  # what is asked for there, until an attempt has answered it
     review: Reviewing | None = None
@@ -205,7 +207,8 @@ def to_dict(record: Record) -> dict[str, Any]:
     extra = data.pop("extra")
     history = [_short({**_plain(attempt), "spend": _used(attempt.spend)}, "model", "at", "spend") for attempt in record.history]
     nested: dict[str, Any] = {
-        name: data[name] and _plain(data[name]) for name in ("landed", "intent", "restart", "pull", "review", "session")
+        name: data[name] and _plain(data[name])
+        for name in ("landed", "intent", "restart", "resolving", "pull", "review", "session")
     }
     for name, *optional in (("landed", "undone", "state", "merged", "side"), ("intent", "undo", "side")):
         nested[name] = nested[name] and _short(nested[name], *optional)
@@ -231,6 +234,8 @@ def from_dict(data: Mapping[str, Any]) -> Record:
         values["intent"] = Intent(**values["intent"])
     if values.get("restart") is not None:
         values["restart"] = Restart(**values["restart"])
+    if (resolving := values.get("resolving")) is not None:
+        values["resolving"] = Resolving(**{**resolving, "files": tuple(resolving["files"])})
     if values.get("pull") is not None:
         values["pull"] = pull.from_dict(values["pull"])
     if private := values.get("private"):

@@ -54,6 +54,10 @@ class Repository:
         return self.control / "landing.lock"
 
     @property
+    def integration_lock(self) -> Path:
+        return self.control / "integration.lock"
+
+    @property
     def worktree_lock(self) -> Path:
         return self.control / "worktree.lock"
 

@@ -269,6 +269,7 @@ OPTIONS = (
     Option("backoff_max", "ORCH_BACKOFF_MAX", _duration(zero=True), "the longest such wait"),
     Option("settle", "ORCH_SETTLE", _duration(zero=True), "how long a dropped folder must have been left alone"),
     Option("verify_cmd", "ORCH_VERIFY_CMD", _text, "a shell command that must succeed before work lands"),
+    Option("integration_cmd", "ORCH_INTEGRATION_CMD", _text, "a shell command that looks at the base after a set of landings"),
     Option("tracker", "ORCH_TRACKER", _text, "who opens pull requests: github, gitlab or a plug-in; else found by the remote"),
     Option("pull_interval", "ORCH_PULL_INTERVAL", _duration(), "how often a loop looks at open pull requests"),
     Option("keep_converged", "ORCH_KEEP_CONVERGED", _whole(0), "how many converged tasks are kept; 0 is all"),

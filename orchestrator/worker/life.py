@@ -12,7 +12,7 @@ from orchestrator.core.convergence import Next
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Landed
 from orchestrator.core.task import Stage, State
-from orchestrator.worker import attempt, closing, findings, judgement, noisiness, optimize, report, verify
+from orchestrator.worker import attempt, closing, findings, judgement, noisiness, optimize, report, resolution, verify
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work, blocked
 
@@ -24,6 +24,7 @@ def live(work: Work, space: Space) -> Ending:
     while ending is None:
         ending = attempt.make(work, space) or one_only(work)
     if ending.state is not State.CONVERGED:
+        resolution.blocked(work, space, ending)
         space.leave(work)
     return ending
 

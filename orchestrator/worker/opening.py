@@ -11,7 +11,7 @@ from orchestrator.core.masking import secrets_of
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Record
 from orchestrator.core.settings import Settings
-from orchestrator.core.spec import Spec
+from orchestrator.core.spec import Mode, Spec
 from orchestrator.git import repository
 from orchestrator.git.repository import NotARepository
 from orchestrator.store import layouts, seal, specfile
@@ -34,6 +34,8 @@ def take_up(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
         record = claim.fresh_record()
     elif record.ended:
         record = queued_again(record, spec_file=specfile.path_of(claim.folder))
+    if spec.mode is Mode.OPTIMIZE:  # by now: what is optimized begins anew on a fresh base
+        record = convergence.given_up(record)
     claim.mask = claim.mask.with_more(secrets_of(spec.env))
     sealed = seal.seal(claim.folder, spec)
     work = Work(

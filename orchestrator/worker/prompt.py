@@ -38,9 +38,34 @@ INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", "CONTRIBUTING.md", ".gith
 
 
 @dataclass(frozen=True, slots=True)
+class Conflict:
+    """Verified work at `tip` that conflicts with `commit` of the branch `base` in `files`; those `marked` hold git's markers by
+    now. `brought`: the base's commits that touch them."""
+
+    base: str
+    commit: str
+    tip: str
+    files: tuple[str, ...]
+    marked: tuple[str, ...]
+    brought: tuple[str, ...]
+
+    def values(self) -> Mapping[str, str]:
+        """For the template."""
+        kinds = {path: "with markers" if path in self.marked else "without" for path in (*self.files, *self.marked)}
+        return {
+            "base": _line(self.base),
+            "base_commit": self.commit[:12],
+            "tip": self.tip[:12],
+            "files": "\n".join(f"- `{_line(path)}` ({kind})" for path, kind in kinds.items()),
+            "brought": "\n".join(f"- {_line(line)}" for line in self.brought),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """What is particular to one session: its phase, what those before it left, the skills its agent can't find by itself, what is
-    left of a budget, that it goes on after an interruption, and where the session before it came to its end."""
+    left of a budget, that it goes on after an interruption, where the session before it came to its end, and the conflict that it
+    is to resolve: then the words are those of `templates/resolve.md`."""
 
     phase: str = ""
     so_far: str = ""
@@ -48,6 +73,7 @@ class Part:
     budget: str = ""
     resumed: str = ""
     handover: str = ""
+    conflict: Conflict | None = None
 
 
 WHOLE = Part()
@@ -65,15 +91,16 @@ def build(
     alpha: float = 0.01,
 ) -> str:
     """The prompt of attempt `number`. `feedback` is the end of the last failure's output, empty where there was none."""
+    conflict = part.conflict
+    alone = conflict.values() if conflict else {"phase": _prose(part.phase), "so_far": _prose(part.so_far)}
     return render(
-        templates.read("prompt.md"),
+        templates.read("resolve.md" if conflict else "prompt.md"),
         {
+            **alone,
             "title": _line(spec.title or record.name),
             "number": str(number),
             "branch": record.branch or "(detached)",
             "goal": _prose(spec.goal or spec.title or f"Bring the measured numbers of `{record.name}` to their targets."),
-            "phase": _prose(part.phase),
-            "so_far": _prose(part.so_far),
             "skills": _prose(part.skills),
             "budget": part.budget,
             "resumed": part.resumed,

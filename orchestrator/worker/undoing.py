@@ -15,7 +15,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
+from orchestrator.core.integration import GATE
 from orchestrator.core.masking import Masker
 from orchestrator.core.record import Intent, Landed, Record
 from orchestrator.core.settings import Settings
@@ -30,7 +32,9 @@ from orchestrator.proc import environment
 from orchestrator.proc.command import Limits
 from orchestrator.store import events, locks, records
 from orchestrator.store.locks import LockProof
-from orchestrator.worker import measure
+from orchestrator.store.queue import Queue
+from orchestrator.worker import integration, measure
+from orchestrator.worker.integration import Doctor
 from orchestrator.worker.measure import Verdict
 
 
@@ -110,7 +114,8 @@ def revert(what: Undo, record: Record, tree: Worktree, old: str, proof: LockProo
     if merged.tree == what.repo.git.text("rev-parse", f"{old}^{{tree}}"):
         return UndoOutcome(UndoEnd.NOTHING, f"newer commits on {landed.base} have taken it back already")
     new = merge.commit(what.repo, merged.tree, (old,), message(what, record, landed.commit))
-    if rejected := failing(what, record, tree, new):
+    command = what.settings.verify_cmd
+    if command and (rejected := failing(what, record, tree, new, "verify", command)):
         return UndoOutcome(UndoEnd.REJECTED, f"{rejected.name}: {rejected.reason}\n{rejected.output}".strip())
     return advance(what, record, landed, Intent(str(landed.base), old, new, undo=True), proof)
 
@@ -143,17 +148,32 @@ def put(what: Undo, record: Record) -> Record:
     return what.record()
 
 
-def failing(what: Undo, record: Record, tree: Worktree, commit: str) -> Verdict | None:
-    """The command that says no in a clean, furnished checkout of `commit`; None where all agree."""
+def look(what: Undo, queue: Queue, base: str) -> None:
+    """The base has changed: see whether it is green now, if the settings say how (`worker.integration`)."""
+    command, record = what.settings.integration_cmd, what.record()
+    if command is None:
+        return
+
+    def run(commit: str) -> Verdict:
+        with standing(what, record, commit) as tree:
+            return failing(what, record, tree, commit, GATE, command) or Verdict(GATE, True, "passed")
+
+    def tell(event: str, **fields: Any) -> None:
+        with suppress(StoreError):
+            events.append(what.folder, event, task=record.name, attempt=record.attempts, **fields)
+
+    integration.look(Doctor(what.repo, base, queue, record.name, what.mask, time.time, run, tell))
+
+
+def failing(what: Undo, record: Record, tree: Worktree, commit: str, name: str, command: str) -> Verdict | None:
+    """What says no in a clean checkout of `commit`: that which furnishes it, or `command`; None where all agree."""
     worktree.reset(tree, branch=None, commit=commit)
     included.copy_included(what.repo, tree)
-    commands = {
+    commands: dict[str, str | None] = {
         "after_create": what.settings.hooks.get("after_create"),
         "setup": what.spec.setup,
-        "verify": what.settings.verify_cmd,
+        name: command,
     }
-    if not what.settings.verify_cmd:
-        return None
     verdicts = (run(what, record, tree, name, command) for name, command in commands.items() if command)
     return next((verdict for verdict in verdicts if not verdict.ok), None)
 

@@ -235,6 +235,15 @@ def test_why_names_every_reason_with_its_remedy(project: Project) -> None:
     assert [reason["kind"] for reason in project.json("why", "waits")["reasons"]] == ["draft", "dependency", "dependency"]
 
 
+def test_a_task_that_resolves_a_conflict_says_so_and_of_which_files(project: Project) -> None:
+    found = {"commit": "c" * 40, "base": "b" * 40, "tip": "a" * 40, "began": "0" * 40, "files": ["a.py", "b.py"], "after": 3}
+    project.drop("clash", record={"base": "main", "attempts": 4, "resolving": found})
+    told = "resolves a conflict with main in a.py, b.py (try 2 of 2)"
+    for command in (("--status",), ("list",), ("why", "clash"), ("show", "clash")):
+        assert told in project.run(*command).stdout
+    assert project.task("clash")["resolving"] == {"files": ["a.py", "b.py"], "with": "b" * 40, "tries": 1}
+
+
 def test_why_of_a_ready_task_says_what_else_is_missing(project: Project) -> None:
     project.drop("fix")
     kinds = [reason["kind"] for reason in project.json("why", "fix")["reasons"]]

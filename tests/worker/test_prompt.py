@@ -12,6 +12,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.store import templates
 from orchestrator.store.layouts import Evaluator, EvaluatorKind
 from orchestrator.worker import prompt
+from orchestrator.worker.prompt import Conflict, Part
 
 FILE = Evaluator(EvaluatorKind.FILE, path="benchmark.py")
 RECORD = Record("id", "fix-auth", 1, "fix-auth", branch="orchestrator/fix-auth")
@@ -49,6 +50,25 @@ def test_it_says_what_is_wanted_where_and_how_it_is_measured() -> None:
     )
     for words in (*wanted, "The parser is slow.", "attempt 3", "orchestrator/fix-auth", "$ORCH_TASK_DIR/benchmark.py", "sealed"):
         assert words in text
+
+
+def test_a_conflict_has_words_of_its_own_with_what_the_base_brought() -> None:
+    conflict = Conflict("main", "b" * 40, "a" * 40, ("todo.txt", "gone.txt"), ("todo.txt",), ("1f2e3d4 Faster",))
+    text = prompt.build(
+        SPEC, RECORD, number=4, feedback="", worktree=Path("/nowhere"), evaluator=FILE, part=Part(conflict=conflict)
+    )
+    for words in ("# Resolve a conflict: Fix the login", "`todo.txt` (with markers)", "`gone.txt` (without)", "- 1f2e3d4 Faster"):
+        assert words in text
+    assert "No login test fails." in text
+    assert "## What the base brought" not in prompt.build(
+        SPEC,
+        RECORD,
+        number=4,
+        feedback="",
+        worktree=Path("/nowhere"),
+        evaluator=FILE,
+        part=Part(conflict=replace(conflict, brought=())),
+    )
 
 
 def test_sections_with_nothing_in_them_are_left_out() -> None:
