@@ -137,11 +137,10 @@ def _allowance(guard: Metric, pairs: Sequence[Pair]) -> float:
     before = abs(median(pair.incumbent[guard.name] for pair in pairs))
     unsaid = guard.kind is Kind.NOISY and not guard.tolerance and not guard.min_effect
     allowed = guard.tolerance + (GUARD_ALLOWANCE if unsaid else guard.min_effect) * before
-    return allowed if guard.guard else max(allowed, _room(guard, pairs))
+    return allowed if guard.guard or guard.target is None else max(allowed, _room(guard, guard.target, pairs))
 
 
-def _room(metric: Metric, pairs: Sequence[Pair]) -> float:
+def _room(metric: Metric, target: float, pairs: Sequence[Pair]) -> float:
     """What a metric that is at its target may lose and still be there."""
-    assert metric.target is not None, "without one it leads alone"
     sign = 1 if metric.direction is Direction.LOWER else -1
-    return sign * (metric.target - median(pair.incumbent[metric.name] for pair in pairs)) + metric.tolerance
+    return sign * (target - median(pair.incumbent[metric.name] for pair in pairs)) + metric.tolerance
