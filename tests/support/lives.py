@@ -273,7 +273,7 @@ LIVES = (
     ),
     Life(
         "gated",
-        front="gates: {test: 'test -e nowhere', lint: 'echo README:1: known; false', doctor: 'test -z $ORCH_CANARY'}",
+        front="gates: {test: 'echo not ok 1 known; false', lint: 'echo README:1: known; false', doctor: 'test -z $ORCH_CANARY'}",
         since=("benchmark", 3),
         until=("release:after", 1),
     ),
