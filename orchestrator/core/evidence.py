@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.core import metrics
+from orchestrator.core.gates import Mode
 from orchestrator.core.record import Record
 from orchestrator.core.spec import Direction, Metric
 
@@ -42,12 +43,13 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One gate's answer, given in an attempt."""
+    """One gate's answer, given in an attempt. `mode` is what a no of it means (`core.gates.Mode`)."""
 
     attempt: int
     gate: str
     ok: bool
     reason: str
+    mode: str = Mode.BLOCK.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,7 @@ def _series(measured: Iterable[Mapping[str, Any]]) -> tuple[Series, ...]:
 
 def _answer(event: Mapping[str, Any]) -> Answer:
     attempt, gate, reason = event.get("attempt") or 0, event.get("gate", ""), event.get("reason", "")
-    return Answer(int(attempt), str(gate), bool(event.get("ok")), str(reason))
+    return Answer(int(attempt), str(gate), bool(event.get("ok")), str(reason), str(event.get("mode") or Mode.BLOCK.value))
 
 
 def _fates(record: Record, told: Iterable[Mapping[str, Any]]) -> tuple[Fate, ...]:

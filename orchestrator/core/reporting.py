@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from orchestrator.core import budget, metrics, plot
 from orchestrator.core.evidence import Evidence, points, spread
+from orchestrator.core.gates import Mode
 from orchestrator.core.record import Record
 from orchestrator.core.spec import Kind, Metric
 
 GOAL = 2000  # characters of the goal that are quoted
 DIGEST = 16  # digits of a digest that are shown
+FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 ROWS = 200  # of a table; a task may have been measured for weeks
 
 
@@ -43,7 +46,7 @@ def page(evidence: Evidence) -> str:
     lines = [
         f"# {evidence.title}",
         "",
-        *([evidence.goal.strip()[:GOAL], ""] if evidence.goal.strip() else []),
+        *([closed(evidence.goal.strip()[:GOAL]), ""] if evidence.goal.strip() else []),
         f"- Result: {reason}{_landed(evidence)}",
         *(f"- {way}" for way in _ways(evidence)),
         f"- {worth(record, evidence.metrics)}",
@@ -59,6 +62,17 @@ def page(evidence: Evidence) -> str:
         *_plots(evidence),
     ]
     return "\n".join(lines) + "\n"
+
+
+def closed(text: str) -> str:
+    """Markdown with the code block ended that it was cut in, or that nobody ended: else all that follows would be code."""
+    fence = ""
+    for line in text.splitlines():
+        if (mark := FENCE.match(line)) and not fence:
+            fence = mark[1]
+        elif mark and mark[1].startswith(fence) and line.strip() == mark[1]:
+            fence = ""
+    return f"{text}\n{fence}" if fence else text
 
 
 def short(evidence: Evidence) -> str:
@@ -135,7 +149,8 @@ def _ways(evidence: Evidence) -> Iterator[str]:
 
 def _gate_lines(evidence: Evidence) -> Iterator[str]:
     for answer in evidence.last_answers:
-        yield f"Gate {answer.gate}: {'passed' if answer.ok else answer.reason}"
+        warned = " (a warning)" if not answer.ok and answer.mode == Mode.WARN.value else ""
+        yield f"Gate {answer.gate}: {'passed' if answer.ok else answer.reason}{warned}"
 
 
 def _review(evidence: Evidence) -> Iterator[str]:

@@ -134,3 +134,30 @@ def test_numbers_of_any_size_can_be_drawn(values: tuple[float, float]) -> None:
     points = [(number, value, True) for number, value in enumerate(values)]
     assert sum(line.count(plot.STAYED) for line in plot.letters(points, None)) == 2
     assert "nan" not in plot.svg("ms", points, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("plain", "plain"), ("a\n```\ncode\n```\nb", "b"), ("```python\ncode", "\n```"), ("~~~~\n```\n~~~\ncode", "\n~~~~"),
+        ("````\n```\n````\n```x", "\n```"), ("```\n```no end\n", "\n```"),
+    ],
+)  # fmt: skip
+def test_a_code_block_ends_where_its_text_does(text: str, end: str) -> None:
+    closed = reporting.closed(text)
+    assert closed.startswith(text)
+    assert closed.endswith(end)
+    assert reporting.closed(closed) == closed
+
+
+def test_a_goal_that_is_cut_in_a_code_block_leaves_the_rest_of_the_page_as_it_is() -> None:
+    page = reporting.page(evidence.gather("x", f"See:\n```\n{'code ' * 1000}\n```", (LEFT,), RECORD, EVENTS))
+    assert page.index("\n```\n\n- Result: converged") < page.index("## Measurements")
+
+
+def test_a_gate_that_only_warns_is_told_as_one() -> None:
+    no = {"event": "verdict", "gate": "lint", "ok": False, "mode": "warn", "reason": "1 new finding", "attempt": 2}
+    found = evidence.gather("x", "", (LEFT,), RECORD, [*EVENTS, no])
+    assert "Gate lint: 1 new finding (a warning)" in reporting.page(found)
+    assert "Gate lint: 1 new finding (a warning)" in reporting.short(found)
+    assert reporting.document(found)["gates"][-1]["mode"] == "warn"

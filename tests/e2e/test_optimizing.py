@@ -303,6 +303,19 @@ def test_a_change_that_does_nothing_is_not_kept_and_mostly_ends_after_three_pair
     assert all(event["pairs"] in (3, 16) for event in events(noisy, "nothing", "compared"))
 
 
+def test_what_one_sample_leaves_behind_makes_no_other_faster(noisy: Project) -> None:
+    """A change that only stores its result is as slow as before wherever the result isn't stored yet."""
+    cached = (
+        NOISY.replace('"$(cat size)"', '"$([ -e stored ] && echo 0.5 || cat size)"') + "[ ! -e store ] || echo yes > stored\n"
+    )
+    noisy.drop("cached", front="mode: optimize\nplateau: 1\nmetric: {name: ms}", benchmark=cached.format(top=noisy.top))
+    noisy.agent("touch store")
+
+    noisy.run(code=1)
+
+    assert fates(noisy, "cached") == ["discarded"]
+
+
 def test_a_guard_refuses_a_better_number(noisy: Project) -> None:
     drop_noisy(noisy, "guarded")
     noisy.agent("echo 0.5 > size; echo 11 > kb")
