@@ -5,7 +5,7 @@ The agent's worktree is on the task's branch; the verify worktree is ours alone,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent
 from orchestrator.core.task import Stage, State
 from orchestrator.errors import OrchestratorError
-from orchestrator.git import changes, checkouts, given, included, kept, merge, refs, repository, save, throwaway, worktree
+from orchestrator.git import changes, checkouts, files, given, included, kept, merge, refs, repository, save, throwaway, worktree
 from orchestrator.git.changes import Change
 from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
@@ -195,6 +195,14 @@ class Workspace:
 
     def between(self, old: str, new: str, *, limit: int = changes.PATCH_LIMIT) -> bytes:
         return changes.patch(self.repo, old, new, limit=limit)
+
+    def revised(self, old: str, new: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, str, str]]:
+        paths = [change.path for change in changes.changed(self.repo, old, new) if wanted(change.path)]
+        before, after = (
+            {file.path: file.data.decode(errors="replace") for file in files.at(self.repo.git, commit, paths)}
+            for commit in (old, new)
+        )
+        yield from ((path, before[path], after[path]) for path in paths if path in before and path in after)
 
     def throw_away(self, folder: Path, commit: str) -> None:
         throwaway.checkout(self.repo, folder, commit)
