@@ -26,6 +26,13 @@ class GitHub:
         found = program.host_and_name(address)
         return found is not None and "github" in found[0]
 
+    def check(self, where: Where) -> None:
+        found = program.host_and_name(where.address)
+        host = found[0] if found else "github.com"
+        if not program.done(where, ("gh", "auth", "token", "--hostname", host)):
+            hint = f"gh auth login --hostname {host}, or set GH_TOKEN."
+            raise TrackerError(f"gh is not logged in at {host}.", hint=hint, lasting=True)
+
     def publish(self, where: Where, draft: Draft) -> Opened:
         there = self._there(where, draft)
         if there is not None and there["state"] == "CLOSED" and there["number"] == draft.known:

@@ -24,6 +24,9 @@ class GitLab:
         found = program.host_and_name(address)
         return found is not None and "gitlab" in found[0]
 
+    def check(self, where: Where) -> None:
+        program.call(where, ("glab", "--version"))  # whether it is logged in, it asks the server
+
     def publish(self, where: Where, draft: Draft) -> Opened:
         there = self._there(where, draft)
         words = ("--title", draft.title, "--description", draft.body)

@@ -56,6 +56,11 @@ class Tracker(Protocol):
         """Whether the remote at `address` is one of its own."""
         ...
 
+    def check(self, where: Where) -> None:
+        """See, without asking anybody, whether it can be used there. Raises TrackerError where a person has to install something
+        or log in."""
+        ...
+
     def publish(self, where: Where, draft: Draft) -> Opened:
         """Open the branch's pull request, or bring the one that is open up to date. Raises TrackerError."""
         ...

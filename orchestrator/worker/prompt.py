@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 
 from orchestrator.agents.log import readable
-from orchestrator.core import metrics
+from orchestrator.core import gates, metrics
 from orchestrator.core.record import Attempt, Record
 from orchestrator.core.spec import Direction, Metric, Mode, Spec
 from orchestrator.errors import OrchestratorError
@@ -31,6 +31,17 @@ OPTIMIZE = (
     "Make `{name}` as good as you can. This attempt is kept only if it makes that better than what lies in the worktree now, and "
     "no guard worse; else it is taken back, and the next one begins where you began. One idea at a time is judged best."
 )
+ANSWERING = (
+    "Do what is asked for, and make `{name}` no worse than it is in the worktree now, and no guard worse: then this attempt is "
+    "kept."
+)
+# What becomes of changes outside of the scope, or to what is off limits.
+OUTSIDE = {
+    gates.Mode.BLOCK: "Whatever you change outside of this makes the whole attempt fail, and nothing of it is used.",
+    gates.Mode.WARN: "Go beyond this only where the goal can't be reached otherwise: it does not fail the attempt, "
+    "and a person is shown it.",
+    gates.Mode.OFF: "This is where the work is expected to be. Nothing enforces it; go beyond it where the goal asks for that.",
+}
 NOISY_TARGET = (
     "A target of a noisy number ({name}) is reached when its median is shown to be there: a single good sample is not enough."
 )
@@ -93,6 +104,7 @@ def build(
     """The prompt of attempt `number`. `feedback` is the end of the last failure's output, empty where there was none."""
     conflict = part.conflict
     alone = conflict.values() if conflict else {"phase": _prose(part.phase), "so_far": _prose(part.so_far)}
+    limits = OUTSIDE[spec.enforcement] if spec.scope or spec.off_limits else ""
     return render(
         templates.read("resolve.md" if conflict else "prompt.md"),
         {
@@ -106,8 +118,8 @@ def build(
             "resumed": part.resumed,
             "handover": _prose(part.handover),
             "acceptance": _prose(spec.acceptance),
-            "scope": _globs(spec.scope),
-            "off_limits": _globs(spec.off_limits),
+            "scope": "\n\n".join(filter(None, (_globs(spec.scope), "" if spec.off_limits else limits))),
+            "off_limits": "\n\n".join(filter(None, (_globs(spec.off_limits), limits if spec.off_limits else ""))),
             "constraints": _prose(spec.constraints),
             "benchmark": _benchmark(evaluator),
             "numbers": _numbers(spec.metrics, record) + _kept_if(spec, record, alpha),
@@ -211,7 +223,8 @@ def _kept_if(spec: Spec, record: Record, alpha: float) -> str:
         return ""
     from orchestrator.core import trial
 
-    optimize = OPTIMIZE.format(name=metrics.primary(spec.metrics, record.best).name) if spec.mode is Mode.OPTIMIZE else ""
+    words = ANSWERING if record.demand else OPTIMIZE
+    optimize = words.format(name=metrics.primary(spec.metrics, record.best).name) if spec.mode is Mode.OPTIMIZE else ""
     noisy = [metric.name for metric in metrics.deciding(spec.metrics, ()) if metric.name in record.noisy]
     shown = NOISY_TARGET.format(name=", ".join(noisy)) if noisy else ""
     seen = trial.detectable(record.samples, record.noisy, alpha)

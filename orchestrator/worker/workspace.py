@@ -5,7 +5,7 @@ The agent's worktree is on the task's branch; the verify worktree is ours alone,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from orchestrator.git import (
     changes,
     checkouts,
     conflicts,
+    files,
     given,
     included,
     kept,
@@ -233,6 +234,14 @@ class Workspace:
 
     def between(self, old: str, new: str, *, limit: int = changes.PATCH_LIMIT) -> bytes:
         return changes.patch(self.repo, old, new, limit=limit)
+
+    def revised(self, old: str, new: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, str, str]]:
+        paths = [change.path for change in changes.changed(self.repo, old, new) if wanted(change.path)]
+        before, after = (
+            {file.path: file.data.decode(errors="replace") for file in files.at(self.repo.git, commit, paths)}
+            for commit in (old, new)
+        )
+        yield from ((path, before[path], after[path]) for path in paths if path in before and path in after)
 
     def throw_away(self, folder: Path, commit: str) -> None:
         throwaway.checkout(self.repo, folder, commit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -351,6 +352,48 @@ def test_a_look_that_was_killed_before_the_move_is_finished(project: Project, fo
         project.run("pulls", ORCH_FAILPOINT=point)
     project.run("pulls", code=0)
     assert (project.where("x"), project.record("x")["reason"]) == ("blocked", "closed")
+
+
+def tracker_of(project: Project) -> list[tuple[str, str, str]]:
+    found = json.loads(project.run("--check", "--json").stdout)["checks"]
+    return [(each["status"], each["detail"], each["fix"] or "") for each in found if each["name"] == "tracker"]
+
+
+def test_check_tells_whether_pull_requests_can_be_opened_where_a_task_asks_for_them(project: Project, forge: Forge) -> None:
+    asked = project.env.pop("ORCH_TRACKER")
+    project.drop("plain")
+    assert tracker_of(project) == []
+    project.drop("x", front=FRONT)
+    [(status, detail, fix)] = tracker_of(project)
+    assert (status, "which x asks for" in detail, "ORCH_TRACKER" in fix) == ("warning", True, True)
+    project.env["ORCH_TRACKER"] = asked
+    [(status, detail, fix)] = tracker_of(project)
+    assert (status, detail) == ("missing", "gh is not logged in at github.com, which x asks for (land: pr)")
+    assert "gh auth login" in fix
+    (forge.folder / "token").write_text("secret")
+    assert tracker_of(project) == [("ok", "github for origin, which x asks for (land: pr)", "")]
+    (forge.folder / "bin/gh").unlink()
+    project.env["PATH"] = ":".join(folder for folder in project.env["PATH"].split(":") if not (Path(folder) / "gh").exists())
+    project.env["PATH"] += f":{one_program(project, 'git')}"
+    [(status, detail, fix)] = tracker_of(project)
+    assert (status, "gh can't be run" in detail, "Install gh" in fix) == ("missing", True, True)
+    assert project.run("--check").returncode == 1
+    project.git("remote", "remove", "origin")
+    [(status, detail, _)] = tracker_of(project)
+    assert (status, "has no remote for a pull request" in detail) == ("warning", True)
+
+
+def test_check_asks_gitlab_s_program_where_the_configuration_names_it(project: Project, forge: Forge) -> None:
+    project.env["ORCH_TRACKER"] = "gitlab"
+    assert tracker_of(project) == [("ok", "gitlab for origin", "")]
+
+
+def one_program(project: Project, name: str) -> Path:
+    """A folder that holds this one of the machine's programs."""
+    folder = project.top / f"only-{name}"
+    folder.mkdir()
+    (folder / name).symlink_to(str(shutil.which(name)))
+    return folder
 
 
 REAL = shutil.which("gh")

@@ -133,6 +133,9 @@ def main() -> None:
 
 
 def gh(forge: Forge, argv: list[str]) -> None:
+    if argv[:2] == ["auth", "token"]:
+        print((forge.folder / "token").read_text() if (forge.folder / "token").exists() else sys.exit("no oauth token"))
+        return
     if argv[:1] == ["api"]:
         asked_api(forge, argv[1:])
         return
@@ -204,6 +207,9 @@ def glab(forge: Forge, argv: list[str]) -> None:
             print(json.dumps({"id": 1, "access_level": 40}))
         else:
             sys.exit("404 Not Found")
+        return
+    if argv == ["--version"]:
+        print("glab version 1.36.0")
         return
     if argv[:1] != ["mr"]:
         sys.exit(f"Unknown command {argv[:1]}")

@@ -160,8 +160,9 @@ VALID = f"gates: {{test: '{UNITTEST}', test-validator: block}}"
         (f"{DONE}; sed -i 's/    def test_good/    @unittest.skip(\"\")\\n&/' test_it.py", ["test_good (test_it.T.test_good)"]),
         (f"{DONE}; echo 'def test_never(): pass' > test_more.py", ["test_more.py::test_never"]),
         (f"{DONE}; printf '    def test_new(self): pass\\n' >> test_it.py", []),
+        (f"{DONE}; sed -i 's/\\(def test_good(self):\\).*/\\1 pass/' test_it.py", ["test_it.py::T::test_good"]),
     ],
-    ids=["untouched", "deleted", "skipped", "never-run", "new"],
+    ids=["untouched", "deleted", "skipped", "never-run", "new", "emptied"],
 )
 def test_tests_are_really_run_and_none_is_lost(desk: Desk, script: str, places: list[str]) -> None:
     desk.commit({"test_it.py": TESTS})

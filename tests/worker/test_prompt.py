@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.core.gates import Mode as GateMode
 from orchestrator.core.outcome import AgentEnd
 from orchestrator.core.record import Attempt, Record, Result
-from orchestrator.core.spec import Direction, Metric, Spec
+from orchestrator.core.spec import Direction, Metric, Mode, Spec
 from orchestrator.errors import OrchestratorError
 from orchestrator.store import templates
 from orchestrator.store.layouts import Evaluator, EvaluatorKind
@@ -69,6 +70,29 @@ def test_a_conflict_has_words_of_its_own_with_what_the_base_brought() -> None:
         evaluator=FILE,
         part=Part(conflict=replace(conflict, brought=())),
     )
+
+
+@pytest.mark.parametrize(
+    "globs", [{"scope": ("src/**",)}, {"off_limits": ("src/vendor/**",)}, {"scope": ("a",), "off_limits": ("b",)}]
+)
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [("block", "makes the whole attempt fail"), ("warn", "a person is shown it"), ("off", "Nothing enforces it")],
+)
+def test_it_says_once_what_becomes_of_changes_out_of_scope_as_that_is_enforced(
+    globs: dict[str, tuple[str, ...]], mode: str, told: str
+) -> None:
+    text = build(replace(SPEC, enforcement=GateMode(mode), **globs))
+    assert text.count(told) == 1
+    assert ("makes the whole attempt fail" in text) is (mode == "block")
+
+
+def test_an_optimum_of_which_more_is_asked_need_not_become_better() -> None:
+    spec = replace(SPEC, mode=Mode.OPTIMIZE, metrics=(Metric("ms"),))
+    assert "kept only if it makes that better" in build(spec)
+    asked = build(spec, replace(RECORD, demand="More, please."))
+    assert "make `ms` no worse" in asked
+    assert "kept only if" not in asked
 
 
 def test_sections_with_nothing_in_them_are_left_out() -> None:

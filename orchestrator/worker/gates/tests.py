@@ -48,7 +48,10 @@ def _tests(count: int) -> str:
 
 
 def validator(trial: Trial, gate: Gate) -> Verdict:
-    """Every test that ran on the base still runs, and every one that the change adds does; `allow` names exceptions."""
+    """Every test that ran on the base still runs and asserts something, and every one that the change adds is run; `allow` names
+    exceptions."""
+    from orchestrator.core import emptied  # with Python's grammar, which few tasks need
+
     command = gate.command or next((each.command for each in trial.asked if each.name == "test"), None)
     assert command is not None, f"{gates.VALIDATOR} without a command is refused when the task is taken up"
     before, now = trial.before(gate.name, command), trial.here(gate.name, command)
@@ -56,10 +59,12 @@ def validator(trial: Trial, gate: Gate) -> Verdict:
         return replace(now.verdict, ok=False, reason=UNTOLD)
     gone = testresults.gone(before.tests, now.tests, gate.allow) if before else ()
     idle = testresults.never_run(testresults.added(trial.patch()), now.tests, gate.allow)
+    empty = emptied.emptied(trial.revised(emptied.holds_tests), gate.allow)
     reasons = [
         f"{len(gone)} that ran before no longer run{'s' if len(gone) == 1 else ''} (deleted, renamed or skipped)" if gone else "",
         f"{len(idle)} new {'is' if len(idle) == 1 else 'are'} not run" if idle else "",
+        f"{len(empty)} lost all {'its' if len(empty) == 1 else 'their'} assertions" if empty else "",
     ]
     told = " and ".join(filter(None, reasons))
     reason = f"of the tests, {told}; `allow` in the spec names those that may" if told else f"{len(now.tests)} tests told of"
-    return Verdict(gate.name, not told, reason, now.verdict.output, places=(*gone, *idle))
+    return Verdict(gate.name, not told, reason, now.verdict.output, places=(*gone, *idle, *empty))

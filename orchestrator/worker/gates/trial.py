@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -87,6 +87,12 @@ class Trial:
         if not self.work.record.branch or self.base == self.commit:
             return ""
         return self.space.between(self.base, self.commit).decode(errors="replace")
+
+    def revised(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, str, str]]:
+        """The files that it changes and did not make, each as it was and as it is."""
+        if not self.work.record.branch or self.base == self.commit:
+            return iter(())
+        return self.space.revised(self.base, self.commit, wanted)
 
 
 class Answer(Protocol):
