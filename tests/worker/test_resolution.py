@@ -208,6 +208,20 @@ def test_stopped_in_the_middle_it_goes_on_where_it_was(desk: Desk) -> None:
     assert desk.refs()["conflict/0001"] not in history(desk)
 
 
+def test_stopped_by_a_person_the_branch_holds_the_verified_work(desk: Desk) -> None:
+    """And what the agent had done by then stays reachable."""
+    ask = f"""for o in {desk.queue.folder(State.RUNNING)}/x.*/.orch; do mkdir -p $o/inbox; echo '{{"kind": "block"}}' > $o/inbox/1.json; done"""
+    clash(desk, f"if [ $n = 2 ]; then echo note > note; git add note; git commit -qm half; {ask}; sleep 60; fi; {RESOLVED}")
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.reason, record.resolving) == (State.BLOCKED, Reason.STOPPED, None)
+    assert desk.tip("orchestrator/x") == desk.refs()["0001"]
+    assert any(desk.git("show", f"{commit}:note", ok=False) == "note" for commit in desk.refs().values())
+    desk.move("x", State.PENDING)
+    desk.serve()
+    assert (desk.state(), desk.show("todo.txt")) == (State.CONVERGED, "four")
+
+
 def test_a_usage_limit_in_the_middle_parks_it_and_counts_no_try(desk: Desk) -> None:
     (desk.top / "act.sh").write_text(
         f"if [ $ORCH_ATTEMPT = 1 ]; then (cd {desk.repo} && {OTHERS}); {DONE}; exit; fi\n"
