@@ -73,7 +73,9 @@ def _undo(app: App, place: Place) -> UndoOutcome:
     except (SpecError, OSError):
         spec = Spec()
     settings = app.settings
-    mask = secrets.collect(os.environ, (repo.top, app.queue.root.parent), commands=(settings.verify_cmd or "",))
+    mask = secrets.collect(
+        os.environ, (repo.top, app.queue.root.parent), commands=(settings.verify_cmd or "", settings.integration_cmd or "")
+    )
     scratch = app.new_queue.scratch()
     try:
         what = Undo(folder, root_of(app, folder, record), repo, spec, settings, mask, scratch)

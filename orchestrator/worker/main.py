@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from orchestrator.proc import identity, tree
 from orchestrator.store import config, seal, secrets
 from orchestrator.store.claim import Claim
 from orchestrator.store.queue import Queue
-from orchestrator.worker import life, opening, report
+from orchestrator.worker import life, opening, report, resolution
 from orchestrator.worker.pulse import Pulse, Stopped, hold_signals
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space
@@ -77,6 +78,7 @@ def work_on(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
         keep_work(work, space)
         record = work.record if work else record
         ending, code = ending_of(error, record, settings, claim.mask)
+        give_up(work, space, ending)
     return leave(claim, pulse, work.record if work else record, ending) or code
 
 
@@ -128,6 +130,15 @@ def keep_work(work: Work | None, space: Space | None) -> None:
         return  # all is saved; only furnishing the worktree again was cut short, and the next claim does that
     except (OrchestratorError, OSError) as error:
         print(f"what the agent left could not be saved yet: {error}", file=sys.stderr)
+
+
+def give_up(work: Work | None, space: Space | None, ending: Ending) -> None:
+    """What a person finds on the branch is verified work and no conflict's markers. Where that can't be had now, whoever queues
+    the task again has it done (`convergence.requeued`)."""
+    if work is None or space is None:
+        return
+    with suppress(Stopped, OrchestratorError, OSError):
+        resolution.blocked(work, space, ending)
 
 
 def said(error: OrchestratorError) -> str:

@@ -126,10 +126,11 @@ class Workspace:
         )
 
     def _follow_merge(self, work: Work) -> None:
-        """A person may have merged the base into the task branch: what came that way is none of the task's work."""
+        """A person may have merged the base into the task branch, while nobody worked on it: what came that way is none of the
+        task's work."""
         began, tip = work.record.base_commit, self._branch_tip(work)
         base = repository.find_branch(self.repo, work.record.base or "")
-        if work.record.restart or began is None or base is None or began in (tip, base):
+        if work.cut or work.record.restart or began is None or base is None or began in (tip, base):
             return
         met = merge.met(self.repo, base, tip)
         if met and met not in (began, tip) and merge.contains(self.repo, met, began):

@@ -172,7 +172,7 @@ def test_a_landing_that_was_taken_back_is_not_named_for_what_is_red_now(landings
 def test_a_rewritten_base_names_nobody_and_begins_anew(landings: Desk) -> None:
     land(landings, "a", "true")
     landings.git("reset", "-q", "--hard", "HEAD~1")
-    land(landings, "b", "false")
+    land(landings, "b", "test ! -e b")
     found = red(landings)
     assert found is not None
     assert found.culprit is None

@@ -208,6 +208,37 @@ def test_stopped_in_the_middle_it_goes_on_where_it_was(desk: Desk) -> None:
     assert desk.refs()["conflict/0001"] not in history(desk)
 
 
+def test_stopped_by_a_person_the_branch_holds_the_verified_work(desk: Desk) -> None:
+    """And what the agent had done by then stays reachable."""
+    ask = f"""for o in {desk.queue.folder(State.RUNNING)}/x.*/.orch; do mkdir -p $o/inbox; echo '{{"kind": "block"}}' > $o/inbox/1.json; done"""
+    clash(desk, f"if [ $n = 2 ]; then echo note > note; git add note; git commit -qm half; {ask}; sleep 60; fi; {RESOLVED}")
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.reason, record.resolving) == (State.BLOCKED, Reason.STOPPED, None)
+    assert desk.tip("orchestrator/x") == desk.refs()["0001"]
+    assert any(desk.git("show", f"{commit}:note", ok=False) == "note" for commit in desk.refs().values())
+    desk.move("x", State.PENDING)
+    desk.serve()
+    assert (desk.state(), desk.show("todo.txt")) == (State.CONVERGED, "four")
+
+
+def test_a_usage_limit_in_the_middle_parks_it_and_counts_no_try(desk: Desk) -> None:
+    (desk.top / "act.sh").write_text(
+        f"if [ $ORCH_ATTEMPT = 1 ]; then (cd {desk.repo} && {OTHERS}); {DONE}; exit; fi\n"
+        f"[ -e {desk.top}/limited ] && {{ {RESOLVED}; exit; }}; touch {desk.top}/limited; echo half > half\n"
+        """echo '@scripted {"kind": "limit", "text": "limit reached", "data": {"reset_at": 1}}'; exit 1\n"""
+    )
+    scenario = f'steps = [{{run = "sh {desk.top}/act.sh"}}]\n'
+    desk.drop(front="agent: scripted", benchmark=FOUR_MAY_STAY, files={"scenario.toml": scenario})
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.reason, record.attempts) == (State.PENDING, Reason.RATE_LIMITED, 1)
+    assert record.resolving is not None
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.CONFLICT, Result.CONVERGED])
+    assert (desk.show("half"), desk.show("todo.txt")) == ("half", "four")
+
+
 def test_a_limit_of_the_task_holds_for_resolutions_too(desk: Desk) -> None:
     clash(desk, "true", front="budget: {attempts: 2}")
     desk.serve()
