@@ -138,7 +138,7 @@ def _new(label: str, last: str) -> bool:
 def _worth_it(life: Life, label: str, seen: Counter[str]) -> bool:
     """In the life for everything, all but the making of folders, and temporary files once; else only facts."""
     name, _, when = label.partition(":")
-    if life.name == SHARED:
+    if life.name == SHARED or life.every:
         return name != "ensure" and (when != "written" or seen[label] == 1)
     return when != "written" and name in FACTS
 
