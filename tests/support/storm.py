@@ -57,6 +57,7 @@ QUICK = {
     "ORCH_SETTLE": "1ms",
     "ORCH_STOP_GRACE": "200ms",
     "ORCH_CONVERGE": "2",
+    "ORCH_KEEP_CONVERGED": "0",
     "ORCH_VERIFY_CMD": "sh check.sh",
 }
 # What a person puts back: a benchmark that was killed on the base is a defect, two samples that were killed are flaky.
