@@ -57,6 +57,7 @@ QUICK = {
     "ORCH_SETTLE": "1ms",
     "ORCH_STOP_GRACE": "200ms",
     "ORCH_CONVERGE": "2",
+    "ORCH_KEEP_CONVERGED": "0",
     "ORCH_VERIFY_CMD": "sh check.sh",
 }
 # What a person puts back: a benchmark that was killed on the base is a defect, two samples that were killed are flaky.
@@ -97,6 +98,7 @@ class Storm:
         self.put_back: Counter[str] = Counter()
         self.chance = random.Random(seed)
         self.loops: list[subprocess.Popen[str]] = []
+        self.others = frozenset(_pids())  # that were there before
 
     def prepare(self) -> None:
         """The repository, before anything is started."""
@@ -190,9 +192,11 @@ class Storm:
     def targets(self) -> Iterator[Target]:
         """Every living process that works on this queue: it carries its path."""
         mark = f"ORCH_TASKS={self.project.tasks}".encode()
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and (target := _target(entry, mark)):
-                yield target
+        return filter(None, (_target(Path("/proc", name), mark) for name in _pids() if name not in self.others))
+
+
+def _pids() -> Iterator[str]:
+    return (entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit())
 
 
 def _target(entry: Path, mark: bytes) -> Target | None:
