@@ -20,9 +20,9 @@ Examples:
   orchestrator undo fix-auth
   orchestrator undo fix-auth && orchestrator queue fix-auth       and have it done again, on the same branch
 
-A new commit on the base takes back what the task's merge brought; nothing is rewritten. ORCH_VERIFY_CMD is run on exactly that
-commit first, ORCH_INTEGRATION_CMD on the base afterwards. Checkouts of the base come along as they do when work lands; where
-edits of yours are in the way, nothing is done.
+A new commit on the base takes back what the task's merge brought; nothing is rewritten. ORCH_VERIFY_CMD and the [gates] of the
+queue are asked about exactly that commit first, ORCH_INTEGRATION_CMD about the base afterwards. Checkouts of the base come
+along as they do when work lands; where edits of yours are in the way, nothing is done.
 """
 HINTS = {
     UndoEnd.CONFLICT: "Newer commits build on it. Revert it by hand (`git revert -m 1 COMMIT`), or undo those first.",
@@ -50,7 +50,7 @@ def undo(app: App, name: str) -> int:
     elif outcome.end is UndoEnd.ALREADY:
         app.say(f"{place.name} was undone already, by {outcome.commit[:10]}.")
     else:
-        untested = "" if outcome.tested else " No ORCH_VERIFY_CMD is set, so nothing tested that commit."
+        untested = "" if outcome.tested else " Neither ORCH_VERIFY_CMD nor [gates] is set, so nothing tested that commit."
         app.say(f"{place.name} is undone, by {outcome.commit[:10]}.{untested}")
     return 0
 

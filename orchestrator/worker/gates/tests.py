@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from orchestrator.core import gates, testresults
 from orchestrator.core.gates import Gate
-from orchestrator.worker.gates.trial import Ran, Trial
+from orchestrator.worker.gates.trial import Comparable, Ran, Trial
 from orchestrator.worker.measure import Verdict
 
 UNTOLD = (
@@ -15,7 +15,7 @@ UNTOLD = (
 )
 
 
-def test(trial: Trial, gate: Gate) -> Verdict:
+def test(trial: Comparable, gate: Gate) -> Verdict:
     """No failure but those that the base has; a command that tells of no single test has to succeed."""
     assert gate.command is not None
     now = trial.here(gate.name, gate.command)
@@ -33,7 +33,7 @@ def test(trial: Trial, gate: Gate) -> Verdict:
     return _as_before(trial, now, before, len(failing)) if before and before.ended else now.verdict
 
 
-def _as_before(trial: Trial, now: Ran, before: Ran, failing: int) -> Verdict:
+def _as_before(trial: Comparable, now: Ran, before: Ran, failing: int) -> Verdict:
     """The verdict where all that fail did so on the base: good, unless the command may have failed before it came to the rest."""
     allow = next((gate.allow for gate in trial.asked if gate.name == gates.VALIDATOR), ())
     told = f"{_tests(failing)}, as before"
