@@ -94,10 +94,6 @@ class LandingQueue:
 
     # --- whoever looks ----------------------------------------------------------------------------------------------
 
-    def empty(self) -> bool:
-        """Whether nobody waits, and no dead one has left anything: all that a task pays which lands alone."""
-        return not refs.names(self.folder)
-
     def waiting(self) -> list[str]:
         """The tickets of the living, in their order."""
         return [name for name in self._tickets() if self.alive(name)]
@@ -204,4 +200,4 @@ class LandingQueue:
 
 
 def of(repo: Repository) -> LandingQueue:
-    return LandingQueue(repo.control / "landing")
+    return LandingQueue(repo.landing_queue)

@@ -58,6 +58,11 @@ class Repository:
         return self.control / "integration.lock"
 
     @property
+    def landing_queue(self) -> Path:
+        """The folder of those who wait for it (`git.landingqueue`)."""
+        return self.control / "landing"
+
+    @property
     def worktree_lock(self) -> Path:
         return self.control / "worktree.lock"
 

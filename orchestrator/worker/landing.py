@@ -14,7 +14,7 @@ from enum import StrEnum
 from orchestrator.core.record import Intent, Landed
 from orchestrator.core.spec import Land
 from orchestrator.core.task import Stage
-from orchestrator.git import checkouts, landingqueue, merge
+from orchestrator.git import checkouts, merge, refs
 from orchestrator.git.changes import Change
 from orchestrator.store import locks
 from orchestrator.store.locks import LockProof, Take
@@ -66,8 +66,7 @@ def land(work: Work, space: Space) -> LandOutcome:
 def await_turn(work: Work, space: Workspace, take: Take) -> LockProof | Landed:
     """The landing lock: at once where nobody has it and nobody waits, else in the order of arrival. Whoever waits may land in
     another's batch before."""
-    nobody = landingqueue.of(space.repo).first() is None
-    if nobody and (proof := take()):
+    if not others(space) and (proof := take()):
         return proof
     from orchestrator.worker import member
 
@@ -85,11 +84,17 @@ def merge_in(work: Work, space: Workspace, proof: LockProof) -> LandOutcome:
 
 def together(work: Work, space: Workspace, proof: LockProof) -> LandOutcome | None:
     """In one commit with tasks that wait behind it; None where there are none, or it does not go with them."""
-    if landingqueue.of(space.repo).empty():
+    if not others(space):
         return None
     from orchestrator.worker import batch
 
     return batch.land(work, space, proof)
+
+
+def others(space: Workspace) -> bool:
+    """Whether anybody waits to land there, or a dead one has left something: a task that lands alone pays for no more than
+    this look into a folder."""
+    return bool(refs.names(space.repo.landing_queue))
 
 
 def land_once(work: Work, space: Workspace, proof: LockProof) -> LandOutcome:

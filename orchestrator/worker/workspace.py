@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.core import reporting
 from orchestrator.core.outcome import Reason
@@ -32,7 +33,6 @@ from orchestrator.git import (
 )
 from orchestrator.git.changes import Change
 from orchestrator.git.identity import with_trailers
-from orchestrator.git.landingqueue import Ask
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import locks
@@ -42,6 +42,9 @@ from orchestrator.worker.gates.asked import asked
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.stand import Stand
 from orchestrator.worker.work import Ending, Work, blocked
+
+if TYPE_CHECKING:
+    from orchestrator.git.landingqueue import Ask
 
 MEASURED = frozenset({Stage.MEASURE, Stage.VERIFY, Stage.LAND})  # all work is committed; what else lies there is a benchmark's
 

@@ -81,3 +81,16 @@ def test_a_kill_anywhere_in_a_batch_leaves_every_task_landed_once(tmp_path: Path
     chosen = list(points(traced(tmp_path / "traced", dies), dies))[part::PARTS]
     assert chosen
     assert [wrong for point in chosen for wrong in killed_at(tmp_path / point.replace(":", "-"), dies, point)] == []
+
+
+def test_a_second_kill_while_a_member_takes_back_what_its_leader_began_loses_nothing_either(tmp_path: Path) -> None:
+    landers = begin(tmp_path / "twice")
+    landers.send("a", ORCH_FAILPOINT="land.read-tree:after")
+    landers.send("b", ORCH_FAILPOINT="undo.file:before")
+    landers.send("c")
+    landers.go()
+    assert landers.ends() == [-signal.SIGKILL, -signal.SIGKILL, 0]
+    assert landers.git("status", "--porcelain") == ""
+    landers.send("a", "b")
+    landers.ends()
+    assert landers.wrongs("abc") == []

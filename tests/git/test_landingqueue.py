@@ -26,7 +26,7 @@ def left(queue: LandingQueue) -> list[str]:
 
 
 def test_nobody_waits_where_nobody_ever_did(queue: LandingQueue) -> None:
-    assert (queue.empty(), queue.waiting(), queue.first()) == (True, [], None)
+    assert (queue.waiting(), queue.first()) == ([], None)
 
 
 def test_tickets_are_in_the_order_of_arrival_whoever_leaves_between(queue: LandingQueue) -> None:
@@ -38,7 +38,7 @@ def test_tickets_are_in_the_order_of_arrival_whoever_leaves_between(queue: Landi
             with queue.enter(WISH) as fourth:
                 assert queue.waiting() == [first.name, second.name, fourth.name]
                 assert (first.first(), fourth.first()) == (True, False)
-    assert queue.empty()
+    assert left(queue) == []
 
 
 def _die(queue: LandingQueue) -> None:
@@ -126,4 +126,4 @@ def test_many_that_come_at_once_have_a_place_each_and_see_the_same_order(queue: 
     (names / "enough").touch()
     for process in processes:
         process.join()
-    assert (process.exitcode, queue.empty()) == (0, True)
+    assert (process.exitcode, left(queue)) == (0, [])

@@ -13,9 +13,10 @@ import pytest
 from support.landers import Landers
 from support.processes import until
 
-from orchestrator.core.record import Intent
+from orchestrator.core.record import Intent, Landed
 from orchestrator.core.task import State
-from orchestrator.git import landingqueue
+from orchestrator.git import landingqueue, merge
+from orchestrator.store.locks import LockProof
 from orchestrator.worker import batch
 from orchestrator.worker.member import Member
 
@@ -185,6 +186,46 @@ def test_a_member_that_leaves_after_it_agreed_is_not_landed(landers: Landers, en
     landers.send("b")
     assert landers.ends("b") == [0]
     assert landers.wrongs("abc") == []
+
+
+def test_a_member_that_a_person_moves_away_after_it_agreed_is_not_landed(landers: Landers) -> None:
+    landers.send("a")
+    landers.send("c", first=hang(landers, "b"))
+    landers.send("b")
+    landers.go()
+    until((landers.top / "hangs").exists, "c verifies")
+    until(lambda: landers.promised("b"), "b agreed")
+    landers.move("b", State.BLOCKED)
+    assert landers.ends("b") == [0]
+    (landers.top / "on").touch()
+    assert landers.ends("a", "c") == [0, 0]
+    assert landers.brought() == [["a", "c"]]
+    landers.move("b", State.PENDING)
+    landers.send("b")
+    assert landers.ends("b") == [0]
+    assert landers.wrongs("abc") == []
+
+
+def test_a_member_that_was_counted_and_is_asked_to_stop_lands_or_sees_its_leader_die(landers: Landers) -> None:
+    """Both ways: the leader has it on the base, or dies with the lock."""
+    landers.drop("x")
+    work, space = landers.opened("x")
+    space.path.joinpath("x").touch()
+    space.save_cut(work)
+    queue, old = landingqueue.of(space.repo), landers.main
+    new = space.merge_commit(work, merge.Merged(f"{space.tip}^{{tree}}", space.tip), old)
+    ask = landingqueue.Ask("main", old, new, (space.tip,), ("y", "x"))
+    for free in (True, False):
+        with queue.enter(batch.wish(work, space)) as ticket, queue.asking([ticket.name], ask):
+            proof = LockProof(space.repo.landing_lock) if free else None
+            member = Member(work, space, ticket, lambda proof=proof: proof)  # type: ignore[misc]
+            member.promised = ask
+            work.save(intent=Intent("main", old, new, side=space.tip))
+            if not free:
+                landers.git("merge", "-q", "--ff-only", new)
+            landed = member.leave()
+            assert landed == (None if free else Landed(new, "main", "merge", side=space.tip))
+            assert (work.record.intent is None) == free
 
 
 def test_a_leader_asked_to_stop_calls_the_batch_off_and_the_next_one_leads(landers: Landers) -> None:
