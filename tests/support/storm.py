@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -39,7 +40,7 @@ left=0
 ON_SHELF = "grep -qx {name} shelves/{shelf} || left=$((left + 1))\n"
 SESSION = """
 top="{top}"; me=$ORCH_TASK; number=${{me#task-}}; table=$((number / 4)); shelf=shelves/$((number / 4))
-exec 9> "$top/agents/$me"; flock -n 9 || echo "$me" >> "$top/overlaps"
+exec 9> "$top/agents/$me"; flock -n -E 7 9; [ $? != 7 ] || echo "$me" >> "$top/overlaps"  # it may be killed itself
 note() {{ git rev-parse HEAD >> "$top/commits"; }}
 mkdir -p seats/$table shelves drafts; mine=seats/$table/$me
 taken=$(for each in seats/$table/task-*; do [ "$each" = $mine ] || cat "$each" 2> /dev/null; done)
@@ -83,6 +84,7 @@ class Target:
     pid: int
     start: float
     kind: Kind
+    words: str
 
 
 class Storm:
@@ -184,9 +186,11 @@ class Storm:
 
     def _kill(self, wanted: Kind) -> bool:
         found = [target for target in self.targets() if target.kind is wanted]
-        if not found or not kill(self.chance.choice(found)):
+        if not found or not kill(chosen := self.chance.choice(found)):
             return False
         self.killed[wanted] += 1
+        with (self.top / "kills").open("a") as log:  # to read what happened
+            log.write(f"{datetime.now(UTC):%H:%M:%S.%f} {chosen}\n")
         return True
 
     def targets(self) -> Iterator[Target]:
@@ -208,7 +212,8 @@ def _target(entry: Path, mark: bytes) -> Target | None:
         name, words = (entry / "comm").read_text(), (entry / "cmdline").read_bytes().split(b"\0")
     except OSError:
         return None
-    return Target(int(entry.name), start, _kind(name, words, environ))
+    told = os.fsdecode(b" ".join(words))[:120]
+    return Target(int(entry.name), start, _kind(name, words, environ), told)
 
 
 def _kind(name: str, words: list[bytes], environ: list[bytes]) -> Kind:
