@@ -29,6 +29,7 @@ from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Leaving, Work, blocked
 
 RETRY = 1.0  # seconds between tries to let go of a task whose destination is taken or whose disk is full
+FAULTS = 5  # of ours in a row, after which a task waits for a person: an agent may have been paid before each
 
 
 def main(root: str, name: str, token: str) -> int:
@@ -104,9 +105,15 @@ def ending_of(error: Exception, record: Record | None, settings: Settings, mask:
             return later(record, settings, str(error)), 0
     told = "".join(traceback.format_exception(error))
     print(mask.text(told) if mask else told, file=sys.stderr)
-    return later(
-        record, settings, f"a fault of the orchestrator itself ({type(error).__name__}: {error}); the worker's log tells more"
-    ), 3
+    return our_fault(error, record, settings), 3
+
+
+def our_fault(error: Exception, record: Record | None, settings: Settings) -> Ending:
+    """It may pass by itself; after so many in a row it won't."""
+    detail = f"a fault of the orchestrator itself ({type(error).__name__}: {error}); the worker's log tells more"
+    if record and record.backoffs >= FAULTS:
+        return blocked(Reason.FAULT, f"{detail}. It has ended {record.backoffs} claims in a row before")
+    return later(record, settings, detail)
 
 
 def stopped(request: StopRequest) -> Ending:
