@@ -16,7 +16,7 @@ from orchestrator.core import convergence
 from orchestrator.core.record import Restart
 from orchestrator.core.resolving import Resolving
 from orchestrator.core.task import State
-from orchestrator.git import conflicts, merge
+from orchestrator.git import conflicts, kept, merge
 from orchestrator.worker.landing import LandOutcome
 from orchestrator.worker.prompt import Conflict
 from orchestrator.worker.space import Space
@@ -34,11 +34,19 @@ def plan(work: Work, space: Space, outcome: LandOutcome) -> bool:
     found, base, began = outcome.conflict, outcome.base, work.record.base_commit
     if work.optimizing or not isinstance(space, Workspace) or found is None or not (found.tree and base and began):
         return False
-    commit = space.hold_conflict(work, found.tree, base)
+    commit = hold(work, space, found.tree, base)
     resolving = Resolving(commit, base, space.tip, began, found.files[:FILES], work.record.attempts)
     work.record = replace(work.record, resolving=resolving, restart=Restart(commit, base))
     work.feedback = ""
     return True
+
+
+def hold(work: Work, space: Workspace, tree: str, base: str) -> str:
+    """The commit that the conflict is resolved on: `tree` holds both sides with git's markers. It has a ref, and never lands."""
+    record = work.record
+    commit = merge.commit(space.repo, tree, (base, space.tip), f"{record.branch} and {record.base}, to be resolved\n")
+    kept.keep(space.repo, record.slug, f"conflict/{record.attempts:04d}", commit)
+    return commit
 
 
 def unfinished(work: Work, space: Space) -> str | None:

@@ -393,13 +393,6 @@ class Workspace:
             return merge.merge(verify, base, self.tip)
         return merge.replay(verify, began, base, self.tip)
 
-    def hold_conflict(self, work: Work, tree: str, base: str) -> str:
-        """The commit that a conflict is resolved on: `tree` holds both sides with git's markers. It never lands."""
-        message = f"The conflict of {self._branch(work)} with {work.record.base}, to be resolved\n"
-        commit = merge.commit(self.repo, tree, (base, self.tip), message)
-        save.keep(self.repo, work.record.slug, f"conflict/{work.record.attempts:04d}", commit)
-        return commit
-
     def marked(self, work: Work, commit: str = "") -> tuple[str, ...]:
         """The files in which markers of the conflict that is resolved are left, on the task branch or in `commit`."""
         found = work.record.resolving
