@@ -38,7 +38,8 @@ class Red:
     def next(self) -> str:
         """What a person can do about it."""
         if self.tasks:
-            return f"`orchestrator undo {quote(self.tasks[-1])}` takes it back."
+            one = f"`orchestrator undo {quote(self.tasks[-1])}` takes it back"
+            return f"{one}." if len(self.tasks) == 1 else f"{one}, if it was that one: they landed together."
         if self.culprit:
             return f"See `git show {self.culprit[:10]}`; mend or revert it."
         return "Run the command by hand in a checkout of it."

@@ -9,6 +9,7 @@ from orchestrator.core.integration import Red
 from orchestrator.git import merge, refs
 from orchestrator.git.repository import Repository
 
+UNDOING = "%H%x09%(trailers:key=Undoes,valueonly,separator=%x2c)%x09%(trailers:key=Task,valueonly,separator=%x2c)"
 GREEN = "refs/orchestrator-meta/integrated/"  # beside the refs of tasks, so that none of these is taken for a task's
 
 
@@ -37,10 +38,11 @@ def tasks_of(repo: Repository, commit: str) -> tuple[str, ...]:
 
 
 def taken_back(repo: Repository, commit: str, tip: str) -> str | None:
-    """The commit between the two that undoes the landing `commit`, by its trailer."""
-    told = "--format=%H %(trailers:key=Undoes,valueonly,separator=%x20)"
-    lines = repo.git.text("log", "--first-parent", told, f"{commit}..{tip}").split("\n")
-    return next((words[0] for words in map(str.split, lines) if commit in words[1:]), None)
+    """The commit between the two with which the landing `commit` is undone, by its trailers: of a batch, every task of it."""
+    lines = repo.git.text("log", "--first-parent", "--reverse", f"--format={UNDOING}", f"{commit}..{tip}").split("\n")
+    undoing = [(by, task) for by, undone, task in (line.split("\t") for line in lines if line) if undone == commit]
+    left = set(tasks_of(repo, commit)) - {task for _, task in undoing}
+    return undoing[-1][0] if undoing and not left else None
 
 
 def standing(found: Iterable[Red]) -> tuple[Red, ...]:

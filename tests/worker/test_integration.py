@@ -10,7 +10,7 @@ from support.desk import Desk, me
 
 from orchestrator.core.integration import Red, first_red
 from orchestrator.core.task import State
-from orchestrator.git import integrated
+from orchestrator.git import integrated, repository
 from orchestrator.store import integrations, locks
 from orchestrator.worker import integration
 
@@ -167,6 +167,21 @@ def test_a_landing_that_was_taken_back_is_not_named_for_what_is_red_now(landings
     assert found is not None
     assert (found.culprit, worse != first) == (None, True)
     assert "taken back" in found.told
+
+
+def test_a_batch_is_taken_back_once_each_of_its_tasks_is(landings: Desk) -> None:
+    repo = repository.discover(landings.repo)
+
+    def commit(*trailers: str) -> str:
+        landings.git("commit", "-q", "--allow-empty", "-m", "\n".join(["Subject", "", *trailers]))
+        return landings.main
+
+    batch = commit("Task: a b", "Task: c")
+    commit("Task: a b", f"Undoes: {batch}")
+    assert integrated.taken_back(repo, batch, landings.main) is None
+    last = commit("Task: c", f"Undoes: {batch}")
+    commit("Task: d")
+    assert integrated.taken_back(repo, batch, landings.main) == last
 
 
 def test_a_rewritten_base_names_nobody_and_begins_anew(landings: Desk) -> None:
