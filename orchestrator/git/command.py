@@ -61,6 +61,8 @@ OPTIONS = tuple(
     for part in ("-c", option)
 )
 
+IN_THE_WAY = re.compile(rb"Unable to create '(.+\.lock)': File exists|failed to read (.+/commondir): Success")
+
 # What changes a repository or a checkout, and not just adds objects that nothing names: a crash test may kill around each.
 CHANGING = frozenset(
     {
@@ -101,7 +103,7 @@ class Git:
         if changing:
             hit(f"git.{changing}:before")
         ended = capture(("git", *OPTIONS, *args), cwd=self.cwd, env=self._environment(env), input=input, timeout=timeout)
-        if (lock := _lock_in_the_way(ended)) and stale.clear(lock):
+        if (lock := _lock_in_the_way(self.cwd, ended)) and stale.clear(lock):
             ended = capture(("git", *OPTIONS, *args), cwd=self.cwd, env=self._environment(env), input=input, timeout=timeout)
         if changing:
             hit(f"git.{changing}:after")
@@ -109,7 +111,7 @@ class Git:
             raise RepositoryError(f"git can't be run: {ended.detail}", hint="Install git 2.38 or newer.")
         if ended.code in ok or not ok:
             return Output(ended.code, ended.stdout, os.fsdecode(ended.stderr))
-        if lock := _lock_in_the_way(ended):
+        if lock := _lock_in_the_way(self.cwd, ended):
             raise Locked(lock, args, ended.code)
         raise GitError(args, ended.code, os.fsdecode(ended.stderr) or ended.detail)
 
@@ -154,12 +156,13 @@ def join(names: list[str] | tuple[str, ...]) -> bytes:
     return b"".join(os.fsencode(name) + b"\0" for name in names)
 
 
-def _lock_in_the_way(ended: Captured) -> Path | None:
-    """The lock file that git says it can't make; an index's belongs to whoever works in that checkout."""
+def _lock_in_the_way(cwd: Path, ended: Captured) -> Path | None:
+    """The lock file that git says it can't make; an index's belongs to whoever works in that checkout. An empty `commondir`
+    is like one: a `git worktree add` is about to write it, or was killed then, and most commands fail in the whole repository."""
     if ended.code in (0, 1):
         return None
-    found = re.search(rb"Unable to create '(.+\.lock)': File exists", ended.stderr)
-    lock = Path(os.fsdecode(found[1])) if found else None
+    found = IN_THE_WAY.search(ended.stderr)
+    lock = cwd / os.fsdecode(found[1] or found[2]) if found else None
     return lock if lock and lock.name != "index.lock" else None
 
 

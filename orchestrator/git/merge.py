@@ -21,14 +21,21 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """The paths that need a decision."""
+    """The paths that need a decision, and the `tree` of both sides with git's markers; None where one that can be worked on
+    would take another merge."""
 
     files: tuple[str, ...]
+    tree: str | None = None
 
 
 def contains(repo: Repository, tip: str, base: str) -> bool:
     """Whether `base` is part of `tip`'s history: then the merged tree is the tip's own."""
     return repo.git.run("merge-base", "--is-ancestor", base, tip, ok=(0, 1)).code == 0
+
+
+def met(repo: Repository, base: str, tip: str) -> str | None:
+    """The last commit that both have; None where their histories have nothing in common."""
+    return repo.git.run("merge-base", base, tip, ok=(0, 1)).stdout.decode().strip() or None
 
 
 def merge(verify: Worktree, base: str, tip: str) -> Merged | Conflict:
@@ -37,7 +44,7 @@ def merge(verify: Worktree, base: str, tip: str) -> Merged | Conflict:
     Raises GitError where it can't be tried at all (unrelated histories)."""
     output = verify.git.run("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", base, tip, ok=(0, 1))
     tree, *files = split(output.stdout)
-    return Merged(tree, tip) if output.code == 0 else Conflict(tuple(dict.fromkeys(files)))
+    return Merged(tree, tip) if output.code == 0 else Conflict(tuple(dict.fromkeys(files)), tree)
 
 
 def replay(verify: Worktree, began: str, base: str, tip: str) -> Merged | Conflict:
@@ -46,7 +53,7 @@ def replay(verify: Worktree, began: str, base: str, tip: str) -> Merged | Confli
     ours, theirs = (commit(verify.repo, f"{end}^{{tree}}", (began,), "To be merged\n") for end in (base, tip))
     merged = merge(verify, ours, theirs)
     if isinstance(merged, Conflict):
-        return merged
+        return Conflict(merged.files)
     return Merged(merged.tree, commit(verify.repo, merged.tree, (base,), f"Work of {tip}, moved to a rewritten base\n"))
 
 

@@ -260,7 +260,10 @@ def _add(repo: Repository, path: Path, commit: str, proof: LockProof) -> Worktre
 
 
 def _take(repo: Repository, path: Path, commit: str, proof: LockProof) -> Worktree | None:
-    """An idle one, the nearest to what is wanted first."""
+    """An idle one, the nearest to what is wanted first. One that a killed git had only begun goes: with an empty file in its
+    folder in git's, hardly anything works in the whole repository any more, the user's own commands included."""
+    for begun in filter(_broken, _resting(repo, path.parent / POOL)):
+        _aside(begun, proof)
     idle = sorted(_idle(repo, path.parent / POOL), key=lambda worktree: worktree.head != commit)
     return _move(idle[0], path, proof) if idle else None
 

@@ -63,6 +63,25 @@ def growing() -> Iterator[float]:
 
 
 @contextlib.contextmanager
+def attempt(path: Path) -> Iterator[LockProof | None]:
+    """The same without waiting: None where someone else holds it."""
+    descriptor = durable.open_lock(path, point="lock", new=False)
+    try:
+        yield LockProof(path) if try_exclusive(descriptor) else None
+    finally:
+        os.close(descriptor)
+
+
+def held(path: Path) -> bool:
+    """Whether anybody holds the lock at `path` now."""
+    descriptor = durable.open_lock(path, point="lock", new=False)
+    try:
+        return not try_shared(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def short(path: Path, *, timeout: float = 10.0) -> Iterator[LockProof]:
     """The same for rare edits by hand on the command line: waits at most `timeout` seconds. Raises StoreError."""
     import filelock

@@ -43,6 +43,7 @@ class LandOutcome:
     landed: Landed | None = None
     merged: str | None = None
     base: str | None = None
+    conflict: merge.Conflict | None = None
 
 
 def land(work: Work, space: Space) -> LandOutcome:
@@ -104,7 +105,7 @@ def land_once(work: Work, space: Workspace, proof: LockProof) -> LandOutcome:
         return nothing_new(work, space, old)
     merged = space.merged(work, old) if moved else merge.Merged(f"{space.tip}^{{tree}}", space.tip)
     if isinstance(merged, merge.Conflict):
-        return LandOutcome(LandEnd.CONFLICT, ", ".join(merged.files), base=old)
+        return LandOutcome(LandEnd.CONFLICT, ", ".join(merged.files), base=old, conflict=merged)
     new = space.merge_commit(work, merged, old)
     if moved and (rejected := reject(work, space, old, new)):
         return rejected

@@ -26,7 +26,7 @@ FACTS = frozenset(
     {
         *("record", "claim", "reclaim", "release", "move", "attempt.cut", "undo.file", "undo.index", "git.checkout-index"),
         *("git.checkout", "git.commit", "git.read-tree", "git.ref", "git.update-index", "git.update-ref", "worktree.aside"),
-        *("git.push", "pull.publish", "record.put"),
+        *("git.push", "pull.publish", "record.put", "integration.put"),
     }
 )
 SHARED = LIVES[0].name  # what all lives have in common is tried in this one
@@ -46,7 +46,7 @@ CUTS = {
 GIT = """#!/bin/sh
 # the agent's own git is left alone
 case "$GIT_TERMINAL_PROMPT $*" in 0*" {verb} "*"{option}"*)
-    mkdir "{top}/once-cut" 2> /dev/null && {{ {cut}; kill -9 $PPID; exit 1; }} ;;
+    mkdir "{top}/once-cut" 2> /dev/null && {{ {cut}; }} ;;
 esac
 exec {git} "$@"
 """
@@ -138,7 +138,7 @@ def _new(label: str, last: str) -> bool:
 def _worth_it(life: Life, label: str, seen: Counter[str]) -> bool:
     """In the life for everything, all but the making of folders, and temporary files once; else only facts."""
     name, _, when = label.partition(":")
-    if life.name == SHARED:
+    if life.name == SHARED or life.every:
         return name != "ensure" and (when != "written" or seen[label] == 1)
     return when != "written" and name in FACTS
 
@@ -173,14 +173,26 @@ def test_a_second_kill_while_a_landing_is_recovered_loses_nothing_either(tmp_pat
 
 @pytest.mark.parametrize("verb", CUTS)
 def test_a_git_that_was_killed_half_way_with_its_worker_leaves_nobody_s_work(tmp_path: Path, verb: str) -> None:
-    again = Lives(lives.by_name(SHARED), tmp_path)
-    run = again.begin(verb)
     option, cut = CUTS[verb]
-    names = {"repo": run.project.repo, "git": shutil.which("git"), "top": run.top, "verb": verb, "option": option}
+    run = with_git(Lives(lives.by_name(SHARED), tmp_path), verb, option, f"{cut}; kill -9 $PPID; exit 1")
+    assert aftermath.wrongs(run, killed=True) == []
+
+
+@pytest.mark.parametrize("verb", ["read-tree", "update-ref"])
+def test_a_git_that_outlives_its_worker_moves_nothing_once_another_one_goes_on(tmp_path: Path, verb: str) -> None:
+    again = "tries=0; until grep -qs '\"intent\": null' {tasks}/running/*/.orch/state.json || [ $tries = 200 ]; do sleep 0.02; tries=$((tries + 1)); done"
+    run = with_git(Lives(lives.by_name(SHARED), tmp_path), verb, CUTS[verb][0], f"kill -9 $PPID; {again}")
+    assert aftermath.wrongs(run, killed=True) == []
+
+
+def with_git(again: Lives, verb: str, option: str, cut: str) -> Run:
+    """A life in which git does `cut` before the first call of ours that has `verb` and `option`, or instead of it."""
+    run = again.begin(verb)
+    names = {"repo": run.project.repo, "tasks": run.project.tasks, "git": shutil.which("git"), "top": run.top}
     (run.top / "bin").mkdir()
-    (run.top / "bin/git").write_text(GIT.format(**names, cut=cut.format(**names)))
+    (run.top / "bin/git").write_text(GIT.format(**names, verb=verb, option=option, cut=cut.format(**names)))
     (run.top / "bin/git").chmod(0o755)
     run.project.env["PATH"] = f"{run.top}/bin:{run.project.env['PATH']}"
     run.live()
     assert (run.top / "once-cut").exists()
-    assert aftermath.wrongs(run, killed=True) == []
+    return run

@@ -3,12 +3,13 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import RepositoryError
-from orchestrator.git import included, repository, worktree
+from orchestrator.git import included, repository, stale, worktree
 from orchestrator.git.command import Locked
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
@@ -297,3 +298,40 @@ class TestIncluded:
 
     def test_without_the_file_nothing_is_asked(self, repo: Repository, tree: Worktree) -> None:
         assert included.copy_included(repo, tree) == ()
+
+
+def begun(admin: Path) -> None:
+    """As a `git worktree add` leaves it that is killed at its worst moment."""
+    (admin / "locked").write_text("initializing")
+    (admin / "commondir").write_text("")
+
+
+def test_what_a_killed_git_had_only_begun_to_make_is_in_nobody_s_way(
+    repo: Repository, tree: Worktree, root: Path, base: str, git
+) -> None:
+    worktree.retire(tree)
+    begun(tree.admin)
+    assert git(repo.top, "branch", ok=False) == ""
+
+    fresh = worktree.prepare(repo, root / "other", owner="id-2", branch=None, commit=base)
+
+    assert clean(git, fresh.path)
+    assert "main" in git(repo.top, "branch")
+    assert not tree.admin.exists()
+
+
+@pytest.mark.parametrize("age", [5.0, 60.0])
+def test_one_that_a_person_s_git_had_begun_is_waited_for_then_mended(
+    repo: Repository, root: Path, base: str, age: float, git
+) -> None:
+    git(repo.top, "worktree", "add", "-q", "--detach", "../theirs")
+    admin = repo.common / "worktrees/theirs"
+    begun(admin)
+    os.utime(admin / "commondir", (time.time() - age,) * 2)
+
+    if age < stale.OLD_ENOUGH:
+        with pytest.raises(Locked, match="commondir is in the way"):
+            worktree.prepare(repo, root / "fix", owner="id-1", branch=None, commit=base)
+    else:
+        worktree.prepare(repo, root / "fix", owner="id-1", branch=None, commit=base)
+        assert "theirs" in git(repo.top, "worktree", "list")

@@ -40,6 +40,12 @@ DONE = ": > todo.txt"
 HANG = "while kill -0 $loop; do sleep 0.02; done"  # until whoever was asked to stop has gone: a Ctrl-C may die with its loop
 COUNT = '#!/bin/sh\necho benchmark >> {top}/trace\n{first}echo "METRIC left=$(grep -c . todo.txt)"\n'
 MOVE_BASE = 'once moved && (cd "$repo" && {change}; echo more > other.txt && git add other.txt {file} && git commit -q -m moved)'
+JUDGED = """gates:
+  judge:
+    command: |
+      top=$ORCH_TASKS/..; {first} test -e gate.txt && verdict=pass || {{ verdict=fail; touch $top/refused; }}
+      echo "{{\\"verdict\\": \\"$verdict\\", \\"summary\\": \\"so\\", \\"evidence\\": [{{\\"file\\": \\"todo.txt\\", \\"says\\": \\"so\\"}}]}}"
+"""
 
 Step = Callable[["Run"], None]
 Mark = tuple[str, int]
@@ -64,9 +70,11 @@ class Life:
     merges: int = 1
     todo: str = ""
     proposed: bool = False  # a pull request for it is open in the end
+    health: str = ""  # what the base was found to be in the end: green or red
     undone: bool = False  # whether a person took it back afterwards
     moved: bool = False  # whether somebody else's commit is on the base in the end
     parts: int = 1
+    every: bool = False  # of its own points all are tried, and not just the facts
 
 
 class Run:
@@ -204,12 +212,26 @@ LIVES = (
         moved=True,
     ),
     Life(
-        "conflict",
+        "conflict",  # the second session resolves it
         act=f"{DONE}; {MOVE_BASE.format(change='echo four >> todo.txt', file='todo.txt')}",
         since=("benchmark", 3),
-        until=("agent", 2),
+        until=("benchmark", 5),
         attempts=2,
         moved=True,
+        parts=2,
+    ),
+    Life(
+        "conflict-stays",  # nobody resolves it, and the verified work is on its branch in the end
+        act=f"grep -q '^<<<<<<<' todo.txt || {{ {DONE}; {MOVE_BASE.format(change='echo four >> todo.txt', file='todo.txt')}; }}",
+        steps=(drain(1),),
+        since=("agent", 2),
+        until=("release:after", 1),
+        state="blocked",
+        reason="conflict",
+        attempts=3,
+        merges=0,
+        moved=True,
+        todo=f"{TODO}\nfour",
     ),
     Life(
         "merge-fails",
@@ -258,9 +280,42 @@ LIVES = (
     ),
     Life(
         "gated",
-        front="gates: {test: 'test -e nowhere', lint: 'echo README:1: known; false', doctor: 'test -z $ORCH_CANARY'}",
+        front="gates: {test: 'echo not ok 1 known; false', lint: 'echo README:1: known; false', doctor: 'test -z $ORCH_CANARY'}",
         since=("benchmark", 3),
         until=("release:after", 1),
+    ),
+    Life(  # the first session misses what it can't see, the second one doesn't
+        "hidden-check",
+        act=f'{DONE}; [ ! -e "$top/refused" ] || touch gate.txt',
+        front="holdout: 'test -e gate.txt && echo METRIC left=0 || ! touch $ORCH_TASKS/../refused'",
+        since=("benchmark", 3),
+        until=("agent", 2),
+        attempts=2,
+        every=True,
+    ),
+    Life(  # it holds on the branch, and not together with what came onto the base
+        "hidden-check-of-the-merge",
+        act=f'{DONE}; {MOVE_BASE.format(change=":", file="")}; [ ! -e "$top/refused" ] || touch gate.txt',
+        front="holdout: 'test ! -e other.txt || test -e gate.txt && echo METRIC left=0 || ! touch $ORCH_TASKS/../refused'",
+        since=("benchmark", 3),
+        until=("agent", 2),
+        attempts=2,
+        moved=True,
+    ),
+    Life(
+        "judged",
+        act=f'{DONE}; [ ! -e "$top/refused" ] || touch gate.txt',
+        front=JUDGED.format(first=""),
+        since=("benchmark", 3),
+        until=("agent", 2),
+        attempts=2,
+        every=True,
+    ),
+    Life(
+        "judge-s-worker-dies",
+        front=JUDGED.format(first="mkdir $top/once-died && kill -9 $PPID && sleep 600; touch gate.txt;"),
+        since=("benchmark", 3),
+        until=("benchmark", 4),
     ),
     Life(
         "defect",
@@ -311,6 +366,20 @@ LIVES = (
         since=("release:after", 1),
         undone=True,
         todo=TODO,
+    ),
+    Life(
+        "looked-at",
+        env={"ORCH_INTEGRATION_CMD": "test -e work.txt"},
+        since=("land.update-ref:after", 1),
+        until=("release:after", 1),
+        health="green",
+    ),
+    Life(
+        "looked-at-and-red",
+        env={"ORCH_INTEGRATION_CMD": "test ! -e work.txt"},
+        since=("land.update-ref:after", 1),
+        until=("release:after", 1),
+        health="red",
     ),
     Life(
         "proposed",

@@ -1,0 +1,48 @@
+"""Up to where a base was seen green: a ref of ours for each base, so that what nobody has looked at is computed, never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from orchestrator.core.integration import Red
+from orchestrator.git import merge, refs
+from orchestrator.git.repository import Repository
+
+GREEN = "refs/orchestrator-meta/integrated/"  # beside the refs of tasks, so that none of these is taken for a task's
+
+
+def green(common: Path, base: str) -> str | None:
+    """The commit of `base` that was seen green last."""
+    return refs.read(common, GREEN + base)
+
+
+def seen_green(repo: Repository, base: str, commit: str) -> None:
+    """One step: a kill before it, and the commit is looked at again."""
+    repo.git.run("update-ref", GREEN + base, commit)
+
+
+def since(repo: Repository, green: str | None, tip: str) -> tuple[str, ...]:
+    """What came onto the base since then, a commit for each landing, the oldest first. Nothing where that can't be told: it was
+    never green, or was rewritten."""
+    if green is None or not merge.contains(repo, tip, green):
+        return ()
+    return tuple(repo.git.text("rev-list", "--first-parent", "--reverse", f"{green}..{tip}").split())
+
+
+def tasks_of(repo: Repository, commit: str) -> tuple[str, ...]:
+    """The tasks that a landing's trailers name."""
+    told = repo.git.text("log", "-1", "--format=%(trailers:key=Task,valueonly)", commit)
+    return tuple(filter(None, told.split("\n")))
+
+
+def taken_back(repo: Repository, commit: str, tip: str) -> str | None:
+    """The commit between the two that undoes the landing `commit`, by its trailer."""
+    told = "--format=%H %(trailers:key=Undoes,valueonly,separator=%x20)"
+    lines = repo.git.text("log", "--first-parent", told, f"{commit}..{tip}").split("\n")
+    return next((words[0] for words in map(str.split, lines) if commit in words[1:]), None)
+
+
+def standing(found: Iterable[Red]) -> tuple[Red, ...]:
+    """Those that still hold: the base was not seen green since."""
+    return tuple(red for red in found if Path(red.common).is_dir() and green(Path(red.common), red.base) == red.green)
