@@ -140,7 +140,7 @@ def refusal(work: Work, space: Workspace, ask: Ask) -> str:
         refused = error.message
     if refused:
         work.feedback, work.verdicts = feedback, verdicts
-    return refused
+    return work.mask.text(refused)  # another task's worker will tell it, who doesn't know this one's secrets
 
 
 def objection(work: Work, queue: LandingQueue, batch: Batch) -> str:

@@ -88,6 +88,20 @@ def test_a_red_member_is_found_the_others_land_and_it_gets_its_next_attempt(land
         assert "c" not in names or "a" not in names or "more" in names
 
 
+def test_a_setup_that_fails_on_the_batch_is_a_no_and_tells_no_secret(landers: Landers) -> None:
+    setup = "'[ ! -e a ] || { echo $API_KEY; exit 1; }'"
+    landers.send("a")
+    landers.send("b", front=f"setup: {setup}\nenv: {{API_KEY: sk-1234567890abcdef}}")
+    landers.send("c")
+    landers.go()
+    landers.ends()
+    assert landers.states() == {"a": State.CONVERGED, "b": State.BLOCKED, "c": State.CONVERGED}
+    assert landers.record("b").reason == "setup"
+    told = landers.events("a", "bisect")[0]["detail"]
+    assert told.startswith("b: ")
+    assert "sk-1234" not in told
+
+
 def test_a_leader_that_is_red_itself_keeps_nobody_from_landing(landers: Landers) -> None:
     landers.agent('touch "$ORCH_TASK"; [ "$ORCH_ATTEMPT" = 1 ] || touch more')
     landers.send("a", first="[ -e b ] && [ ! -e more ] && echo METRIC left=1 && exit\n")
