@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from support import closed
 from support.project import Project
 
 MOVE = (
@@ -70,28 +69,6 @@ def hang(project: Project) -> Path:
     return path
 
 
-@pytest.fixture
-def stubborn() -> Iterator[str]:
-    """The address of a remote that lets nobody in."""
-
-    class Closed(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(401)
-            self.send_header("WWW-Authenticate", 'Basic realm="closed"')
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Closed) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/x.git"
-        server.shutdown()
-        thread.join()
-
-
 def configure(project: Project, settings: Mapping[str, str], **names: object) -> None:
     for key, value in settings.items():
         project.git("config", key, value.format(**names))
@@ -126,10 +103,7 @@ def test_no_program_that_a_person_would_answer_is_started_by_landing_or_undoing(
 
 
 @pytest.mark.parametrize("where", ["environment", "configuration"])
-def test_a_push_that_needs_a_password_waits_for_later_and_asks_nobody(
-    project: Project, hang: Path, stubborn: str, where: str
-) -> None:
-    project.git("remote", "add", "origin", stubborn)
+def test_a_push_that_needs_a_password_waits_for_later_and_asks_nobody(project: Project, hang: Path, where: str) -> None:
     if where == "environment":
         project.env |= {"GIT_ASKPASS": str(hang), "SSH_ASKPASS": str(hang), "DISPLAY": ":0"}
     else:
@@ -137,7 +111,9 @@ def test_a_push_that_needs_a_password_waits_for_later_and_asks_nobody(
     project.drop("x", front="land: pr")
     project.agent(": > todo.txt")
 
-    project.run(code=75, ORCH_BACKOFF="100s")
+    with closed.remote() as address:
+        project.git("remote", "add", "origin", address)
+        project.run(code=75, ORCH_BACKOFF="100s")
 
     assert "can't be pushed to origin" in project.record("x")["detail"]
     assert asked(project) == ""

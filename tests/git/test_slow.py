@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support import closed
 from support.processes import gone, pid_in, until
 
 from orchestrator.errors import GitError
@@ -54,28 +53,11 @@ def test_a_merge_driver_that_hangs_ends_with_its_git(repo: Repository, base: str
     until(lambda: gone(pid_in(note)), "the driver's end")
 
 
-class Closed(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(401)
-        self.send_header("WWW-Authenticate", 'Basic realm="closed"')
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 def test_a_credential_helper_that_hangs_ends_with_its_push(
     repo: Repository, base: str, git, note: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     git(repo.top, "config", "credential.helper", f"!{HANG.format(note=note)};:")
     monkeypatch.setattr(remotes, "TIMEOUT", 1.0)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Closed) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        remote = Remote("origin", f"http://127.0.0.1:{server.server_port}/x.git")
-        with pytest.raises(GitError, match="took longer"):
-            remotes.push(repo, remote, "main", base, None)
-        server.shutdown()
-        thread.join()
+    with closed.remote() as address, pytest.raises(GitError, match="took longer"):
+        remotes.push(repo, Remote("origin", address), "main", base, None)
     until(lambda: gone(pid_in(note)), "the helper's end")

@@ -49,7 +49,7 @@ echo $seat > $mine; git add $mine; git commit -q -m "$me sits down ($$)"; note
 echo "draft of $$ at attempt $ORCH_ATTEMPT" > drafts/$me; git hash-object drafts/$me >> "$top/drafts"
 if [ $((number % 4)) -lt 2 ]; then
     names=$({{ grep '^task-' $shelf; echo $me; }} | sort -u)
-    {{ echo "$names" | grep -c .; echo "$names"; }} > new && mv new $shelf; git add $shelf; git commit -q -m "$me stands on a shelf ($$)"; note
+    {{ echo "$names" | grep -c .; echo "$names"; }} > "$top/agents/$me.new" && mv "$top/agents/$me.new" $shelf; git add $shelf; git commit -q -m "$me stands on a shelf ($$)"; note
 fi
 """
 QUICK = {
@@ -128,7 +128,7 @@ class Storm:
             loop.kill()
             loop.wait()
         for _ in range(5):
-            code = self.project.start("--parallel", "4").wait(PATIENCE)
+            code = self.project.start("--parallel", "4").wait(2 * PATIENCE)
             if code != 1:
                 break
             self._unblock()
