@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.desk import COUNT, DONE, Desk
+from support.desk import COUNT, DONE, LESS, Desk
 
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Answer, Result
@@ -64,6 +64,35 @@ def test_a_noisy_number_at_its_target_by_chance_is_no_convergence_and_not_flaky(
     record = desk.record()
     assert (desk.state(), record.reason, record.flaky, desk.merges()) == (State.BLOCKED, Reason.EXHAUSTED, 0, 0)
     assert "by chance" in record.history[0].detail
+
+
+def test_the_same_of_work_that_was_verified_before_and_had_to_wait(desk: Desk) -> None:
+    lucky = COUNTED.format(desk.top) + f"[ ! -e {desk.top}/luck ] || [ $((n % 2)) = 0 ] || {{ echo METRIC left=3; exit; }}\n"
+    desk.drop(front="metric: {name: left, target: 0, kind: noisy}\nmax_failures: 1", benchmark=lucky + COUNT)
+    desk.agent(DONE)
+    (desk.repo / "todo.txt").write_text("mine\n")  # in the way of the landing
+    desk.serve()
+    assert (desk.state(), desk.record().reason) == (State.PENDING, Reason.CHECKOUT)
+    (desk.top / "luck").touch()
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.flaky, desk.merges()) == (State.BLOCKED, 0, 0)
+    assert "by chance" in (record.detail or "")
+
+
+def test_the_best_that_is_no_better_than_the_base_it_meets_is_found_anew_there(desk: Desk) -> None:
+    least = 'a=$(grep -c . todo.txt); b=$(grep -c . other.txt); echo "METRIC left=$((a < b ? a : b))"\n'
+    (desk.repo / "other.txt").write_text("1\n2\n3\n")
+    desk.git("add", "other.txt")
+    desk.git("commit", "-qm", "other")
+    desk.drop(front="mode: optimize\nplateau: 1\nmetric: {name: left, kind: deterministic}", benchmark=least)
+    person = f"(cd {desk.repo} && echo 1 > other.txt && git commit -qam better)"
+    desk.agent(f"{desk.call} [ $n = 1 ] && {{ {person}; {LESS}; }}; true")
+    desk.serve()
+    record = desk.record()
+    assert (record.conflicts, desk.merges(), desk.show("other.txt")) == (1, 0, "1")
+    assert record.base_commit == desk.main
+    assert record.history[0].commit in desk.refs().values()
 
 
 def test_the_best_that_conflicts_with_the_base_is_found_anew_on_the_fresh_one(desk: Desk) -> None:
