@@ -10,7 +10,7 @@ from support.desk import COUNT, DONE, Desk, me
 from support.processes import until
 
 from orchestrator.core.outcome import Reason
-from orchestrator.core.record import Intent
+from orchestrator.core.record import Intent, Landed
 from orchestrator.core.task import State
 from orchestrator.git import checkouts
 from orchestrator.worker import landing, main
@@ -154,6 +154,17 @@ def test_a_landing_that_was_killed_is_finished_where_the_base_has_it_and_undone_
     desk.serve()
     assert (desk.state(), desk.merges(), desk.record().intent) == (State.CONVERGED, 1, None)
     assert desk.git("status", "--porcelain") == ""
+
+
+def test_a_worker_killed_after_it_said_that_it_landed_says_so_once(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(DONE)
+    work, space = ready(desk)
+    work.save(landed=Landed(desk.main, "main", "none"))
+    desk.die(work.claim)
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+    assert (desk.record().landed, desk.events(event="landed")) == (Landed(desk.main, "main", "none"), [])
 
 
 def test_a_killed_landing_is_taken_back_only_when_nobody_else_lands(desk: Desk) -> None:
