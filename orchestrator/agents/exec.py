@@ -36,8 +36,10 @@ class Exec:
         return Command(argv=("sh", "-c", request.cmd), cwd=request.worktree, env=request.env, tty=request.tty)
 
     def events(self, line: bytes, stream: Stream) -> Iterable[AgentEvent]:
-        kind = EventKind.TEXT if stream is Stream.OUT else EventKind.NOTICE
-        return (AgentEvent(kind, line.decode(errors="replace")),)
+        text = line.decode(errors="replace")
+        if stream is Stream.OUT:
+            return (AgentEvent(EventKind.TEXT, text, {"joins": "\n"}),)  # where a message begins, nobody tells
+        return (AgentEvent(EventKind.NOTICE, text),)
 
     def outcome(self, finished: Finished, closing: Closing) -> AgentOutcome:
         outcome = outcome_of(finished, closing)

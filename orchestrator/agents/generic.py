@@ -49,7 +49,8 @@ class Generic:
         events = [event for key, match in found for event in self._meant(key, match, text)]
         if found:
             return events
-        return reading.said(text) if stream is Stream.OUT and "text" not in self._said.patterns else reading.notice(text)
+        speaks = stream is Stream.OUT and "text" not in self._said.patterns
+        return reading.said(text, joins="\n") if speaks else reading.notice(text)
 
     def outcome(self, finished: Finished, closing: Closing) -> AgentOutcome:
         outcome = outcome_of(finished, closing, closes=self.traits.closes)
@@ -63,7 +64,7 @@ class Generic:
             case "session" | "model":
                 return (AgentEvent(EventKind(key), groups.get(key, text).strip()),)
             case "text":
-                return reading.said(text)
+                return reading.said(text, joins="\n")  # of a line: a message may have several
             case "tool":
                 return (reading.tool(groups.get("name", text), groups.get("input"), groups.get("id", "")),)
             case "result":

@@ -16,7 +16,7 @@ from orchestrator.core.outcome import COUNTED, AgentEnd, AgentOutcome, ProcessEn
 from orchestrator.proc.command import Command, Finished
 
 ERRORS = 20  # last errors kept for the verdict
-SAID = 4000  # characters kept of a text that comes in pieces, the last
+SAID = 16_000  # characters kept of a text that comes in pieces, the last
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,9 +146,9 @@ def notice(line: bytes | str) -> tuple[AgentEvent, ...]:
     return (AgentEvent(EventKind.NOTICE, text),) if text.strip() else ()
 
 
-def said(text: str) -> tuple[AgentEvent, ...]:
-    """What the agent says; nothing where that is nothing."""
-    return (AgentEvent(EventKind.TEXT, text),) if text.strip() else ()
+def said(text: str, *, joins: str | None = None) -> tuple[AgentEvent, ...]:
+    """What the agent says; nothing where that is nothing. `joins`: it goes on with what was said before."""
+    return (AgentEvent(EventKind.TEXT, text, {} if joins is None else {"joins": joins}),) if text.strip() else ()
 
 
 def session(identity: str) -> tuple[AgentEvent, ...]:

@@ -28,6 +28,7 @@ The benchmark is a file, which is copied into the task, or a command, which the 
 @click.command(epilog=EPILOG)
 @click.argument("name")
 @click.option("--benchmark", metavar="FILE|CMD", help="What measures it: a file or a command that prints METRIC name=value.")
+@click.option("--holdout", metavar="FILE|CMD", help="A second, hidden benchmark that has to hold after a win.")
 @click.option("--checks", metavar="FILE", type=click.Path(path_type=Path), help="A script that must succeed before it lands.")
 @click.option("--acceptance", metavar="TEXT", help="Acceptance criteria, for the agent.")
 @click.option("--constraints", metavar="TEXT", help="What the agent has to keep to.")
@@ -51,6 +52,7 @@ def add(app: App, /, name: str, **given: Any) -> int:
         keys=keys,
         sections=sections,
         benchmark=given["benchmark"],
+        holdout=given["holdout"],
         checks=given["checks"],
     )
     queue = app.new_queue

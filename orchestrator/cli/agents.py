@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from orchestrator.cli.finding import ABSENT, MISSING, OK, WARNING, Finding
 from orchestrator.cli.installed import Login
 from orchestrator.cli.options import App
 from orchestrator.core.task import State
+from orchestrator.errors import AgentError
 
 PREFIX = "agent "
 HEAD = ("AGENT", "VERSION", "LOGIN", "TO DO")
@@ -159,6 +161,19 @@ def agentless(app: App) -> int:
     if app.settings.agent is not None:
         return 0
     return sum(1 for each in _pending(app) if each.spec and not each.spec.agent and not each.spec.model and not each.spec.draft)
+
+
+def absent(app: App) -> Availability | None:
+    """Why the agent that the settings choose can't be used, None where it can or another stands in. Nothing is loaded where its
+    name is a program on PATH, as most are called: a loop starts with this."""
+    name = app.settings.agent
+    if name is None or app.settings.fallback or shutil.which(name):
+        return None
+    try:
+        found = registry.get(name, app.settings.agents).check(cmd=app.settings.agent_cmd)
+    except AgentError:  # told with every task that it makes invalid
+        return None
+    return None if found.installed else found
 
 
 def _pending(app: App) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli import agents, output
+from orchestrator.cli import agents, output, trackers
 from orchestrator.cli.finding import ABSENT, COLORS, MISSING, OK, WARNING, Finding
 from orchestrator.cli.options import App
 from orchestrator.core.task import State
@@ -194,4 +194,4 @@ def _watching(_app: App) -> Iterator[Finding]:
         yield Finding("inotify", WARNING if fix else OK, f"{name} = {limit:,}", fix)
 
 
-PARTS = (_python, _git, _settings, _tasks, _repository, _watching)
+PARTS = (_python, _git, _settings, _tasks, _repository, trackers.tracker, _watching)

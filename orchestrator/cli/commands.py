@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 from typing import Any
 
@@ -94,15 +93,18 @@ class Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         word = args[0]
         if word not in COMMANDS and word not in HIDDEN and not word.startswith("-"):
-            names = {**{mode: f"--{mode}" for mode in (*MODES, "version", "help")}, **{name: name for name in COMMANDS}}
-            close = difflib.get_close_matches(word, names, n=1)
-            hint = (
-                f"Did you mean `orchestrator {names[close[0]]}`?"
-                if close
-                else "`orchestrator --help` lists the commands; a task is worked on by `orchestrator --task NAME`."
-            )
-            raise Misuse(f"There is no command {word!r}.", hint=hint)
+            raise Misuse(f"There is no command {word!r}.", hint=_meant(word))
         return super().resolve_command(ctx, args)
+
+
+def _meant(word: str) -> str:
+    """The command that `word` may have been meant for, in a sentence."""
+    import difflib
+
+    names = {**{mode: f"--{mode}" for mode in (*MODES, "version", "help")}, **{name: name for name in COMMANDS}}
+    if close := difflib.get_close_matches(word, names, n=1):
+        return f"Did you mean `orchestrator {names[close[0]]}`?"
+    return "`orchestrator --help` lists the commands; a task is worked on by `orchestrator --task NAME`."
 
 
 def _load(path: str) -> Any:

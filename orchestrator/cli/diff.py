@@ -56,6 +56,8 @@ def range_of(record: Record | None, name: str, attempt: str | None) -> Range:
         commit = _labelled(repo, record.slug, attempt)
         return Range(repo, _fork(repo, commit, record.base_commit), commit)
     landed = record.landed
+    if landed and landed.side and landed.commit:  # of a batch only the task's own part
+        return Range(repo, _fork(repo, landed.side, f"{landed.commit}^1"), landed.side)
     if landed and landed.commit and landed.how == "merge":
         return Range(repo, f"{landed.commit}^1", landed.commit)
     tip = repository.find_branch(repo, record.branch) if record.branch else None

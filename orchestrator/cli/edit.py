@@ -32,6 +32,7 @@ from its next claim. Edited while an agent ran it may be the agent's doing: `ret
 @click.command(epilog=EPILOG)
 @name_argument()
 @click.option("--benchmark", metavar="FILE|CMD", help="A file of the task folder, or a command.")
+@click.option("--holdout", metavar="FILE|CMD", help="The hidden one: a file of the task folder, or a command.")
 @click.option("--draft/--no-draft", default=None, help="Whether it waits to be completed.")
 @spec_options
 @common(repo=False)
@@ -40,7 +41,7 @@ def edit(app: App, /, name: str, **given: Any) -> int:
     """Change a task's spec. Only the touched lines change; a spec that can't be read is refused, with the reason."""
     place = one(app, name)
     wanted = changes(given)
-    for key in ("benchmark", "draft"):
+    for key in ("benchmark", "holdout", "draft"):
         if given[key] is not None:
             wanted[key] = given[key] or None
     path = specfile.path_of(app.queue.path(place))

@@ -27,6 +27,7 @@ TEXT = """\
 # converge = 3                  # samples in a row that must be at target
 # max_failures = 5              # attempts in a row without improvement until a task is blocked
 # verify_cmd = "make test"      # must succeed before work lands
+# integration_cmd = "make e2e"  # looks at the base after a set of landings, and names who broke it
 # base = "main"                 # the branch that work starts from and lands on
 # timeout = "1h"                # one session of an agent
 # benchmark_timeout = "2m"      # one run of a benchmark

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import click
 
 from orchestrator.cli.options import completing
-from orchestrator.core.spec import INFINITE, Direction, Land
+from orchestrator.core.gates import Mode as GateMode
+from orchestrator.core.spec import INFINITE, Direction, Land, Mode, Review
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,6 +20,8 @@ def _failures(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     return int(click.IntRange(min=1)(value, _param, _ctx))
 
 
+MODES, REVIEWS = [each.value for each in Mode], [each.value for each in Review]
+LIMITS = [each.value for each in GateMode]
 LANDS = [each.value for each in Land]
 OPTIONS = (
     click.option("--goal", metavar="TEXT", help="What to reach, in words for the agent."),
@@ -27,9 +30,18 @@ OPTIONS = (
     click.option("--direction", type=click.Choice([each.value for each in Direction]), help="Which is better (default lower)."),
     click.option("--target", type=float, metavar="N", help="Done when the metric is at least this good (default 0 for lower)."),
     click.option("--tolerance", type=float, metavar="N", help="Widens the target by this much."),
+    click.option("--min-effect", type=float, metavar="N", help="What counts as better, relative: 0.01 is 1 %."),
+    click.option("--mode", type=click.Choice(MODES), help="Done at the target (converge, the default), or as good as it gets."),
+    click.option("--plateau", type=click.IntRange(min=1), metavar="N", help="optimize: attempts in a row without improvement."),
     click.option("--converge", type=click.IntRange(min=1), metavar="N", help="Samples in a row that must be at target."),
     click.option("--scope", multiple=True, metavar="GLOB", help="What may be changed, as in .gitignore; may be repeated."),
     click.option("--off-limits", multiple=True, metavar="GLOB", help="What must not be changed; may be repeated."),
+    click.option("--enforcement", type=click.Choice(LIMITS), help="What a change outside of these means (default block)."),
+    click.option(
+        "--gate", "gates", multiple=True, metavar="NAME=CMD",
+        help="What has to say yes before it lands: lint='ruff check', judge=claude, lint=off; may be repeated.",
+    ),
+    click.option("--review", type=click.Choice(REVIEWS), help="required: a person approves verified work before it lands."),
     click.option("--repo", metavar="DIR", help="The task's repository, relative to the folder that holds tasks/."),
     click.option("--base", metavar="BRANCH", help="The branch to start from and land on."),
     click.option("--priority", type=int, metavar="N", help="Higher first (default 0)."),
@@ -51,8 +63,9 @@ OPTIONS = (
     click.option("--timeout", metavar="TIME", help="One agent session: 90s, 15m, 2h."),
     click.option("--benchmark-timeout", metavar="TIME", help="One run of the benchmark: 90s, 15m, 2h."),
     click.option("--land", type=click.Choice(LANDS), help="What becomes of the work (default merge)."),
+    click.option("--issue", metavar="ISSUE", help="What its pull request closes: 12, owner/name#12 or an address."),
 )  # fmt: skip
-IN_METRIC = {"direction": "direction", "target": "target", "tolerance": "tolerance"}
+IN_METRIC = {"direction": "direction", "target": "target", "tolerance": "tolerance", "min_effect": "min_effect"}
 LISTS = ("scope", "off_limits", "depends_on", "labels", "fallback", "phases", "skills")
 BY_COMMAS = frozenset({"depends_on", "labels", "fallback", "phases", "skills"})
 BUDGETS: Mapping[str, Callable[[str], float | str]] = {
@@ -72,7 +85,12 @@ PLAIN = (
     "timeout",
     "benchmark_timeout",
     "converge",
+    "mode",
+    "plateau",
+    "enforcement",
+    "review",
     "land",
+    "issue",
 )
 
 
@@ -91,7 +109,8 @@ def front_matter(given: Mapping[str, Any]) -> dict[str, object]:
         raise click.UsageError(f"--{next(iter(said))} says something about a metric; --metric NAME says which.")
     keys: dict[str, object] = {"metric": said["name"] if list(said) == ["name"] else said} if said else {}
     budget = {key: value for key, value in _budgets(given["budget"]).items() if value is not None}
-    return {**keys, **_rest(given), **({"budget": budget} if budget else {})}
+    gates = {name: text for name, text in _gates(given["gates"]).items() if text}
+    return {**keys, **_rest(given), **({"gates": gates} if gates else {}), **({"budget": budget} if budget else {})}
 
 
 def changes(given: Mapping[str, Any]) -> dict[str, object]:
@@ -103,6 +122,7 @@ def changes(given: Mapping[str, Any]) -> dict[str, object]:
     if given["metric"] is not None:
         found["metric.name"] = given["metric"]
     found |= {f"metric.{key}": given[key] for key in IN_METRIC if given[key] is not None}
+    found |= {f"gates.{name}": text for name, text in _gates(given["gates"]).items()}
     found |= {f"budget.{key}": value for key, value in _budgets(given["budget"]).items()}
     return {key: value if value not in ("", []) else None for key, value in {**found, **_rest(given)}.items()}
 
@@ -123,6 +143,17 @@ def _budgets(said: tuple[str, ...]) -> dict[str, float | str | None]:
             found[kind] = BUDGETS[kind](text) if text else None
         except ValueError:
             raise click.UsageError(f"--budget {part}: {text!r} is no number of {kind}.") from None
+    return found
+
+
+def _gates(said: tuple[str, ...]) -> dict[str, str]:
+    """`lint=ruff check`; nothing behind the sign takes the gate out of the spec."""
+    found: dict[str, str] = {}
+    for part in said:
+        name, sign, text = (word.strip() for word in part.partition("="))
+        if not sign or not name or "." in name or " " in name:
+            raise click.UsageError(f"--gate {part}: write NAME=COMMAND, or NAME=off, NAME=warn, NAME=block.")
+        found[name] = text
     return found
 
 

@@ -49,8 +49,10 @@ def _work(app: App, mode: Mode, name: str | None = None) -> int:
 
 def _warn_without_agent(app: App) -> None:
     """Tasks that nobody can work on are blocked one after the other: that is better known before."""
-    from orchestrator.cli.agents import agentless
+    from orchestrator.cli.agents import absent, agentless
 
+    if problem := absent(app):
+        output.error(f"The agent {app.settings.agent} can't work here: {problem.detail}.", f"{problem.fix} See --check.".strip())
     if without := agentless(app):
         output.error(
             f"No agent is chosen, and {output.count(without, 'task names', 'tasks name')} none.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,22 +54,29 @@ def find(app: App, age: float, *, now: float | None = None) -> list[Item]:
     found: list[Item] = []
     for repo in _repositories(app, known):
         found += _worktrees(app, repo, known)
-        found += refs(repo, known, moment, age)
+        found += refs(repo, known, moment, age, app.queue.removed())
     return [*found, *_logs(known, moment, age)]
 
 
-def refs(repo: Repository, known: list[Known], now: float, age: float) -> Iterator[Item]:
-    """The refs of this repository by task. Of a task that this queue doesn't have, or no more, they stay: another may."""
+def refs(repo: Repository, known: list[Known], now: float, age: float, removed: Collection[Record] = ()) -> Iterator[Item]:
+    """The refs of this repository by task. Of a task that this queue never had they stay: another may. `removed`: what it
+    remembers of tasks whose folders retention took away."""
     by_slug: dict[str, list[kept.Kept]] = {}
     for each in kept.attempts(repo):
         by_slug.setdefault(each.slug, []).append(each)
     for slug, theirs in sorted(by_slug.items()):
-        tasks = [each for each in known if each.record and each.record.slug == slug and each.record.repo == str(repo.top)]
-        why = "no task of this queue is known by it" if len(tasks) != 1 else _why(tasks[0], now, age)
+        tasks = [(each.place.state, each.record) for each in known if each.record and _owns(repo, slug, each.record)]
+        owner = repository.holder(repo, slug)
+        tasks = tasks or [(State.CONVERGED, each) for each in removed if _owns(repo, slug, each) and each.id == owner]
+        why = "no task of this queue is known by it" if len(tasks) != 1 else retention.why_kept(*tasks[0], now, age)
         told = f"{slug}: {len(theirs)} attempts' commits"
-        if why is None and not _base_has(repo, tasks[0].record):
+        if why is None and not _base_has(repo, tasks[0][1]):
             why = "its merge is not on the base any more"
         yield Item("refs", told, 0, why or "landed", None if why else lambda theirs=theirs: _forget(repo, theirs))  # type: ignore[misc]
+
+
+def _owns(repo: Repository, slug: str, record: Record) -> bool:
+    return record.slug == slug and record.repo == str(repo.top)
 
 
 def disk(path: Path) -> int:

@@ -21,12 +21,13 @@ REJECTED = "is rejected and goes back to its agent"
 
 @click.command(epilog="\b\nExample: orchestrator diff fix-auth && orchestrator approve fix-auth")
 @name_argument()
+@click.option("--note", metavar="TEXT", default="", help="Why it is good, for the report and the merge commit.")
 @COMMIT
 @common()
 @pass_app
-def approve(app: App, name: str, commit: str) -> int:
+def approve(app: App, name: str, note: str, commit: str) -> int:
     """Let verified work land. Good for exactly the commit that waits; it is merged, measured and checked as always."""
-    return _answer(app, name, commit, Answer.APPROVED, "", APPROVED)
+    return _answer(app, name, commit, Answer.APPROVED, note.strip(), APPROVED)
 
 
 @click.command(epilog='\b\nExample: orchestrator reject fix-auth --note "keep the old name as an alias"')

@@ -20,8 +20,9 @@ Examples:
   orchestrator undo fix-auth
   orchestrator undo fix-auth && orchestrator queue fix-auth       and have it done again, on the same branch
 
-A new commit on the base takes back what the task's merge brought; nothing is rewritten. ORCH_VERIFY_CMD is run on exactly that
-commit first. Checkouts of the base come along as they do when work lands; where edits of yours are in the way, nothing is done.
+A new commit on the base takes back what the task's merge brought; nothing is rewritten. ORCH_VERIFY_CMD and the [gates] of the
+queue are asked about exactly that commit first, ORCH_INTEGRATION_CMD about the base afterwards. Checkouts of the base come
+along as they do when work lands; where edits of yours are in the way, nothing is done.
 """
 HINTS = {
     UndoEnd.CONFLICT: "Newer commits build on it. Revert it by hand (`git revert -m 1 COMMIT`), or undo those first.",
@@ -49,7 +50,7 @@ def undo(app: App, name: str) -> int:
     elif outcome.end is UndoEnd.ALREADY:
         app.say(f"{place.name} was undone already, by {outcome.commit[:10]}.")
     else:
-        untested = "" if outcome.tested else " No ORCH_VERIFY_CMD is set, so nothing tested that commit."
+        untested = "" if outcome.tested else " Neither ORCH_VERIFY_CMD nor [gates] is set, so nothing tested that commit."
         app.say(f"{place.name} is undone, by {outcome.commit[:10]}.{untested}")
     return 0
 
@@ -72,9 +73,15 @@ def _undo(app: App, place: Place) -> UndoOutcome:
     except (SpecError, OSError):
         spec = Spec()
     settings = app.settings
-    mask = secrets.collect(os.environ, (repo.top, app.queue.root.parent), commands=(settings.verify_cmd or "",))
+    mask = secrets.collect(
+        os.environ, (repo.top, app.queue.root.parent), commands=(settings.verify_cmd or "", settings.integration_cmd or "")
+    )
     scratch = app.new_queue.scratch()
     try:
-        return undoing.undo(Undo(folder, root_of(app, folder, record), repo, spec, settings, mask, scratch))
+        what = Undo(folder, root_of(app, folder, record), repo, spec, settings, mask, scratch)
+        outcome = undoing.undo(what)
+        if outcome.end is UndoEnd.UNDONE and record.landed and record.landed.base:
+            undoing.look(what, app.queue, record.landed.base)
+        return outcome
     finally:
         seal.remove(scratch)

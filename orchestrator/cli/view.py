@@ -13,15 +13,16 @@ from orchestrator.core import accounts, budget, readiness
 from orchestrator.core.budget import Budget
 from orchestrator.core.candidate import Candidate, Waiting
 from orchestrator.core.convergence import max_failures, requeued
+from orchestrator.core.integration import Red
 from orchestrator.core.outcome import COUNTED, Reason, Spend
 from orchestrator.core.readiness import World
 from orchestrator.core.record import Pause, Record
 from orchestrator.core.selection import order_key
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Metric
-from orchestrator.core.task import State
+from orchestrator.core.task import Stage, State
 from orchestrator.loop.routed import routed, without_new_logins
-from orchestrator.store import snapshot
+from orchestrator.store import integrations, snapshot
 from orchestrator.store.owners import Owner
 from orchestrator.store.queue import Queue
 
@@ -38,6 +39,7 @@ class Look:
     world: World
     loops: tuple[Owner, ...]
     now: float
+    red: tuple[Red, ...] = ()  # bases at which the integration command says no
 
     def waiting(self, candidate: Candidate) -> tuple[Waiting, ...]:
         """Every reason a pending task isn't running."""
@@ -60,7 +62,17 @@ def look(queue: Queue, settings: Settings) -> Look:
     found = tuple(routed(candidate, router, queue) for candidate in found)
     world = readiness.world(found, converged_before=queue.remembered(), capacity=_capacity(found, loops))
     world = replace(world, paused=without_new_logins(_paused(found, now), router), overspent=_overspent(found, settings, now))
-    return Look(queue, settings, tuple(sorted(found, key=_order)), world, loops, now)
+    red = _standing(integrations.every(queue))
+    return Look(queue, settings, tuple(sorted(found, key=_order)), world, loops, now, red)
+
+
+def _standing(found: tuple[Red, ...]) -> tuple[Red, ...]:
+    """Mostly there are none, and a status needn't load what asks git."""
+    if not found:
+        return ()
+    from orchestrator.git import integrated
+
+    return integrated.standing(found)
 
 
 def _paused(found: Iterable[Candidate], now: float) -> dict[str, Pause]:
@@ -120,8 +132,14 @@ def document(look: Look) -> dict[str, Any]:
         "loop": loops[0] if loops else {"running": False, "pid": None, "host": None, "started": None, "paused": False},
         "loops": loops,
         "counts": counts(look.candidates),
+        "integration": [_red(red) for red in look.red],
         "tasks": [task(look, candidate) for candidate in look.candidates],
     }
+
+
+def _red(red: Red) -> dict[str, Any]:
+    named = {name: getattr(red, name) for name in ("repo", "base", "commit", "green", "culprit", "reason", "output")}
+    return {"ok": False, **named, "tasks": list(red.tasks), "detail": red.told, "next": red.next, "at": stamp(red.at)}
 
 
 def counts(candidates: Iterable[Candidate]) -> dict[str, int]:
@@ -141,7 +159,7 @@ def task(look: Look, candidate: Candidate) -> dict[str, Any]:
         "state": state.value,
         "stage": record.stage if record and state is State.RUNNING else None,
         "reason": record.reason.value if record and record.reason and state is not State.RUNNING else None,
-        "detail": record.detail if record and state is not State.RUNNING else None,
+        "detail": record.detail if record and (state is not State.RUNNING or record.stage == Stage.LAND) else None,
         "title": spec.title if spec else None,
         "labels": list(spec.labels) if spec else [],
         "repo": (record.repo if record else None) or (spec.repo if spec else None) or settings.repo,
@@ -163,6 +181,7 @@ def task(look: Look, candidate: Candidate) -> dict[str, Any]:
         "spend": _spend(record),
         "owner": _owner(candidate),
         "landed": _landed(record),
+        "resolving": _resolving(record),
         "problems": list(candidate.problems),
         "path": str(look.queue.path(candidate.place)),
         "created": stamp(record.created) if record and record.created else None,
@@ -236,6 +255,13 @@ def _landed(record: Record | None) -> dict[str, Any] | None:
     return {**told, "undone": landed.undone, "state": landed.state, "merged": landed.merged}
 
 
+def _resolving(record: Record | None) -> dict[str, Any] | None:
+    if record is None or record.resolving is None:
+        return None
+    found = record.resolving
+    return {"files": list(found.files), "with": found.base, "tries": found.tries(record.attempts)}
+
+
 ADVICE: Mapping[Reason | None, str] = {
     Reason.EXHAUSTED: "Read `orchestrator logs {name}`; make the goal clearer or smaller, then `orchestrator retry {name}`.",
     Reason.BUDGET: "Is it worth more? Raise `budget` (`orchestrator edit {name} --budget …`), then `orchestrator retry {name}`,"
@@ -246,15 +272,18 @@ ADVICE: Mapping[Reason | None, str] = {
     Reason.SCOPE_VIOLATION: "If the change was right, widen the scope (`orchestrator edit {name} --scope …`),"
     " then `orchestrator retry {name}`.",
     Reason.TAMPERED: "Look at what it did (`orchestrator recover {name}`) before `orchestrator retry {name}`.",
-    Reason.CONFLICT: "Merge the base into the task's branch yourself, or `orchestrator retry {name}` to start from the new base.",
+    Reason.CONFLICT: "Merge the base into the task's branch yourself (its worktree is on it; commit there), then"
+    " `orchestrator retry {name}` lands that; without a merge of yours agents try once more.",
     Reason.QUESTION: "Answer in the spec (`orchestrator edit {name}`), then `orchestrator retry {name}`.",
     Reason.GATE: "See the verdict in `orchestrator logs {name}`; mend the gate or the goal, then `orchestrator retry {name}`.",
-    Reason.CLOSED: "Say in the spec what was wrong (`orchestrator edit {name}`), then `orchestrator retry {name}`.",
+    Reason.CLOSED: "Say in the spec what was wrong (`orchestrator edit {name}`), then `orchestrator retry {name}`: an attempt"
+    " answers it. Without an edit `retry` opens the same pull request again.",
     Reason.AUTH: "Log the agent in (`orchestrator --check` says how), then `orchestrator retry {name}`.",
     Reason.STOPPED: "`orchestrator retry {name}` sets it going again.",
     Reason.CANCELLED: "`orchestrator retry {name}` sets it going again; its commits are in `orchestrator recover {name}`.",
     Reason.SETUP: "Put that right, then `orchestrator retry {name}`.",
     Reason.REPO: "Put the repository right, then `orchestrator retry {name}`.",
+    Reason.FAULT: "Please report it with what `tasks/.orch/log` tells; `orchestrator retry {name}` tries again.",
     None: "`orchestrator retry {name}` sets it going again.",
 }
 

@@ -19,7 +19,8 @@ from orchestrator.errors import NoSuchTask
 from orchestrator.store import events
 
 NEXT = {
-    WaitingKind.DEPENDENCY: "`orchestrator --graph` shows who waits for whom; `retry` a blocked parent, or change `depends_on`.",
+    WaitingKind.DEPENDENCY: "`orchestrator --graph` shows who waits for whom; `retry` a blocked parent, merge its pull request,"
+    " or change `depends_on`.",
     WaitingKind.BACKOFF: "It goes on by itself; `orchestrator retry {name}` ends the wait.",
     WaitingKind.LIMIT: "It goes on by itself; `orchestrator retry {name}` ends the wait, `fallback:` names agents to stand in.",
     WaitingKind.PAUSED: "Do what is named and `orchestrator retry` the blocked task; the others go on then.",
@@ -114,6 +115,8 @@ def _pending(seen: Look, candidate: Candidate) -> Iterator[Reason]:
     from shlex import quote
 
     waiting = seen.waiting(candidate)
+    for told in words.conflict_text(candidate):
+        yield Reason("conflict", told, f"An agent does that; `orchestrator diff {quote(candidate.name)}` shows how far it is.")
     for reason in waiting:
         yield Reason(reason.kind.value, reason.detail, NEXT.get(reason.kind, "").format(name=quote(candidate.name)))
     if any(reason.kind is not WaitingKind.CAPACITY for reason in waiting):

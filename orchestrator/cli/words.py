@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from orchestrator.cli import output, view
 from orchestrator.cli.output import clean
 from orchestrator.cli.view import Look
-from orchestrator.core import convergence, durations
+from orchestrator.core import convergence, durations, resolving
 from orchestrator.core.candidate import Candidate, WaitingKind
 from orchestrator.core.record import whereabouts
-from orchestrator.core.task import State
+from orchestrator.core.task import Stage, State
 
 HEAD = ("STATE", "TASK", "METRIC", "TRIES", "FAILED", "COST", "WHAT")
 
@@ -123,7 +123,7 @@ def what_text(look: Look, candidate: Candidate) -> str:
     """What it is doing, or why it isn't, in one line."""
     state, record = candidate.place.state, candidate.record
     if state is State.PENDING:
-        return "; ".join(_short(look, candidate))
+        return "; ".join((*_short(look, candidate), *conflict_text(candidate)))
     if state is State.RUNNING:
         return _running_text(look, candidate)
     if state is State.BLOCKED:
@@ -156,12 +156,25 @@ def _running_text(look: Look, candidate: Candidate) -> str:
         parts.append(
             f"{record.streak}/{(candidate.spec.converge if candidate.spec else None) or look.settings.converge} at target"
         )
+    parts += conflict_text(candidate)
     parts.append(f"for {durations.text(max(0.0, look.now - record.updated))}")
+    if record.stage == Stage.LAND and record.detail:
+        parts.append(record.detail)
     if candidate.problems:
         parts.append("its spec can't be read any more")
     if lease and lease.owner.host != look.queue.me().host:
         parts.append(f"on {lease.owner.host}")
     return ", ".join(parts)
+
+
+def conflict_text(candidate: Candidate) -> list[str]:
+    """That it resolves a conflict, and which attempt at that it is at; nothing where it doesn't."""
+    record = view.facts(candidate)
+    if record is None or record.resolving is None:
+        return []
+    found = record.resolving
+    number = min(found.tries(record.attempts) + 1, resolving.TRIES)
+    return [f"resolves a conflict with {record.base} in {found.named} (try {number} of {resolving.TRIES})"]
 
 
 def landed_text(candidate: Candidate) -> str:

@@ -15,6 +15,11 @@ def attended(record: Record | None, name: str) -> bool:
     return unfinished(record) is not None or (record.landed is not None and record.landed.state == PullState.OPEN)
 
 
+def open_pull(record: Record | None, name: str) -> str:
+    """The address of the pull request that a converged task's work waits in; empty where it waits in none."""
+    return record.pull.url if record is not None and record.pull is not None and attended(record, name) else ""
+
+
 def unfinished(record: Record) -> Turn | None:
     """What the record of a task that still lies in converged says was to be done next: whoever wrote it was killed."""
     if record.demand is not None:

@@ -10,16 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from orchestrator.core import budget
+from orchestrator.core import budget, resolving
 from orchestrator.core.budget import Budget
 from orchestrator.core.outcome import AgentEnd, Reason, Spend
-from orchestrator.core.record import HISTORY, Attempt, Record, Result
+from orchestrator.core.record import HISTORY, Attempt, Record, Restart, Result
+from orchestrator.core.resolving import Resolving
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import UNLIMITED, Mode, Spec
 
 CEILING_FACTOR = 4
 MISSES = 2  # at the verify commit; the second blocks as flaky
-CONFLICTS = 2  # the first gets one more attempt on the fresh base
+CONFLICTS = 2  # the first is resolved by an agent, or the work done again on the fresh base
 
 # An agent that could not work, for reasons that aren't the task's: no attempt is counted.
 UNCOUNTED = frozenset({AgentEnd.RATE_LIMITED, AgentEnd.AUTH})
@@ -125,7 +126,7 @@ def _numbered(record: Record, attempt: Attempt, better: bool) -> Record:
         attempts=record.attempts + 1,
         tried=record.tried + 1,
         failures=failures if better or asks else failures + 1,
-        conflicts=record.conflicts + (attempt.result is Result.CONFLICT),
+        conflicts=record.conflicts + (attempt.result is Result.CONFLICT and not record.resolving),  # else it is the same still
         backoffs=0 if better or attempt.end not in ABNORMAL else record.backoffs,
         history=(*record.history, attempt)[-HISTORY:],
         carried=Spend(),
@@ -165,6 +166,8 @@ def before_attempt(record: Record, limits: Limits) -> Step:
     All count since the last queueing."""
     if limits.optimize:
         return _enough(record, limits)
+    if record.resolving and record.resolving.tries(record.attempts) >= resolving.TRIES:
+        return _unresolved(record, record.resolving)
     if limits.max_failures is not None and record.failures >= limits.max_failures:
         return _exhausted(record, f"{_attempts(record.failures)} in a row brought no improvement")
     if limits.max_attempts is not None and record.tried >= limits.max_attempts:
@@ -207,10 +210,16 @@ def resealed(record: Record, digest: str) -> Record:
     return replace(fresh, baseline={}, best={}, values={}, best_commit=None, samples={}, noisy=())
 
 
+def given_up(record: Record) -> Record:
+    """No agent resolves the conflict any more: the task branch is to hold the verified work again, and no marker."""
+    found = record.resolving
+    return replace(record, resolving=None, restart=Restart(found.tip, found.began)) if found else record
+
+
 def requeued(record: Record) -> Record:
     """Queued again by a person (`retry`, or a move by hand): counted afresh; the history, the branch and its commits stay."""
     return replace(
-        record,
+        given_up(record),
         failures=0,
         tried=0,
         conflicts=0,
@@ -245,6 +254,12 @@ def backoff(n: int, first: float, ceiling: float) -> float:
 
 def _backoff(record: Record, limits: Limits) -> float:
     return backoff(record.backoffs, limits.backoff, limits.backoff_max)
+
+
+def _unresolved(record: Record, found: Resolving) -> Step:
+    last = record.history[-1]
+    told = f"{_attempts(resolving.TRIES)} to resolve it failed; the last one: {last.detail or last.result}"
+    return Step(Next.BLOCK, Reason.CONFLICT, f"conflicts with newer commits on {record.base} in {found.named}; {told}")
 
 
 def _exhausted(record: Record, why: str) -> Step:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.core import metrics
+from orchestrator.core.gates import Mode
 from orchestrator.core.record import Record
 from orchestrator.core.spec import Direction, Metric
 
@@ -42,12 +43,13 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One gate's answer, given in an attempt."""
+    """One gate's answer, given in an attempt. `mode` is what a no of it means (`core.gates.Mode`)."""
 
     attempt: int
     gate: str
     ok: bool
     reason: str
+    mode: str = Mode.BLOCK.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,7 @@ def spread(values: Iterable[float]) -> Spread | None:
     known = sorted(values)
     if not known:
         return None
-    middle = (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2  # `statistics` costs every worker 10 ms to import
-    return Spread(len(known), known[0], middle, known[-1])
+    return Spread(len(known), known[0], metrics.median(known), known[-1])
 
 
 def points(evidence: Evidence, metric: str) -> tuple[tuple[int, float, bool], ...]:
@@ -158,15 +159,19 @@ def _count(patch: bytes, counts: dict[str, list[int | None]]) -> None:
 
 
 def _series(measured: Iterable[Mapping[str, Any]]) -> tuple[Series, ...]:
+    """In order. What was measured in turns (`of`: the candidate or the incumbent) makes two series side by side, as it was."""
     found: list[tuple[tuple[int, str, str | None], dict[str, list[float]], list[str]]] = []
     for event in measured:
-        key = (int(event.get("attempt") or 0), str(event.get("where", "")), event.get("commit"))
-        if not found or found[-1][0] != key:
-            found.append((key, {}, []))
+        of = event.get("of")
+        where = f"{event.get('where', '')}{f', {of}' if of else ''}"
+        key = (int(event.get("attempt") or 0), where, event.get("commit"))
+        entry = next((each for each in found[-2 if of else -1 :] if each[0] == key), None)
+        if entry is None:
+            found.append(entry := (key, {}, []))
         for name, value in (event.get("values") or {}).items():
-            found[-1][1].setdefault(name, []).append(value)
+            entry[1].setdefault(name, []).append(value)
         if event.get("defect"):
-            found[-1][2].append(str(event["defect"]))
+            entry[2].append(str(event["defect"]))
     return tuple(
         Series(attempt, where, commit, {name: tuple(samples) for name, samples in values.items()}, tuple(bad))
         for (attempt, where, commit), values, bad in found
@@ -175,7 +180,7 @@ def _series(measured: Iterable[Mapping[str, Any]]) -> tuple[Series, ...]:
 
 def _answer(event: Mapping[str, Any]) -> Answer:
     attempt, gate, reason = event.get("attempt") or 0, event.get("gate", ""), event.get("reason", "")
-    return Answer(int(attempt), str(gate), bool(event.get("ok")), str(reason))
+    return Answer(int(attempt), str(gate), bool(event.get("ok")), str(reason), str(event.get("mode") or Mode.BLOCK.value))
 
 
 def _fates(record: Record, told: Iterable[Mapping[str, Any]]) -> tuple[Fate, ...]:

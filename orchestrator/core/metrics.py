@@ -17,6 +17,7 @@ SAMPLES_LIMIT = 10_000
 BAD_LINES_SHOWN = 20
 BAD_LINE_SHOWN = 200
 CONFIDENCE = 0.95
+BISECTIONS = 50
 
 # Bytes on purpose: `\d` and `\s` are ASCII there, so neither Arabic digits nor `1_000`, `infinity` or hex become a number.
 CANDIDATE = re.compile(rb"^METRIC[ \t].*", re.MULTILINE)
@@ -210,6 +211,12 @@ def primary(metrics: Sequence[Metric], best: Mapping[str, float]) -> Metric:
     return next((metric for metric in led if metric.name not in best or not reached(metric, best[metric.name])), led[0])
 
 
+def watched(metrics: Sequence[Metric], best: Mapping[str, float]) -> tuple[Metric, ...]:
+    """Those that a change must not make worse: the guards, and what is at its target already and leads before the primary one."""
+    led, first = _leading(metrics), primary(metrics, best)
+    return (*led[: led.index(first)], *(metric for metric in metrics if metric.guard))
+
+
 def decisive(metrics: Sequence[Metric]) -> tuple[Metric, ...]:
     """Those that keep or discard a change; the others are only shown."""
     led = _leading(metrics)
@@ -255,16 +262,30 @@ def _worse(metric: Metric, value: float, best: Mapping[str, float]) -> bool:
     return gain is not None and -gain > metric.tolerance + _least(metric, best)
 
 
-def pass_bound(n: int) -> float:
-    """The failure rate that n passes of n still allow at 95 %: 3 passes 63 %, 10 passes 26 %, 59 passes 5 %."""
-    return 1.0 - (1.0 - CONFIDENCE) ** (1.0 / n) if n > 0 else 1.0
+def pass_bound(passed: int, missed: int = 0) -> float:
+    """The failure rate that so many samples still allow at 95 %: 3 passes of 3 63 %, 10 of 10 26 %, 59 of 59 5 %, 10 of 12 44 %.
+
+    Clopper and Pearson's exact bound; where some missed it has no closed form and is closed in on.
+    """
+    if not missed or not passed:
+        return 1.0 - (1.0 - CONFIDENCE) ** (1.0 / passed) if passed else 1.0
+    low, high = 0.0, 1.0
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _at_most(missed, passed + missed, middle) > 1.0 - CONFIDENCE else (low, middle)
+    return high
+
+
+def _at_most(missed: int, n: int, rate: float) -> float:
+    """How likely no more than so many of n miss, where each does at this rate."""
+    return math.fsum(math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(missed + 1))
 
 
 def median(samples: Iterable[float]) -> float:
     """The middle one, or the mean of the two in the middle. (`statistics` costs a worker a fifth of its start.)"""
     ordered = sorted(samples)
     half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+    return ordered[half] if len(ordered) % 2 else ordered[half - 1] / 2 + ordered[half] / 2  # their sum may be infinite
 
 
 def median_bound(samples: Sequence[float], direction: Direction) -> float | None:

@@ -24,8 +24,10 @@ def spread(samples: Sequence[float]) -> tuple[float, bool]:
 
 
 def _deviation(values: Sequence[float]) -> float:
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    largest = max(map(abs, values)) or 1.0  # the square of a large number is infinite, so all are made at most 1
+    parts = [value / largest for value in values]
+    mean = math.fsum(parts) / len(parts)
+    return largest * math.sqrt(math.fsum((part - mean) ** 2 for part in parts) / (len(parts) - 1))
 
 
 def detectable(deviation: float, pairs: int, alpha: float) -> float:

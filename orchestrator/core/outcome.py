@@ -31,6 +31,7 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"
     SETUP = "setup"
     REPO = "repo"
+    FAULT = "fault"  # of ours, again and again
     RATE_LIMITED = "rate-limited"
     AGENT_LOST = "agent-lost"
     BACKOFF = "backoff"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 Point = tuple[int, float, bool]  # attempt, value, whether its commits stayed
 ROWS = 8
 COLUMNS = 60
 WIDTH, HEIGHT, EDGE = 480, 160, 24
+LARGEST = sys.float_info.max
 STAYED, WENT, AIM = "●", "○", "┄"
 
 
@@ -58,12 +60,20 @@ def _aim(y: float) -> str:
 def _range(points: Sequence[Point], target: float | None) -> tuple[float, float]:
     values = [value for _, value, _ in points] + ([] if target is None else [target])
     low, high = min(values), max(values)
-    return (low, high) if low < high else (low - 1, high + 1)
+    if low < high:
+        return low, high
+    room = max(1.0, abs(low) / 1000)  # beside 1e16 a 1 is nothing
+    return max(low - room, -LARGEST), min(high + room, LARGEST)
 
 
 def _row(value: float, low: float, high: float) -> int:
-    return round((high - value) / (high - low) * (ROWS - 1))
+    return round(_below(value, low, high) * (ROWS - 1))
 
 
 def _y(value: float, low: float, high: float) -> float:
-    return EDGE + (high - value) / (high - low) * (HEIGHT - 2 * EDGE)
+    return EDGE + _below(value, low, high) * (HEIGHT - 2 * EDGE)
+
+
+def _below(value: float, low: float, high: float) -> float:
+    """How far below the top it is, 0 to 1. In halves: what lies between two numbers may be more than the largest one."""
+    return (high / 2 - value / 2) / (high / 2 - low / 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.core import accounts, durations, review
+from orchestrator.core import accounts, attention, durations, review
 from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
 from orchestrator.core.graph import cycles as find_cycles
 from orchestrator.core.graph import path_text
@@ -29,7 +29,7 @@ class World:
 
     `notes` says in a word why a parent is where it is (`exhausted`, `draft`, `invalid`). `capacity` is the number of free
     slots, None where it doesn't matter. `paused` are the accounts that refuse work. `overspent` says why nothing may
-    be spent now.
+    be spent now. `proposed` are converged tasks whose pull requests, by address, aren't merged: their work isn't on the base.
     """
 
     states: Mapping[str, State] = field(default_factory=dict)
@@ -39,11 +39,12 @@ class World:
     capacity: int | None = None
     paused: Mapping[str, Pause] = field(default_factory=dict)
     overspent: str | None = None
+    proposed: Mapping[str, str] = field(default_factory=dict)
 
     def satisfied(self, parent: str) -> bool:
         """Whether a task that depends on `parent` may start. A name in use again is its new task's, not the remembered one's."""
         state = self.states.get(parent)
-        return state is State.CONVERGED or (state is None and parent in self.converged_before)
+        return (state is State.CONVERGED and parent not in self.proposed) or (state is None and parent in self.converged_before)
 
 
 def world(
@@ -53,15 +54,21 @@ def world(
     states: dict[str, State] = {}
     notes: dict[str, str] = {}
     depends: dict[str, tuple[str, ...]] = {}
+    proposed: dict[str, str] = {}
     for candidate in sorted(candidates, key=lambda each: LEAST_FINISHED.index(each.place.state)):
         if candidate.name in states:
             continue
         states[candidate.name] = candidate.place.state
         if word := note(candidate):
             notes[candidate.name] = word
+        if candidate.place.state is State.CONVERGED and (url := attention.open_pull(candidate.record, candidate.name)):
+            proposed[candidate.name] = url
         if candidate.spec is not None and candidate.spec.depends_on and candidate.place.state is not State.CONVERGED:
             depends[candidate.name] = candidate.spec.depends_on
-    return World(states=states, notes=notes, converged_before=converged_before, cycles=find_cycles(depends), capacity=capacity)
+    return World(
+        states=states, notes=notes, converged_before=converged_before, cycles=find_cycles(depends), capacity=capacity,
+        proposed=proposed,
+    )  # fmt: skip
 
 
 def note(candidate: Candidate) -> str:
@@ -162,6 +169,8 @@ def parent_text(parent: str, world: World) -> str:
         return f"no task is called {parent}"
     if parent in world.cycles:
         return f"{parent} is in a cycle: {path_text(world.cycles[parent])}"
+    if parent in world.proposed:
+        return f"{parent} is not on its base yet: its pull request {world.proposed[parent]} has to be merged"
     word = world.notes.get(parent)
     return f"{parent} is {state}" + (f" ({word})" if word else "")
 

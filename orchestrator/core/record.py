@@ -10,11 +10,13 @@ from typing import Any
 from orchestrator.core import pull
 from orchestrator.core.outcome import COUNTED, AgentEnd, Reason, Spend
 from orchestrator.core.pull import Pull
+from orchestrator.core.resolving import Resolving
 
 SCHEMA = 1
 HISTORY = 50
 OPTIONAL = (  # written where they say something
-    *("agents", "carried", "pauses", "review", "session", "forced", "doubt", "private", "pull", "demand", "samples", "noisy"),
+    *("agents", "carried", "pauses", "review", "session", "forced", "doubt", "private", "pull", "demand"),
+    *("samples", "noisy", "misses", "resolving"),
 )
 
 
@@ -31,6 +33,13 @@ class Result(StrEnum):
     SCOPE_VIOLATION = "scope-violation"
     TAMPERED = "tampered"
     NO_AGENT = "no-agent"  # not started, auth, limit: nothing was tried
+
+
+class Channel(StrEnum):
+    """How a benchmark says its numbers where nothing that is printed counts."""
+
+    FILE = "file"  # $ORCH_METRICS_FILE
+    DESCRIPTOR = "descriptor"  # $ORCH_METRICS_FD
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,7 @@ class Session:
 @dataclass(frozen=True, slots=True)
 class Landed:
     """Where converged work went: `how` is merge, pr, branch or none. `undone` is the commit that took a merge back.
-    Of a pull request: its `state`, and the commit that `merged` it."""
+    Of a pull request: its `state`, and the commit that `merged` it. `side`: of a batch, the parent that is this task's work."""
 
     commit: str | None
     base: str | None
@@ -81,6 +90,7 @@ class Landed:
     undone: str | None = None
     state: str | None = None
     merged: str | None = None
+    side: str | None = None
 
     @property
     def told(self) -> str:
@@ -96,12 +106,13 @@ class Landed:
 @dataclass(frozen=True, slots=True)
 class Intent:
     """A landing about to be made true: the base branch goes from `old` to `new`. Finished or taken back on restart.
-    `undo`: what goes there reverts the task's landing."""
+    `undo`: what goes there reverts the task's landing. `side`: it is a batch's, and this parent of it is the task's work."""
 
     base: str
     old: str
     new: str
     undo: bool = False
+    side: str | None = None
 
 
 class Answer(StrEnum):
@@ -149,11 +160,12 @@ class Record:
     flaky: int = 0
     streak: int = 0  # samples at target in a row, at `streak_commit`
     streak_commit: str | None = None
+    misses: int = 0  # samples taken with those of the streak that were not at target, as a few of a noisy number may be
     baseline: Mapping[str, float] = field(default_factory=dict)
     best: Mapping[str, float] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
     best_commit: str | None = None
-    private: bool = False  # whether the baseline's numbers came by the private file, as all must since
+    private: Channel | None = None  # how the baseline's numbers came, as all must since; None: they were printed
     samples: Mapping[str, Sequence[float]] = field(default_factory=dict)  # of the baseline, by metric, where it was asked for
     noisy: tuple[str, ...] = ()  # metrics found to vary by themselves
     seal: str | None = None  # digest of the evaluator last sealed
@@ -166,6 +178,7 @@ class Record:
     landed: Landed | None = None
     intent: Intent | None = None
     restart: Restart | None = None
+    resolving: Resolving | None = None
     pull: Pull | None = None  # the pull request of its branch; stays when the task is queued again
     demand: str | None = None  # what is asked for there, until an attempt has answered it
     review: Reviewing | None = None
@@ -194,9 +207,10 @@ def to_dict(record: Record) -> dict[str, Any]:
     extra = data.pop("extra")
     history = [_short({**_plain(attempt), "spend": _used(attempt.spend)}, "model", "at", "spend") for attempt in record.history]
     nested: dict[str, Any] = {
-        name: data[name] and _plain(data[name]) for name in ("landed", "intent", "restart", "pull", "review", "session")
+        name: data[name] and _plain(data[name])
+        for name in ("landed", "intent", "restart", "resolving", "pull", "review", "session")
     }
-    for name, *optional in (("landed", "undone", "state", "merged"), ("intent", "undo")):
+    for name, *optional in (("landed", "undone", "state", "merged", "side"), ("intent", "undo", "side")):
         nested[name] = nested[name] and _short(nested[name], *optional)
     nested |= {"spend": _used(record.spend), "carried": _used(record.carried)}
     if record.session is not None:
@@ -220,8 +234,12 @@ def from_dict(data: Mapping[str, Any]) -> Record:
         values["intent"] = Intent(**values["intent"])
     if values.get("restart") is not None:
         values["restart"] = Restart(**values["restart"])
+    if (resolving := values.get("resolving")) is not None:
+        values["resolving"] = Resolving(**{**resolving, "files": tuple(resolving["files"])})
     if values.get("pull") is not None:
         values["pull"] = pull.from_dict(values["pull"])
+    if private := values.get("private"):
+        values["private"] = Channel.FILE if private is True else Channel(private)  # true: before there was another one
     if (review := values.get("review")) is not None:
         values["review"] = Reviewing(**{**review, "answer": Answer(review["answer"]) if review.get("answer") else None})
     if values.get("session") is not None:

@@ -13,11 +13,13 @@ DEMAND = 6000  # characters of remarks that an attempt is given
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something said about a pull request: a review, a comment, a check that failed. `id` tells it from all others."""
+    """Something said about a pull request: a review, a comment, a check that failed. `id` tells it from all others; `place` is
+    the `file:line` that it stands at."""
 
     id: str
     who: str
     text: str
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,5 +58,17 @@ def fresh(pull: Pull, look: Look) -> tuple[Remark, ...]:
 
 def demand(remarks: tuple[Remark, ...], url: str) -> str:
     """The remarks as the next attempt is told of them."""
-    told = "\n\n".join(f"{remark.who}:\n{remark.text.strip()}" for remark in remarks)
+    told = "\n\n".join(f"{_who(remark)}:\n{remark.text.strip()}" for remark in remarks)
     return f"Your work is in the pull request {url}. It is not merged yet, since this was said about it:\n\n{told[:DEMAND]}"
+
+
+def refused(url: str) -> str:
+    """What an attempt is told of a pull request that was closed, where the task was edited since."""
+    return (
+        f"Your work was in the pull request {url}, which was closed without being merged. The task was edited since: "
+        "see what it asks for now."
+    )
+
+
+def _who(remark: Remark) -> str:
+    return f"{remark.who}, at {remark.place}" if remark.place else remark.who

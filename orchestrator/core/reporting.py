@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from orchestrator.core import budget, metrics, plot
 from orchestrator.core.evidence import Evidence, points, spread
-from orchestrator.core.spec import Metric
+from orchestrator.core.gates import Mode
+from orchestrator.core.record import Record
+from orchestrator.core.spec import Kind, Metric
 
 GOAL = 2000  # characters of the goal that are quoted
 DIGEST = 16  # digits of a digest that are shown
+FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 ROWS = 200  # of a table; a task may have been measured for weeks
 
 
-def worth(samples: int) -> str:
-    """What so many samples in a row at target say about the next one (`core.metrics.pass_bound`)."""
+def worth(record: Record, declared: Sequence[Metric]) -> str:
+    """What the last samples on a clean checkout say about the next one (`core.metrics.pass_bound`)."""
+    samples, held = record.streak, _held(record, declared)
     if not samples:
-        return "Evidence: no sample on a clean checkout was at target."
-    bound = metrics.pass_bound(samples)
+        return f"Evidence: no sample on a clean checkout was {held}."
+    bound = metrics.pass_bound(samples, record.misses)
     return (
-        f"Evidence: {samples} of {samples} samples on a clean checkout were at target; "
-        f"that bounds the share of samples that miss it, at 95 %, only to {bound:.0%}."
+        f"Evidence: {samples} of {samples + record.misses} samples on a clean checkout were {held}; "
+        f"that bounds the share of samples that are not, at 95 %, only to {bound:.0%}."
     )
+
+
+def _held(record: Record, declared: Sequence[Metric]) -> str:
+    """What each of them was. An optimum has no target; of a noisy one no sample says more than that it was taken."""
+    if not declared or metrics.deciding(declared, ()):
+        return "at target"
+    noisy = any(metric.kind is Kind.NOISY or metric.name in record.noisy for metric in metrics.decisive(declared))
+    return "without a defect (what a noisy number is worth is shown by its pairs)" if noisy else "as good as when it was kept"
 
 
 def page(evidence: Evidence) -> str:
@@ -33,11 +46,11 @@ def page(evidence: Evidence) -> str:
     lines = [
         f"# {evidence.title}",
         "",
-        *([evidence.goal.strip()[:GOAL], ""] if evidence.goal.strip() else []),
+        *([closed(evidence.goal.strip()[:GOAL]), ""] if evidence.goal.strip() else []),
         f"- Result: {reason}{_landed(evidence)}",
         *(f"- {way}" for way in _ways(evidence)),
-        f"- {worth(record.streak)}",
-        *(f"- {line}" for line in _gate_lines(evidence)),
+        f"- {worth(record, evidence.metrics)}",
+        *(f"- {line}" for line in (*_gate_lines(evidence), *_review(evidence))),
         f"- Attempts: {_attempts(evidence)}",
         f"- Spend: {budget.told(record.spend)}",
         f"- Evaluator: {record.seal or 'not sealed'}",
@@ -51,14 +64,26 @@ def page(evidence: Evidence) -> str:
     return "\n".join(lines) + "\n"
 
 
+def closed(text: str) -> str:
+    """Markdown with the code block ended that it was cut in, or that nobody ended: else all that follows would be code."""
+    fence = ""
+    for line in text.splitlines():
+        if (mark := FENCE.match(line)) and not fence:
+            fence = mark[1]
+        elif mark and mark[1].startswith(fence) and line.strip() == mark[1]:
+            fence = ""
+    return f"{text}\n{fence}" if fence else text
+
+
 def short(evidence: Evidence) -> str:
     """The few lines that a merge commit carries."""
     digest = f"Evaluator {evidence.record.seal[:DIGEST]}." if evidence.record.seal else ""
     spend = budget.told(evidence.record.spend)
     lines = [
         *_ways(evidence),
-        worth(evidence.record.streak),
+        worth(evidence.record, evidence.metrics),
         *_gate_lines(evidence),
+        *_review(evidence),
         f"Attempts: {_attempts(evidence)}. Spend: {spend}. {digest}".strip(),
     ]
     return "\n".join(lines)
@@ -95,7 +120,12 @@ def document(evidence: Evidence) -> dict[str, Any]:
         "attempts": [asdict(fate) for fate in evidence.fates],
         "changes": [asdict(change) for change in evidence.changes],
         "spend": asdict(record.spend),
-        "evidence": {"samples": record.streak, "miss_rate_bound_95": metrics.pass_bound(record.streak)},
+        "evidence": {
+            "samples": record.streak,
+            "misses": record.misses,
+            "miss_rate_bound_95": metrics.pass_bound(record.streak, record.misses),
+        },
+        "review": asdict(record.review) if record.review else None,
         "evaluator": record.seal,
         "environment": {key: value for key, value in evidence.environment.items() if key not in ("event", "schema", "task")},
         "base": record.base,
@@ -111,14 +141,23 @@ def _landed(evidence: Evidence) -> str:
 
 
 def _ways(evidence: Evidence) -> Iterator[str]:
-    way = metrics.way(evidence.metrics, evidence.record.baseline, evidence.record.values)
-    if way:
+    record = evidence.record
+    way = metrics.way(evidence.metrics, record.baseline, record.values)  # empty where there is no target
+    if way := way or (metrics.way_of(evidence.metrics, record.baseline, record.best) if record.best else ""):
         yield way
 
 
 def _gate_lines(evidence: Evidence) -> Iterator[str]:
     for answer in evidence.last_answers:
-        yield f"Gate {answer.gate}: {'passed' if answer.ok else answer.reason}"
+        warned = " (a warning)" if not answer.ok and answer.mode == Mode.WARN.value else ""
+        yield f"Gate {answer.gate}: {'passed' if answer.ok else answer.reason}{warned}"
+
+
+def _review(evidence: Evidence) -> Iterator[str]:
+    review = evidence.record.review
+    if review is not None and review.answer is not None:
+        note = " ".join(review.note.split())
+        yield f"A person {review.answer} commit {review.commit[:10]}{f': {note}' if note else '.'}"
 
 
 def _attempts(evidence: Evidence) -> str:

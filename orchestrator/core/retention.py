@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
 from orchestrator.core.pull import PullState
-from orchestrator.core.record import Record
+from orchestrator.core.record import Landed, Record
 from orchestrator.core.task import State
 
 MONTH = 30 * 86400.0
@@ -25,3 +29,18 @@ def why_kept(state: State, record: Record | None, now: float, age: float) -> str
     if now - record.updated < age:
         return "it ended too short a time ago"
     return None
+
+
+def remains(record: Record) -> dict[str, Any]:
+    """What stays known of a converged task whose folder goes: by it alone its refs can be told from another's, and let go."""
+    facts = {name: getattr(record, name) for name in ("id", "slug", "repo", "base", "branch", "updated")}
+    return {**facts, "landed": asdict(record.landed) if record.landed else None}
+
+
+def remembered(data: Mapping[str, Any]) -> Record | None:
+    """The record in `remains`, as much of it as there is; None where there is none."""
+    try:
+        facts = {name: data[name] for name in ("id", "name", "slug", "repo", "base", "branch", "updated")}
+        return Record(**facts, inode=0, landed=Landed(**data["landed"]) if data["landed"] else None)
+    except (KeyError, TypeError):
+        return None

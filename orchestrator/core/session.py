@@ -7,6 +7,7 @@ number of times without a line coming twice. `confidence` is their column, compu
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -133,10 +134,21 @@ def _with(log: Log, data: Mapping[str, Any]) -> Log:
     if "type" in data or not isinstance(data.get("run"), int):
         return log
     number, word = data.get("metric"), data.get("status")
-    counts = isinstance(number, int | float) and not isinstance(number, bool) and word not in CRASHED
-    numbers = (*log.numbers, float(number)) if counts and isinstance(number, int | float) else log.numbers
+    value = None if word in CRASHED else _number(number)
+    counts = value is not None
+    numbers = log.numbers if value is None else (*log.numbers, value)
     kept = (*log.kept, numbers[-1]) if counts and word in KEPT else log.kept
     return Log(log.runs + 1, max(log.segment, 0), numbers, kept, log.told | _told(data.get(OURS)))
+
+
+def _number(said: Any) -> float | None:
+    """A finite number as such; whatever else stands there tells nothing."""
+    if isinstance(said, bool) or not isinstance(said, int | float):
+        return None
+    try:
+        return float(said) if math.isfinite(said) else None
+    except OverflowError:
+        return None
 
 
 def _told(data: Any) -> frozenset[tuple[str, int]]:
@@ -149,7 +161,7 @@ def _told(data: Any) -> frozenset[tuple[str, int]]:
 def _parsed(line: bytes) -> Mapping[str, Any]:
     try:
         data = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
 

@@ -48,6 +48,7 @@ class Settings:
     backoff_max: float = 900.0
     settle: float = 1.0
     verify_cmd: str | None = None
+    integration_cmd: str | None = None
     tracker: str | None = None  # who opens pull requests; None: whoever the remote's address belongs to
     pull_interval: float = 300.0  # between looks at open pull requests
     keep_converged: int = 100  # 0: keep all

@@ -86,9 +86,17 @@ def ran(results: Mapping[str, Outcome]) -> frozenset[str]:
 
 def gone(before: Mapping[str, Outcome], now: Mapping[str, Outcome], allow: Iterable[str] = ()) -> tuple[str, ...]:
     """The tests that ran before and don't any more, deleted, renamed or skipped, but for those that may."""
+    return _but(ran(before) - ran(now), allow)
+
+
+def silent(before: Mapping[str, Outcome], now: Mapping[str, Outcome], allow: Iterable[str] = ()) -> tuple[str, ...]:
+    """The tests that ran before and of which nothing at all is said any more, but for those that may go."""
+    return _but(ran(before) - now.keys(), allow)
+
+
+def _but(names: Iterable[str], allow: Iterable[str]) -> tuple[str, ...]:
     patterns = tuple(allow)
-    missing = sorted(ran(before) - ran(now))
-    return tuple(name for name in missing if not any(fnmatchcase(name, pattern) for pattern in patterns))
+    return tuple(name for name in sorted(names) if not any(fnmatchcase(name, pattern) for pattern in patterns))
 
 
 def never_run(added: Iterable[tuple[str, str]], now: Mapping[str, Outcome], allow: Iterable[str] = ()) -> tuple[str, ...]:

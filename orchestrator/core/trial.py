@@ -7,6 +7,7 @@ Pairs taken in turns see the same machine. The numbers of it, and what they are 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +20,7 @@ FUTILE_AFTER = 3
 LOOKS = ((8, 0.4), (12, 0.3), (16, 0.3))  # pairs, and the share of alpha spent there: by Bonferroni no more than all of it
 MOST = LOOKS[-1][0]
 CONFIRMING = 4  # fresh pairs that only measure the effect: the block that won was chosen for its luck, too
+TINIEST, LARGEST = sys.float_info.min, sys.float_info.max  # no ratio is beyond them, so that each has a logarithm
 GUARD_ALLOWANCE = 0.05  # of a noisy guard of which nothing is said: no bound of noise is ever at 0
 
 
@@ -86,7 +88,7 @@ def differences(metric: Metric, pairs: Sequence[Pair]) -> list[float]:
     sign = 1 if metric.direction is Direction.LOWER else -1
     values = [(pair.incumbent[metric.name], pair.candidate[metric.name]) for pair in pairs]
     if relative(metric, pairs):
-        return [sign * math.log(before / after) for before, after in values]
+        return [sign * math.log(min(max(before / after, TINIEST), LARGEST)) for before, after in values]
     return [sign * (before - after) for before, after in values]
 
 
@@ -134,4 +136,11 @@ def _losses(guard: Metric, pairs: Sequence[Pair]) -> list[float]:
 def _allowance(guard: Metric, pairs: Sequence[Pair]) -> float:
     before = abs(median(pair.incumbent[guard.name] for pair in pairs))
     unsaid = guard.kind is Kind.NOISY and not guard.tolerance and not guard.min_effect
-    return guard.tolerance + (GUARD_ALLOWANCE if unsaid else guard.min_effect) * before
+    allowed = guard.tolerance + (GUARD_ALLOWANCE if unsaid else guard.min_effect) * before
+    return allowed if guard.guard or guard.target is None else max(allowed, _room(guard, guard.target, pairs))
+
+
+def _room(metric: Metric, target: float, pairs: Sequence[Pair]) -> float:
+    """What a metric that is at its target may lose and still be there."""
+    sign = 1 if metric.direction is Direction.LOWER else -1
+    return sign * (target - median(pair.incumbent[metric.name] for pair in pairs)) + metric.tolerance

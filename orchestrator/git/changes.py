@@ -87,11 +87,12 @@ def _lines(count: str) -> int | None:
     return int(count) if count.isdecimal() else None
 
 
-def leads_out(repo: Repository, link: Change) -> bool:
-    """Whether a symbolic link points to somewhere outside of the repository."""
+def leads_to(repo: Repository, link: Change) -> str | None:
+    """The path in the repository that a symbolic link points to, None where that is outside of it, or inside its `.git`."""
     target = os.fsdecode(repo.git.run("cat-file", "blob", link.new).stdout)
     reached = os.path.normpath(os.path.join(os.path.dirname(link.path), target))  # noqa: PTH118, PTH120 - as text: nothing is there
-    return os.path.isabs(target) or reached.split("/")[0] == ".."  # noqa: PTH117
+    out = os.path.isabs(target) or reached.split("/")[0].lower() in {"..", ".git"}  # noqa: PTH117
+    return None if out else reached
 
 
 def _parse(data: bytes) -> tuple[tuple[Change, ...], bytes]:

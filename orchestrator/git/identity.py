@@ -35,7 +35,7 @@ def commit_as(
         return git.run(*NO_GUESS, *args, input=data, env={**(env or {}), **fallback()}, ok=ok)
 
 
-def with_trailers(message: str, trailers: Mapping[str, str] | None) -> str:
+def with_trailers(message: str, *trailers: Mapping[str, str] | None) -> str:
     """`message` with `Name: value` lines at its end, one line each whatever the value holds."""
-    lines = [f"{name}: {' '.join(value.split())}" for name, value in (trailers or {}).items()]
+    lines = [f"{name}: {' '.join(value.split())}" for each in trailers for name, value in (each or {}).items()]
     return "\n".join([message.rstrip(), *(["", *lines] if lines else []), ""])

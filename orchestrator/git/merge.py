@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from orchestrator.git.command import split
 from orchestrator.git.identity import commit_as
@@ -21,14 +21,21 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """The paths that need a decision."""
+    """The paths that need a decision, and the `tree` of both sides with git's markers; None where one that can be worked on
+    would take another merge."""
 
     files: tuple[str, ...]
+    tree: str | None = None
 
 
 def contains(repo: Repository, tip: str, base: str) -> bool:
     """Whether `base` is part of `tip`'s history: then the merged tree is the tip's own."""
     return repo.git.run("merge-base", "--is-ancestor", base, tip, ok=(0, 1)).code == 0
+
+
+def met(repo: Repository, base: str, tip: str) -> str | None:
+    """The last commit that both have; None where their histories have nothing in common."""
+    return repo.git.run("merge-base", base, tip, ok=(0, 1)).stdout.decode().strip() or None
 
 
 def merge(verify: Worktree, base: str, tip: str) -> Merged | Conflict:
@@ -37,7 +44,7 @@ def merge(verify: Worktree, base: str, tip: str) -> Merged | Conflict:
     Raises GitError where it can't be tried at all (unrelated histories)."""
     output = verify.git.run("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", base, tip, ok=(0, 1))
     tree, *files = split(output.stdout)
-    return Merged(tree, tip) if output.code == 0 else Conflict(tuple(dict.fromkeys(files)))
+    return Merged(tree, tip) if output.code == 0 else Conflict(tuple(dict.fromkeys(files)), tree)
 
 
 def replay(verify: Worktree, began: str, base: str, tip: str) -> Merged | Conflict:
@@ -46,13 +53,46 @@ def replay(verify: Worktree, began: str, base: str, tip: str) -> Merged | Confli
     ours, theirs = (commit(verify.repo, f"{end}^{{tree}}", (began,), "To be merged\n") for end in (base, tip))
     merged = merge(verify, ours, theirs)
     if isinstance(merged, Conflict):
-        return merged
+        return Conflict(merged.files)
     return Merged(merged.tree, commit(verify.repo, merged.tree, (base,), f"Work of {tip}, moved to a rewritten base\n"))
 
 
-def revert(verify: Worktree, merged: str, base: str) -> Merged | Conflict:
-    """The tree of `base` without what the merge `merged` brought into its first parent."""
-    ours, theirs = (commit(verify.repo, f"{end}^{{tree}}", (merged,), "To be reverted\n") for end in (base, f"{merged}^1"))
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The tree of a base and the `sides` that go together on it; `files` keep the others out."""
+
+    tree: str
+    sides: tuple[str, ...]
+    files: tuple[str, ...] = ()
+
+
+def join(verify: Worktree, base: str, sides: Iterable[str]) -> Joined:
+    """Merge the sides into `base` one after the other; one that conflicts with what came before it is left out."""
+    found = Joined(f"{base}^{{tree}}", ())
+    top = base
+    for side in dict.fromkeys(sides):
+        merged = merge(verify, top, side)
+        if isinstance(merged, Conflict):
+            found = replace(found, files=(*found.files, *merged.files))
+            continue
+        found = replace(found, tree=merged.tree, sides=(*found.sides, side))
+        top = commit(verify.repo, merged.tree, (top, side), "To be part of a batch\n")
+    return found
+
+
+def without(verify: Worktree, batch: str, side: str | None) -> Merged | Conflict:
+    """A landed merge without this side of it, made anew from its other parents; without any where that is None."""
+    base, *sides = verify.git.text("rev-parse", f"{batch}^@").split()
+    joined = join(verify, base, [each for each in sides if side is not None and each != side])
+    return Conflict(joined.files) if joined.files else Merged(joined.tree, base)
+
+
+def revert(verify: Worktree, merged: str, base: str, side: str | None = None) -> Merged | Conflict:
+    """The tree of `base` without what the merge `merged` brought into its first parent, or of a batch only this side."""
+    before = without(verify, merged, side)
+    if isinstance(before, Conflict):
+        return before
+    ours, theirs = (commit(verify.repo, tree, (merged,), "To be reverted\n") for tree in (f"{base}^{{tree}}", before.tree))
     return merge(verify, ours, theirs)
 
 

@@ -54,6 +54,15 @@ class Repository:
         return self.control / "landing.lock"
 
     @property
+    def integration_lock(self) -> Path:
+        return self.control / "integration.lock"
+
+    @property
+    def landing_queue(self) -> Path:
+        """The folder of those who wait for it (`git.landingqueue`)."""
+        return self.control / "landing"
+
+    @property
     def worktree_lock(self) -> Path:
         return self.control / "worktree.lock"
 
@@ -174,6 +183,11 @@ def reserve(repo: Repository, slug: str, task_id: str) -> str:
         number += 1
         name = f"{slug}-{number}"
     return name
+
+
+def holder(repo: Repository, slug: str) -> str | None:
+    """The id of the task that `slug` is kept for."""
+    return refs.content(repo.control / "slugs" / slug)
 
 
 def exclude(repo: Repository, lines: list[str] | tuple[str, ...]) -> None:

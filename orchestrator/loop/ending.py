@@ -15,6 +15,7 @@ from orchestrator.errors import StoreError
 from orchestrator.loop import takeover
 from orchestrator.loop.parts import Loop, Mode
 from orchestrator.loop.tick import reap
+from orchestrator.loop.voice import ending
 from orchestrator.loop.workers import fault
 from orchestrator.store import control, records
 
@@ -96,9 +97,7 @@ def summary(loop: Loop) -> Iterator[str]:
         yield f"  spent: {budget.told(used)}"
     blocked = sorted(loop.index.names.places(State.BLOCKED).values(), key=lambda place: place.name)
     for place in blocked[:SHOWN]:
-        record = records.peek(loop.queue.path(place))
-        reason = f" ({record.reason})" if record and record.reason else ""
-        yield f"  {place.name} is blocked{reason}: {(record.detail if record else None) or 'moved there by hand'}"
+        yield f"  {place.name} is {ending(State.BLOCKED, records.peek(loop.queue.path(place)), 0.0)}"
     moment = loop.clock()
     world = loop.world(moment)
     told = sorted(loop.index.candidates, key=lambda each: not each.problems)  # what only a person can mend comes first

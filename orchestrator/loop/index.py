@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from orchestrator.core import budget
+from orchestrator.core import attention, budget
 from orchestrator.core.budget import Budget
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.graph import cycles
@@ -56,6 +56,7 @@ class Index:
         self._depends: dict[str, tuple[str, ...]] = {}
         self._cycles: Mapping[str, tuple[str, ...]] = {}
         self._entangled = False  # the dependencies have changed since cycles were looked for
+        self._parents: frozenset[str] = frozenset()  # of pending tasks
         self._remembered: frozenset[str] = frozenset()
         self._added: list[Entry] = []
         self._removed: list[Entry] = []
@@ -134,7 +135,7 @@ class Index:
         others = self._ledger.records(everywhere(self.names, State.RUNNING, State.BLOCKED))
         return World(
             states=self.names.states, converged_before=self._remembered, cycles=self._cycles,
-            paused=ledger.paused((*pending, *others), now), overspent=self._overspent(now, day),
+            paused=ledger.paused((*pending, *others), now), overspent=self._overspent(now, day), proposed=self._proposed(),
         )  # fmt: skip
 
     def used(self, since: float) -> Spend:
@@ -177,6 +178,12 @@ class Index:
         if day == NO_BUDGET:
             return None
         return budget.overspent(ledger.used_today(self._ledger.records(everywhere(self.names, *State)), now), day)
+
+    def _proposed(self) -> Mapping[str, str]:
+        """The parents whose work waits in a pull request, each with its address."""
+        places = (self.names.where(name) for name in self._parents)
+        told = self._ledger.records(place for place in places if place is not None and place.state is State.CONVERGED)
+        return {record.name: url for _, record in told if (url := attention.open_pull(record, record.name))}
 
     def _record(self, folder: str) -> Record | None:
         return self._entries[folder].candidate.record
@@ -242,6 +249,7 @@ class Index:
         self._removed.clear()
         if self._entangled:
             self._cycles = cycles(self._depends)
+            self._parents = frozenset(parent for parents in self._depends.values() for parent in parents)
             self._entangled = False
 
     def _take_out(self, entry: Entry) -> None:

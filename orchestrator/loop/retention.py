@@ -24,10 +24,11 @@ def prune(queue: Queue, index: Index, settings: Settings) -> tuple[str, ...]:
     needed = index.parents()
     oldest = sorted(converged.values(), key=lambda place: _arrival(queue, place))
     removed = [place for place in oldest if place.name not in needed and not _open(queue, place)][:surplus]
-    known = queue.remembered()
+    known, told = queue.remembered(), {record.id for record in queue.removed()}
     for place in removed:
-        if place.name not in known:
-            queue.remember(place.name)
+        record = records.peek(queue.path(place))
+        if place.name not in known or (record is not None and record.id not in told):
+            queue.remember(place.name, record)
         with suppress(durable.Gone):  # another loop does the same
             queue.discard(place)
     return tuple(place.name for place in removed)

@@ -17,7 +17,7 @@ from orchestrator.loop.parts import Loop, Mode, Moment
 from orchestrator.loop.voice import ending
 from orchestrator.loop.watch import FOLLOWED
 from orchestrator.loop.workers import Worker, fault
-from orchestrator.store import records
+from orchestrator.store import integrations, records
 
 SWEEP = 3600.0  # seconds between removals of what crashes left behind
 RESCAN = 30.0  # seconds between looks at everything: events get lost
@@ -97,6 +97,10 @@ def reap(loop: Loop, moment: Moment) -> None:
         loop.index.refresh(moment.mono)
     for worker, code in ended:
         tell_end(loop, worker, code, moment)
+    if ended and (found := integrations.every(loop.queue)):
+        from orchestrator.git import integrated
+
+        loop.voice.bases(integrated.standing(found))
 
 
 def tell_end(loop: Loop, worker: Worker, code: int | None, moment: Moment) -> None:

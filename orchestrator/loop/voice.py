@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from orchestrator.core.candidate import Candidate
+from orchestrator.core.integration import Red
 from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Record, whereabouts
@@ -32,6 +33,7 @@ class Voice:
         self._troubled = False
         self._invalid: dict[str, tuple[str, ...]] = {}
         self._warned: dict[str, tuple[str, ...]] = {}
+        self._red: dict[tuple[str, str], Red] = {}
 
     def _say(self, line: str) -> None:
         self._tell(self._mask.text(line))
@@ -83,6 +85,16 @@ class Voice:
         if len(news) > SHOWN:
             self._say(f"{len(news) - SHOWN} more tasks are invalid; `orchestrator list` shows them.")
 
+    def bases(self, found: Iterable[Red]) -> None:
+        """Say which bases are red, once for each commit at which they are, and that they are green again."""
+        now = {(red.repo, red.base): red for red in found}
+        for key, red in now.items():
+            if key not in self._red or self._red[key].commit != red.commit:
+                self.warn(f"{red.told}. {red.next}")
+        for _, base in self._red.keys() - now.keys():
+            self.note(f"{base} is green again.", "integration")
+        self._red = now
+
     def warnings(self, task: str, lines: tuple[str, ...]) -> None:
         """What a claimed task's spec leaves open and how that is taken (a metric without a target), once for each version."""
         news = lines if self._warned.get(task, ()) != lines else ()
@@ -105,6 +117,8 @@ def ending(state: State | None, record: Record | None, now: float) -> str:
         return f"converged{_attempts(record)}, {(whereabouts(record) if record else '') or 'nothing to land'}{gained}"
     reason = f" ({record.reason})" if record and record.reason else ""
     detail = f": {record.detail}" if record and record.detail else ""
+    if state is State.BLOCKED and not (record and record.ended):
+        return "blocked: moved there by hand"
     if state is State.BLOCKED:
         return f"blocked{reason}{detail}"
     if record and record.not_before and record.not_before > now:

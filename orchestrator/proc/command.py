@@ -25,6 +25,14 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Aside:
+    """One more pipe that a program may write to, beside its output: its number stands in the variable `variable`."""
+
+    variable: str
+    sink: Sink
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """When to end it: `seconds` in all, `idle` seconds without output, `output` bytes. None is no limit. `grace` lies
     between TERM and KILL."""

@@ -60,39 +60,54 @@ def spawn(
 
 @dataclass(frozen=True, slots=True)
 class Piped:
-    """A running program and our ends of its pipes, which the holder closes. `stderr` None: it goes where stdout goes."""
+    """A running program and our ends of its pipes, which the holder closes. `stderr` None: it goes where stdout goes; `aside`
+    is a pipe beside them."""
 
     process: subprocess.Popen[bytes]
     stdout: int
     stderr: int | None
     stdin: int | None
+    aside: int | None = None
 
-    def reads(self, sink: Sink, err: Sink | None) -> dict[int, Sink]:
+    def reads(self, sink: Sink, err: Sink | None, aside: Sink | None = None) -> dict[int, Sink]:
         """Which descriptor goes into which sink."""
-        return {self.stdout: sink} | ({self.stderr: err} if self.stderr is not None and err is not None else {})
+        pairs = ((self.stdout, sink), (self.stderr, err), (self.aside, aside))
+        return {descriptor: into for descriptor, into in pairs if descriptor is not None and into is not None}
 
     def feed(self, data: bytes | None) -> tuple[int, bytes] | None:
         """The program's stdin with what is to be written to it."""
         return None if self.stdin is None else (self.stdin, data or b"")
 
 
-def piped(argv: Sequence[str], *, cwd: Path | None, env: Mapping[str, str] | None, feed: bool, merge: bool) -> Piped:
-    """The running program with pipes for its output, and for its input where it is to be fed. Raises NotStarted."""
-    pipes: list[tuple[int, int]] = []
+def piped(
+    argv: Sequence[str], *, cwd: Path | None, env: Mapping[str, str] | None, feed: bool, merge: bool, aside: str | None = None
+) -> Piped:
+    """The running program with pipes for its output, and for its input where it is to be fed. `aside` names the variable that
+    tells it the number of one pipe more. Raises NotStarted."""
+    wanted = {
+        "aside": aside is not None,
+        "out": True,
+        "err": not merge,
+        "in": feed,
+    }  # lowest first: sh redirects to single digits only
+    pipes: dict[str, tuple[int, int]] = {}
     try:
-        pipes.extend(os.pipe() for _ in range(1 + (not merge) + feed))
-        out, err, into = pipes[0], None if merge else pipes[1], pipes[-1] if feed else None
+        pipes.update((name, os.pipe()) for name, needed in wanted.items() if needed)
+        theirs = {name: pipe[0 if name == "in" else 1] for name, pipe in pipes.items()}
+        if aside is not None:
+            env = {**(os.environ if env is None else env), aside: str(theirs["aside"])}
         process = spawn(
-            argv, cwd=cwd, env=env, stdout=out[1], stderr=err[1] if err else subprocess.STDOUT,
-            stdin=into[0] if into else subprocess.DEVNULL,
+            argv, cwd=cwd, env=env, stdout=theirs["out"], stderr=theirs.get("err", subprocess.STDOUT),
+            stdin=theirs.get("in", subprocess.DEVNULL), pass_fds=[theirs["aside"]] if aside is not None else (),
         )  # fmt: skip
     except (OSError, NotStarted) as error:
-        for descriptor in chain.from_iterable(pipes):
+        for descriptor in chain.from_iterable(pipes.values()):
             os.close(descriptor)
         raise error if isinstance(error, NotStarted) else NotStarted(explain(argv[0], cwd, env, error)) from error
-    for theirs in (out[1], *(err[1:] if err else ()), *(into[:1] if into else ())):
-        os.close(theirs)
-    return Piped(process, out[0], err[0] if err else None, into[1] if into else None)
+    for descriptor in theirs.values():
+        os.close(descriptor)
+    ours = {name: pipe[1 if name == "in" else 0] for name, pipe in pipes.items()}
+    return Piped(process, ours["out"], ours.get("err"), ours.get("in"), ours.get("aside"))
 
 
 def explain(program: str, cwd: Path | None, env: Mapping[str, str] | None, error: OSError) -> str:

@@ -12,11 +12,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from functools import partial
 
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.proc import tree
-from orchestrator.proc.command import Child, Command, Finished, Keyboard, Limits, Pump, Sink
+from orchestrator.proc.command import Aside, Child, Command, Finished, Keyboard, Limits, Pump, Sink
 from orchestrator.proc.pipes import Pipes, ended, gone
 from orchestrator.proc.spawn import NotStarted, piped
 from orchestrator.proc.watch import Meter, Watch
@@ -33,10 +34,12 @@ def run(
     on_start: Callable[[int], None] | None = None,
     err: Sink | None = None,
     on_terminal: Callable[[Keyboard], None] | None = None,
+    aside: Aside | None = None,
 ) -> Finished:
     """Run `command` to its end. `sink` gets stdout, and stderr with it unless `err` does; `pump` is called before the
     start and at least every 0.25 s, and stops the program by returning a request. `on_terminal` gets the keyboard of one that
-    has a terminal. Raises only what a callback raises.
+    has a terminal; one that has none may be given another pipe, `aside`, which counts as output. Raises only what a callback
+    raises.
     """
     with tree.subreaper() as handed:
         others = tree.children()
@@ -45,7 +48,8 @@ def run(
         meter = Meter(limits.output)
         began = time.monotonic()
         try:
-            child = _start(command, meter.into(sink), None if err is None else meter.into(err))
+            other = aside and replace(aside, sink=meter.into(aside.sink))
+            child = _start(command, meter.into(sink), None if err is None else meter.into(err), other)
         except NotStarted as error:
             return Finished(ProcessEnd.NOT_STARTED, None, None, time.monotonic() - began, error.message)
         leave_nothing = partial(_clear, child, None if handed else command.env.get(tree.MARK), others)
@@ -63,13 +67,17 @@ def run(
         return watch.finished(len(swept.ended))
 
 
-def _start(command: Command, sink: Sink, err: Sink | None) -> Child:
+def _start(command: Command, sink: Sink, err: Sink | None, aside: Aside | None) -> Child:
     if command.tty:
         from orchestrator.proc import terminal
 
         return terminal.start(command, sink)
-    program = piped(command.argv, cwd=command.cwd, env=command.env, feed=command.stdin is not None, merge=err is None)
-    return Child(program.process.pid, program.reads(sink, err), program.feed(command.stdin), lambda: _reap(program.process))
+    program = piped(
+        command.argv, cwd=command.cwd, env=command.env, feed=command.stdin is not None, merge=err is None,
+        aside=aside.variable if aside else None,
+    )  # fmt: skip
+    reads = program.reads(sink, err, aside.sink if aside else None)
+    return Child(program.process.pid, reads, program.feed(command.stdin), lambda: _reap(program.process))
 
 
 def _reap(process: subprocess.Popen[bytes]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,10 @@ class SpecCache:
         """The cache of a queue, by its `.orch` folder."""
         return cls(control / "cache" / "specs.json")
 
-    def read(self, folder: str, now: float) -> tuple[Reading, float] | None:
+    def read(self, folder: str, now: float, names: Collection[str] | None = None) -> tuple[Reading, float] | None:
         """The reading of a folder's spec and the spec's ctime, from memory where nothing changed; None where there is no
-        spec. `now` is the file system's clock."""
-        found = specfile.files_of(folder)
+        spec. `now` is the file system's clock, `names` what lies in the folder, where the caller knows that."""
+        found = specfile.files_of(folder, names)
         if found is None:
             return None
         status, log = found

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
-from orchestrator.core import accounts, budget
+from orchestrator.core import accounts, attention, budget
 from orchestrator.core.budget import Budget
 from orchestrator.core.record import Pause, Record
 from orchestrator.core.task import Place, State
@@ -18,7 +18,8 @@ Told = Iterable[tuple[State, Record]]
 
 
 class Ledger:
-    """Records of tasks by where they lie, read again when the file has changed; in blocked and converged nothing changes."""
+    """Records of tasks by where they lie, read again when the file has changed; in blocked and converged nothing changes but
+    what became of a pull request."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -37,7 +38,8 @@ class Ledger:
 
     def _record(self, place: Place) -> Record | None:
         known = self._known.get(place)
-        if known is not None and place.state in {State.BLOCKED, State.CONVERGED}:
+        ended = place.state in {State.BLOCKED, State.CONVERGED}
+        if known is not None and ended and not attention.attended(known[1], place.name):
             return known[1]
         folder = self._queue.path(place)
         key = _key(f"{folder}/{records.FILE}")

@@ -27,6 +27,9 @@ class LockProof:
     path: Path
 
 
+Take = Callable[[], LockProof | None]
+
+
 @contextlib.contextmanager
 def acquire(path: Path, pump: Callable[[float], None] = time.sleep) -> Iterator[LockProof]:
     """Hold the lock at `path` for the block; its folder must exist. The file stays: removing it would split the lock.
@@ -34,13 +37,46 @@ def acquire(path: Path, pump: Callable[[float], None] = time.sleep) -> Iterator[
     While someone else holds it, `pump(seconds)` is called in place of sleeping, so that a worker's heartbeat and stop
     requests go on; whatever it raises ends the waiting.
     """
+    with asking(path) as take:
+        waits = growing()
+        while (proof := take()) is None:
+            pump(next(waits))
+        yield proof
+
+
+@contextlib.contextmanager
+def asking(path: Path) -> Iterator[Take]:
+    """For whoever does more than wait: a function that takes the lock at `path` if nobody has it. Let go after the block."""
     descriptor = durable.open_lock(path, point="lock", new=False)
     try:
-        wait = FIRST_WAIT
-        while not try_exclusive(descriptor):
-            pump(wait)
-            wait = min(wait * 1.5, LONGEST_WAIT)
-        yield LockProof(path)
+        yield lambda: LockProof(path) if try_exclusive(descriptor) else None
+    finally:
+        os.close(descriptor)
+
+
+def growing() -> Iterator[float]:
+    """How long to wait before each next look at what somebody else has."""
+    wait = FIRST_WAIT
+    while True:
+        yield wait
+        wait = min(wait * 1.5, LONGEST_WAIT)
+
+
+@contextlib.contextmanager
+def attempt(path: Path) -> Iterator[LockProof | None]:
+    """The same without waiting: None where someone else holds it."""
+    descriptor = durable.open_lock(path, point="lock", new=False)
+    try:
+        yield LockProof(path) if try_exclusive(descriptor) else None
+    finally:
+        os.close(descriptor)
+
+
+def held(path: Path) -> bool:
+    """Whether anybody holds the lock at `path` now."""
+    descriptor = durable.open_lock(path, point="lock", new=False)
+    try:
+        return not try_shared(descriptor)
     finally:
         os.close(descriptor)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+from orchestrator.core import retention
 from orchestrator.core.lease import Identity, Lease
+from orchestrator.core.record import Record
 from orchestrator.core.task import TOKEN, Place, State, check_name, split_token
 from orchestrator.errors import NoSuchTask, StoreError
 from orchestrator.store import durable, leases, records
@@ -188,22 +191,29 @@ class Queue:
 
     # Names that retention removed
 
-    def remember(self, name: str) -> None:
-        """Note that a removed task had converged: it still satisfies dependencies."""
-        line = json.dumps({"schema": 1, "name": name}).encode()
+    def remember(self, name: str, record: Record | None = None) -> None:
+        """Note that a removed task had converged: it still satisfies dependencies, and its refs can be told."""
+        line = json.dumps({"schema": 1, "name": name, **(retention.remains(record) if record else {})}).encode()
         durable.append(self.control / "converged.jsonl", line, point="remember", durable=True)
 
     def remembered(self) -> frozenset[str]:
         """The names of converged tasks that were removed."""
+        return frozenset(said["name"] for said in self._remembered())
+
+    def removed(self) -> tuple[Record, ...]:
+        """What is still known of them, where anything is."""
+        return tuple(record for said in self._remembered() if (record := retention.remembered(said)))
+
+    # Inside
+
+    def _remembered(self) -> Iterator[dict[str, Any]]:
         try:
             lines = (self.control / "converged.jsonl").read_bytes().splitlines()
         except FileNotFoundError:
-            return frozenset()
+            return
         except OSError as error:
             raise durable.explain(error, "read", self.control / "converged.jsonl") from error
-        return frozenset(name for line in lines if (name := _remembered_name(line)))
-
-    # Inside
+        yield from (said for line in lines if (said := _remembered_line(line)))
 
     def _stale(self, path: Path, now: float) -> bool:
         """Whether nobody uses what lies in `.orch/tmp` any more. A worker's scratch folder may lie unchanged for a day; its
@@ -327,12 +337,12 @@ def _written(path: Path) -> object:
         return None
 
 
-def _remembered_name(line: bytes) -> str | None:
+def _remembered_line(line: bytes) -> dict[str, Any] | None:
     try:
-        name = json.loads(line)["name"]
-    except (ValueError, KeyError, TypeError):
+        said = json.loads(line)
+    except ValueError:
         return None
-    return name if isinstance(name, str) else None
+    return said if isinstance(said, dict) and isinstance(said.get("name"), str) else None
 
 
 def _some(places: list[Place]) -> str:

@@ -133,6 +133,10 @@ def _check_parts(record: Record) -> None:
     review = record.review
     if review is not None and not (isinstance(review.commit, str) and isinstance(review.seal, str)):
         raise TypeError(f"a review is {review!r}")
+    if (found := record.resolving) is not None:
+        texts = (found.commit, found.base, found.tip, found.began, *found.files)
+        if not all(isinstance(text, str) for text in texts) or type(found.after) is not int:
+            raise TypeError(f"a conflict is {found!r}")
     for pause in record.pauses.values():
         if not _number(pause.since) or not (pause.until is None or _number(pause.until)):
             raise ValueError(f"a pause is {pause!r}")

@@ -26,7 +26,7 @@ EXECUTABLE = 0o755
 class NewTask:
     """What to make. `keys` are front matter keys; `sections` texts by acceptance, constraints, notes.
 
-    `benchmark` is a file (copied in) or a command; without one a stub is written and the task is a draft.
+    `benchmark` and `holdout` are files (copied in) or commands; without a benchmark a stub is written and the task is a draft.
     """
 
     name: str
@@ -35,6 +35,7 @@ class NewTask:
     keys: Mapping[str, object] = field(default_factory=dict)
     sections: Mapping[str, str] = field(default_factory=dict)
     benchmark: str | None = None
+    holdout: str | None = None
     checks: Path | None = None
 
 
@@ -69,21 +70,33 @@ def _measured(task: NewTask, cwd: Path) -> tuple[dict[str, tuple[bytes, int]], d
     files = dict.fromkeys(SESSION, (b"", 0o644))
     if task.checks:
         files["checks.sh"] = _copied(cwd / task.checks)
+    if task.holdout and (hidden := _file(task.holdout, cwd)):
+        keys["holdout"] = f"holdout{hidden.suffix}"
+        files[f"holdout{hidden.suffix}"] = _copied(hidden)
+    elif task.holdout:
+        keys["holdout"] = task.holdout
     if task.benchmark is None:
         files[STUB] = (templates.read(STUB).encode(), EXECUTABLE)
         return files, {**keys, "draft": True}
-    source = cwd / Path(task.benchmark).expanduser() if "\n" not in task.benchmark and len(task.benchmark) < 4096 else None
-    if source and source.is_file():
+    if source := _file(task.benchmark, cwd):
         files[f"benchmark{source.suffix}"] = _copied(source)
     elif (
         not task.benchmark.split()[1:]
         and Path(task.benchmark).suffix.lower() in layouts.INTERPRETERS
         and "/" not in task.benchmark
     ):
-        raise Misuse(f"There is no file {source}.", hint="Name the benchmark's file, or a command in quotes.")
+        raise Misuse(f"There is no file {cwd / task.benchmark}.", hint="Name the benchmark's file, or a command in quotes.")
     else:
         keys["benchmark"] = task.benchmark
     return files, keys
+
+
+def _file(named: str, cwd: Path) -> Path | None:
+    """The file that is meant, None where it is a command."""
+    if "\n" in named or len(named) >= 4096:
+        return None
+    path = cwd / Path(named).expanduser()
+    return path if path.is_file() else None
 
 
 def _encoded(text: str) -> bytes:

@@ -16,7 +16,7 @@ from orchestrator.core.task import Place, State, name_problem
 from orchestrator.errors import SpecError
 from orchestrator.store import cache as specs
 from orchestrator.store import layouts, leases, records, specfile
-from orchestrator.store.cache import Reading, SpecCache
+from orchestrator.store.cache import SpecCache
 from orchestrator.store.queue import Queue
 
 SETTLE = 1.0
@@ -95,9 +95,11 @@ class Look:
         """The candidate, or None where the folder is not there any more."""
         folder = f"{self.queue.root}/{place.state.value}/{place.folder}"
         try:
-            whole = place.state is State.PENDING and not os.path.islink(folder)  # noqa: PTH114 - what it leads to isn't ours
-            listing = _listed(folder) if whole else None
-            reading, arrived = self._spec(folder)
+            status = os.lstat(folder)
+            link = stat.S_ISLNK(status.st_mode)  # what it leads to isn't ours
+            listing = _listed(folder) if place.state is State.PENDING and not link else None
+            known = None if link else self.cache.read(folder, self.now, listing.names if listing else None)
+            reading, arrived = known or (specs.read(Path(folder)), status.st_ctime)  # the spec's own ctime: no move changes that
             problems = [*_name_problems(place, double), *reading.lines(folder)]
             if listing and reading.spec and not problems:
                 problems += _evaluator_problems(folder, reading.spec, listing)
@@ -107,24 +109,17 @@ class Look:
         except OSError as error:
             return Candidate(place, None, problems=(f"{folder}: {(error.strerror or 'it cannot be read').lower()}",))
         lease = leases.read(Path(folder)) if place.state is State.RUNNING else None
-        known = listing is None or CONTROL in listing.names
+        controlled = listing is None or CONTROL in listing.names
         return Candidate(
             place=place,
             spec=reading.spec,
-            record=records.peek(folder, running=place.state is State.RUNNING) if known else None,
+            record=records.peek(folder, running=place.state is State.RUNNING) if controlled else None,
             problems=tuple(problems),
             holds=holds,
             arrived=arrived,
             lease=lease,
             heartbeat_age=leases.age(Path(folder), self.now) if lease else None,
         )
-
-    def _spec(self, folder: str) -> tuple[Reading, float]:
-        """The reading of the folder's spec, and when it came: the ctime of the spec, which moving the folder leaves alone."""
-        status = os.lstat(folder)
-        if stat.S_ISLNK(status.st_mode):
-            return specs.read(Path(folder)), status.st_ctime
-        return self.cache.read(folder, self.now) or (specs.read(Path(folder)), status.st_ctime)
 
     def _holds(self, place: Place, folder: str, listing: Listing) -> Iterator[Waiting]:
         """Why a pending folder is left alone for now, whatever its spec says."""

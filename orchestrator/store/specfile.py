@@ -9,7 +9,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from orchestrator.errors import Problem, SpecError
 SPEC = "autoresearch.md"
 AUTO = ".auto"
 AUTO_SPEC = f"{AUTO}/prompt.md"
+LOG = "autoresearch.jsonl"
 MAX_BYTES = 1024 * 1024
 Key = tuple[int, int, int, int]
 WHY = {
@@ -47,11 +48,14 @@ def key_of(path: Path) -> Key:
     return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def files_of(folder: str) -> tuple[os.stat_result, os.stat_result | None] | None:
-    """What `path_of`, `log_of` and `key_of` would find, without building paths: thousands of folders pass through here."""
-    for spec, log in ((AUTO_SPEC, f"{AUTO}/log.jsonl"), (SPEC, "autoresearch.jsonl")):
-        if status := _status(f"{folder}/{spec}"):
-            return status, _status(f"{folder}/{log}")
+def files_of(folder: str, names: Collection[str] | None = None) -> tuple[os.stat_result, os.stat_result | None] | None:
+    """What `path_of`, `log_of` and `key_of` would find, without building paths: thousands of folders pass through here.
+
+    `names`, where the caller has listed the folder anyway: what isn't among them is not looked for.
+    """
+    for top, spec, log in ((AUTO, AUTO_SPEC, f"{AUTO}/log.jsonl"), (SPEC, SPEC, LOG)):
+        if (names is None or top in names) and (status := _status(f"{folder}/{spec}")):
+            return status, _status(f"{folder}/{log}") if names is None or top is AUTO or LOG in names else None
     return None
 
 
@@ -75,7 +79,7 @@ def read(folder: Path) -> Spec:
 
 def log_of(path: Path) -> Path | None:
     """The session log beside a spec; its config line may name the metric."""
-    log = path.with_name("log.jsonl" if path.parent.name == AUTO else "autoresearch.jsonl")
+    log = path.with_name("log.jsonl" if path.parent.name == AUTO else LOG)
     return log if os.path.lexists(log) else None
 
 

@@ -26,8 +26,18 @@ class GitHub:
         found = program.host_and_name(address)
         return found is not None and "github" in found[0]
 
+    def check(self, where: Where) -> None:
+        found = program.host_and_name(where.address)
+        host = found[0] if found else "github.com"
+        if not program.done(where, ("gh", "auth", "token", "--hostname", host)):
+            hint = f"gh auth login --hostname {host}, or set GH_TOKEN."
+            raise TrackerError(f"gh is not logged in at {host}.", hint=hint, lasting=True)
+
     def publish(self, where: Where, draft: Draft) -> Opened:
         there = self._there(where, draft)
+        if there is not None and there["state"] == "CLOSED" and there["number"] == draft.known:
+            again = ("gh", "pr", "reopen", str(there["number"]), *_repo(where))
+            there = {**there, "state": "OPEN"} if program.done(where, again) else None
         if there is None:
             return self._create(where, draft)
         if there["state"] == "OPEN":
@@ -41,7 +51,9 @@ class GitHub:
         try:
             merged = told.get("mergeCommit") or {}
             head = str(told["headRefOid"])
-            return Look(PullState(told["state"].lower()), head, merged.get("oid"), tuple(_remarks(told, head)))
+            state = PullState(told["state"].lower())
+            remarks = (*_remarks(told, head), *(_at_lines(where, number) if state is PullState.OPEN else ()))
+            return Look(state, head, merged.get("oid"), remarks)
         except (KeyError, ValueError, AttributeError, TypeError) as error:
             raise TrackerError(f"gh told something else than expected of pull request {number}: {error!r}") from error
 
@@ -78,6 +90,19 @@ def _remarks(told: Mapping[str, Any], head: str) -> Iterator[Remark]:
     checks = told.get("statusCheckRollup") or ()
     if all(check.get("status", "COMPLETED") == "COMPLETED" and check.get("state") != "PENDING" for check in checks):
         yield from (_failed(check, head) for check in checks if {check.get("conclusion"), check.get("state")} & FAILED)
+
+
+def _at_lines(where: Where, number: int) -> Iterator[Remark]:
+    """What was said at lines of the change, the oldest of the newest hundred first. `pr view` doesn't tell of these."""
+    found = program.host_and_name(where.address)
+    repo = found[1] if found else "{owner}/{repo}"  # which gh fills in
+    path = f"repos/{repo}/pulls/{number}/comments?per_page=100&sort=created&direction=desc"
+    argv = ("gh", "api", path, *(("--hostname", found[0]) if found else ()))
+    for comment in reversed(program.parsed(program.call(where, argv), argv)):
+        if comment.get("author_association") in TRUSTED and comment.get("body"):
+            who = str((comment.get("user") or {}).get("login") or "somebody")
+            line = comment.get("line") or comment.get("original_line")  # of one that has changed since, as it was
+            yield Remark(f"line:{comment['id']}", who, comment["body"], program.place(comment.get("path"), line))
 
 
 def _failed(check: Mapping[str, Any], head: str) -> Remark:

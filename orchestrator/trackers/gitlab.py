@@ -24,9 +24,15 @@ class GitLab:
         found = program.host_and_name(address)
         return found is not None and "gitlab" in found[0]
 
+    def check(self, where: Where) -> None:
+        program.call(where, ("glab", "--version"))  # whether it is logged in, it asks the server
+
     def publish(self, where: Where, draft: Draft) -> Opened:
         there = self._there(where, draft)
         words = ("--title", draft.title, "--description", draft.body)
+        if there is not None and there["state"] == "closed" and there["iid"] == draft.known:
+            again = ("glab", "mr", "reopen", str(there["iid"]), *_repo(where))
+            there = {**there, "state": "opened"} if program.done(where, again) else None
         if there is None:
             names = ("--source-branch", draft.branch, "--target-branch", draft.base)
             said = program.call(where, ("glab", "mr", "create", *_repo(where), *names, *words, "--yes"))
@@ -63,10 +69,18 @@ class GitLab:
         for note in _api(where, f"merge_requests/{number}/notes?per_page=100"):
             author = note.get("author") or {}
             who = str(author.get("id"))
-            if not note.get("system") and note.get("body"):
+            if not (note.get("system") or note.get("resolved")) and note.get("body"):
                 trusted[who] = trusted[who] if who in trusted else _trusted(where, who)
                 if trusted[who]:
-                    yield Remark(f"note:{note['id']}", str(author.get("username") or "somebody"), note["body"])
+                    yield Remark(f"note:{note['id']}", str(author.get("username") or "somebody"), note["body"], _place(note))
+
+
+def _place(note: Mapping[str, Any]) -> str:
+    """Where in the change it stands; a line that was taken away has only its old number."""
+    at = note.get("position") or {}
+    if at.get("new_line"):
+        return program.place(at.get("new_path"), at["new_line"])
+    return program.place(at.get("old_path") or at.get("new_path"), at.get("old_line"))
 
 
 def _trusted(where: Where, who: str) -> bool:

@@ -48,12 +48,28 @@ def call(where: Where, argv: Sequence[str], *, feed: str | None = None) -> str:
     raise TrackerError(f"{' '.join(argv[:3])} failed: {said[:500]}", hint=hint, lasting=lasting)
 
 
+def done(where: Where, argv: Sequence[str]) -> bool:
+    """Whether the tracker did it; False where it refuses just this. Raises TrackerError where a person has to help."""
+    try:
+        call(where, argv)
+    except TrackerError as error:
+        if error.lasting:
+            raise
+        return False
+    return True
+
+
 def parsed(text: str, argv: Sequence[str]) -> Any:
     """The JSON that a call printed. Raises TrackerError."""
     try:
         return json.loads(text)
     except ValueError as error:
         raise TrackerError(f"{' '.join(argv[:3])} printed no JSON: {text[:200]!r}") from error
+
+
+def place(path: str | None, line: int | None) -> str:
+    """`file:line` of a remark, as much of it as there is."""
+    return f"{path}:{line}" if path and line else path or ""
 
 
 def host_and_name(address: str) -> tuple[str, str] | None:

@@ -28,13 +28,15 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a pull request shall say. `branch` is pushed already."""
+    """What a pull request shall say. `branch` is pushed already. `known` is the number of the one it had, which a person wants
+    again where that was closed with this very `head`."""
 
     branch: str
     base: str
     head: str
     title: str
     body: str
+    known: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,11 @@ class Tracker(Protocol):
 
     def owns(self, address: str) -> bool:
         """Whether the remote at `address` is one of its own."""
+        ...
+
+    def check(self, where: Where) -> None:
+        """See, without asking anybody, whether it can be used there. Raises TrackerError where a person has to install something
+        or log in."""
         ...
 
     def publish(self, where: Where, draft: Draft) -> Opened:

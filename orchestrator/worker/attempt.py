@@ -28,6 +28,7 @@ from orchestrator.worker import (
     prompt,
     recording,
     refusals,
+    resolution,
     routes,
     setup,
     skills,
@@ -47,6 +48,8 @@ def make(work: Work, space: Space) -> Ending | None:
     take_up_edits(work)
     if ending := had_enough(work, space):
         return ending
+    if resolution.merged_by_hand(work, space):
+        return judgement.judge_left_over(work, space)
     routes.choose(work)
     number = work.number = work.record.attempts + 1
     work.verdicts = work.doubts = ()
@@ -151,6 +154,7 @@ def hold_session(
             budget=metering.notice(work),
             resumed=RESUMED if resume else "",
             handover=handover.read(work),
+            conflict=resolution.told(work, space),
         ),
     )
     text = work.mask.text(text)

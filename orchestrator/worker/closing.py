@@ -9,9 +9,9 @@ from orchestrator.core import convergence, review
 from orchestrator.core.convergence import Next
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Attempt, Landed, Record, Restart, Result
-from orchestrator.core.spec import Review
+from orchestrator.core.spec import Land, Review
 from orchestrator.core.task import State
-from orchestrator.worker import judgement, landing, verify
+from orchestrator.worker import integration, judgement, landing, resolution, verify
 from orchestrator.worker.landing import LandEnd, LandOutcome
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space
@@ -39,10 +39,16 @@ def close(work: Work, space: Space, before: Record, attempt: Attempt | None) -> 
         return refuse(work, before, attempt, found.result, found.detail)
     if attempt is not None:  # with what a judge used
         attempt = replace(attempt, spend=work.record.carried)
+    resolved, work.record = work.record.resolving, replace(work.record, resolving=None)
     count_converged(work, before, attempt)
+    before = replace(before, resolving=None)  # from here on it is work like any other
+    if resolved:
+        work.event("resolved", commit=space.tip, files=list(resolved.files), detail=f"resolved and verified: {resolved.named}")
     if work.spec.review is Review.REQUIRED and not review.approved(work.record, space.tip, work.sealed.digest):
         return wait_for_review(work, space)
     outcome = landing.land(work, space)
+    if outcome.end is not LandEnd.LANDED and work.spec.land is Land.MERGE:
+        integration.after_landing(work, space)  # whoever landed before may have left that to us
     match outcome.end:
         case LandEnd.LANDED:
             return landed(work, space, outcome.landed, outcome.detail)
@@ -96,6 +102,8 @@ def landed(work: Work, space: Space, result: Landed | None, detail: str = "") ->
     if work.record.landed != result:
         work.note(intent=None, landed=result)  # the intent is on disk; the last word will be
         work.event("landed", commit=result.commit, base=result.base, how=result.how, url=result.url, detail=detail)
+    if result.how == "merge":
+        integration.after_landing(work, space)
     space.retire(work)
     return Ending(State.CONVERGED, Reason.CONVERGED, detail, landed=result)
 
@@ -120,10 +128,10 @@ def unshown(work: Work, before: Record, attempt: Attempt | None, detail: str) ->
 
 
 def conflict(work: Work, space: Space, before: Record, attempt: Attempt | None, outcome: LandOutcome) -> Ending | None:
-    """The base has changed the same lines. Once, an agent starts again on the fresh base; then a person decides."""
+    """The base has changed the same lines. Once, an agent resolves that or begins anew on the fresh base."""
     detail = f"conflicts with newer commits on {work.record.base} {'in ' if outcome.merged is None else ''}{outcome.detail}"
     conflicts = work.record.conflicts + 1
-    if conflicts < convergence.CONFLICTS:
+    if conflicts < convergence.CONFLICTS and not resolution.plan(work, space, outcome):
         work.feedback = (
             f"Your last change {detail}. It is not in your worktree any more: you are on the fresh base now. Do it again there."
         )
@@ -131,6 +139,8 @@ def conflict(work: Work, space: Space, before: Record, attempt: Attempt | None, 
     ending = refuse(work, before, attempt, Result.CONFLICT, detail)
     if attempt is None:
         work.save(conflicts=conflicts)
+    files = list(outcome.conflict.files[: resolution.FILES]) if outcome.conflict else []
+    work.event("conflict", commit=space.tip, base=outcome.base, files=files, detail=detail)
     if conflicts >= convergence.CONFLICTS:
         return blocked(Reason.CONFLICT, detail)
     space.restart(work)

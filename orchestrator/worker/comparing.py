@@ -5,7 +5,7 @@ Nothing of it is written down but what each sample said. Whoever dies here has l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from orchestrator.worker import noisiness, verify
 from orchestrator.worker.measure import Sample
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work
+
+Places = Mapping[bool, Callable[[], Path]]  # where to measure, by whether it is the candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +50,31 @@ def with_incumbent(work: Work, space: Space, incumbent: str, result: Sample) -> 
         return Compared(False, str(error), result.values)
 
 
+def as_good(work: Work, space: Space, incumbent: str, result: Sample) -> Compared:
+    """Whether it is no worse than the incumbent (`better` says so): what answers a demand need not be better. Of a noisy number
+    the bound has to show it, as of a guard, over the pairs of the first look."""
+    try:
+        if not noisy(work):
+            lost = metrics.lost(work.judged.metrics, result.values, work.record.best)
+            return Compared(not lost, lost or "no worse", result.values)
+        metric, guards = _compared(work)
+        places = _places(work, space, incumbent, space.tip)
+        pairs = [_pair(work, places, number, "pair") for number in range(trial.LOOKS[0][0])]
+    except Broken as error:
+        return Compared(False, str(error), result.values)
+    worse = next((each.name for each in (metric, *guards) if not trial.guarded(each, pairs)), "")
+    values = {**result.values, **{name: median(pair.candidate[name] for pair in pairs) for name in work.record.noisy}}
+    return Compared(not worse, f"{worse} is not shown to be as good as it was" if worse else "no worse", values)
+
+
 def still_better(work: Work, space: Space, base: str, merged: str) -> str | None:
     """Why `merged` isn't better than the `base` it would land on, None where it is. For a noisy metric four pairs have to agree
     on it by their median: the change itself was shown before, this asks whether the merge took it away."""
     metric, guards = _compared(work)
     try:
-        places = {False: space.rival(work, base), True: space.checkout(work, merged)}
+        places = _places(work, space, base, merged)
         if not noisy(work):
-            before, after = (_measured(work, places[which], "merged") for which in (False, True))
+            before, after = (_measured(work, places[which](), "merged") for which in (False, True))
             return None if metrics.improved(work.judged.metrics, after, before) else _unmoved(work, after, before)
         pairs = [_pair(work, places, number, "merged") for number in range(trial.CONFIRMING)]
     except Broken as error:
@@ -73,7 +92,7 @@ def noisy(work: Work) -> bool:
 
 def _compared(work: Work) -> tuple[Metric, tuple[Metric, ...]]:
     known = work.judged.metrics
-    return metrics.primary(known, work.record.best), tuple(metric for metric in known if metric.guard)
+    return metrics.primary(known, work.record.best), metrics.watched(known, work.record.best)
 
 
 def _incumbents(work: Work, space: Space, incumbent: str) -> Mapping[str, float]:
@@ -103,7 +122,7 @@ def _differing(work: Work, seen: list[Mapping[str, float]]) -> tuple[str, ...]:
 
 def _by_pairs(work: Work, space: Space, incumbent: str, result: Sample) -> Compared:
     metric, guards = _compared(work)
-    places = {False: space.rival(work, incumbent), True: space.checkout(work, space.tip)}
+    places = _places(work, space, incumbent, space.tip)
     pairs: list[Pair] = []
     decision = Decision(Verdict.MORE)
     while decision.verdict is Verdict.MORE:
@@ -127,10 +146,15 @@ def _told(work: Work, metric: Metric, pairs: list[Pair], decision: Decision, ans
     return answer
 
 
-def _pair(work: Work, places: Mapping[bool, Path], number: int, where: str) -> Pair:
+def _places(work: Work, space: Space, incumbent: str, candidate: str) -> Places:
+    """Both checkouts, asked for anew before each sample: what one leaves there must not make the next one faster."""
+    return {False: lambda: space.rival(work, incumbent), True: lambda: space.checkout(work, candidate)}
+
+
+def _pair(work: Work, places: Places, number: int, where: str) -> Pair:
     """One sample of each, in the order that is this pair's. Raises Broken."""
     values = {
-        candidate: _measured(work, places[candidate], where, number, candidate=candidate) for candidate in trial.order(number)
+        candidate: _measured(work, places[candidate](), where, number, candidate=candidate) for candidate in trial.order(number)
     }
     return Pair(values[False], values[True])
 

@@ -157,13 +157,24 @@ def strays(work: Work, repo: Repository, changed: Iterable[Change]) -> Mapping[s
 
 
 def outside(spec: Spec, repo: Repository, changed: Iterable[Change], forbidden: tuple[str, ...] = ()) -> Mapping[str, str]:
-    """Those of the changed files that are out of the spec's scope, or lead out of the repository, each with the reason."""
+    """Those of the changed files that are out of the spec's scope, or links that lead out of it, each with the reason."""
     changed = tuple(changed)
-    found = Scope(spec.scope, spec.off_limits, forbidden).explained(change.path for change in changed)
+    scope = Scope(spec.scope, spec.off_limits, forbidden)
+    found = scope.explained(change.path for change in changed)
     if not (spec.scope or spec.off_limits):
         return found
     links = (change for change in changed if change.mode == changes.SYMLINK and change.path not in found)
-    return {**found, **{link.path: "a link that leads out of the repository" for link in links if changes.leads_out(repo, link)}}
+    return {**found, **{link.path: why for link in links if (why := _led_astray(scope, repo, link))}}
+
+
+def _led_astray(scope: Scope, repo: Repository, link: Change) -> str:
+    """Why a link may not be where it points to; empty where it may. What is written through it is seen where it lies, but what
+    is read through it is no file of the scope."""
+    target = changes.leads_to(repo, link)
+    if target is None:
+        return "a link that leads out of the repository"
+    why = scope.explained((target,)).get(target)
+    return f"a link to {target}: {why}" if why else ""
 
 
 def named(refused: Mapping[str, str]) -> str:

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from orchestrator.core import convergence, metrics
 from orchestrator.core.convergence import Next
-from orchestrator.core.outcome import AgentEnd
+from orchestrator.core.outcome import AgentEnd, ProcessEnd
 from orchestrator.core.record import Attempt, Record, Result
 from orchestrator.core.task import Stage, State
-from orchestrator.worker import closing, optimize, report, verify
+from orchestrator.worker import closing, optimize, report, resolution, verify
 from orchestrator.worker.findings import Left
 from orchestrator.worker.measure import Sample
+from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work
 
@@ -29,6 +30,9 @@ def judge_left_over(work: Work, space: Space) -> Ending | None:
         return count(work, work.record, replace(attempt, result=Result.SCOPE_VIOLATION, detail=detail)) if attempt else None
     if work.optimizing:
         return optimize.take_up(work, space)
+    if unfinished := resolution.unfinished(work, space):
+        attempt = uncounted(work, space)
+        return unresolved(work, attempt, unfinished) if attempt else None
     result = measure_tip(work, space)
     verify.tell(work, "resumed", result, commit=space.tip)
     if attempt := uncounted(work, space):
@@ -53,8 +57,26 @@ def measure_tip(work: Work, space: Space) -> Sample:
     """One sample of what is on the task branch."""
     work.enter(Stage.MEASURE)
     work.measured = space.tip
+    work.refused = ""
+    if work.record.resolving:  # the worktree was set up with markers in its files, as far as that went
+        return measure_apart(work, space)
     with space.at_tip(work) as place:
         return verify.sample(work, place)
+
+
+def measure_apart(work: Work, space: Space) -> Sample:
+    """The same in a clean checkout. A set-up that fails there is what the attempt has brought."""
+    try:
+        return verify.sample(work, space.checkout(work, space.tip))
+    except SetupFailed as error:
+        detail = f"in a clean checkout the setup fails: {error.message}"
+        return Sample({}, None, ProcessEnd.EXITED, None, 0.0, defect=detail, output=error.message)
+
+
+def unresolved(work: Work, attempt: Attempt, detail: str) -> Ending | None:
+    """An attempt that has left the conflict as it was, or half of it: nothing to measure."""
+    work.feedback = detail
+    return count(work, work.record, replace(attempt, result=Result.CONFLICT, detail=detail))
 
 
 def uncounted(work: Work, space: Space) -> Attempt | None:
@@ -67,6 +89,15 @@ def uncounted(work: Work, space: Space) -> Attempt | None:
     return Attempt(number, work.agent_name, AgentEnd.FINISHED, Result.UNCHANGED, detail, commit=space.tip, at=now, spend=spend)
 
 
+def answers(work: Work, space: Space) -> bool:
+    """Whether the branch holds an attempt's answer to what its pull request asks for, counted and not there yet."""
+    record, last = work.record, work.record.history[-1:]
+    if not record.demand or record.pull is None or space.tip == record.pull.head:
+        return False
+    kept = {Result.CONVERGED} if not work.optimizing else set(Result)  # there, what the branch holds was kept
+    return any(attempt.commit == space.tip and attempt.result in kept for attempt in last)
+
+
 def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | None:
     """Count the attempt by what it left behind."""
     before = work.record
@@ -74,12 +105,20 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
     if left.finding:
         space.put_back(work, left)
         return count(work, before, replace(attempt, result=left.finding, detail=left.detail))
+    if unfinished := resolution.unfinished(work, space):
+        return unresolved(work, attempt, unfinished)
     known = (work.measured, optimize.incumbent(work) if work.optimizing else None)
     if not left.changed and (left.commit in known or before.demand):
-        return count(work, before, replace(attempt, detail=attempt.detail or NOTHING, values=before.values), left=False)
+        return count(work, before, replace(unchanged(work, attempt), values=before.values), left=False)
     result = measure_tip(work, space)
     verify.tell(work, "attempt", result, commit=left.commit)
     return weigh(work, space, replace(attempt, values=dict(result.values)), result, left=left.changed)
+
+
+def unchanged(work: Work, attempt: Attempt) -> Attempt:
+    """An attempt that left things as they were. Where these were at target and refused, that is still the reason."""
+    detail = attempt.detail or NOTHING
+    return replace(attempt, detail=f"{detail}; still refused: {work.refused}" if work.refused else detail)
 
 
 def weigh(work: Work, space: Space, attempt: Attempt, result: Sample, *, left: bool = True) -> Ending | None:
@@ -132,7 +171,7 @@ def tell_fate(
 ) -> None:
     """`kept`: the commits stay on the task branch, and the next attempt goes on from them; `discarded`: they don't, or there
     are none. Under `mode: converge` the number doesn't decide that; `improved` tells of it."""
-    stays = left and result in KEPT
+    stays = left and (result in KEPT or (result is Result.CONFLICT and work.record.resolving is not None))
     if stays and not improved:
         detail = f"{detail}; {STAYS}" if detail else STAYS
     work.event("kept" if stays else "discarded", result=result.value, improved=improved, commit=commit, detail=detail)
@@ -143,7 +182,15 @@ def write(work: Work, before: Record, attempt: Attempt, *, improved: bool, durab
     now = work.record
     counted = convergence.counted(before, attempt, improved=improved, values=attempt.values)
     work.record = replace(
-        counted, spend=now.spend, agents=now.agents, streak=now.streak, streak_commit=now.streak_commit, restart=now.restart
+        counted,
+        spend=now.spend,
+        agents=now.agents,
+        streak=now.streak,
+        streak_commit=now.streak_commit,
+        misses=now.misses,
+        restart=now.restart,
+        resolving=now.resolving,
     )
     work.save(durable=durable, best_commit=attempt.commit if improved else counted.best_commit)
-    work.beside(attempt.number, "report.md", report.build(work.spec, work.record, attempt, work.verdicts, work.doubts))
+    page = report.build(work.spec, work.record, attempt, work.verdicts, work.doubts, before.resolving)
+    work.beside(attempt.number, "report.md", page)

@@ -1,4 +1,4 @@
-"""From a verified commit to the base branch, top to bottom, under the repository's landing lock.
+"""From a verified commit to the base branch, top to bottom, under the repository's landing lock, in the order of arrival.
 
 Merge onto the base as it is now, measure exactly that commit, then let the base point to it if it still is where
 it was. The intent is in the record before anything of the user's changes, so that whoever comes after a kill can
@@ -7,15 +7,17 @@ finish it or take it back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.core.record import Intent, Landed
 from orchestrator.core.spec import Land
 from orchestrator.core.task import Stage
-from orchestrator.git import checkouts, merge
+from orchestrator.git import checkouts, merge, refs
+from orchestrator.git.changes import Change
 from orchestrator.store import locks
-from orchestrator.store.locks import LockProof
+from orchestrator.store.locks import LockProof, Take
 from orchestrator.worker import verify
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work
@@ -41,6 +43,7 @@ class LandOutcome:
     landed: Landed | None = None
     merged: str | None = None
     base: str | None = None
+    conflict: merge.Conflict | None = None
 
 
 def land(work: Work, space: Space) -> LandOutcome:
@@ -55,12 +58,43 @@ def land(work: Work, space: Space) -> LandOutcome:
     if work.spec.land is not Land.MERGE:
         how = "branch" if work.spec.land is Land.BRANCH else "none"
         return LandOutcome(LandEnd.LANDED, landed=Landed(space.tip, work.record.base, how))
-    with locks.acquire(space.repo.landing_lock, work.pulse.wait) as proof:
-        for _ in range(TRIES):
-            outcome = land_once(work, space, proof)
-            if outcome.end is not LandEnd.MOVED:
-                return outcome
+    with locks.asking(space.repo.landing_lock) as take:
+        turn = await_turn(work, space, take)
+        return merge_in(work, space, turn) if isinstance(turn, LockProof) else LandOutcome(LandEnd.LANDED, landed=turn)
+
+
+def await_turn(work: Work, space: Workspace, take: Take) -> LockProof | Landed:
+    """The landing lock: at once where nobody has it and nobody waits, else in the order of arrival. Whoever waits may land in
+    another's batch before."""
+    if not others(space) and (proof := take()):
+        return proof
+    from orchestrator.worker import member
+
+    return member.wait(work, space, take)
+
+
+def merge_in(work: Work, space: Workspace, proof: LockProof) -> LandOutcome:
+    """Onto the base as it is, again where that moves: together with those that wait, or alone."""
+    for _ in range(TRIES):
+        outcome = together(work, space, proof) or land_once(work, space, proof)
+        if outcome.end is not LandEnd.MOVED:
+            return outcome
     return LandOutcome(LandEnd.MOVED, f"{work.record.base} moved {TRIES} times while this was landing")
+
+
+def together(work: Work, space: Workspace, proof: LockProof) -> LandOutcome | None:
+    """In one commit with tasks that wait behind it; None where there are none, or it does not go with them."""
+    if not others(space):
+        return None
+    from orchestrator.worker import batch
+
+    return batch.land(work, space, proof)
+
+
+def others(space: Workspace) -> bool:
+    """Whether anybody waits to land there, or a dead one has left something: a task that lands alone pays for no more than
+    this look into a folder."""
+    return bool(refs.names(space.repo.landing_queue))
 
 
 def land_once(work: Work, space: Workspace, proof: LockProof) -> LandOutcome:
@@ -71,12 +105,13 @@ def land_once(work: Work, space: Workspace, proof: LockProof) -> LandOutcome:
         return nothing_new(work, space, old)
     merged = space.merged(work, old) if moved else merge.Merged(f"{space.tip}^{{tree}}", space.tip)
     if isinstance(merged, merge.Conflict):
-        return LandOutcome(LandEnd.CONFLICT, ", ".join(merged.files), base=old)
+        return LandOutcome(LandEnd.CONFLICT, ", ".join(merged.files), base=old, conflict=merged)
     new = space.merge_commit(work, merged, old)
     if moved and (rejected := reject(work, space, old, new)):
         return rejected
     work.pulse.check()
-    return advance(work, space, old, new, proof)
+    unmoved = old == work.record.base_commit  # then the merge holds what the task branch holds
+    return advance(work, space, old, new, proof, changed=space.changed_since(old) if unmoved else None)
 
 
 def nothing_new(work: Work, space: Workspace, old: str) -> LandOutcome:
@@ -109,15 +144,23 @@ def falls_short(work: Work, space: Workspace, old: str, new: str) -> str | None:
     return streak.detail
 
 
-def advance(work: Work, space: Workspace, old: str, new: str, proof: LockProof) -> LandOutcome:
-    """Intent, checkouts of the base, the base itself: in this order, each undone by recovery if the next never came."""
+def advance(
+    work: Work,
+    space: Workspace,
+    old: str,
+    new: str,
+    proof: LockProof,
+    *,
+    changed: Sequence[Change] | None = None,
+    side: str | None = None,
+) -> LandOutcome:
+    """Intent, checkouts of the base, the base itself: in this order, each undone by recovery if the next never came. `changed`:
+    between the two, where it is known; `side`: what of a batch is this task's."""
     assert work.record.base is not None
-    work.save(intent=Intent(work.record.base, old, new))
-    unmoved = old == work.record.base_commit  # then the merge holds what the task branch holds
-    changed = space.changed_since(old) if unmoved else None
+    work.save(intent=Intent(work.record.base, old, new, side=side))
     result = checkouts.advance(space.repo, work.record.base, old, new, proof, changed=changed)
     if isinstance(result, checkouts.Advanced):
-        return LandOutcome(LandEnd.LANDED, landed=Landed(new, work.record.base, "merge"))
+        return LandOutcome(LandEnd.LANDED, landed=Landed(new, work.record.base, "merge", side=side))
     work.save(intent=None)
     if isinstance(result, checkouts.Moved):
         return LandOutcome(LandEnd.MOVED)

@@ -12,7 +12,7 @@ from orchestrator.core.convergence import Next
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Landed
 from orchestrator.core.task import Stage, State
-from orchestrator.worker import attempt, closing, findings, judgement, noisiness, optimize, report, verify
+from orchestrator.worker import attempt, closing, findings, judgement, noisiness, optimize, report, resolution, verify
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work, blocked
 
@@ -24,6 +24,7 @@ def live(work: Work, space: Space) -> Ending:
     while ending is None:
         ending = attempt.make(work, space) or one_only(work)
     if ending.state is not State.CONVERGED:
+        resolution.blocked(work, space, ending)
         space.leave(work)
     return ending
 
@@ -36,7 +37,7 @@ def finish_landing(work: Work, space: Space) -> Ending | None:
     if intent is None:
         return None
     if space.recover_landing(work, intent) and not intent.undo:  # what was undone and queued again has to be done again
-        return closing.landed(work, space, Landed(intent.new, intent.base, "merge"))
+        return closing.landed(work, space, Landed(intent.new, intent.base, "merge", side=intent.side))
     work.save(intent=None)
     return None
 
@@ -86,7 +87,9 @@ def already_there(work: Work, space: Space) -> Ending | None:
 
 def resume(work: Work, space: Space) -> Ending | None:
     """Work of an earlier claim may be at target already: look before an agent is paid for."""
-    if space.tip == work.record.base_commit or work.record.demand:  # at target, and more was asked for
+    if space.tip == work.record.base_commit:
+        return None
+    if work.record.demand and not judgement.answers(work, space):  # at target, and more was asked for
         return None
     if rejected := review.rejected(work.record, space.tip):
         work.feedback = rejected

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,13 +22,14 @@ from orchestrator.proc import identity, tree
 from orchestrator.store import config, seal, secrets
 from orchestrator.store.claim import Claim
 from orchestrator.store.queue import Queue
-from orchestrator.worker import life, opening, report
+from orchestrator.worker import life, opening, report, resolution
 from orchestrator.worker.pulse import Pulse, Stopped, hold_signals
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Leaving, Work, blocked
 
 RETRY = 1.0  # seconds between tries to let go of a task whose destination is taken or whose disk is full
+FAULTS = 5  # of ours in a row, after which a task waits for a person: an agent may have been paid before each
 
 
 def main(root: str, name: str, token: str) -> int:
@@ -78,6 +80,7 @@ def work_on(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
         keep_work(work, space)
         record = work.record if work else record
         ending, code = ending_of(error, record, settings, claim.mask)
+        give_up(work, space, ending)
     return leave(claim, pulse, work.record if work else record, ending) or code
 
 
@@ -102,9 +105,15 @@ def ending_of(error: Exception, record: Record | None, settings: Settings, mask:
             return later(record, settings, str(error)), 0
     told = "".join(traceback.format_exception(error))
     print(mask.text(told) if mask else told, file=sys.stderr)
-    return later(
-        record, settings, f"a fault of the orchestrator itself ({type(error).__name__}: {error}); the worker's log tells more"
-    ), 3
+    return our_fault(error, record, settings), 3
+
+
+def our_fault(error: Exception, record: Record | None, settings: Settings) -> Ending:
+    """It may pass by itself; after so many in a row it won't."""
+    detail = f"a fault of the orchestrator itself ({type(error).__name__}: {error}); the worker's log tells more"
+    if record and record.backoffs >= FAULTS:
+        return blocked(Reason.FAULT, f"{detail}. It has ended {record.backoffs} claims in a row before")
+    return later(record, settings, detail)
 
 
 def stopped(request: StopRequest) -> Ending:
@@ -129,6 +138,15 @@ def keep_work(work: Work | None, space: Space | None) -> None:
         return  # all is saved; only furnishing the worktree again was cut short, and the next claim does that
     except (OrchestratorError, OSError) as error:
         print(f"what the agent left could not be saved yet: {error}", file=sys.stderr)
+
+
+def give_up(work: Work | None, space: Space | None, ending: Ending) -> None:
+    """What a person finds on the branch is verified work and no conflict's markers. Where that can't be had now, whoever queues
+    the task again has it done (`convergence.requeued`)."""
+    if work is None or space is None:
+        return
+    with suppress(Stopped, OrchestratorError, OSError):
+        resolution.blocked(work, space, ending)
 
 
 def said(error: OrchestratorError) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from orchestrator.core import metrics
 from orchestrator.core.gates import Mode
 from orchestrator.core.metrics import MetricReader, Reading
 from orchestrator.core.outcome import ProcessEnd
+from orchestrator.core.record import Channel
 from orchestrator.core.spec import Kind, Spec
 from orchestrator.errors import OrchestratorError, StoreError
 from orchestrator.proc import supervise
@@ -26,13 +27,15 @@ from orchestrator.store import layouts
 from orchestrator.store import seal as seals
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.seal import Sealed
-from orchestrator.worker import alone, channel, scripts
+from orchestrator.worker import alone, scripts
+from orchestrator.worker.channel import VARIABLES, Private
 
 OUTPUT = 16 * 1024 * 1024  # a benchmark that prints more is defective
 FULL = 1024 * 1024  # kept of the output, its end
 TAIL = 4000  # characters shown to people and to the next prompt
 LAST_WORD = 200  # characters of a failed benchmark's last line that are shown with its end
-SILENT = "The benchmark wrote nothing to $ORCH_METRICS_FILE, as it did on the base; what is printed doesn't count."
+SILENT = "The benchmark wrote nothing to ${}, as it did on the base; what is printed doesn't count."
+TWICE = "The benchmark wrote numbers to $ORCH_METRICS_FILE and to $ORCH_METRICS_FD; say them by one of the two."
 SHELL = {126: " (a command that can't be executed)", 127: " (a command was not found)"}
 NOISY = 5  # samples all at target that put the one-sided 95 % bound of the median past it: 1 - 0.5^5 = 96.9 %
 
@@ -49,7 +52,7 @@ class Sample:
     defect: str | None = None
     output: str = ""
     full: bytes = b""
-    private: bool = False  # whether the numbers came by the private file
+    private: Channel | None = None  # how the numbers came, where they weren't printed
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +111,17 @@ def sample(
     limits: Limits,
     pump: Pump,
     scratch: Path,
-    private: bool | None = None,
+    channels: Sequence[Channel] = (),
 ) -> Sample:
     """Run the sealed benchmark once in `worktree`. `end` STOPPED: `pump` asked for it, and the sample says nothing.
 
     `env` is the child's whole environment but for `ORCH_TASK_DIR` (the private copy made below `scratch`) and `ORCH_MEASURING`.
-    Without `limits.output` 16 MiB apply. Numbers that it writes to `$ORCH_METRICS_FILE`, a new file for each sample, count
-    instead of printed ones. `private`: it has to; False: there is no such file, a product might write there; None: either.
+    Without `limits.output` 16 MiB apply. `channels` are the private ones that it is offered: numbers that it writes to one of
+    them count instead of printed ones. A single one it has to use; of several none is as good, and two are a defect.
     """
     reader, output = MetricReader(), Output()
-    file = scratch / f"metrics-{os.urandom(8).hex()}"
-    env = env if private is False else {**env, "ORCH_METRICS_FILE": str(file)}
+    private = Private(channels, scratch, OUTPUT)
+    env = {**env, **private.env}
 
     def sink(data: bytes) -> None:
         reader.feed(data)
@@ -129,29 +132,29 @@ def sample(
             command = problem or _command(sealed, evaluator.path, evaluator.command, copy=copy, worktree=worktree, env=env)
             if isinstance(command, str):
                 return Sample({}, None, ProcessEnd.NOT_STARTED, None, 0.0, defect=command, output=command)
-            finished = supervise.run(command, _capped(limits), sink=sink, err=output.add, pump=pump)
+            finished = supervise.run(command, _capped(limits), sink=sink, err=output.add, pump=pump, aside=private.aside)
     except alone.Asked:
         return Sample({}, None, ProcessEnd.STOPPED, None, 0.0)
     finally:
-        told = b"" if private is False else channel.read(file, OUTPUT)
-        with suppress(OSError):
-            file.unlink(missing_ok=True)
-    return _by_channel(_judged(spec, finished, limits, _reading(told, reader, private), output), told, private)
+        told = private.told()
+    return _by_channel(_judged(spec, finished, limits, _reading(told, reader, channels), output), told, channels)
 
 
-def _reading(told: bytes, reader: MetricReader, private: bool | None) -> Reading:
+def _reading(told: Mapping[Channel, bytes], reader: MetricReader, channels: Sequence[Channel]) -> Reading:
     """What counts of what was written and what was printed."""
     printed = reader.finish()
-    if told.strip():
-        return metrics.written(told)
-    return Reading() if private else printed
+    if told:
+        return metrics.written(next(iter(told.values())))
+    return Reading() if len(channels) == 1 else printed
 
 
-def _by_channel(judged: Sample, told: bytes, private: bool | None) -> Sample:
-    """`judged`, with the channel its numbers came by. One that went well and was silent where it has to write is a defect."""
-    if told.strip() or not private or judged.end is not ProcessEnd.EXITED or judged.code:
-        return replace(judged, private=bool(told.strip()))
-    return replace(judged, defect=SILENT, output=f"{judged.output}\n{SILENT}".strip())
+def _by_channel(judged: Sample, told: Mapping[Channel, bytes], channels: Sequence[Channel]) -> Sample:
+    """`judged`, with the channel its numbers came by. One that went well and was silent where it has to write is a defect, and
+    so are two answers: whose the second one is, nobody knows."""
+    wrong = TWICE if len(told) > 1 else SILENT.format(VARIABLES[channels[0]]) if not told and len(channels) == 1 else ""
+    if not wrong or judged.end is not ProcessEnd.EXITED or judged.code:
+        return replace(judged, private=next(iter(told), None))
+    return replace(judged, values={}, defect=wrong, output=f"{judged.output}\n{wrong}".strip())
 
 
 def _judged(spec: Spec, finished: Finished, limits: Limits, reading: Reading, output: Output) -> Sample:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.core import convergence
+from orchestrator.core import convergence, remarks
 from orchestrator.core.lease import Lease
 from orchestrator.core.masking import secrets_of
+from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Record
 from orchestrator.core.settings import Settings
-from orchestrator.core.spec import Spec
+from orchestrator.core.spec import Mode, Spec
 from orchestrator.git import repository
 from orchestrator.git.repository import NotARepository
 from orchestrator.store import layouts, seal, specfile
@@ -31,7 +33,9 @@ def take_up(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
     if record is None:
         record = claim.fresh_record()
     elif record.ended:
-        record = convergence.requeued(record)
+        record = queued_again(record, spec_file=specfile.path_of(claim.folder))
+    if spec.mode is Mode.OPTIMIZE:  # by now: what is optimized begins anew on a fresh base
+        record = convergence.given_up(record)
     claim.mask = claim.mask.with_more(secrets_of(spec.env))
     sealed = seal.seal(claim.folder, spec)
     work = Work(
@@ -54,6 +58,16 @@ def take_up(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
     work.save(durable=False, reason=None, detail=None, not_before=None)
     sealed.keep(claim)
     return work
+
+
+def queued_again(record: Record, spec_file: Path | None) -> Record:
+    """The record of a task that a person queued again. A pull request that was closed is wanted after all, and is opened again
+    with the work as it is; unless the task was edited since, which an attempt has to answer."""
+    fresh = convergence.requeued(record)
+    if record.reason is not Reason.CLOSED or record.pull is None or spec_file is None:
+        return fresh
+    edited = spec_file.stat().st_mtime > record.updated
+    return replace(fresh, demand=remarks.refused(record.pull.url)) if edited else fresh
 
 
 def read_spec(folder: Path, lease: Lease) -> tuple[Spec, tuple[int, ...]]:

@@ -31,6 +31,9 @@ def weigh(work: Work, space: Space, attempt: Attempt, result: Sample) -> Ending 
     work.enter(Stage.VERIFY)
     try:
         answer = comparing.with_incumbent(work, space, incumbent(work), result)
+        improved = answer.better
+        if work.record.demand and not improved:
+            answer = comparing.as_good(work, space, incumbent(work), result)
         found = replace(attempt, values=dict(answer.values), detail=answer.detail)
         refused = verify.refusal(work, space, space.tip) if answer.better else None
     except SetupFailed as error:  # it went well where the task began
@@ -39,9 +42,7 @@ def weigh(work: Work, space: Space, attempt: Attempt, result: Sample) -> Ending 
         return settle(work, space, replace(attempt, result=Result.DEFECT, detail=detail))
     if refused:
         return settle(work, space, replace(found, result=Result.GATE, detail=f"{refused.name}: {refused.reason}"))
-    if not answer.better:
-        return settle(work, space, replace(found, result=Result.UNCHANGED))
-    return settle(work, space, replace(found, result=Result.IMPROVED))
+    return settle(work, space, replace(found, result=Result.IMPROVED if improved else Result.UNCHANGED), kept=answer.better)
 
 
 def incumbent(work: Work) -> str:
@@ -51,30 +52,34 @@ def incumbent(work: Work) -> str:
     return commit
 
 
-def settle(work: Work, space: Space, attempt: Attempt) -> Ending | None:
+def settle(work: Work, space: Space, attempt: Attempt, *, kept: bool = False) -> Ending | None:
     """Count the attempt with its fate, make the branch agree, and decide what comes next."""
-    kept = attempt.result is Result.IMPROVED
     judgement.write(
         work, work.record, replace(attempt, detail=f"{'kept' if kept else 'discarded'}: {attempt.detail}"), improved=kept
     )
     if work.feedback and not kept:
         work.beside(attempt.number, "feedback.txt", work.feedback)
     fate = "kept" if kept else "discarded"
-    work.event(fate, result=attempt.result.value, improved=kept, commit=attempt.commit, detail=attempt.detail)
+    improved = kept and attempt.result is Result.IMPROVED
+    work.event(fate, result=attempt.result.value, improved=improved, commit=attempt.commit, detail=attempt.detail)
     if not kept:
         space.go_back(work, incumbent(work))
     else:
         work.feedback = ""
-        if ending := at_target(work, space):
+        if ending := enough(work, space):
             return ending
     return judgement.what_next(work, attempt)
 
 
-def at_target(work: Work, space: Space) -> Ending | None:
-    """Where there is a target and the best has reached it: verify and land it."""
-    if not metrics.at_target(work.judged.metrics, work.record.best):
+def enough(work: Work, space: Space) -> Ending | None:
+    """Where there is a target and the best has reached it, or it is what a pull request waits for: verify and land it."""
+    reached = metrics.at_target(work.judged.metrics, work.record.best)
+    if not reached and not judgement.answers(work, space):
         return None
-    return closing.close(work, space, work.record, None)
+    work.holding = not reached
+    ending = closing.close(work, space, work.record, None)
+    work.holding = False
+    return ending
 
 
 def take_up(work: Work, space: Space) -> Ending | None:
@@ -85,7 +90,7 @@ def take_up(work: Work, space: Space) -> Ending | None:
         verify.tell(work, "resumed", result, commit=space.tip)
         return weigh(work, space, replace(uncounted, values=dict(result.values)), result)
     if space.tip == incumbent(work):
-        return at_target(work, space)
+        return enough(work, space)
     counted = next((attempt for attempt in reversed(work.record.history) if attempt.commit == space.tip), None)
     if counted is None:
         return None
@@ -104,7 +109,7 @@ def judge_anew(work: Work, space: Space) -> Ending | None:
     answer = None if result.defect else comparing.with_incumbent(work, space, incumbent(work), result)
     if answer and answer.better:
         work.save(best=dict(answer.values), best_commit=space.tip, values=dict(answer.values))
-        return at_target(work, space)
+        return enough(work, space)
     space.go_back(work, incumbent(work))
     return None
 
@@ -114,6 +119,8 @@ def finish(work: Work, space: Space, step: Step) -> Ending | None:
     base has moved on under it."""
     if space.tip != incumbent(work):
         space.go_back(work, incumbent(work))
+    if work.record.demand and not judgement.answers(work, space):
+        return blocked(step.reason or Reason.EXHAUSTED, f"{step.detail}; what its pull request asks for is not done")
     gained = metrics.way_of(work.judged.metrics, work.record.baseline, work.record.best)
     work.event("optimized", reason=step.reason, detail=f"{step.detail}; {gained}")
     reached = metrics.at_target(work.judged.metrics, work.record.best)

@@ -70,7 +70,7 @@ class Phase:
 def through(work: Work, space: Space, watch: Watch, session: Callable[[Phase], AgentOutcome]) -> AgentOutcome:
     """Hold one session after the other, as long as each one finishes; how the last of them ended, with what all of them used."""
     known = skills.found(work, space.path)
-    names = skills.phases(work, known)
+    names = () if work.record.resolving else skills.phases(work, known)  # a conflict is one small decision
     first, *others = (Phase(name, names, known, watch.start) for name in names or ("",))
     outcome = session(first)
     for phase in others:

@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 
 from orchestrator.agents.log import readable
-from orchestrator.core import metrics
+from orchestrator.core import gates, metrics
 from orchestrator.core.record import Attempt, Record
 from orchestrator.core.spec import Direction, Metric, Mode, Spec
 from orchestrator.errors import OrchestratorError
@@ -31,6 +31,17 @@ OPTIMIZE = (
     "Make `{name}` as good as you can. This attempt is kept only if it makes that better than what lies in the worktree now, and "
     "no guard worse; else it is taken back, and the next one begins where you began. One idea at a time is judged best."
 )
+ANSWERING = (
+    "Do what is asked for, and make `{name}` no worse than it is in the worktree now, and no guard worse: then this attempt is "
+    "kept."
+)
+# What becomes of changes outside of the scope, or to what is off limits.
+OUTSIDE = {
+    gates.Mode.BLOCK: "Whatever you change outside of this makes the whole attempt fail, and nothing of it is used.",
+    gates.Mode.WARN: "Go beyond this only where the goal can't be reached otherwise: it does not fail the attempt, "
+    "and a person is shown it.",
+    gates.Mode.OFF: "This is where the work is expected to be. Nothing enforces it; go beyond it where the goal asks for that.",
+}
 NOISY_TARGET = (
     "A target of a noisy number ({name}) is reached when its median is shown to be there: a single good sample is not enough."
 )
@@ -38,9 +49,34 @@ INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", "CONTRIBUTING.md", ".gith
 
 
 @dataclass(frozen=True, slots=True)
+class Conflict:
+    """Verified work at `tip` that conflicts with `commit` of the branch `base` in `files`; those `marked` hold git's markers by
+    now. `brought`: the base's commits that touch them."""
+
+    base: str
+    commit: str
+    tip: str
+    files: tuple[str, ...]
+    marked: tuple[str, ...]
+    brought: tuple[str, ...]
+
+    def values(self) -> Mapping[str, str]:
+        """For the template."""
+        kinds = {path: "with markers" if path in self.marked else "without" for path in (*self.files, *self.marked)}
+        return {
+            "base": _line(self.base),
+            "base_commit": self.commit[:12],
+            "tip": self.tip[:12],
+            "files": "\n".join(f"- `{_line(path)}` ({kind})" for path, kind in kinds.items()),
+            "brought": "\n".join(f"- {_line(line)}" for line in self.brought),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """What is particular to one session: its phase, what those before it left, the skills its agent can't find by itself, what is
-    left of a budget, that it goes on after an interruption, and where the session before it came to its end."""
+    left of a budget, that it goes on after an interruption, where the session before it came to its end, and the conflict that it
+    is to resolve: then the words are those of `templates/resolve.md`."""
 
     phase: str = ""
     so_far: str = ""
@@ -48,6 +84,7 @@ class Part:
     budget: str = ""
     resumed: str = ""
     handover: str = ""
+    conflict: Conflict | None = None
 
 
 WHOLE = Part()
@@ -65,22 +102,24 @@ def build(
     alpha: float = 0.01,
 ) -> str:
     """The prompt of attempt `number`. `feedback` is the end of the last failure's output, empty where there was none."""
+    conflict = part.conflict
+    alone = conflict.values() if conflict else {"phase": _prose(part.phase), "so_far": _prose(part.so_far)}
+    limits = OUTSIDE[spec.enforcement] if spec.scope or spec.off_limits else ""
     return render(
-        templates.read("prompt.md"),
+        templates.read("resolve.md" if conflict else "prompt.md"),
         {
+            **alone,
             "title": _line(spec.title or record.name),
             "number": str(number),
             "branch": record.branch or "(detached)",
             "goal": _prose(spec.goal or spec.title or f"Bring the measured numbers of `{record.name}` to their targets."),
-            "phase": _prose(part.phase),
-            "so_far": _prose(part.so_far),
             "skills": _prose(part.skills),
             "budget": part.budget,
             "resumed": part.resumed,
             "handover": _prose(part.handover),
             "acceptance": _prose(spec.acceptance),
-            "scope": _globs(spec.scope),
-            "off_limits": _globs(spec.off_limits),
+            "scope": "\n\n".join(filter(None, (_globs(spec.scope), "" if spec.off_limits else limits))),
+            "off_limits": "\n\n".join(filter(None, (_globs(spec.off_limits), limits if spec.off_limits else ""))),
             "constraints": _prose(spec.constraints),
             "benchmark": _benchmark(evaluator),
             "numbers": _numbers(spec.metrics, record) + _kept_if(spec, record, alpha),
@@ -184,7 +223,8 @@ def _kept_if(spec: Spec, record: Record, alpha: float) -> str:
         return ""
     from orchestrator.core import trial
 
-    optimize = OPTIMIZE.format(name=metrics.primary(spec.metrics, record.best).name) if spec.mode is Mode.OPTIMIZE else ""
+    words = ANSWERING if record.demand else OPTIMIZE
+    optimize = words.format(name=metrics.primary(spec.metrics, record.best).name) if spec.mode is Mode.OPTIMIZE else ""
     noisy = [metric.name for metric in metrics.deciding(spec.metrics, ()) if metric.name in record.noisy]
     shown = NOISY_TARGET.format(name=", ".join(noisy)) if noisy else ""
     seen = trial.detectable(record.samples, record.noisy, alpha)

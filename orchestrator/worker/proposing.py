@@ -85,13 +85,18 @@ def publish(work: Work, space: Workspace, remote: Remote, tracker: Tracker) -> O
     found = report.evidence(work)
     found = replace(found, changes=dossier.changed(work.claim.folder, found))
     closes = f"\n\nCloses {closing}" if (closing := issue(work.spec.issue)) else ""
-    body = f"{reporting.page(found)[:BODY]}{closes}\n\nTask: {work.name}\n"
+    body = f"{reporting.closed(reporting.page(found)[:BODY])}{closes}\n\nTask: {work.name}\n"
     text, title = work.mask.text(body), work.mask.text(" ".join((work.spec.title or work.name).split())[:200])
-    draft = Draft(str(work.record.branch), str(work.record.base), space.tip, title, text)
+    draft = Draft(str(work.record.branch), str(work.record.base), space.tip, title, text, _known(work, tracker))
     hit("pull.publish:before")
     opened = tracker.publish(Where(space.repo.top, remote.address), draft)
     hit("pull.publish:after")
     return opened
+
+
+def _known(work: Work, tracker: Tracker) -> int | None:
+    pull = work.record.pull
+    return pull.number if pull and pull.tracker == tracker.name else None
 
 
 def opened_as(work: Work, space: Workspace, remote: Remote, tracker: Tracker, opened: Opened) -> LandOutcome:

@@ -13,6 +13,7 @@ from pathlib import Path
 from orchestrator.core import budget, metrics, reporting
 from orchestrator.core.evidence import Evidence
 from orchestrator.core.record import Attempt, Record
+from orchestrator.core.resolving import Resolving
 from orchestrator.core.spec import Metric, Spec
 from orchestrator.core.task import State
 from orchestrator.errors import StoreError
@@ -25,8 +26,15 @@ TELLING = frozenset({"PATH", "LANG", "LC_ALL", "TZ"})  # variables that change w
 PLACES = 20  # of one gate's findings
 
 
-def build(spec: Spec, record: Record, attempt: Attempt, verdicts: tuple[Verdict, ...], doubts: tuple[str, ...] = ()) -> str:
-    """The page as markdown. `record` is the one that counts the attempt already."""
+def build(
+    spec: Spec,
+    record: Record,
+    attempt: Attempt,
+    verdicts: tuple[Verdict, ...],
+    doubts: tuple[str, ...] = (),
+    resolving: Resolving | None = None,
+) -> str:
+    """The page as markdown. `record` is the one that counts the attempt already. `resolving`: the conflict it was made for."""
     lines = [
         f"# {spec.title or record.name}: attempt {attempt.number}",
         "",
@@ -34,12 +42,13 @@ def build(spec: Spec, record: Record, attempt: Attempt, verdicts: tuple[Verdict,
         f"- Agent: {attempt.agent}{f' ({attempt.model})' if attempt.model else ''}, {attempt.end.value}, {attempt.seconds:.1f} s",
         f"- Spend: {budget.told(attempt.spend)}; of the whole task: {budget.told(record.spend)}",
         f"- Commit: {attempt.commit or 'none'}, begun at {record.base_commit or 'no commit'} of {record.base or 'no branch'}",
+        *([f"- It was to resolve the conflict with {resolving.base} in {resolving.named}"] if resolving else []),
         f"- Evaluator: {record.seal or 'not sealed'}",
         "",
         *_numbers(metrics.deciding(spec.metrics, attempt.values), record, attempt.values),
         *(line for verdict in verdicts for line in _gate(verdict)),
         *(f"- Look at this: {doubt}" for doubt in doubts),
-        f"- {reporting.worth(record.streak)}",
+        f"- {reporting.worth(record, spec.metrics)}",
     ]
     return "\n".join(lines) + "\n"
 

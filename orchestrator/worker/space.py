@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -49,6 +49,9 @@ class Space(Protocol):
 
     def between(self, old: str, new: str, *, limit: int = ...) -> bytes:
         """What was changed from one such state, or commit, to another, as a patch of at most so many bytes."""
+
+    def revised(self, old: str, new: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, str, str]]:
+        """The changed files that are there at both commits and wanted by their path, each as it was and as it is."""
 
     def throw_away(self, folder: Path, commit: str) -> None:
         """Make `folder` a checkout of `commit` that nothing is ever taken from."""

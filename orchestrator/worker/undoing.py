@@ -1,4 +1,4 @@
-"""A landed task taken back: its merge reverted by a new commit, tested as the verify command tests a landing, then landed.
+"""A landed task taken back: its merge reverted by a new commit, tested by the queue's gates, then landed.
 
 What a SIGKILL leaves: before the intent is written, nothing but objects and a worktree of ours, which the next try takes
 over; after it, checkouts of the base that are half way, which the next `undo` of the task (or its next claim, if a person
@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from orchestrator.core.integration import GATE
 from orchestrator.core.masking import Masker
 from orchestrator.core.record import Intent, Landed, Record
 from orchestrator.core.settings import Settings
@@ -30,7 +33,12 @@ from orchestrator.proc import environment
 from orchestrator.proc.command import Limits
 from orchestrator.store import events, locks, records
 from orchestrator.store.locks import LockProof
-from orchestrator.worker import measure
+from orchestrator.store.queue import Queue
+from orchestrator.worker import integration, measure
+from orchestrator.worker.gates import reverted
+from orchestrator.worker.gates.reverted import Reverted
+from orchestrator.worker.gates.trial import KEEP
+from orchestrator.worker.integration import Doctor
 from orchestrator.worker.measure import Verdict
 
 
@@ -104,13 +112,15 @@ def revert(what: Undo, record: Record, tree: Worktree, old: str, proof: LockProo
     landed = record.landed
     assert landed is not None
     assert landed.commit is not None
-    merged = merge.revert(tree, landed.commit, old)
+    merged = merge.revert(tree, landed.commit, old, landed.side)
     if isinstance(merged, merge.Conflict):
         return UndoOutcome(UndoEnd.CONFLICT, ", ".join(merged.files))
     if merged.tree == what.repo.git.text("rev-parse", f"{old}^{{tree}}"):
         return UndoOutcome(UndoEnd.NOTHING, f"newer commits on {landed.base} have taken it back already")
     new = merge.commit(what.repo, merged.tree, (old,), message(what, record, landed.commit))
-    if rejected := failing(what, record, tree, new):
+    run = partial(ask, what, record, tree)
+    trial = Reverted(run, new, old, tree.path, what.scratch)
+    if rejected := reverted.refusal(trial, reverted.asked(what.settings)):
         return UndoOutcome(UndoEnd.REJECTED, f"{rejected.name}: {rejected.reason}\n{rejected.output}".strip())
     return advance(what, record, landed, Intent(str(landed.base), old, new, undo=True), proof)
 
@@ -121,7 +131,7 @@ def advance(what: Undo, record: Record, landed: Landed, intent: Intent, proof: L
     result = checkouts.advance(what.repo, intent.base, intent.old, intent.new, proof)
     if isinstance(result, Advanced):
         told(what, intended, intent.new)
-        return UndoOutcome(UndoEnd.UNDONE, commit=intent.new, tested=bool(what.settings.verify_cmd))
+        return UndoOutcome(UndoEnd.UNDONE, commit=intent.new, tested=bool(reverted.asked(what.settings)))
     put(what, replace(intended, intent=None))
     if isinstance(result, Moved):
         return UndoOutcome(UndoEnd.MOVED, f"{landed.base} moved while it was tested")
@@ -143,27 +153,40 @@ def put(what: Undo, record: Record) -> Record:
     return what.record()
 
 
-def failing(what: Undo, record: Record, tree: Worktree, commit: str) -> Verdict | None:
-    """The command that says no in a clean, furnished checkout of `commit`; None where all agree."""
+def look(what: Undo, queue: Queue, base: str) -> None:
+    """The base has changed: see whether it is green now, if the settings say how (`worker.integration`)."""
+    command, record = what.settings.integration_cmd, what.record()
+    if command is None:
+        return
+
+    def run(commit: str) -> Verdict:
+        with standing(what, record, commit) as tree:
+            return ask(what, record, tree, GATE, command, commit, {})
+
+    def tell(event: str, **fields: Any) -> None:
+        with suppress(StoreError):
+            events.append(what.folder, event, task=record.name, attempt=record.attempts, **fields)
+
+    integration.look(Doctor(what.repo, base, queue, record.name, what.mask, time.time, run, tell))
+
+
+def ask(what: Undo, record: Record, tree: Worktree, name: str, command: str, commit: str, env: Mapping[str, str]) -> Verdict:
+    """What `command` says in a clean checkout of `commit`; the no of that which furnishes it, where that fails."""
     worktree.reset(tree, branch=None, commit=commit)
     included.copy_included(what.repo, tree)
-    commands = {
-        "after_create": what.settings.hooks.get("after_create"),
-        "setup": what.spec.setup,
-        "verify": what.settings.verify_cmd,
-    }
-    if not what.settings.verify_cmd:
-        return None
-    verdicts = (run(what, record, tree, name, command) for name, command in commands.items() if command)
-    return next((verdict for verdict in verdicts if not verdict.ok), None)
+    furnishing = {"after_create": what.settings.hooks.get("after_create"), "setup": what.spec.setup}
+    verdicts = (run(what, record, tree, each, line, {}) for each, line in furnishing.items() if line)
+    failed = next((verdict for verdict in verdicts if not verdict.ok), None)
+    return failed or run(what, record, tree, name, command, env)
 
 
-def run(what: Undo, record: Record, tree: Worktree, name: str, command: str) -> Verdict:
+def run(what: Undo, record: Record, tree: Worktree, name: str, command: str, more: Mapping[str, str]) -> Verdict:
     seen = environment.allowed(os.environ, what.settings.env_pass)
     names = {"ORCH_TASK": record.name, "ORCH_WORKTREE": str(tree.path), "ORCH_REPO": str(what.repo.top)}
     limits = Limits(seconds=what.spec.timeout or what.settings.timeout, grace=what.settings.stop_grace)
-    env = environment.compose({**seen, **what.spec.env}, {**names, "ORCH_GOAL": what.spec.goal})
-    verdict = measure.check(name, command, worktree=tree.path, env=env, limits=limits, pump=lambda: None, scratch=what.scratch)
+    env = environment.compose({**seen, **what.spec.env}, {**names, "ORCH_GOAL": what.spec.goal, **more})
+    place, scratch = tree.path, what.scratch
+    verdict = measure.check(name, command, worktree=place, env=env, limits=limits, pump=lambda: None, scratch=scratch, keep=KEEP)
     return replace(verdict, output=what.mask.text(verdict.output))
 
 

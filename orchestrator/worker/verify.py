@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core import metrics
 from orchestrator.core.outcome import ProcessEnd, StopRequest
+from orchestrator.core.record import Channel
 from orchestrator.core.spec import Kind
 from orchestrator.core.task import Stage
 from orchestrator.proc.supervise import Limits
@@ -37,12 +39,15 @@ class Streak:
 def sample(work: Work, place: Path, *, first: bool = False) -> Sample:
     """One execution of the sealed benchmark in `place`. Raises Stopped where it was ended because we are asked to stop.
 
-    After the `first`, on the base, it has to say its numbers the way it did there: by its private file, or in print.
+    After the `first`, on the base, it has to say its numbers the way it did there: by a private channel, or in print.
     """
-    return _execute(work, place, work.shown, work.evaluator, private=None if first else work.record.private)
+    since = (work.record.private,) if work.record.private else ()
+    return _execute(work, place, work.shown, work.evaluator, tuple(Channel) if first else since)
 
 
-def _execute(work: Work, place: Path, sealed: Sealed, evaluator: Evaluator, *, private: bool | None = None) -> Sample:
+def _execute(
+    work: Work, place: Path, sealed: Sealed, evaluator: Evaluator, channels: Sequence[Channel] = tuple(Channel)
+) -> Sample:
     result = measure.sample(
         sealed,
         evaluator,
@@ -52,7 +57,7 @@ def _execute(work: Work, place: Path, sealed: Sealed, evaluator: Evaluator, *, p
         limits=Limits(seconds=work.spec.benchmark_timeout or work.settings.benchmark_timeout, grace=work.settings.stop_grace),
         pump=work.pulse.beat,
         scratch=work.scratch,
-        private=private,
+        channels=channels,
     )
     if result.end is ProcessEnd.STOPPED:
         raise Stopped(work.pulse.beat() or StopRequest.RELEASE)
@@ -63,7 +68,7 @@ def tell(work: Work, where: str, result: Sample, **facts: object) -> None:
     """A sample for whoever follows, and as evidence beside the attempt it belongs to. `sealed`: nothing that a product prints
     could have made its numbers."""
     values = dict(result.values)
-    facts = {"sealed": result.private, **facts}
+    facts = {"sealed": result.private is not None, **facts}
     work.event("measured", where=where, values=values, defect=result.defect, **facts)
     work.evidence("benchmark.jsonl", where=where, values=values, defect=result.defect, seconds=round(result.seconds, 4), **facts)
 
@@ -114,7 +119,7 @@ def streak(work: Work, space: Space, commit: str) -> Streak:
         if not at_target(work, result):
             work.note(streak=0, streak_commit=None)
             return Streak(False, result, shortfall(work, result))
-        work.note(streak=count, streak_commit=key, values=result.values)
+        work.note(streak=count, streak_commit=key, misses=0, values=result.values)
     return Streak(True)
 
 
@@ -139,9 +144,10 @@ def shown(work: Work, place: Path, commit: str, where: str) -> Streak:
         tell(work, where, result, commit=commit, streak=sum(hits))
         if result.defect or (exact and not metrics.at_target(exact, result.values)):
             return Streak(False, result, shortfall(work, result))
-    work.note(streak=sum(hits) if standing is Standing.SHOWN else 0, streak_commit=None)
     if standing is Standing.SHOWN:
+        work.note(streak=sum(hits), streak_commit=None, misses=len(hits) - sum(hits))
         return Streak(True)
+    work.note(streak=0, streak_commit=None)
     assert missed is not None
     return Streak(False, missed, f"{sum(hits)} of {len(hits)} samples, the last miss: {shortfall(work, missed)}", chance=True)
 

@@ -5,17 +5,32 @@ The agent's worktree is on the task's branch; the verify worktree is ours alone,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.core import reporting
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent
 from orchestrator.core.task import Stage, State
 from orchestrator.errors import OrchestratorError
-from orchestrator.git import changes, checkouts, given, included, kept, merge, refs, repository, save, throwaway, worktree
+from orchestrator.git import (
+    changes,
+    checkouts,
+    conflicts,
+    files,
+    given,
+    included,
+    kept,
+    merge,
+    refs,
+    repository,
+    save,
+    throwaway,
+    worktree,
+)
 from orchestrator.git.changes import Change
 from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
@@ -23,8 +38,13 @@ from orchestrator.git.worktree import Worktree
 from orchestrator.store import locks
 from orchestrator.worker import findings, report, routes, setup, stand
 from orchestrator.worker.findings import Left, Watch
+from orchestrator.worker.gates.asked import asked
+from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.stand import Stand
 from orchestrator.worker.work import Ending, Work, blocked
+
+if TYPE_CHECKING:
+    from orchestrator.git.landingqueue import Ask
 
 MEASURED = frozenset({Stage.MEASURE, Stage.VERIFY, Stage.LAND})  # all work is committed; what else lies there is a benchmark's
 
@@ -58,6 +78,7 @@ class Workspace:
         """Branch and worktree, made or taken up again; what a dead owner left uncommitted is kept first."""
         work.enter(Stage.SETUP)
         self._begin(work)
+        self._follow_merge(work)
         findings.seal_scripts(work, self.repo)
         found = worktree.find(self.repo, self._place(work))
         if found and found.owner == work.record.id and self._take_up(work, found):
@@ -75,10 +96,21 @@ class Workspace:
         self.tip = self._branch_tip(work)
         self._cleared = work.record.base_commit or ""
         self.restart(work)
-        if problem := setup.furnish(work, self.repo, self._tree):
-            return blocked(Reason.SETUP, problem)
-        worktree.finish(self._tree)
+        try:
+            self._furnish(work)
+        except SetupFailed as error:
+            return blocked(Reason.SETUP, error.message)
         return None
+
+    def _furnish(self, work: Work) -> None:
+        """Make the worktree ready for an agent. With a conflict's markers in the files a set-up may well fail, and that is the
+        agent's to mend; what comes of it is measured in a checkout of its own. Raises SetupFailed."""
+        assert self._tree is not None
+        if problem := setup.furnish(work, self.repo, self._tree):
+            if not self.marked(work):
+                raise SetupFailed(problem, hint="Run the setup command by hand in a fresh checkout.")
+            work.event("notice", detail=f"with the conflict's markers in the files the setup fails: {problem}")
+        worktree.finish(self._tree)
 
     def _begin(self, work: Work) -> None:
         """The first claim decides base, branch and slug, and writes them down before anything is made."""
@@ -95,6 +127,17 @@ class Workspace:
             slug=slug,
             branch=f"orchestrator/{slug}",
         )
+
+    def _follow_merge(self, work: Work) -> None:
+        """A person may have merged the base into the task branch, while nobody worked on it: what came that way is none of the
+        task's work."""
+        began, tip = work.record.base_commit, self._branch_tip(work)
+        base = repository.find_branch(self.repo, work.record.base or "")
+        if work.cut or work.record.restart or began is None or base is None or began in (tip, base):
+            return
+        met = merge.met(self.repo, base, tip)
+        if met and met not in (began, tip) and merge.contains(self.repo, met, began):
+            work.save(base_commit=met)
 
     def _take_up(self, work: Work, found: Worktree) -> bool:
         """Go on in the worktree of an earlier claim: what lies there is kept, and committed where it is in scope.
@@ -196,6 +239,14 @@ class Workspace:
     def between(self, old: str, new: str, *, limit: int = changes.PATCH_LIMIT) -> bytes:
         return changes.patch(self.repo, old, new, limit=limit)
 
+    def revised(self, old: str, new: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, str, str]]:
+        paths = [change.path for change in changes.changed(self.repo, old, new) if wanted(change.path)]
+        before, after = (
+            {file.path: file.data.decode(errors="replace") for file in files.at(self.repo.git, commit, paths)}
+            for commit in (old, new)
+        )
+        yield from ((path, before[path], after[path]) for path in paths if path in before and path in after)
+
     def throw_away(self, folder: Path, commit: str) -> None:
         throwaway.checkout(self.repo, folder, commit)
 
@@ -230,8 +281,11 @@ class Workspace:
         return found
 
     def fall_back(self, work: Work) -> None:
-        """Back to the best that is in scope, else to where the task began; the work stays under its refs."""
+        """Back to the best that is in scope, else to where the task began, or the resolution; the work stays under its refs."""
         save.keep(self.repo, work.record.slug, self._cut(work), self.tip)
+        if work.record.resolving:
+            self._reset(work, work.record.resolving.commit)
+            return
         base, best = work.record.base_commit or self.tip, work.record.best_commit
         if best is None or not merge.contains(self.repo, best, base):
             best = base
@@ -280,14 +334,26 @@ class Workspace:
         subject = work.mask.text(subject)
         save.commit_all(self._tree, subject, trailers=trailers)
         collected = save.collect(self._tree, self._branch(work), start, watch.saved if watch else None)
+        message = with_trailers(subject, trailers)
         if collected.rewritten and not merge.contains(self.repo, collected.tip, work.record.base_commit or start):
-            return self._graft(work, collected, start, with_trailers(subject, trailers))
+            # The agent went back behind where the task began, or made a history of its own: what it has is put on top of ours.
+            collected = self._graft(work, collected, (start,), message)
+        if (found := work.record.resolving) and self._resolved(work, collected.tip, ended=watch is not None):
+            return self._graft(work, collected, (found.base, found.tip), message)
         return collected
 
-    def _graft(self, work: Work, collected: save.Collected, start: str, message: str) -> save.Collected:
-        """The agent went back behind where the task began, or made a history of its own: what it has is put on top of ours."""
+    def _resolved(self, work: Work, commit: str, *, ended: bool) -> bool:
+        """Whether `commit` is to become the merge of the two sides of the conflict, since no marker is left. What nobody has
+        touched is one only where the agent has `ended`: to leave it so was its decision."""
+        found = work.record.resolving
+        assert found is not None
+        untouched = commit == found.commit and not ended
+        return not untouched and merge.contains(self.repo, commit, found.commit) and not self.marked(work, commit)
+
+    def _graft(self, work: Work, collected: save.Collected, parents: tuple[str, ...], message: str) -> save.Collected:
+        """The tree of what was collected as one commit with these parents; the commits themselves are kept beside it."""
         assert self._tree is not None
-        tip = merge.commit(self.repo, f"{collected.tip}^{{tree}}", (start,), message)
+        tip = merge.commit(self.repo, f"{collected.tip}^{{tree}}", parents, message)
         worktree.checkout(self._tree, branch=self._branch(work), commit=tip)
         return replace(collected, tip=tip, extra=(*collected.extra, collected.tip))
 
@@ -303,8 +369,7 @@ class Workspace:
         branch, commit = self._branch(work), self._branch_tip(work)
         path, pump = self._tree.path, work.pulse.nap
         self._tree = worktree.prepare(self.repo, path, owner=work.record.id, branch=branch, commit=commit, pump=pump)
-        setup.furnish_or_raise(work, self.repo, self._tree)
-        worktree.finish(self._tree)
+        self._furnish(work)
 
     def _reset(self, work: Work, commit: str) -> None:
         assert self._tree is not None
@@ -312,8 +377,7 @@ class Workspace:
         worktree.begin(self._tree)
         worktree.reset(self._tree, branch=self._branch(work), commit=commit)
         self.tip = commit
-        setup.furnish_or_raise(work, self.repo, self._tree)  # what was copied in and set up went with the rest
-        worktree.finish(self._tree)
+        self._furnish(work)  # what was copied in and set up went with the rest
 
     # --- landing ----------------------------------------------------------------------------------------------------
 
@@ -329,12 +393,35 @@ class Workspace:
             return merge.merge(verify, base, self.tip)
         return merge.replay(verify, began, base, self.tip)
 
+    def marked(self, work: Work, commit: str = "") -> tuple[str, ...]:
+        """The files in which markers of the conflict that is resolved are left, on the task branch or in `commit`."""
+        found = work.record.resolving
+        return conflicts.marked(self.repo, commit or self.tip, found.base, found.tip) if found else ()
+
     def merge_commit(self, work: Work, merged: merge.Merged, base: str) -> str:
         """The commit that would land: always a merge of the base as it is and the task's work."""
-        found = reporting.short(report.evidence(work))
-        message = work.mask.text(f"{work.spec.title or work.name}\n\n{work.spec.goal.strip()[:2000]}\n\n{found}")
-        trailers = {"Task": work.name, "Attempt": str(work.record.attempts), "Agent": work.agent_name}
+        title, evidence, trailers = self.told(work)
+        message = f"{title}\n\n{work.mask.text(work.spec.goal.strip()[:2000])}\n\n{evidence}"
         return merge.commit(self.repo, merged.tree, (base, merged.side), with_trailers(message, trailers))
+
+    def told(self, work: Work) -> tuple[str, str, dict[str, str]]:
+        """What a commit that lands it says of the task: its title, its evidence in short, its trailers."""
+        trailers = {"Task": work.name, "Attempt": str(work.record.attempts), "Agent": work.agent_name}
+        evidence = work.mask.text(reporting.short(report.evidence(work)))
+        return work.mask.text(work.spec.title or work.name), evidence, trailers
+
+    def joined(self, work: Work, base: str, sides: Iterable[str]) -> merge.Joined:
+        """The base as it is and the work of several tasks, together."""
+        return merge.join(self._stand(work, stand.VERIFY).bare(work, base), base, sides)
+
+    def compared(self, work: Work, ask: Ask) -> str:
+        """What gates compare a batch with: the batch without this task's work, so that they see no other's. The old base where
+        there are none, or the others don't go together by themselves."""
+        others = [side for side in ask.sides if side != self.tip]
+        joined = self.joined(work, ask.old, others) if asked(work) else None
+        if joined is None or joined.files:
+            return ask.old
+        return merge.commit(self.repo, joined.tree, (ask.old, *others), f"A batch without {work.record.slug}\n")
 
     def changed_since(self, old: str) -> tuple[Change, ...] | None:
         """What the task branch changes in `old`, where that was looked at already: git need not be asked again."""
@@ -346,7 +433,7 @@ class Workspace:
         if planned := work.record.restart:
             self._reset(work, planned.commit)
             work.save(base_commit=planned.base, restart=None)
-            self._cleared = planned.commit
+            self._cleared = planned.base if work.record.resolving else planned.commit  # git may have put files elsewhere
 
     def retire(self, work: Work) -> None:
         """All is saved: the worktrees go back to the pool, or away with it where nobody is left to use them. The branch stays."""

@@ -76,6 +76,47 @@ def test_work_that_may_be_nowhere_else_stays(project: Project, facts: dict[str, 
     assert refs(project)
 
 
+def removed(project: Project) -> None:
+    """The same, after retention took the landed one's folder away."""
+    landed(project)
+    project.drop("y")
+    project.agent("echo y > y; : > todo.txt")
+    project.run(ORCH_KEEP_CONVERGED="1")
+    assert [path.name for path in (project.tasks / "converged").iterdir()] == ["y"]
+
+
+def test_the_refs_of_a_landed_task_that_retention_removed_go_by_the_same_rule_of_age(project: Project) -> None:
+    removed(project)
+    assert items(project)[LANDED] == ("it ended too short a time ago", False)
+    assert "refs/orchestrator/x/" in refs(project)
+    assert items(project, "--older-than", "0")[LANDED] == ("landed", True)
+    assert refs(project) == ""
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"landed": None}, "nothing says that its work has landed"),
+        ({"id": "another"}, "no task of this queue is known by it"),
+        ({"slug": None}, "no task of this queue is known by it"),
+    ],
+)
+def test_of_a_removed_task_that_may_not_be_its_owner_or_has_not_landed_they_stay(
+    project: Project, facts: dict[str, Any], why: str
+) -> None:
+    removed(project)
+    path = project.tasks / ".orch/converged.jsonl"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **facts}) + "\n")
+    assert items(project, "--older-than", "0")[LANDED] == (why, False)
+    assert "refs/orchestrator/x/" in refs(project)
+
+
+def test_a_merge_that_is_not_on_the_base_any_more_keeps_a_removed_task_s_refs(project: Project) -> None:
+    removed(project)
+    project.git("reset", "-q", "--hard", project.git("rev-list", "--max-parents=0", "main"))
+    assert items(project, "--older-than", "0")[LANDED] == ("its merge is not on the base any more", False)
+
+
 def test_a_record_that_can_t_be_read_keeps_everything(project: Project) -> None:
     folder = landed(project)
     (folder / ".orch/state.json").write_text("{")

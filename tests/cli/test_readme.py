@@ -20,6 +20,7 @@ GIVEN = {
     "ORCH_ATTEMPT",
     "ORCH_PROMPT_FILE",
     "ORCH_METRICS_FILE",
+    "ORCH_METRICS_FD",
 }  # to agent and benchmark
 
 

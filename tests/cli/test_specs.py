@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from support.commands import COUNT, Project
 
+from orchestrator.store import specfile
+
 
 @pytest.fixture
 def benchmark(empty: Project) -> str:
@@ -83,6 +85,59 @@ def test_add_makes_a_task_that_is_ready_at_once(empty: Project, benchmark: str) 
     assert [reason["kind"] for reason in shown["waiting_on"]] == ["dependency"] * 3
     runner = empty.tasks / "pending" / "fix" / "autoresearch.sh"
     assert runner.stat().st_mode & stat.S_IXUSR
+
+
+GATES = ("--gate", "lint=ruff check", "--gate", "judge=claude", "--gate", "checks=off")
+
+
+def test_add_takes_how_it_is_judged_and_what_becomes_of_it(empty: Project, benchmark: str) -> None:
+    (empty.top / "secret.sh").write_text(COUNT)
+    empty.run(
+        "add", "fast", "--goal", "Be fast", "--metric", "ms", "--min-effect", "0.02", "--mode", "optimize", "--plateau", "4",
+        "--benchmark", benchmark, "--holdout", "secret.sh", *GATES, "--review", "required", "--enforcement", "warn",
+        "--land", "pr", "--issue", "12",
+    )  # fmt: skip
+    folder = empty.tasks / "pending/fast"
+    spec = specfile.read(folder)
+    assert (spec.mode, spec.plateau, spec.review, spec.enforcement, spec.land, spec.issue) == (
+        "optimize",
+        4,
+        "required",
+        "warn",
+        "pr",
+        "12",
+    )
+    assert (spec.holdout, (folder / "holdout.sh").read_text()) == ("holdout.sh", COUNT)
+    assert [(gate.name, gate.command, gate.agent, gate.means) for gate in spec.gates] == [
+        ("lint", "ruff check", None, "block"), ("judge", None, "claude", "block"), ("checks", None, None, "off"),
+    ]  # fmt: skip
+    assert spec.metrics[0].min_effect == 0.02
+
+
+def test_edit_sets_and_removes_the_same(empty: Project, benchmark: str) -> None:
+    empty.run("add", "fast", "--goal", "x", "--benchmark", benchmark, "--metric", "ms")
+    folder = empty.tasks / "pending/fast"
+    before = (folder / "autoresearch.md").read_text()
+    empty.run(
+        "edit", "fast", "--mode", "optimize", *GATES, "--review", "required", "--enforcement", "off", "--holdout", "make hidden"
+    )
+    spec = specfile.read(folder)
+    assert (spec.mode, spec.review, spec.enforcement, spec.holdout) == ("optimize", "required", "off", "make hidden")
+    assert [gate.name for gate in spec.gates] == ["lint", "judge", "checks"]
+    empty.run("edit", "fast", "--gate", "lint=", "--gate", "judge=warn")
+    assert [(gate.name, gate.means) for gate in specfile.read(folder).gates] == [("judge", "warn"), ("checks", "off")]
+    empty.run("edit", "fast", "--gate", "judge=", "--gate", "checks=", "--holdout", "", "--mode", "converge", "--review", "none")
+    spec = specfile.read(folder)
+    assert (spec.gates, spec.holdout, spec.mode, spec.review) == ((), None, "converge", "none")
+    assert before.split("---")[2] == (folder / "autoresearch.md").read_text().split("---")[2]
+
+
+@pytest.mark.parametrize(
+    "given", [("--gate", "lint"), ("--gate", "a.b=c"), ("--mode", "best"), ("--review", "yes"), ("--enforcement", "no")]
+)
+def test_what_a_flag_can_t_mean_is_refused(empty: Project, benchmark: str, given: tuple[str, str]) -> None:
+    empty.refused("add", "x", "--goal", "x", "--benchmark", benchmark, *given)
+    assert not list((empty.tasks / "pending").glob("x"))
 
 
 def test_add_without_a_benchmark_is_a_draft_and_says_what_is_left(empty: Project) -> None:

@@ -53,6 +53,29 @@ def test_a_loop_without_an_agent_says_so_before_it_blocks_everything(project: Pr
     assert "No agent is configured" in project.run("why", "fix").stdout
 
 
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({"ORCH_AGENT": "codex"}, "The agent codex can't work here: codex was not found on PATH. npm install -g @openai/codex"),
+        ({"ORCH_AGENT": "exec"}, "The agent exec can't work here: no command is set for the exec agent. Set ORCH_AGENT_CMD"),
+        (
+            {"ORCH_AGENT": "exec", "ORCH_AGENT_CMD": "nothing-of-this-name"},
+            "nothing-of-this-name, which ORCH_AGENT_CMD begins with",
+        ),
+        ({"ORCH_AGENT": "exec", "ORCH_AGENT_CMD": "true"}, None),
+        ({"ORCH_AGENT": "codex", "ORCH_FALLBACK": "scripted"}, None),
+        ({"ORCH_AGENT": "scripted"}, None),
+    ],
+)
+def test_a_loop_whose_agent_is_not_here_says_so_and_what_to_do_before_it_starts(
+    project: Project, env: dict[str, str], told: str | None
+) -> None:
+    path = ":".join(folder for folder in os.environ["PATH"].split(":") if not (Path(folder) / "codex").exists())
+    said = project.run(PATH=path, **env)
+    assert ("can't work here" in said.stderr) is (told is not None)
+    assert told is None or told in " ".join(said.stderr.split())
+
+
 def test_once_and_task_do_one_and_leave_the_rest(project: Project) -> None:
     project.agent(EMPTY_BY_ONE)
     project.drop("one", "metric: {name: left, target: 0}\npriority: 5")
@@ -233,6 +256,15 @@ def test_why_names_every_reason_with_its_remedy(project: Project) -> None:
     assert "orchestrator queue waits" in told
     assert "conflicts in a.py" in project.run("why", "stuck").stdout
     assert [reason["kind"] for reason in project.json("why", "waits")["reasons"]] == ["draft", "dependency", "dependency"]
+
+
+def test_a_task_that_resolves_a_conflict_says_so_and_of_which_files(project: Project) -> None:
+    found = {"commit": "c" * 40, "base": "b" * 40, "tip": "a" * 40, "began": "0" * 40, "files": ["a.py", "b.py"], "after": 3}
+    project.drop("clash", record={"base": "main", "attempts": 4, "resolving": found})
+    told = "resolves a conflict with main in a.py, b.py (try 2 of 2)"
+    for command in (("--status",), ("list",), ("why", "clash"), ("show", "clash")):
+        assert told in project.run(*command).stdout
+    assert project.task("clash")["resolving"] == {"files": ["a.py", "b.py"], "with": "b" * 40, "tries": 1}
 
 
 def test_why_of_a_ready_task_says_what_else_is_missing(project: Project) -> None:

@@ -77,6 +77,25 @@ def test_a_reverted_commit_that_does_not_pass_does_not_land(project: Project) ->
     assert (project.git("rev-parse", "main"), project.git("status", "--porcelain")) == (merge, "")
 
 
+def test_the_queue_s_gates_are_asked_about_the_reverted_commit(project: Project) -> None:
+    land(project)
+    (project.top / "orchestrator.toml").write_text(
+        "[gates]\n"
+        "test = 'echo not ok 1 known; test -e new.txt && echo ok 2 brought; false'\n"  # red before; what the task brought may go
+        "lint = 'test ! -e new.txt || echo README:1: gone by then; test ! -e new.txt'\n"
+        "doctor = 'test -z $ORCH_CANARY'\n"
+        "own = {command = 'test -e new.txt', mode = 'warn'}\n"
+        "needs = 'test -e new.txt'\n"
+    )
+    before = project.git("rev-parse", "main")
+    assert "needs: The needs command ended with exit code 1" in project.refused("undo", "x", code=1)
+    assert project.git("rev-parse", "main") == before
+
+    text = (project.top / "orchestrator.toml").read_text().replace("needs =", "# needs =")
+    (project.top / "orchestrator.toml").write_text(text)
+    assert project.json("undo", "x")["tested"]
+
+
 def test_edits_in_the_way_are_named_and_left_alone(project: Project) -> None:
     merge = land(project)
     (project.top / "todo.txt").write_text("mine\n")

@@ -7,7 +7,8 @@ import pytest
 from orchestrator.core import convergence
 from orchestrator.core.convergence import Limits, Next, Step, after_attempt, before_attempt, counted
 from orchestrator.core.outcome import AgentEnd, Reason, Spend
-from orchestrator.core.record import HISTORY, Attempt, Landed, Record, Result
+from orchestrator.core.record import HISTORY, Attempt, Landed, Record, Restart, Result
+from orchestrator.core.resolving import Resolving
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Mode, Spec
 
@@ -214,6 +215,26 @@ def test_a_conflict_gets_one_more_attempt_then_blocks() -> None:
     assert (record.conflicts, step.next) == (1, Next.AGENT)
     record, step = lived(record, Result.CONFLICT, improved=True)
     assert (step.next, step.reason) == (Next.BLOCK, Reason.CONFLICT)
+
+
+RESOLVING = Resolving("k", "fresh", "tip", "began", ("a.py",), 1)
+
+
+def test_a_conflict_that_is_resolved_is_one_conflict_and_gets_two_tries() -> None:
+    record, _ = lived(FRESH, Result.CONFLICT)
+    record, step = lived(replace(record, resolving=RESOLVING), Result.CONFLICT)
+    assert (record.conflicts, step.next) == (1, Next.AGENT)
+    record, step = lived(record, Result.GATE)
+    assert (record.conflicts, step.next, step.reason) == (1, Next.BLOCK, Reason.CONFLICT)
+    assert step.detail.endswith("in a.py; 2 attempts to resolve it failed; the last one: gate")
+    assert before_attempt(record, LIMITS).reason is Reason.CONFLICT  # told also by whoever comes after a kill
+
+
+def test_whoever_gives_a_resolution_up_or_queues_the_task_again_goes_back_to_the_verified_work() -> None:
+    for again in (convergence.given_up, convergence.requeued):
+        record = again(replace(FRESH, resolving=RESOLVING, base_commit="fresh"))
+        assert (record.resolving, record.restart) == (None, Restart("tip", "began"))
+    assert convergence.requeued(FRESH).restart is None
 
 
 def test_a_budget_of_attempts_blocks_when_it_is_used_up() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from xml.etree import ElementTree
+
+import pytest
 
 from orchestrator.core import evidence, plot, reporting
 from orchestrator.core.evidence import Changed
@@ -11,6 +15,7 @@ from orchestrator.core.record import Attempt, Landed, Record, Result
 from orchestrator.core.spec import Metric
 
 LEFT = Metric("left", target=0.0)
+MAX = sys.float_info.max
 RECORD = Record(
     "1", "x", 1, "x",
     attempts=2, baseline={"left": 4.0}, values={"left": 0.0}, streak=3, seal="5ea1" * 16, reason=Reason.CONVERGED,
@@ -42,6 +47,20 @@ def test_samples_at_one_commit_are_one_series_with_its_spread() -> None:
     spread = evidence.spread(verify.values["left"])
     assert (verify.attempt, verify.where, verify.defects) == (2, "verify", ("It broke.",))
     assert spread == evidence.Spread(3, 0.0, 1.0, 2.0)
+
+
+def test_what_was_measured_in_turns_is_told_apart() -> None:
+    turns = [("incumbent", 4.0), ("candidate", 1.0), ("candidate", 2.0), ("incumbent", 5.0)]
+    pairs = [{"event": "measured", "where": "pair", "values": {"left": v}, "attempt": 1, "of": of} for of, v in turns]
+    series = evidence.gather("Empty it", "Make it so.", (LEFT,), RECORD, [*pairs, *EVENTS]).series[:2]
+    told = {each.where: each.values["left"] for each in series}
+    assert told == {"pair, incumbent": (4.0, 5.0), "pair, candidate": (1.0, 2.0)}
+
+
+def test_of_an_optimum_without_a_target_the_best_is_told() -> None:
+    record = replace(RECORD, best={"ms": 3.0}, values={"ms": 9.0}, baseline={"ms": 8.0})
+    told = evidence.gather("Faster", "Make it so.", (Metric("ms", target=None),), record, [])
+    assert reporting.short(told).splitlines()[0] == "ms 8 -> 3"
 
 
 def test_a_gate_s_last_answer_is_the_one_that_stands() -> None:
@@ -76,7 +95,7 @@ def test_the_document_is_plain_data() -> None:
         {"attempt": 1, "value": 2.0, "kept": False},
         {"attempt": 2, "value": 0.0, "kept": True},
     ]
-    assert data["evidence"] == {"samples": 3, "miss_rate_bound_95": 1 - 0.05 ** (1 / 3)}
+    assert data["evidence"] == {"samples": 3, "misses": 0, "miss_rate_bound_95": 1 - 0.05 ** (1 / 3)}
 
 
 def test_lines_are_counted_from_patches_and_added_up() -> None:
@@ -96,3 +115,49 @@ def test_the_picture_is_well_formed_whatever_the_metric_is_called() -> None:
     for points in ([], [(0, 1.0, True)], [(0, 1.0, True), (1, 1.0, False)]):
         picture = ElementTree.fromstring(plot.svg("<left> & right", points, None))
         assert len(picture.findall(".//{*}circle")) == len(points)
+
+
+@pytest.mark.parametrize(
+    ("metric", "noisy", "told"),
+    [
+        (Metric("ms", target=0), (), "3 of 3 samples on a clean checkout were at target"),
+        (Metric("ms"), (), "3 of 3 samples on a clean checkout were as good as when it was kept"),
+        (Metric("ms"), ("ms",), "3 of 3 samples on a clean checkout were without a defect"),
+    ],
+)
+def test_what_has_no_target_is_not_said_to_be_there(metric: Metric, noisy: tuple[str, ...], told: str) -> None:
+    assert told in reporting.worth(replace(RECORD, streak=3, noisy=noisy), (metric,))
+
+
+@pytest.mark.parametrize("values", [(2e16, 2e16), (1e300, 1e300), (MAX, MAX), (-MAX, MAX), (-MAX, -MAX)])
+def test_numbers_of_any_size_can_be_drawn(values: tuple[float, float]) -> None:
+    points = [(number, value, True) for number, value in enumerate(values)]
+    assert sum(line.count(plot.STAYED) for line in plot.letters(points, None)) == 2
+    assert "nan" not in plot.svg("ms", points, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("plain", "plain"), ("a\n```\ncode\n```\nb", "b"), ("```python\ncode", "\n```"), ("~~~~\n```\n~~~\ncode", "\n~~~~"),
+        ("````\n```\n````\n```x", "\n```"), ("```\n```no end\n", "\n```"),
+    ],
+)  # fmt: skip
+def test_a_code_block_ends_where_its_text_does(text: str, end: str) -> None:
+    closed = reporting.closed(text)
+    assert closed.startswith(text)
+    assert closed.endswith(end)
+    assert reporting.closed(closed) == closed
+
+
+def test_a_goal_that_is_cut_in_a_code_block_leaves_the_rest_of_the_page_as_it_is() -> None:
+    page = reporting.page(evidence.gather("x", f"See:\n```\n{'code ' * 1000}\n```", (LEFT,), RECORD, EVENTS))
+    assert page.index("\n```\n\n- Result: converged") < page.index("## Measurements")
+
+
+def test_a_gate_that_only_warns_is_told_as_one() -> None:
+    no = {"event": "verdict", "gate": "lint", "ok": False, "mode": "warn", "reason": "1 new finding", "attempt": 2}
+    found = evidence.gather("x", "", (LEFT,), RECORD, [*EVENTS, no])
+    assert "Gate lint: 1 new finding (a warning)" in reporting.page(found)
+    assert "Gate lint: 1 new finding (a warning)" in reporting.short(found)
+    assert reporting.document(found)["gates"][-1]["mode"] == "warn"

@@ -6,6 +6,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from orchestrator.core import metrics
 from orchestrator.core.metrics import MetricReader, Reading
@@ -252,6 +253,12 @@ def test_the_evidence_of_n_passes_is_what_the_table_says(n: int, percent: int) -
     assert round(100 * metrics.pass_bound(n)) == percent
 
 
+@pytest.mark.parametrize(("passed", "missed"), [(10, 2), (11, 1), (5, 0), (1, 0), (100, 30)])
+def test_the_bound_is_the_exact_one_also_where_some_missed(passed: int, missed: int) -> None:
+    exact = binomtest(missed, passed + missed, alternative="less").proportion_ci(0.95, method="exact").high
+    assert metrics.pass_bound(passed, missed) == pytest.approx(exact)
+
+
 def test_fewer_than_five_samples_cannot_bound_a_median() -> None:
     assert metrics.median_bound([], Direction.LOWER) is None
     assert metrics.median_bound([1.0] * 4, Direction.LOWER) is None
@@ -290,3 +297,13 @@ def test_what_was_kept_is_lost_where_a_number_that_repeats_is_worse() -> None:
 
 def test_the_way_of_what_is_optimized_needs_no_target() -> None:
     assert metrics.way_of((Metric("a"), Metric("b")), {"a": 28.0}, {"a": 19.0}) == "a 28 -> 19"
+
+
+def test_what_is_at_its_target_is_watched_while_the_next_one_gets_better_and_the_one_after_that_is_not_yet() -> None:
+    first, second, third = (Metric(name, target=10.0) for name in "abc")
+    guard = Metric("d", guard=True)
+    known = (guard, first, second, third)
+    assert metrics.primary(known, {"a": 5, "b": 50, "c": 50, "d": 1}) is second
+    assert metrics.watched(known, {"a": 5, "b": 50, "c": 50, "d": 1}) == (first, guard)
+    assert metrics.watched(known, {"a": 50, "b": 5, "c": 50, "d": 1}) == (guard,)
+    assert metrics.watched((Metric("a"), guard), {"a": 5, "d": 1}) == (guard,)

@@ -50,3 +50,9 @@ def test_a_metric_that_misses_one_time_in_ten_is_shown_more_often_than_by_five_i
             hits.append(chance.random() < 0.9)
         shown += standing is Standing.SHOWN
     assert 0.9**5 < 0.6 < 0.85 < shown / draws
+
+
+@pytest.mark.parametrize("size", [1e-300, 1.0, 1e200, 1e308])
+def test_the_spread_of_numbers_of_any_size_is_known(size: float) -> None:
+    deviation, relative = noise.spread([-size, 0.0, size])
+    assert (deviation / size, relative) == (pytest.approx(1.0), False)

@@ -8,8 +8,9 @@ import pytest
 from orchestrator.core import readiness
 from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
 from orchestrator.core.outcome import Reason
+from orchestrator.core.pull import Pull
 from orchestrator.core.readiness import World, ready, until, waiting_on
-from orchestrator.core.record import Pause
+from orchestrator.core.record import Landed, Pause
 from orchestrator.core.task import State
 
 Make = Callable[..., Candidate]
@@ -67,6 +68,18 @@ def test_a_parent_releases_its_children_only_when_it_has_converged(
     world = World(states=states, notes=notes, converged_before=frozenset(before))
     waiting = waiting_on(task("docs", depends_on=("api",)), world, 0.0)
     assert waiting == (() if told is None else (Waiting(WaitingKind.DEPENDENCY, told),))
+
+
+def test_a_parent_whose_pull_request_is_not_merged_keeps_its_children_waiting(task: Make) -> None:
+    child = task("docs", depends_on=("api",))
+    pull = Pull("github", "origin", 7, "https://forge.test/o/r/pull/7", "c0ffee")
+    parent = task("api", State.CONVERGED, pull=pull, landed=Landed("c0ffee", "main", "pr", pull.url, state="open"))
+    (waiting,) = waiting_on(child, readiness.world([parent, child]), 0.0)
+    assert waiting.kind is WaitingKind.DEPENDENCY
+    assert "its pull request https://forge.test/o/r/pull/7 has to be merged" in waiting.detail
+    assert parent.record is not None
+    merged = replace(parent, record=replace(parent.record, landed=Landed("c0ffee", "main", "pr", pull.url, state="merged")))
+    assert ready(child, readiness.world([merged, child]), 0.0)
 
 
 def test_each_missing_parent_is_a_reason_of_its_own(task: Make) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+
 from orchestrator.core import session
 from orchestrator.core.evidence import Evidence, gather
 from orchestrator.core.outcome import AgentEnd
@@ -75,3 +77,13 @@ def test_the_confidence_is_theirs() -> None:
 def test_a_crash_s_zero_is_no_number_and_segments_are_counted_anew() -> None:
     log = session.read(THEIRS)
     assert (log.runs, log.segment, log.numbers, log.kept) == (3, 1, (80.0,), (80.0,))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "1" + "0" * 400, "true", '"3"', "null"])
+def test_a_number_that_is_none_is_passed_over(number: str) -> None:
+    log = session.read(f'{{"run":1,"metric":{number},"status":"keep"}}\n'.encode())
+    assert (log.runs, log.numbers, log.kept) == (1, (), ())
+
+
+def test_a_line_nested_without_end_is_passed_over() -> None:
+    assert session.read(b"[" * 100_000 + b'\n{"run":1,"metric":2,"status":"keep"}\n').numbers == (2.0,)

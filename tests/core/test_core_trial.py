@@ -103,3 +103,15 @@ def test_a_guard_that_is_not_shown_to_be_within_its_tolerance_asks_for_more_pair
     assert trial.decide(MS, (guard,), [*unsure, *pairs(4, 100, 90, kb=(100.0, 100.0))], ALPHA).verdict is Verdict.KEEP
     assert trial.decide(MS, (guard,), [*unsure, *unsure], ALPHA).verdict is Verdict.KEEP
     assert trial.decide(MS, (guard,), [*unsure[2:], *unsure[2:], *unsure[4:]], ALPHA).verdict is Verdict.GUARD
+
+
+def test_values_that_lie_as_far_apart_as_numbers_can_still_decide() -> None:
+    assert trial.decide(MS, (), pairs(3, 1e-300, 1e300), ALPHA).verdict is Verdict.FUTILE
+    assert trial.decide(MS, (), pairs(8, 1e300, 1e-300), ALPHA).verdict is Verdict.KEEP
+
+
+@pytest.mark.parametrize(("size", "verdict"), [(5, Verdict.KEEP), (9, Verdict.KEEP), (50, Verdict.GUARD)])
+def test_what_is_at_its_target_already_may_get_worse_only_up_to_that(size: float, verdict: Verdict) -> None:
+    """The guard is a metric with a target of its own, declared before the one that is to get better."""
+    mb = Metric("mb", target=10.0, kind=Kind.NOISY)
+    assert trial.decide(MS, (mb,), pairs(8, 100, 80, mb=(5, size)), ALPHA).verdict is verdict

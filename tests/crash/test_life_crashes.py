@@ -26,7 +26,7 @@ FACTS = frozenset(
     {
         *("record", "claim", "reclaim", "release", "move", "attempt.cut", "undo.file", "undo.index", "git.checkout-index"),
         *("git.checkout", "git.commit", "git.read-tree", "git.ref", "git.update-index", "git.update-ref", "worktree.aside"),
-        *("git.push", "pull.publish", "record.put"),
+        *("git.push", "pull.publish", "record.put", "integration.put"),
     }
 )
 SHARED = LIVES[0].name  # what all lives have in common is tried in this one

@@ -21,17 +21,37 @@ def test_a_base_that_moved_meanwhile_is_merged_and_the_merged_commit_is_measured
     assert any(event["event"] == "measured" and event["where"] == "merged" for event in project.events("late"))
 
 
-def test_a_conflict_gets_one_more_attempt_on_the_fresh_base(project: Project) -> None:
-    project.drop("clash")
+def test_a_conflict_is_resolved_by_an_agent_and_both_sides_land(project: Project) -> None:
+    project.drop("clash", benchmark='#!/bin/sh\necho "METRIC left=$(grep -c -e one -e two -e three todo.txt)"\n')
     once = f"[ -f {project.top}/moved ] || (cd {project.repo} && echo four >> todo.txt && git commit -qam moved && touch {project.top}/moved)"
-    project.agent(f"{ALL_GONE}; {once}")
+    project.agent(f"if grep -q '^<<<<<<<' todo.txt; then echo four > todo.txt; else {ALL_GONE}; {once}; fi")
 
     project.run(code=0)
 
     record = project.record("clash")
     assert [attempt["result"] for attempt in record["history"]] == ["conflict", "converged"]
-    assert project.git("show", "main:todo.txt") == ""
-    assert "todo.txt" in (project.folder("clash") / ".orch/attempts/0002/prompt.md").read_text()
+    assert project.git("show", "main:todo.txt") == "four"
+    assert "- `todo.txt` (with markers)" in (project.folder("clash") / ".orch/attempts/0002/prompt.md").read_text()
+    assert "<<<<<<<" not in project.git("log", "-p", "main")
+    assert [event["event"] for event in project.events("clash") if event["event"] in ("conflict", "resolved", "landed")] == [
+        "conflict",
+        "resolved",
+        "landed",
+    ]
+
+
+def test_a_conflict_that_two_agents_leave_unresolved_blocks_with_the_verified_work_on_the_branch(project: Project) -> None:
+    project.drop("clash")
+    once = f"[ -f {project.top}/moved ] || (cd {project.repo} && echo four >> todo.txt && git commit -qam moved && touch {project.top}/moved)"
+    project.agent(f"grep -q '^<<<<<<<' todo.txt || {{ {ALL_GONE}; {once}; }}")
+
+    project.run(code=1)
+
+    record = project.record("clash")
+    assert (record["reason"], record["attempts"]) == ("conflict", 3)
+    assert "todo.txt" in record["detail"]
+    assert project.git("rev-parse", "orchestrator/clash") == project.git("rev-parse", "refs/orchestrator/clash/0001")
+    assert "Merge the base into the task's branch" in project.run("why", "clash", code=0).stdout
 
 
 def test_a_second_conflict_blocks_with_the_files_named(project: Project) -> None:
@@ -327,3 +347,27 @@ def test_a_setup_that_fails_blocks_with_its_output(project: Project) -> None:
     record = project.record("bad-setup")
     assert record["reason"] == "setup"
     assert "no such compiler" in record["detail"]
+
+
+def test_while_one_is_verified_on_a_moved_base_the_others_wait_and_then_land_together(project: Project) -> None:
+    top, names = project.top, "abcd"
+    for name in names:
+        project.drop(name, benchmark='#!/bin/sh\n[ -e "$ORCH_TASK" ] && echo METRIC left=0 || echo METRIC left=1\n')
+    together = f"touch {top}/began-$ORCH_TASK; until [ $(ls {top} | grep -c began-) = 4 ]; do sleep 0.01; done"
+    moved = f"mkdir {top}/moves 2> /dev/null && (cd {project.repo} && touch person && git add person && git commit -qm person && touch {top}/moved)"
+    project.agent(f'touch "$ORCH_TASK"; {together}; {moved}; until [ -e {top}/moved ]; do sleep 0.01; done')
+    slow = f"[ ! -e person ] || ! mkdir {top}/first 2> /dev/null || until [ -e {top}/on ]; do sleep 0.01; done"
+
+    loop = project.start("--parallel", "4", ORCH_VERIFY_CMD=slow)
+    told = project.wait(
+        lambda: (found := [each for each in names if project.task(each)["detail"]])[2:] and found, why="three wait"
+    )
+    assert "waits for its turn" in project.run("why", told[0]).stdout
+    (top / "on").touch()
+
+    assert loop.wait(40) == 0, project.story()
+    log = project.git("log", "--first-parent", "--reverse", "--format=%(trailers:key=Task,valueonly,separator=%x2C)", "main")
+    landed = [sorted(line.split(",")) for line in log.splitlines() if line]
+    assert landed == [[name for name in names if name not in told], told]
+    assert set(names) < set(project.git("ls-tree", "--name-only", "main").split())
+    assert len({project.record(name)["landed"]["commit"] for name in told}) == 1

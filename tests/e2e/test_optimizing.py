@@ -62,6 +62,9 @@ def test_better_attempts_stay_worse_ones_leave_and_the_best_lands_at_the_plateau
     assert (record["baseline"], record["best"], record.get("noisy", [])) == ({"left": 3}, {"left": 1}, [])
     assert (measured(project, "improve", "baseline"), measured(project, "improve", "again")) == (5, 2)  # kept ones only, twice
     assert not lock(project).exists()
+    told = project.run("report", "improve", code=0).stdout + project.git("log", "-1", "--format=%b", "main")
+    assert told.count("3 of 3 samples on a clean checkout were as good as when it was kept") == 2
+    assert "at target" not in told
 
 
 def test_what_was_discarded_stays_as_a_ref_with_its_diff_and_the_next_prompt_tells_of_it(project: Project) -> None:
@@ -300,6 +303,19 @@ def test_a_change_that_does_nothing_is_not_kept_and_mostly_ends_after_three_pair
     assert all(event["pairs"] in (3, 16) for event in events(noisy, "nothing", "compared"))
 
 
+def test_what_one_sample_leaves_behind_makes_no_other_faster(noisy: Project) -> None:
+    """A change that only stores its result is as slow as before wherever the result isn't stored yet."""
+    cached = (
+        NOISY.replace('"$(cat size)"', '"$([ -e stored ] && echo 0.5 || cat size)"') + "[ ! -e store ] || echo yes > stored\n"
+    )
+    noisy.drop("cached", front="mode: optimize\nplateau: 1\nmetric: {name: ms}", benchmark=cached.format(top=noisy.top))
+    noisy.agent("touch store")
+
+    noisy.run(code=1)
+
+    assert fates(noisy, "cached") == ["discarded"]
+
+
 def test_a_guard_refuses_a_better_number(noisy: Project) -> None:
     drop_noisy(noisy, "guarded")
     noisy.agent("echo 0.5 > size; echo 11 > kb")
@@ -317,6 +333,17 @@ def test_a_guard_with_a_tolerance_lets_a_little_go(noisy: Project) -> None:
     noisy.run(code=0)
 
     assert noisy.git("show", "main:kb") == "11"
+
+
+def test_a_target_that_is_reached_is_not_given_up_for_the_next_one(noisy: Project) -> None:
+    both = "metrics: [{name: kb, target: 20, kind: noisy}, {name: ms, target: 10, kind: noisy}]"
+    noisy.drop("both", front=f"mode: optimize\nplateau: 1\n{both}", benchmark=NOISY.format(top=noisy.top))
+    noisy.agent("echo 0.5 > size; echo 500 > kb")
+
+    noisy.run(code=1)
+
+    assert fates(noisy, "both") == ["discarded"]
+    assert "kb is not shown to be as good as it was" in noisy.record("both")["history"][0]["detail"]
 
 
 def test_a_metric_that_gives_two_values_at_one_commit_turns_out_to_be_noisy(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from support.project import Project
 from support.trackers import Forge
 
-from orchestrator.trackers.github import GitHub
+from orchestrator.trackers import program
+from orchestrator.trackers.github import GitHub, _at_lines
 from orchestrator.trackers.protocol import Draft, TrackerError, Where
 
 FRONT = "land: pr\nissue: 7\nmetric: {name: left, target: 0}"
@@ -82,6 +84,43 @@ def test_closed_without_a_merge_it_is_blocked_and_retry_opens_another(project: P
     assert [each["state"] for each in forge.pulls] == ["closed", "open"]
 
 
+@pytest.mark.parametrize("forge", ["github", "gitlab"], indirect=True)
+def test_retry_without_an_edit_opens_the_closed_one_again(project: Project, forge: Forge) -> None:
+    first = opened(project)
+    forge.change(1, state="closed")
+    project.run("pulls", code=0)
+    assert "Without an edit `retry` opens the same pull request again" in project.run("why", "x", code=0).stdout
+    project.run("retry", "x", code=0)
+    project.run(code=0)
+    record = project.record("x")
+    assert [each["state"] for each in forge.pulls] == ["open"]
+    assert (record["landed"]["url"], record["attempts"]) == (first["landed"]["url"], 1)
+    assert "is open" in project.run("pulls", code=0).stdout
+    assert project.where("x") == "converged"
+
+
+def test_one_that_can_t_be_opened_again_is_opened_anew(project: Project, forge: Forge) -> None:
+    opened(project)
+    forge.change(1, state="closed", locked=True)
+    project.run("pulls", code=0)
+    project.run("retry", "x", code=0)
+    project.run(code=0)
+    assert [each["state"] for each in forge.pulls] == ["closed", "open"]
+
+
+def test_retry_after_an_edit_is_an_attempt_that_is_told_of_the_closing(project: Project, forge: Forge) -> None:
+    opened(project)
+    forge.change(1, state="closed")
+    project.run("pulls", code=0)
+    project.run("edit", "x", "--goal", "Say why in notes.txt.", code=0)
+    project.run("retry", "x", code=0)
+    project.agent(f"{AGENT}; cp $ORCH_PROMPT_FILE {project.top}/asked")
+    project.run(code=0)
+    assert "pull/1, which was closed without being merged" in (project.top / "asked").read_text()
+    assert project.git("show", f"{BRANCH}:notes.txt") == "because"
+    assert [each["state"] for each in forge.pulls] == ["closed", "open"]
+
+
 def test_a_review_comes_back_as_the_next_attempt_and_the_same_pull_request_is_updated(project: Project, forge: Forge) -> None:
     first = opened(project)
     forge.change(1, reviews=[{**REVIEW, "authorAssociation": "MEMBER"}])
@@ -93,6 +132,27 @@ def test_a_review_comes_back_as_the_next_attempt_and_the_same_pull_request_is_up
     assert project.git("show", f"{BRANCH}:notes.txt") == "because"
     assert forge.tip(BRANCH) == project.git("rev-parse", BRANCH) != first["landed"]["commit"]
     assert [each["state"] for each in forge.pulls] == ["open"]
+    assert "is open" in project.run("pulls", code=0).stdout  # answered once
+
+
+def test_what_is_said_at_a_line_comes_back_with_its_place(project: Project, forge: Forge) -> None:
+    opened(project)
+    said = {"id": 11, "path": "todo.txt", "line": 1, "body": "Say why in notes.txt.", "user": {"login": "ada"}}
+    old = {**said, "id": 12, "line": None, "original_line": 3, "author_association": "OWNER", "body": "And this?"}
+    forge.change(
+        1,
+        line_comments=[
+            {**said, "author_association": "MEMBER"},
+            old,
+            {**said, "id": 13, "body": "Mine.", "author_association": "NONE"},
+        ],
+    )
+    assert "has remarks" in project.run("pulls", code=0).stdout
+    demand = project.record("x")["demand"]
+    assert "ada, at todo.txt:1:\nSay why in notes.txt.\n\nada, at todo.txt:3:\nAnd this?" in demand
+    assert "Mine." not in demand
+    project.run(code=0)
+    assert project.git("show", f"{BRANCH}:notes.txt") == "because"
     assert "is open" in project.run("pulls", code=0).stdout  # answered once
 
 
@@ -120,10 +180,18 @@ def test_gitlab_s_notes_and_pipelines_are_heard_and_strangers_are_not(project: P
     note = {"id": 5, "body": "Say why in notes.txt.", "author": {"id": 2, "username": "mallory"}}
     forge.change(1, notes=[note, {"id": 6, "body": "changed the title", "system": True, "author": {"id": 1}}])
     assert "is open" in project.run("pulls", code=0).stdout
-    forge.change(1, pipeline={"status": "failed"}, notes=[note, {**note, "id": 7, "author": {"id": 1, "username": "ada"}}])
+    ada = {**note, "author": {"id": 1, "username": "ada"}, "type": "DiffNote"}
+    at, gone = (
+        {"new_path": "a.txt", "new_line": 4, "old_path": "b.txt", "old_line": None},
+        {"old_path": "b.txt", "old_line": 2, "new_line": None},
+    )
+    notes = [note, {**ada, "id": 7}, {**ada, "id": 8, "position": at}, {**ada, "id": 9, "position": gone}]
+    forge.change(1, pipeline={"status": "failed"}, notes=[*notes, {**ada, "id": 10, "body": "Settled.", "resolved": True}])
     assert "has remarks" in project.run("pulls", code=0).stdout
     demand = project.record("x")["demand"]
-    assert "ada:\nSay why" in demand
+    for place in ("ada:", "ada, at a.txt:4:", "ada, at b.txt:2:"):
+        assert f"{place}\nSay why" in demand
+    assert "Settled" not in demand
     assert "The pipeline failed" in demand
     assert "mallory" not in demand
 
@@ -134,6 +202,75 @@ def test_an_attempt_that_changes_nothing_has_answered_nothing(project: Project, 
     project.run("pulls", code=0)
     project.run(code=1, ORCH_MAX_FAILURES="2")
     assert (project.where("x"), project.record("x")["reason"]) == ("blocked", "exhausted")
+
+
+OPTIMUM = "land: pr\nmode: optimize\nplateau: 1\nmetric: {name: left, kind: deterministic}"
+SHORTER = "[ $ORCH_ATTEMPT = 1 ] && sed -i 1d todo.txt"
+
+
+def demanded(project: Project, forge: Forge, agent: str) -> None:
+    """An optimum in a pull request, of which somebody asks for more, and what is done about that."""
+    project.agent(f"{SHORTER}; {agent}")
+    opened(project, OPTIMUM)
+    forge.change(1, reviews=[{**REVIEW, "authorAssociation": "MEMBER"}])
+    project.run("pulls", code=0)
+    project.run()
+
+
+def test_an_answer_that_makes_an_optimum_no_worse_is_kept_and_updates_the_pull_request(project: Project, forge: Forge) -> None:
+    demanded(project, forge, 'grep -q "Say why" "$ORCH_PROMPT_FILE" && echo because > notes.txt')
+    record = project.record("x")
+    assert (project.where("x"), record["landed"]["how"], record.get("demand")) == ("converged", "pr", None)
+    assert project.git("show", f"{BRANCH}:notes.txt") == "because"
+    assert forge.tip(BRANCH) == project.git("rev-parse", BRANCH) == record["landed"]["commit"]
+    kept = [event for event in project.events("x") if event["event"] == "kept"]
+    assert [event["improved"] for event in kept] == [True, False]
+    assert record["best"] == {"left": 2}
+
+
+def test_an_answer_that_makes_it_worse_is_discarded_and_the_demand_stays_open(project: Project, forge: Forge) -> None:
+    demanded(project, forge, 'grep -q "Say why" "$ORCH_PROMPT_FILE" && echo because >> todo.txt')
+    record = project.record("x")
+    assert (project.where("x"), record["reason"]) == ("blocked", "no-improvement")
+    assert "what its pull request asks for is not done" in record["detail"]
+    assert forge.tip(BRANCH) == record["pull"]["head"] == project.git("rev-parse", BRANCH)
+
+
+@pytest.mark.parametrize("front", [FRONT, OPTIMUM], ids=["converge", "optimize"])
+def test_a_counted_answer_whose_worker_died_lands_without_another_attempt(project: Project, forge: Forge, front: str) -> None:
+    project.agent(
+        f"{SHORTER}; {AGENT if front is FRONT else 'grep -q Say.why $ORCH_PROMPT_FILE && echo because > notes.txt; true'}"
+    )
+    opened(project, front)
+    forge.change(1, reviews=[{**REVIEW, "authorAssociation": "MEMBER"}])
+    project.run("pulls", code=0)
+    tried = project.record("x")["attempts"]
+    forge.fail("error connecting to api.github.com")  # it is counted, and can't be sent
+    project.run(ORCH_BACKOFF="100s")
+    assert (project.where("x"), project.record("x")["attempts"]) == ("pending", tried + 1)
+    forge.fail(None)
+    project.run("--task", "x")
+    assert (project.where("x"), project.record("x")["attempts"]) == ("converged", tried + 1)
+    assert project.git("show", f"{BRANCH}:notes.txt") == "because"
+
+
+def test_a_task_that_depends_on_it_starts_once_the_pull_request_is_merged(project: Project, forge: Forge) -> None:
+    record = opened(project)
+    project.drop("child", front="depends_on: [x]\nmetric: {name: left, target: 0}")
+    project.run(code=75)
+    assert project.where("child") == "pending"
+    (waiting,) = project.task("child")["waiting_on"]
+    assert (waiting["kind"], record["pull"]["url"] in waiting["detail"]) == ("dependency", True)
+    assert f"pull request {record['pull']['url']} has to be merged" in project.run("why", "child", code=0).stdout
+    assert "converged, its pull request is not merged" in project.run("--graph", code=0).stdout
+    project.start("--loop")
+    project.drop("first")
+    project.wait(lambda: project.where("first") == "converged", why="the loop has looked at everything")
+    assert project.where("child") == "pending"
+    forge.change(1, state="merged", mergeCommit={"oid": "c0ffee"})
+    project.run("pulls", code=0)
+    project.drop("second")  # wakes the loop, which else looks again within half a minute
+    project.wait(lambda: project.where("child") == "converged", why="the loop sees that it was merged")
 
 
 def test_without_a_remote_the_branch_is_kept_and_that_is_said(project: Project) -> None:
@@ -217,6 +354,48 @@ def test_a_look_that_was_killed_before_the_move_is_finished(project: Project, fo
     assert (project.where("x"), project.record("x")["reason"]) == ("blocked", "closed")
 
 
+def tracker_of(project: Project) -> list[tuple[str, str, str]]:
+    found = json.loads(project.run("--check", "--json").stdout)["checks"]
+    return [(each["status"], each["detail"], each["fix"] or "") for each in found if each["name"] == "tracker"]
+
+
+def test_check_tells_whether_pull_requests_can_be_opened_where_a_task_asks_for_them(project: Project, forge: Forge) -> None:
+    asked = project.env.pop("ORCH_TRACKER")
+    project.drop("plain")
+    assert tracker_of(project) == []
+    project.drop("x", front=FRONT)
+    [(status, detail, fix)] = tracker_of(project)
+    assert (status, "which x asks for" in detail, "ORCH_TRACKER" in fix) == ("warning", True, True)
+    project.env["ORCH_TRACKER"] = asked
+    [(status, detail, fix)] = tracker_of(project)
+    assert (status, detail) == ("missing", "gh is not logged in at github.com, which x asks for (land: pr)")
+    assert "gh auth login" in fix
+    (forge.folder / "token").write_text("secret")
+    assert tracker_of(project) == [("ok", "github for origin, which x asks for (land: pr)", "")]
+    (forge.folder / "bin/gh").unlink()
+    project.env["PATH"] = ":".join(folder for folder in project.env["PATH"].split(":") if not (Path(folder) / "gh").exists())
+    project.env["PATH"] += f":{one_program(project, 'git')}"
+    [(status, detail, fix)] = tracker_of(project)
+    assert (status, "gh can't be run" in detail, "Install gh" in fix) == ("missing", True, True)
+    assert project.run("--check").returncode == 1
+    project.git("remote", "remove", "origin")
+    [(status, detail, _)] = tracker_of(project)
+    assert (status, "has no remote for a pull request" in detail) == ("warning", True)
+
+
+def test_check_asks_gitlab_s_program_where_the_configuration_names_it(project: Project, forge: Forge) -> None:
+    project.env["ORCH_TRACKER"] = "gitlab"
+    assert tracker_of(project) == [("ok", "gitlab for origin", "")]
+
+
+def one_program(project: Project, name: str) -> Path:
+    """A folder that holds this one of the machine's programs."""
+    folder = project.top / f"only-{name}"
+    folder.mkdir()
+    (folder / name).symlink_to(str(shutil.which(name)))
+    return folder
+
+
 REAL = shutil.which("gh")
 
 
@@ -232,7 +411,9 @@ def test_the_real_gh_understands_every_call(tmp_path: Path, monkeypatch: pytest.
     calls = (
         lambda: tracker.publish(where, draft),
         lambda: tracker.look(where, 1),
+        lambda: list(_at_lines(where, 1)),
         lambda: tracker._create(where, draft),
+        lambda: program.call(where, ("gh", "pr", "reopen", "1", "--repo", "github.com/o/r")),
         lambda: monkeypatch.setattr(GitHub, "_there", lambda *_: there) or tracker.publish(where, draft),
     )
     for call in calls:

@@ -5,6 +5,7 @@ All of them by `pytest -m agents`; those that aren't installed are skipped, but 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,12 @@ WORK: Mapping[str, Any] = {
     "usage": {"input": 1000, "cached": 200, "output": 50},
 }
 TOKENS = ("input_tokens", "output_tokens")
+YES: Mapping[str, Any] = {
+    "verdict": "pass",
+    "summary": "It says hello.",
+    "evidence": [{"file": "hello.txt", "line": 1, "says": "hello"}],
+}
+NO: Mapping[str, Any] = {**YES, "verdict": "fail", "summary": "It says it too quietly."}
 SOON = 100.0  # seconds; the slowest program takes a quarter of that for a session
 CLAUDE_LOGIN = {"ANTHROPIC_API_KEY": "", "CLAUDE_CODE_OAUTH_TOKEN": "none"}  # of a subscription, which alone tells resets
 
@@ -52,6 +59,18 @@ class Desk:
 
     def drop(self, front: str = "") -> None:
         self.project.drop("hello", front=f"converge: 1\n{front}", benchmark=MISSING)
+
+    def judge(self, *turns: Mapping[str, Any]) -> dict[str, Any]:
+        """The work is done by a script, and this agent judges it: its verdict."""
+        self.script(scenes=[{"when": "You decide whether a change may land", "turns": [*turns]}], turns=[])
+        model = self.project.env.pop("ORCH_MODEL")
+        self.project.agent("echo hello > hello.txt")
+        self.drop(f"max_failures: 1\ngates: {{judge: {{agent: {self.name}, model: {model}}}}}")
+        self.project.run(timeout=SOON)
+        said: list[dict[str, Any]]
+        said = json.loads((self.project.folder("hello") / ".orch/attempts/0001/verdicts.json").read_text())["verdicts"]
+        (verdict,) = said
+        return verdict
 
     @property
     def session(self) -> str:
@@ -159,6 +178,34 @@ def test_it_finds_our_skills_in_its_worktree(open_desk: Callable[..., Any]) -> N
         desk.project.run(timeout=2 * SOON, code=0)
         assert "How to review and mend the work of the session before you" in str([asked.body for asked in desk.server.requests])
         assert desk.project.record("hello")["attempts"] == 1
+
+
+@pytest.mark.parametrize("word", [YES, NO], ids=["pass", "fail"])
+def test_as_a_judge_it_is_heard_by_its_last_message(open_desk: Callable[..., Any], word: Mapping[str, Any]) -> None:
+    with open_desk() as desk:
+        fence = f"I have read it.\n\n```json\n{json.dumps(word, indent=2)}\n```"
+        said = desk.judge({"finish": json.dumps(word) if word is YES else fence})
+        assert (said["ok"], said["reason"]) == (word is YES, word["summary"]), said
+        assert said["places"] == ["hello.txt:1: hello"]
+        assert desk.project.where("hello") == ("converged" if word is YES else "blocked")
+
+
+def test_as_a_judge_it_writes_its_verdict_to_the_file_and_nothing_else_it_does_counts(open_desk: Callable[..., Any]) -> None:
+    with open_desk() as desk:
+        if desk.name == "aider":
+            pytest.skip("aider runs no commands of the model")
+        cheat = "echo cheat > hello.txt; git add -A; git commit -qm cheat; git push -q origin HEAD:main"
+        said = desk.judge(
+            {"run": f"{cheat}; true"},
+            {"write": {"path": "more.txt", "content": "more\n"}},
+            {"run": f"echo '{json.dumps(NO)}' > \"$ORCH_VERDICT_FILE\""},
+            {"finish": "I have written my verdict to the file."},
+        )
+        assert (said["ok"], said["reason"], said["places"]) == (False, NO["summary"], ["hello.txt:1: hello"])
+        assert desk.project.git("ls-tree", "-r", "--name-only", "main").split() == ["README", "todo.txt"]
+        attempt = desk.project.record("hello")["history"][0]["commit"]
+        assert desk.project.git("show", f"{attempt}:hello.txt") == "hello"
+        assert desk.project.git("ls-tree", "-r", "--name-only", attempt).split() == ["README", "hello.txt", "todo.txt"]
 
 
 def test_its_recorded_session_is_played_again_without_it(open_desk: Callable[..., Any]) -> None:

@@ -33,12 +33,15 @@ def test_verified_work_waits_and_lands_once_it_is_approved(project: Project) -> 
     assert "review" in project.run("list", code=0).stdout
     assert "done.txt" in project.run("diff", "x", code=0).stdout
 
-    project.run("approve", "x", "--commit", commit[:8], code=0)
+    project.run("approve", "x", "--commit", commit[:8], "--note", "as discussed", code=0)
     sessions = len([event for event in project.events("x") if event["event"] == "agent_started"])
     project.run(code=0)
 
     assert project.where("x") == "converged"
     assert project.git("rev-parse", "main^2") == commit
+    said = f"A person approved commit {commit[:10]}: as discussed"
+    assert said in project.git("log", "-1", "--format=%B", "main")
+    assert said in project.run("report", "x", code=0).stdout
     events = [event["event"] for event in project.events("x")]
     assert events.count("agent_started") == sessions == 1
     assert [each["result"] for each in project.record("x")["history"]] == ["converged"]

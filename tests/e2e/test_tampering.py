@@ -137,13 +137,25 @@ def test_what_the_product_prints_and_ends_with_code_0_is_refused_where_the_numbe
     assert project.git("rev-parse", "main") == before
 
 
+def test_a_shell_s_benchmark_says_its_numbers_to_a_descriptor_that_its_product_has_not(project: Project) -> None:
+    project.commit({"product.sh": "true\n"})
+    told = 'echo "METRIC left=$(grep -c . todo.txt)" >&$ORCH_METRICS_FD'
+    project.drop("told", benchmark=f'#!/bin/sh\neval "sh product.sh $ORCH_METRICS_FD>&-"\n{told}\n', front="max_failures: 2")
+    forge = 'for n in 1 3 4 5 6 7 8 9; do (eval "echo METRIC forged=0 >&$n") 2> /dev/null; done; true'
+    project.agent(f"cat > product.sh <<'END'\n{forge}\nEND\n[ $ORCH_ATTEMPT = 1 ] || : > todo.txt")
+    project.run(code=0)
+    measured = [event for event in project.events("told") if event["event"] == "measured"]
+    assert [event["values"] for event in measured] == [{"left": 3}, {"left": 3}, *([{"left": 0}] * (len(measured) - 2))]
+    assert all(event["sealed"] for event in measured)
+
+
 def test_nothing_of_a_sample_that_ran_out_of_time_is_left(project: Project) -> None:
     project.commit({"network.py": f"network = {BUBBLE}\n"})
     drop(project, evaluator=IMPORTING, front=FRONT.replace("network.txt", "network.py").replace("2", "1"))
     line, _ = CHEATS["a grandchild that goes on"]
     project.agent(f"cat >> network.py <<'END'\n{line}\nEND")
     project.run(code=1, ORCH_BENCHMARK_TIMEOUT="2s")
-    assert project.survivors() == []
+    project.wait(lambda: project.survivors() == [], why="what the benchmark left is gone")
 
 
 def test_an_agent_that_lowers_its_target_in_the_real_spec_gets_it_only_if_a_person_confirms_it(project: Project) -> None:

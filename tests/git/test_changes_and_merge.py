@@ -97,7 +97,11 @@ class TestMerge:
         tip = commit(tree.path, "new\nline", "mine\n")
         commit(repo.top, "one", "theirs\n")
         base = commit(repo.top, "new\nline", "theirs\n")
-        assert merge.merge(verify, base, tip) == Conflict(("new\nline", "one"))
+        merged = merge.merge(verify, base, tip)
+        assert isinstance(merged, Conflict)
+        assert merged.files == ("new\nline", "one")
+        both = git(repo.top, "show", f"{merged.tree}:one")
+        assert both == f"<<<<<<< {base}\ntheirs\n=======\nmine\n>>>>>>> {tip}"
 
     def test_a_deleted_file_that_was_edited_is_a_conflict(
         self, repo: Repository, tree: Worktree, verify: Worktree, git, commit
@@ -106,7 +110,8 @@ class TestMerge:
         git(repo.top, "rm", "-q", "one")
         git(repo.top, "commit", "-qm", "x")
         merged = merge.merge(verify, git(repo.top, "rev-parse", "main"), tip)
-        assert merged == Conflict(("one",))
+        assert isinstance(merged, Conflict)
+        assert merged.files == ("one",)
 
     def test_attributes_of_the_base_decide_how(self, repo: Repository, tree: Worktree, verify: Worktree, git, commit) -> None:
         commit(repo.top, ".gitattributes", "log merge=union\n")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.candidate import Candidate
+from orchestrator.core.integration import Red
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Landed, Record
 from orchestrator.core.task import Place, State
@@ -40,6 +41,19 @@ def test_an_invalid_task_is_shown_once_for_each_version_of_it(tmp_path: Path, sa
     for problem in ("no goal", "no goal", "bad metric", "bad metric"):
         speaker.invalid(invalid("t", problem=problem))
     assert said == ["t: invalid: no goal", "t: invalid: bad metric"]
+
+
+def test_a_red_base_is_said_once_for_each_commit_and_that_it_is_green_again(tmp_path: Path, said: list[str]) -> None:
+    speaker = voice(tmp_path, said, "quiet")
+    red = Red("/repo", "/repo/.git", "main", "a" * 40, "9" * 40, "It ended with 1.", culprit="c" * 40, tasks=("fix it",))
+    for found in ([red], [red], [replace(red, commit="b" * 40)], []):
+        speaker.bases(found)
+    told = "main is red at {}, since task fix it, commit cccccccccc: It ended with 1. `orchestrator undo 'fix it'` takes it back."
+    assert said == [told.format("a" * 10), told.format("b" * 10)]
+    speaker = voice(tmp_path, said)
+    for found in ([red], []):
+        speaker.bases(found)
+    assert said[-1] == "main is green again."
 
 
 def test_many_invalid_tasks_are_counted_not_listed(tmp_path: Path, said: list[str]) -> None:
@@ -86,7 +100,9 @@ def test_what_a_spec_leaves_open_is_said_once_for_each_version_of_it(tmp_path: P
     (State.CONVERGED, replace(KEPT, landed=Landed("b" * 40, "main", "none")), "converged after 1 attempt, left on its branch at bbbbbbbbbb"),
     (State.CONVERGED, replace(KEPT, landed=Landed(None, None, "none")), "converged after 1 attempt, changed in place, in a folder without git"),
     (State.BLOCKED, replace(RECORD, reason=Reason.CONFLICT, detail="a.py"), "blocked (conflict): a.py"),
-    (State.BLOCKED, None, "blocked"),
+    (State.BLOCKED, None, "blocked: moved there by hand"),
+    (State.BLOCKED, RECORD, "blocked: moved there by hand"),
+    (State.BLOCKED, replace(RECORD, reason=Reason.BACKOFF, detail="it crashed"), "blocked: moved there by hand"),
     (State.PENDING, RECORD, "is pending again"),
     (State.PENDING, replace(RECORD, not_before=5.0), "is pending again"),
     (State.RUNNING, RECORD, "runs on"),

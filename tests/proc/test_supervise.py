@@ -38,6 +38,21 @@ def test_stderr_is_kept_apart_where_it_has_a_sink_of_its_own(run: Run) -> None:
     assert (bytes(run.out), bytes(run.err)) == (b"out\n", b"err\n")
 
 
+def test_one_more_pipe_has_its_number_in_a_variable_and_what_is_written_there_is_kept_apart(run: Run) -> None:
+    before = descriptors()
+    run("echo out; echo aside >&$TOLD; (echo child >&$TOLD)", aside="TOLD")
+    assert (bytes(run.out), bytes(run.aside)) == (b"out\n", b"aside\nchild\n")
+    run("cat >&$TOLD", aside="TOLD", stdin=b"fed", separate=True)
+    assert bytes(run.aside) == b"aside\nchild\nfed"
+    assert descriptors() == before
+
+
+def test_what_is_written_aside_is_output_and_counts_as_that(run: Run) -> None:
+    finished = run("echo out; yes >&$TOLD", Limits(output=1000), aside="TOLD")
+    assert (finished.end, len(run.out) + len(run.aside)) == (ProcessEnd.OUTPUT_LIMIT, 1000)
+    assert run("exit 3", argv=("no-such-program",), aside="TOLD").end is ProcessEnd.NOT_STARTED
+
+
 def test_an_exit_code_and_a_signal_are_told_apart(run: Run) -> None:
     failed = run("exit 3")
     assert (failed.end, failed.code, failed.signal, failed.detail) == (ProcessEnd.EXITED, 3, None, "it exited with 3")

@@ -105,6 +105,7 @@ def test_a_flag_that_is_no_setting_is_our_own_mistake(project: Path) -> None:
         ("ORCH_RECORD", "/tmp/cassettes", "record", "/tmp/cassettes"),
         ("ORCH_BASE", "develop", "base", "develop"),
         ("ORCH_VERIFY_CMD", "make test", "verify_cmd", "make test"),
+        ("ORCH_INTEGRATION_CMD", "make e2e", "integration_cmd", "make e2e"),
         ("ORCH_CONVERGE", "10", "converge", 10),
         ("ORCH_ALPHA", "0.05", "alpha", 0.05),
         ("ORCH_MIN_EFFECT", "0", "min_effect", 0.0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from orchestrator.store import integrations
 from orchestrator.store.queue import Queue
 from support.lives import DIRTY, FILES, NAME, OWNERS, Run
 
@@ -14,7 +15,7 @@ SELF_LOCKED = "orchestrator/"  # our own lock files stay; they are locked by the
 
 def wrongs(run: Run, *, killed: bool) -> list[str]:
     """Everything that is not as it should be; nothing, after a life that went well or recovered."""
-    return [*_task(run, killed=killed), *_work(run), *_base(run), *_proposed(run), *_checkout(run), *_left(run)]
+    return [*_task(run, killed=killed), *_work(run), *_base(run), *_proposed(run), *_health(run), *_checkout(run), *_left(run)]
 
 
 def _proposed(run: Run) -> list[str]:
@@ -28,6 +29,17 @@ def _proposed(run: Run) -> list[str]:
     if {**refs, "HEAD": ""} != {"HEAD": "", "refs/heads/main": refs["HEAD"], "refs/heads/orchestrator/x": landed.get("commit")}:
         found.append(f"the remote has {refs}, landed {landed}")
     return found
+
+
+def _health(run: Run) -> list[str]:
+    """What the base is was found out for its tip, and nothing else is said of it."""
+    if not run.life.health:
+        return []
+    tip, ref = run.project.git("rev-parse", "main"), "refs/orchestrator-meta/integrated/main"
+    green = run.project.git("for-each-ref", "--format=%(objectname)", ref)
+    red = [fact.commit for fact in integrations.every(Queue(run.project.tasks))]
+    wanted = (tip, []) if run.life.health == "green" else ("", [tip])
+    return [] if (green, red) == wanted else [f"main is at {tip}, seen green at {green}, red at {red}"]
 
 
 def _task(run: Run, *, killed: bool) -> list[str]:

@@ -70,6 +70,7 @@ class Life:
     merges: int = 1
     todo: str = ""
     proposed: bool = False  # a pull request for it is open in the end
+    health: str = ""  # what the base was found to be in the end: green or red
     undone: bool = False  # whether a person took it back afterwards
     moved: bool = False  # whether somebody else's commit is on the base in the end
     parts: int = 1
@@ -211,12 +212,26 @@ LIVES = (
         moved=True,
     ),
     Life(
-        "conflict",
+        "conflict",  # the second session resolves it
         act=f"{DONE}; {MOVE_BASE.format(change='echo four >> todo.txt', file='todo.txt')}",
         since=("benchmark", 3),
-        until=("agent", 2),
+        until=("benchmark", 5),
         attempts=2,
         moved=True,
+        parts=2,
+    ),
+    Life(
+        "conflict-stays",  # nobody resolves it, and the verified work is on its branch in the end
+        act=f"grep -q '^<<<<<<<' todo.txt || {{ {DONE}; {MOVE_BASE.format(change='echo four >> todo.txt', file='todo.txt')}; }}",
+        steps=(drain(1),),
+        since=("agent", 2),
+        until=("release:after", 1),
+        state="blocked",
+        reason="conflict",
+        attempts=3,
+        merges=0,
+        moved=True,
+        todo=f"{TODO}\nfour",
     ),
     Life(
         "merge-fails",
@@ -265,7 +280,7 @@ LIVES = (
     ),
     Life(
         "gated",
-        front="gates: {test: 'test -e nowhere', lint: 'echo README:1: known; false', doctor: 'test -z $ORCH_CANARY'}",
+        front="gates: {test: 'echo not ok 1 known; false', lint: 'echo README:1: known; false', doctor: 'test -z $ORCH_CANARY'}",
         since=("benchmark", 3),
         until=("release:after", 1),
     ),
@@ -351,6 +366,20 @@ LIVES = (
         since=("release:after", 1),
         undone=True,
         todo=TODO,
+    ),
+    Life(
+        "looked-at",
+        env={"ORCH_INTEGRATION_CMD": "test -e work.txt"},
+        since=("land.update-ref:after", 1),
+        until=("release:after", 1),
+        health="green",
+    ),
+    Life(
+        "looked-at-and-red",
+        env={"ORCH_INTEGRATION_CMD": "test ! -e work.txt"},
+        since=("land.update-ref:after", 1),
+        until=("release:after", 1),
+        health="red",
     ),
     Life(
         "proposed",

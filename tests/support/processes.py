@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.core.outcome import StopRequest
 from orchestrator.proc import identity
-from orchestrator.proc.command import Command, Finished, Limits
+from orchestrator.proc.command import Aside, Command, Finished, Limits
 from orchestrator.proc.supervise import run
 
 PATIENCE = 20.0
@@ -40,6 +40,7 @@ class Run:
         self.folder = folder
         self.out = bytearray()
         self.err = bytearray()
+        self.aside = bytearray()
         self.pids: list[int] = []
 
     def __call__(
@@ -52,13 +53,14 @@ class Run:
         stdin: bytes | None = None,
         separate: bool = False,
         tty: bool = False,
+        aside: str | None = None,
         env: dict[str, str] | None = None,
     ) -> Finished:
         """Run `script` by bash in the folder, or `argv`."""
         command = Command(argv or ("bash", "-c", script), self.folder, env or dict(os.environ), stdin, tty)
         return run(
             command, limits or Limits(), sink=self.out.extend, err=self.err.extend if separate else None,
-            pump=pump, on_start=self.pids.append,
+            pump=pump, on_start=self.pids.append, aside=Aside(aside, self.aside.extend) if aside else None,
         )  # fmt: skip
 
     def pid(self, name: str) -> int:

@@ -133,11 +133,17 @@ def main() -> None:
 
 
 def gh(forge: Forge, argv: list[str]) -> None:
+    if argv[:2] == ["auth", "token"]:
+        print((forge.folder / "token").read_text() if (forge.folder / "token").exists() else sys.exit("no oauth token"))
+        return
+    if argv[:1] == ["api"]:
+        asked_api(forge, argv[1:])
+        return
     if argv[:1] != ["pr"]:
         sys.exit(f"unknown command {argv[:1]}")
     verb, parser = argv[1], Strict()
     parser.add_argument("-R", "--repo")
-    if verb in ("edit", "view"):
+    if verb in ("edit", "view", "reopen"):
         parser.add_argument("number", type=int)
     if verb in ("create", "edit"):
         for flags in (("-t", "--title"), ("-F", "--body-file"), ("-B", "--base")):
@@ -153,6 +159,8 @@ def gh(forge: Forge, argv: list[str]) -> None:
         sys.exit(f"Unknown JSON field: {unknown}")
     if verb == "create":
         create(forge, said.head, said.base, said.title, sys.stdin.read() if said.body_file == "-" else "", "pull")
+    elif verb == "reopen":
+        reopen(forge, said.number)
     elif verb == "edit":
         number(forge, said.number)
         forge.change(said.number, title=said.title, body=sys.stdin.read())
@@ -162,6 +170,18 @@ def gh(forge: Forge, argv: list[str]) -> None:
         print(json.dumps([shown(forge, each, said.json) for each in found]))
     elif verb == "view":
         print(json.dumps(shown(forge, number(forge, said.number), said.json)))
+
+
+def asked_api(forge: Forge, argv: list[str]) -> None:
+    """`gh api` of the comments at a pull request's lines."""
+    parser = Strict()
+    parser.add_argument("path")
+    parser.add_argument("--hostname")
+    path, _, query = parser.parse_args(argv).path.partition("?")
+    *_, kind, wanted, what = path.split("/")
+    if (kind, what) != ("pulls", "comments") or "direction=desc" not in query:
+        sys.exit("gh: Not Found (HTTP 404)")
+    print(json.dumps([*reversed(number(forge, int(wanted)).get("line_comments", []))]))
 
 
 def shown(forge: Forge, pull: dict[str, Any], fields: str) -> dict[str, Any]:
@@ -188,11 +208,14 @@ def glab(forge: Forge, argv: list[str]) -> None:
         else:
             sys.exit("404 Not Found")
         return
+    if argv == ["--version"]:
+        print("glab version 1.36.0")
+        return
     if argv[:1] != ["mr"]:
         sys.exit(f"Unknown command {argv[:1]}")
     verb, parser = argv[1], Strict()
     parser.add_argument("-R", "--repo")
-    if verb in ("update", "view"):
+    if verb in ("update", "view", "reopen"):
         parser.add_argument("number", type=int)
     if verb in ("create", "update"):
         parser.add_argument("-t", "--title")
@@ -209,6 +232,8 @@ def glab(forge: Forge, argv: list[str]) -> None:
     said = parser.parse_args(argv[2:])
     if verb == "create":
         create(forge, said.source_branch, said.target_branch, said.title, said.description, "-/merge_requests")
+    elif verb == "reopen":
+        reopen(forge, said.number)
     elif verb == "update":
         forge.change(number(forge, said.number)["number"], title=said.title, body=said.description)
     else:
@@ -231,6 +256,13 @@ def create(forge: Forge, branch: str, base: str, title: str, body: str, kind: st
     facts = {"number": new, "url": url, "branch": branch, "base": base, "title": title, "body": body}
     forge.save([*forge.pulls, {**facts, "state": "open", "head": forge.tip(branch)}])
     print(url)
+
+
+def reopen(forge: Forge, wanted: int) -> None:
+    pull = number(forge, wanted)
+    if pull["state"] != "closed" or pull["head"] != forge.tip(pull["branch"]) or pull.get("locked"):
+        sys.exit("API call failed: GraphQL: Could not open the pull request. (reopenPullRequest)")
+    forge.change(wanted, state="open", done=False)
 
 
 def number(forge: Forge, wanted: int) -> dict[str, Any]:

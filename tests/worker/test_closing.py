@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from support.desk import COUNT, DONE, Desk
 
@@ -126,6 +128,8 @@ def test_a_gate_of_work_that_was_counted_before_only_sends_the_next_agent(desk: 
     desk.agent("touch more")
     desk.serve()
     assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.CONVERGED, Result.CONVERGED])
+    said = json.loads((desk.folder() / ".orch/attempts/0001/verdicts.json").read_text())["verdicts"]
+    assert [each["ok"] for each in said] == [False]
 
 
 @pytest.mark.parametrize(("land", "how"), [("branch", "branch"), ("none", "none")])

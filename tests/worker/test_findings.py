@@ -179,6 +179,9 @@ STRAYS = {
     "ignored and added by force": ("echo x > a.ignored; git add -f a.ignored", "a.ignored (outside the scope)"),
     "a link out of the repository": ("mkdir src; ln -s /etc/hostname src/name", "src/name (a link that leads out"),
     "a link above it": ("mkdir src; ln -s ../../else src/name", "src/name (a link that leads out"),
+    "a link into its git": ("mkdir src; ln -s ../.git src/name", "src/name (a link that leads out"),
+    "a link to what is out of scope": ("mkdir src; ln -s ../other src/name", "src/name (a link to other: outside the scope)"),
+    "a link to all of it": ("mkdir src; ln -s .. src/name", "src/name (a link to .: outside the scope)"),
     "through a link that was there": ("echo x > linked/a.txt", "other/a.txt (outside the scope)"),
     "a repository in it": ("git init -q sub; echo s > sub/s; git -C sub add s; git -C sub commit -qm s; git add sub", "sub"),
     "a submodule": (

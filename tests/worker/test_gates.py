@@ -56,14 +56,49 @@ def test_only_a_failure_that_the_change_brings_counts(desk: Desk, script: str, o
     assert ok or (desk.record().reason, desk.record().history[0].result) == (Reason.GATE, Result.GATE)
 
 
+DIES = DONE + """; sed -i 's/open("todo.txt")/__import__("os")._exit(1)/' test_it.py"""  # after the one that fails anyway
+
+
 @pytest.mark.parametrize(
-    ("command", "ok"),
-    [("exit 3", True), ("test ! -s todo.txt && exit 1; exit 3", False), ("nowhere-to-be-found", False), ("kill -9 $$", False)],
+    ("script", "more", "ok"),
+    [
+        (DIES, "", False),
+        (f"{DONE}; sed -i /test_good/d test_it.py", "", False),
+        (f"{DONE}; sed -i /test_good/d test_it.py", ", test-validator: {allow: ['test_good*'], mode: warn}", True),
+        (f"{DONE}; sed -i 's/    def test_good/    @unittest.skip(\"no\")\\n&/' test_it.py", "", True),
+    ],
+    ids=["died-half-way", "deleted", "may-be-deleted", "skipped"],
 )
-def test_a_command_that_names_no_test_is_taken_by_its_exit_code_against_that_of_the_base(
-    desk: Desk, command: str, ok: bool
+def test_a_failure_known_before_excuses_no_command_that_says_nothing_of_the_other_tests(
+    desk: Desk, script: str, more: str, ok: bool
 ) -> None:
-    assert served(desk, f"gates: {{test: '{command}'}}")["test"]["ok"] is ok
+    desk.commit({"test_it.py": TESTS})
+    said = served(desk, f"gates: {{test: '{UNITTEST}'{more}}}", script)["test"]
+    assert (said["ok"], said["places"]) == (ok, [] if ok else ["test_good (test_it.T.test_good)"]), said
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (
+            "exit 3",
+            "The test command ended with exit code 3. It fails on the base, too, and names no test: nothing can be compared.",
+        ),
+        ("test -s todo.txt", "The test command ended with exit code 1."),
+        ("nowhere-to-be-found", "exit code 127"),
+        ("kill -9 $$", "SIGKILL"),
+    ],
+)
+def test_a_command_that_fails_and_names_no_test_says_no_whatever_the_base_does(desk: Desk, command: str, why: str) -> None:
+    verdict = served(desk, f"gates: {{test: '{command}'}}")["test"]
+    assert not verdict["ok"]
+    assert why in verdict["reason"]
+
+
+def test_a_linter_that_never_worked_lets_nothing_pass(desk: Desk) -> None:
+    verdict = served(desk, "gates: {lint: 'python3 -m no_such_linter'}")["lint"]
+    assert not verdict["ok"]
+    assert "names no line" in verdict["reason"]
 
 
 def test_tests_that_fail_on_the_new_base_too_are_not_the_task_s(desk: Desk) -> None:
@@ -125,8 +160,9 @@ VALID = f"gates: {{test: '{UNITTEST}', test-validator: block}}"
         (f"{DONE}; sed -i 's/    def test_good/    @unittest.skip(\"\")\\n&/' test_it.py", ["test_good (test_it.T.test_good)"]),
         (f"{DONE}; echo 'def test_never(): pass' > test_more.py", ["test_more.py::test_never"]),
         (f"{DONE}; printf '    def test_new(self): pass\\n' >> test_it.py", []),
+        (f"{DONE}; sed -i 's/\\(def test_good(self):\\).*/\\1 pass/' test_it.py", ["test_it.py::T::test_good"]),
     ],
-    ids=["untouched", "deleted", "skipped", "never-run", "new"],
+    ids=["untouched", "deleted", "skipped", "never-run", "new", "emptied"],
 )
 def test_tests_are_really_run_and_none_is_lost(desk: Desk, script: str, places: list[str]) -> None:
     desk.commit({"test_it.py": TESTS})

@@ -1,4 +1,4 @@
-"""What an agent must not see or be able to write: the holdout, and the private file of a benchmark's numbers."""
+"""What an agent must not see or be able to write: the holdout, and the private channels of a benchmark's numbers."""
 
 from __future__ import annotations
 
@@ -70,16 +70,64 @@ WRITES = "#!/bin/sh\nf=$ORCH_METRICS_FILE; unset ORCH_METRICS_FILE; sh product.s
 LINES = 'echo "METRIC left=$(grep -c . todo.txt)" > $f'
 JSON = 'echo "{\\"left\\": $(grep -c . todo.txt)}" > $f'
 FORGED = "echo METRIC left=0"
+# The shell gives a descriptor on unless told otherwise; digits only may stand before the `>`. A worker's is a single digit, as
+# sh wants it (`e2e/test_tampering.py`); the process of a test has many more open.
+TELLS = """#!/bin/bash
+eval "sh product.sh $ORCH_METRICS_FD>&-"
+{write}
+"""
+TOLD = "echo METRIC left=$(grep -c . todo.txt) >&$ORCH_METRICS_FD"
+PYTHON = """#!/usr/bin/env python3
+import os, subprocess
+told = os.fdopen(int(os.environ.pop("ORCH_METRICS_FD")), "w")
+subprocess.run(["sh", "product.sh"])
+print("METRIC left=%d" % len(open("todo.txt").readlines()), file=told)
+"""
+CHANNELS = {
+    "lines in the file": WRITES.format(write=LINES),
+    "JSON in the file": WRITES.format(write=JSON),
+    "lines to the descriptor": TELLS.format(write=TOLD),
+    "JSON to the descriptor": TELLS.format(write=JSON.replace("> $f", ">&$ORCH_METRICS_FD")),
+    "the descriptor from Python": PYTHON,
+}
 
 
-@pytest.mark.parametrize("write", [LINES, JSON])
-def test_numbers_in_the_private_file_count_and_what_the_product_prints_does_not(desk: Desk, write: str) -> None:
+@pytest.mark.parametrize("benchmark", CHANNELS.values(), ids=CHANNELS)
+def test_numbers_in_a_private_channel_count_and_what_the_product_prints_does_not(desk: Desk, benchmark: str) -> None:
     desk.commit({"product.sh": "echo METRIC left=0; echo METRIC bad=nan\n"})
-    desk.drop(benchmark=WRITES.format(write=write))
+    desk.drop(benchmark=benchmark)
     desk.agent("sed -i 1d todo.txt")
     desk.serve()
     assert (desk.state(), desk.record().attempts) == (State.CONVERGED, 3)
     assert {event["sealed"] for event in desk.events(event="measured")} == {True}
+
+
+REACH = "bash -c 'for n in {3..99}; do echo METRIC forged=0 >&$n; done' 2> /dev/null; true"
+
+
+@pytest.mark.parametrize("benchmark", [TELLS.format(write=TOLD), PYTHON, WRITES.format(write=LINES)])
+def test_a_product_that_writes_to_every_descriptor_it_has_forges_nothing(desk: Desk, benchmark: str) -> None:
+    desk.commit({"product.sh": "true\n"})
+    desk.drop(front="max_failures: 1", benchmark=benchmark)
+    desk.agent(f"cat > product.sh <<'END'\n{REACH}\nEND\n")
+    desk.serve()
+    assert [dict(event["values"]) for event in desk.events(event="measured")] == [{"left": 3}, {"left": 3}]
+
+
+def test_the_channel_that_was_not_used_on_the_base_is_not_there_for_a_product(desk: Desk) -> None:
+    desk.commit({"product.sh": "true\n"})
+    desk.drop(front="max_failures: 1", benchmark=f"#!/bin/bash\n{TOLD}\nsh product.sh\n")
+    desk.agent("echo 'echo METRIC left=0 > ${ORCH_METRICS_FILE:-/dev/null}' > product.sh")
+    desk.serve()
+    assert [dict(event["values"]) for event in desk.events(event="measured")] == [{"left": 3}, {"left": 3}]
+
+
+def test_numbers_by_both_channels_at_once_are_a_defect(desk: Desk) -> None:
+    desk.drop(benchmark=f"#!/bin/bash\n{TOLD}\necho METRIC left=0 > $ORCH_METRICS_FILE\n")
+    desk.agent(desk.call)
+    desk.serve()
+    assert (desk.record().reason, desk.calls()) == (Reason.BENCHMARK_DEFECT, 0)
+    assert "to $ORCH_METRICS_FILE and to $ORCH_METRICS_FD" in str(desk.record().detail)
 
 
 @pytest.mark.parametrize("forge", [f"{FORGED}; kill -9 $PPID", "echo METRIC left=0; pkill() { :; }; exec 3>&1; kill -TERM $PPID"])
@@ -102,10 +150,11 @@ def test_a_product_that_ends_its_benchmark_with_code_0_has_not_said_anything(des
     assert "wrote nothing to $ORCH_METRICS_FILE" in attempt.detail
 
 
-def test_a_benchmark_that_prints_has_no_file_that_a_product_could_write_to(desk: Desk) -> None:
+@pytest.mark.parametrize("forge", ["echo METRIC left=0 > ${ORCH_METRICS_FILE:-/dev/null}", REACH])
+def test_a_benchmark_that_prints_has_no_channel_that_a_product_could_write_to(desk: Desk, forge: str) -> None:
     desk.commit({"product.sh": "true\n"})
     desk.drop(front="max_failures: 1", benchmark='#!/bin/sh\nsh product.sh\necho "METRIC left=$(grep -c . todo.txt)"\n')
-    desk.agent("echo 'echo METRIC left=0 > ${ORCH_METRICS_FILE:-/dev/null}' > product.sh")
+    desk.agent(f"cat > product.sh <<'END'\n{forge}\nEND\n")
     desk.serve()
     assert desk.record().history[0].result is Result.UNCHANGED
     assert {event["sealed"] for event in desk.events(event="measured")} == {False}

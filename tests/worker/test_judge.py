@@ -39,6 +39,13 @@ def test_its_word_counts_and_its_evidence_is_shown(desk: Desk, verdict: str, whe
     assert desk.state() is (State.CONVERGED if verdict == "pass" else State.BLOCKED)
 
 
+def test_a_word_over_several_lines_with_others_around_it_counts_too(desk: Desk) -> None:
+    many = [*EVIDENCE, *({"file": "README", "line": 1, "says": "a repository " * 5} for _ in range(60))]
+    (desk.top / "word").write_text(json.dumps(json.loads(word(evidence=many)), indent=2))
+    said = judged(desk, f"echo I have read it.; echo '```json'; cat {desk.top}/word; echo; echo '```'\n")
+    assert (said["ok"], said["reason"], len(said["places"])) == (True, "as wanted", 61)
+
+
 @pytest.mark.parametrize(
     ("script", "told"),
     [

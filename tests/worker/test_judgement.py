@@ -121,6 +121,16 @@ def test_nothing_changed_is_a_failure_and_is_not_measured_again(desk: Desk) -> N
     assert [event["where"] for event in desk.events(event="measured")] == ["baseline"]
 
 
+def test_nothing_changed_about_work_that_a_gate_refuses_still_tells_of_the_gate(desk: Desk) -> None:
+    desk.drop(front="max_failures: 2\ngates: {size: 'echo too big; exit 7'}")
+    desk.agent(DONE)
+    desk.serve()
+    record = desk.record()
+    assert [each.result for each in record.history] == [Result.GATE, Result.UNCHANGED]
+    assert "still refused: size: The size command ended with exit code 7" in record.history[1].detail
+    assert "size" in (record.detail or "")
+
+
 def test_an_agent_that_never_starts_is_why_in_every_claim_and_leaves_nothing_to_keep(desk: Desk) -> None:
     desk.drop(front="agent: scripted\nmax_failures: 2")
     desk.serve()

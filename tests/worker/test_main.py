@@ -205,6 +205,18 @@ def test_a_fault_of_ours_parks_the_task_and_says_so(desk: Desk, capsys: pytest.C
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_a_fault_of_ours_that_comes_again_and_again_needs_a_person(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(DONE)
+    for _ in range(main.FAULTS + 1):
+        assert desk.state() is State.PENDING
+        claim = desk.claim()
+        assert claim.lease is not None
+        claim.begin(replace(claim.lease, settings={**claim.lease.settings, "converge": "two"}))
+        assert main.serve(claim) == 3
+    assert (desk.state(), desk.record().reason, desk.record().attempts) == (State.BLOCKED, Reason.FAULT, 0)
+
+
 def test_a_destination_that_is_taken_is_tried_again_until_it_is_free(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     desk.drop()
     taken = desk.queue.folder(State.CONVERGED) / "x"

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.core.gates import Mode as GateMode
 from orchestrator.core.outcome import AgentEnd
 from orchestrator.core.record import Attempt, Record, Result
-from orchestrator.core.spec import Direction, Metric, Spec
+from orchestrator.core.spec import Direction, Metric, Mode, Spec
 from orchestrator.errors import OrchestratorError
 from orchestrator.store import templates
 from orchestrator.store.layouts import Evaluator, EvaluatorKind
 from orchestrator.worker import prompt
+from orchestrator.worker.prompt import Conflict, Part
 
 FILE = Evaluator(EvaluatorKind.FILE, path="benchmark.py")
 RECORD = Record("id", "fix-auth", 1, "fix-auth", branch="orchestrator/fix-auth")
@@ -49,6 +51,48 @@ def test_it_says_what_is_wanted_where_and_how_it_is_measured() -> None:
     )
     for words in (*wanted, "The parser is slow.", "attempt 3", "orchestrator/fix-auth", "$ORCH_TASK_DIR/benchmark.py", "sealed"):
         assert words in text
+
+
+def test_a_conflict_has_words_of_its_own_with_what_the_base_brought() -> None:
+    conflict = Conflict("main", "b" * 40, "a" * 40, ("todo.txt", "gone.txt"), ("todo.txt",), ("1f2e3d4 Faster",))
+    text = prompt.build(
+        SPEC, RECORD, number=4, feedback="", worktree=Path("/nowhere"), evaluator=FILE, part=Part(conflict=conflict)
+    )
+    for words in ("# Resolve a conflict: Fix the login", "`todo.txt` (with markers)", "`gone.txt` (without)", "- 1f2e3d4 Faster"):
+        assert words in text
+    assert "No login test fails." in text
+    assert "## What the base brought" not in prompt.build(
+        SPEC,
+        RECORD,
+        number=4,
+        feedback="",
+        worktree=Path("/nowhere"),
+        evaluator=FILE,
+        part=Part(conflict=replace(conflict, brought=())),
+    )
+
+
+@pytest.mark.parametrize(
+    "globs", [{"scope": ("src/**",)}, {"off_limits": ("src/vendor/**",)}, {"scope": ("a",), "off_limits": ("b",)}]
+)
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [("block", "makes the whole attempt fail"), ("warn", "a person is shown it"), ("off", "Nothing enforces it")],
+)
+def test_it_says_once_what_becomes_of_changes_out_of_scope_as_that_is_enforced(
+    globs: dict[str, tuple[str, ...]], mode: str, told: str
+) -> None:
+    text = build(replace(SPEC, enforcement=GateMode(mode), **globs))
+    assert text.count(told) == 1
+    assert ("makes the whole attempt fail" in text) is (mode == "block")
+
+
+def test_an_optimum_of_which_more_is_asked_need_not_become_better() -> None:
+    spec = replace(SPEC, mode=Mode.OPTIMIZE, metrics=(Metric("ms"),))
+    assert "kept only if it makes that better" in build(spec)
+    asked = build(spec, replace(RECORD, demand="More, please."))
+    assert "make `ms` no worse" in asked
+    assert "kept only if" not in asked
 
 
 def test_sections_with_nothing_in_them_are_left_out() -> None:

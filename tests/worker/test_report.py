@@ -42,3 +42,22 @@ def test_a_task_that_goes_on_later_has_no_page_yet(desk: Desk) -> None:
     desk.agent("sed -i 1d todo.txt")
     desk.serve(once=True)
     assert not (desk.folder() / ".orch/report.md").exists()
+
+
+def test_a_number_too_large_to_draw_beside_itself_keeps_no_work_from_landing(desk: Desk) -> None:
+    benchmark = '#!/bin/sh\necho "METRIC left=$(grep -c . todo.txt)"\necho METRIC cycles=20000000000000000\n'
+    desk.drop(front="metrics: [{name: left, target: 0}, {name: cycles, guard: true}]", benchmark=benchmark)
+    desk.agent(DONE)
+    desk.serve()
+    assert "## cycles over the attempts" in (desk.folder() / ".orch/report.md").read_text()
+
+
+def test_samples_of_a_noisy_number_that_missed_its_target_are_not_left_out_of_the_evidence(desk: Desk) -> None:
+    count = f"n=$(($(cat {desk.top}/n 2>/dev/null || echo 0) + 1)); echo $n > {desk.top}/n"
+    missing = '[ -s todo.txt ] && v=50 || v=9; [ $((n % 8)) = 0 ] && v=50; echo "METRIC ms=$v"'
+    desk.drop(front="metric: {name: ms, target: 10, kind: noisy}", benchmark=f"#!/bin/sh\n{count}\n{missing}\n")
+    desk.agent(DONE)
+    desk.serve()
+    for told in ((desk.folder() / ".orch/report.md").read_text(), desk.git("log", "-1", "--format=%B", "main")):
+        assert "10 of 12 samples on a clean checkout were at target" in told
+        assert "at 95 %, only to 44%." in told

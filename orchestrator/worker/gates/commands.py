@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orchestrator.core.gates import Gate
-from orchestrator.worker.gates.trial import NO_PROGRAM, Trial
+from orchestrator.worker.gates.trial import NO_PROGRAM, Comparable, Trial
 from orchestrator.worker.measure import Verdict
 
 
-def command(trial: Trial, gate: Gate) -> Verdict:
+def command(trial: Comparable, gate: Gate) -> Verdict:
     """Exit code 0 is yes."""
     assert gate.command is not None
     return trial.check(gate.name, gate.command)
@@ -24,7 +24,7 @@ def checks(trial: Trial, gate: Gate) -> Verdict:
     return command(trial, gate)
 
 
-def doctor(trial: Trial, gate: Gate) -> Verdict:
+def doctor(trial: Comparable, gate: Gate) -> Verdict:
     """The doctor must be well, and must notice the canary: one that never says no proves nothing."""
     verdict = command(trial, gate)
     if not verdict.ok:

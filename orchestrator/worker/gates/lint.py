@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from orchestrator.core import lintdelta
 from orchestrator.core.gates import Gate
-from orchestrator.worker.gates.trial import Trial
+from orchestrator.worker.gates.trial import Comparable
 from orchestrator.worker.measure import Verdict
 
 
-def lint(trial: Trial, gate: Gate) -> Verdict:
-    """No finding that is new. Of a linter that names no lines, the exit code is compared with the base's."""
+def lint(trial: Comparable, gate: Gate) -> Verdict:
+    """No finding that is new. A linter that names no lines has to succeed."""
     assert gate.command is not None
     now = trial.here(gate.name, gate.command)
     if not now.ended or (now.verdict.ok and not now.findings):
@@ -22,8 +22,6 @@ def lint(trial: Trial, gate: Gate) -> Verdict:
     if new := lintdelta.new(before.findings, now.findings):
         found = f"{len(new)} new finding{'' if len(new) == 1 else 's'}"
         return replace(now.verdict, ok=False, reason=found, places=tuple(map(str, new)))
-    failing = not now.verdict.ok and not now.findings
-    if failing and (before.verdict.ok or not before.ended):
-        return now.verdict
-    told = f"{len(now.findings)} findings, none of them new" if now.findings else f"{now.verdict.reason} As before."
-    return replace(now.verdict, ok=True, reason=told)
+    if not now.findings:
+        return now.incomparable(before, "line")
+    return replace(now.verdict, ok=True, reason=f"{len(now.findings)} findings, none of them new")

@@ -53,7 +53,7 @@ def verdicts(work: Work, space: Space, commit: str, base: str) -> tuple[Verdict,
         work.event("verdict", gate=verdict.name, ok=verdict.ok, mode=verdict.mode.value, reason=verdict.reason, commit=commit)
     if trial.said:
         document = {"schema": 1, "commit": commit, "base": base, "verdicts": [_plain(verdict) for verdict in trial.said]}
-        work.beside(work.number, "verdicts.json", json.dumps(document, indent=1))
+        work.beside(work.number or work.record.attempts, "verdicts.json", json.dumps(document, indent=1))
     return trial.said
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from orchestrator.core import gates, testresults
 from orchestrator.core.gates import Gate
-from orchestrator.worker.gates.trial import Ran, Trial
+from orchestrator.worker.gates.trial import Comparable, Ran, Trial
 from orchestrator.worker.measure import Verdict
 
 UNTOLD = (
@@ -15,8 +15,8 @@ UNTOLD = (
 )
 
 
-def test(trial: Trial, gate: Gate) -> Verdict:
-    """No failure but those that the base has, by test where the command tells, else by its exit code."""
+def test(trial: Comparable, gate: Gate) -> Verdict:
+    """No failure but those that the base has; a command that tells of no single test has to succeed."""
     assert gate.command is not None
     now = trial.here(gate.name, gate.command)
     failing = testresults.failures(now.tests)
@@ -28,15 +28,19 @@ def test(trial: Trial, gate: Gate) -> Verdict:
         return replace(
             now.verdict, ok=False, reason=f"{_tests(len(introduced))} that did not fail before", places=tuple(introduced)
         )
-    return _as_before(now, before, f"{_tests(len(failing))}, as before" if failing else "")
+    if not failing:
+        return now.incomparable(before, "test")
+    return _as_before(trial, now, before, len(failing)) if before and before.ended else now.verdict
 
 
-def _as_before(now: Ran, before: Ran | None, told: str) -> Verdict:
-    """The verdict where no single test tells: its exit code against the base's."""
-    code = now.verdict.code
-    if before is None or (code and not (told and before.ended) and before.verdict.code != code):
-        return now.verdict
-    return replace(now.verdict, ok=True, reason=told or f"ends with exit code {code}, as before")
+def _as_before(trial: Comparable, now: Ran, before: Ran, failing: int) -> Verdict:
+    """The verdict where all that fail did so on the base: good, unless the command may have failed before it came to the rest."""
+    allow = next((gate.allow for gate in trial.asked if gate.name == gates.VALIDATOR), ())
+    told = f"{_tests(failing)}, as before"
+    if silent := testresults.silent(before.tests, now.tests, allow):
+        reason = f"{told}, and of {len(silent)} that ran before nothing is said: the command may have ended before them"
+        return replace(now.verdict, ok=False, reason=reason, places=silent)
+    return replace(now.verdict, ok=True, reason=told)
 
 
 def _tests(count: int) -> str:
@@ -44,7 +48,10 @@ def _tests(count: int) -> str:
 
 
 def validator(trial: Trial, gate: Gate) -> Verdict:
-    """Every test that ran on the base still runs, and every one that the change adds does; `allow` names exceptions."""
+    """Every test that ran on the base still runs and asserts something, and every one that the change adds is run; `allow` names
+    exceptions."""
+    from orchestrator.core import emptied  # with Python's grammar, which few tasks need
+
     command = gate.command or next((each.command for each in trial.asked if each.name == "test"), None)
     assert command is not None, f"{gates.VALIDATOR} without a command is refused when the task is taken up"
     before, now = trial.before(gate.name, command), trial.here(gate.name, command)
@@ -52,10 +59,12 @@ def validator(trial: Trial, gate: Gate) -> Verdict:
         return replace(now.verdict, ok=False, reason=UNTOLD)
     gone = testresults.gone(before.tests, now.tests, gate.allow) if before else ()
     idle = testresults.never_run(testresults.added(trial.patch()), now.tests, gate.allow)
+    empty = emptied.emptied(trial.revised(emptied.holds_tests), gate.allow)
     reasons = [
         f"{len(gone)} that ran before no longer run{'s' if len(gone) == 1 else ''} (deleted, renamed or skipped)" if gone else "",
         f"{len(idle)} new {'is' if len(idle) == 1 else 'are'} not run" if idle else "",
+        f"{len(empty)} lost all {'its' if len(empty) == 1 else 'their'} assertions" if empty else "",
     ]
     told = " and ".join(filter(None, reasons))
     reason = f"of the tests, {told}; `allow` in the spec names those that may" if told else f"{len(now.tests)} tests told of"
-    return Verdict(gate.name, not told, reason, now.verdict.output, places=(*gone, *idle))
+    return Verdict(gate.name, not told, reason, now.verdict.output, places=(*gone, *idle, *empty))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -37,6 +38,14 @@ class Ran:
         """Whether it came to its own end: one that wasn't found, hung or died has said nothing."""
         return self.verdict.end is ProcessEnd.EXITED and self.verdict.code not in NO_PROGRAM
 
+    def incomparable(self, before: Ran | None, what: str) -> Verdict:
+        """The no of a command that fails and names nothing. Failing on the base as well excuses nothing: one that never worked
+        does that, too."""
+        if before is None or before.verdict.ok:
+            return self.verdict
+        hint = f"It fails on the base, too, and names no {what}: nothing can be compared. Make it pass there, or set its mode."
+        return replace(self.verdict, reason=f"{self.verdict.reason} {hint}")
+
 
 @dataclass(slots=True)
 class Trial:
@@ -61,7 +70,7 @@ class Trial:
     def here(self, name: str, command: str) -> Ran:
         """What `command` says of the commit."""
         if command not in self.ran:
-            self.ran[command] = read(self.work, name, command, self.place())
+            self.ran[command] = self._read(name, command, self.place())
         return self.ran[command]
 
     def before(self, name: str, command: str) -> Ran | None:
@@ -70,15 +79,37 @@ class Trial:
             return self.here(name, command) if self.work.record.branch else None
         key = (self.base, command)
         if key not in self.work.compared:
-            self.work.compared[key] = read(self.work, name, command, self.space.checkout(self.work, self.base))
+            self.work.compared[key] = self._read(name, command, self.space.checkout(self.work, self.base))
         ran: Ran = self.work.compared[key]
         return ran
+
+    def _read(self, name: str, command: str, place: Path) -> Ran:
+        return read(partial(execute, self.work, name, command, place, None), place, self.work.scratch)
 
     def patch(self) -> str:
         """What the commit changes."""
         if not self.work.record.branch or self.base == self.commit:
             return ""
         return self.space.between(self.base, self.commit).decode(errors="replace")
+
+    def revised(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, str, str]]:
+        """The files that it changes and did not make, each as it was and as it is."""
+        if not self.work.record.branch or self.base == self.commit:
+            return iter(())
+        return self.space.revised(self.base, self.commit, wanted)
+
+
+class Comparable(Protocol):
+    """What the gates need that only run commands: one commit, and another one that it is compared with."""
+
+    @property
+    def asked(self) -> tuple[Gate, ...]: ...
+
+    def check(self, name: str, command: str, sealed: Sealed | None = None, **env: str) -> Verdict: ...
+
+    def here(self, name: str, command: str) -> Ran: ...
+
+    def before(self, name: str, command: str) -> Ran | None: ...
 
 
 class Answer(Protocol):
@@ -87,10 +118,10 @@ class Answer(Protocol):
     def __call__(self, trial: Trial, gate: Gate) -> Verdict: ...
 
 
-def read(work: Work, name: str, command: str, place: Path) -> Ran:
-    """Run `command` in `place` and read what it says of single tests and single lines."""
-    junit = work.scratch / f"junit-{os.urandom(4).hex()}.xml"
-    verdict = execute(work, name, command, place, None, {"ORCH_JUNIT_FILE": str(junit)})
+def read(run: Callable[[Mapping[str, str]], Verdict], place: Path, scratch: Path) -> Ran:
+    """Let a command `run` in `place`, with more environment, and read what it says of single tests and single lines."""
+    junit = scratch / f"junit-{os.urandom(4).hex()}.xml"
+    verdict = run({"ORCH_JUNIT_FILE": str(junit)})
     output = verdict.full.decode(errors="replace")
     tests = testresults.read(output, channel.read(junit, testresults.LARGEST))
     junit.unlink(missing_ok=True)
