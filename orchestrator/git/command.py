@@ -98,7 +98,8 @@ class Git:
         env: Mapping[str, str] | None = None,
         timeout: float = TIMEOUT,
     ) -> Output:
-        """Run `git ARGS`. Raises GitError where it ends with a code that is not in `ok`; an empty `ok` takes every end."""
+        """Run `git ARGS`. Raises GitError where it ends with a code that is not in `ok`; an empty `ok` takes every code. One that
+        was killed, or took too long, has told nothing: that is always an error, and another try may go better."""
         changing = next((arg for arg in args[:3] if arg in CHANGING), None)
         if changing:
             hit(f"git.{changing}:before")
@@ -109,7 +110,7 @@ class Git:
             hit(f"git.{changing}:after")
         if ended.end is ProcessEnd.NOT_STARTED:
             raise RepositoryError(f"git can't be run: {ended.detail}", hint="Install git 2.38 or newer.")
-        if ended.code in ok or not ok:
+        if ended.code in ok or (not ok and ended.end is ProcessEnd.EXITED):
             return Output(ended.code, ended.stdout, os.fsdecode(ended.stderr))
         if lock := _lock_in_the_way(self.cwd, ended):
             raise Locked(lock, args, ended.code)

@@ -193,6 +193,7 @@ def retire(worktree: Worktree, *, pooled: int = POOLED, pump: Pump = time.sleep)
     with locks.acquire(worktree.repo.worktree_lock, pump) as proof:
         pool = worktree.path.parent / POOL
         pool.mkdir(exist_ok=True)
+        _forget_begun(worktree.repo, pool, proof)
         if _poolable(worktree) and len(_idle(worktree.repo, pool)) < pooled:
             _detach(worktree)
             _forget_log(worktree)
@@ -260,12 +261,19 @@ def _add(repo: Repository, path: Path, commit: str, proof: LockProof) -> Worktre
 
 
 def _take(repo: Repository, path: Path, commit: str, proof: LockProof) -> Worktree | None:
-    """An idle one, the nearest to what is wanted first. One that a killed git had only begun goes: with an empty file in its
-    folder in git's, hardly anything works in the whole repository any more, the user's own commands included."""
-    for begun in filter(_broken, _resting(repo, path.parent / POOL)):
-        _aside(begun, proof)
+    """An idle one, the nearest to what is wanted first."""
+    _forget_begun(repo, path.parent / POOL, proof)
     idle = sorted(_idle(repo, path.parent / POOL), key=lambda worktree: worktree.head != commit)
     return _move(idle[0], path, proof) if idle else None
+
+
+def _forget_begun(repo: Repository, pool: Path, proof: LockProof) -> None:
+    """What a killed `git worktree add` left goes: with an empty file in its folder in git's, hardly anything works in the whole
+    repository any more, the user's own commands included. With the lock held, nobody of ours is making one."""
+    for admin in refs.entries(repo.common / "worktrees"):
+        place = _place(admin)
+        if place and place.parent == pool and _initializing(admin):
+            _aside(Worktree(repo, place, admin), proof)
 
 
 def _move(worktree: Worktree, path: Path, _: LockProof) -> Worktree:
@@ -347,9 +355,13 @@ def _refuse_shared(repo: Repository, path: Path, branch: str | None) -> None:
 
 def _broken(worktree: Worktree) -> bool:
     """Whether whoever worked here was killed half-way, or the agent took it apart."""
-    lock = refs.content(worktree.admin / "locked")
     whole = _pointed(worktree.path) == worktree.admin and worktree.head is not None
-    return not whole or (worktree.admin / "index.lock").exists() or (lock is not None and lock.startswith("initializing"))
+    return not whole or (worktree.admin / "index.lock").exists() or _initializing(worktree.admin)
+
+
+def _initializing(admin: Path) -> bool:
+    """Whether git has begun to make it and not come to the end."""
+    return (refs.content(admin / "locked") or "").startswith("initializing")
 
 
 def _poolable(worktree: Worktree) -> bool:

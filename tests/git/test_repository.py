@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import RepositoryError
+from orchestrator.errors import GitError, RepositoryError
 from orchestrator.git import identity, listing, refs, repository, worktree
 from orchestrator.git.command import Git, clean
 from orchestrator.git.repository import NotARepository, Repository
@@ -64,6 +64,17 @@ def test_an_old_git_is_refused(top: Path, tmp_path: Path, monkeypatch) -> None:
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(RepositoryError, match=r"git 2\.37\.4 is too old"):
+        repository.discover(top)
+
+
+def test_a_git_that_is_killed_says_nothing_of_the_repository(top: Path, tmp_path: Path, monkeypatch) -> None:
+    """A RepositoryError would block the task until a person comes; this one is tried again."""
+    program = tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(GitError, match="-9"):
         repository.discover(top)
 
 

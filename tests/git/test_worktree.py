@@ -306,18 +306,25 @@ def begun(admin: Path) -> None:
     (admin / "commondir").write_text("")
 
 
+@pytest.mark.parametrize("far", ["before its HEAD", "at its commondir"])
 def test_what_a_killed_git_had_only_begun_to_make_is_in_nobody_s_way(
-    repo: Repository, tree: Worktree, root: Path, base: str, git
+    repo: Repository, tree: Worktree, root: Path, base: str, far: str, git
 ) -> None:
+    other = worktree.prepare(repo, root / "other", owner="id-2", branch=None, commit=base)
     worktree.retire(tree)
     begun(tree.admin)
-    assert git(repo.top, "branch", ok=False) == ""
+    if far == "before its HEAD":
+        for path in (tree.admin / "HEAD", tree.admin / "commondir", *root.glob(".pool/*/.git")):
+            path.unlink()
 
-    fresh = worktree.prepare(repo, root / "other", owner="id-2", branch=None, commit=base)
+    worktree.retire(other)
+    git(repo.top, "fsck")
+    fresh = worktree.prepare(repo, root / "third", owner="id-3", branch=None, commit=base)
 
     assert clean(git, fresh.path)
     assert "main" in git(repo.top, "branch")
     assert not tree.admin.exists()
+    assert list(root.glob(".pool/*")) == []
 
 
 @pytest.mark.parametrize("age", [5.0, 60.0])

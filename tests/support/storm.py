@@ -61,8 +61,9 @@ QUICK = {
     "ORCH_KEEP_CONVERGED": "0",
     "ORCH_VERIFY_CMD": "sh check.sh",
 }
-# What a person puts back: a benchmark that was killed on the base is a defect, two samples that were killed are flaky.
-KILLED_BENCHMARKS = frozenset({"benchmark-defect", "flaky"})
+# What a person puts back: a benchmark that was killed on the base is a defect, two samples that were killed are flaky, and two
+# agents that were killed while they resolved a conflict had their tries.
+OF_KILLS = frozenset({"benchmark-defect", "flaky", "conflict"})
 PATIENCE = 120.0  # seconds without a kill or a converged task after which something hangs
 LOOK = 0.003
 LONGEST = 8  # looks until the next kill, and then for what is to be killed
@@ -178,7 +179,7 @@ class Storm:
     def _unblock(self) -> None:
         for folder in sorted((self.project.tasks / "blocked").glob("*")):
             record = self.project.record(folder.name)
-            assert record["reason"] in KILLED_BENCHMARKS, (
+            assert record["reason"] in OF_KILLS, (
                 f"{folder.name}: {record['reason']}, {record['detail']}\n{self}\n{self.project.story()}"
             )
             self.put_back[record["reason"]] += 1
