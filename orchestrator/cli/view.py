@@ -259,7 +259,7 @@ def _resolving(record: Record | None) -> dict[str, Any] | None:
     if record is None or record.resolving is None:
         return None
     found = record.resolving
-    return {"files": list(found.files), "with": found.base, "tries": found.tries(record.attempts)}
+    return {"files": list(found.files), "with": found.base, "tries": record.tries}
 
 
 ADVICE: Mapping[Reason | None, str] = {

@@ -173,7 +173,7 @@ def conflict_text(candidate: Candidate) -> list[str]:
     if record is None or record.resolving is None:
         return []
     found = record.resolving
-    number = min(found.tries(record.attempts) + 1, resolving.TRIES)
+    number = min(record.tries + 1, resolving.TRIES)
     return [f"resolves a conflict with {record.base} in {found.named} (try {number} of {resolving.TRIES})"]
 
 

@@ -166,7 +166,7 @@ def before_attempt(record: Record, limits: Limits) -> Step:
     All count since the last queueing."""
     if limits.optimize:
         return _enough(record, limits)
-    if record.resolving and record.resolving.tries(record.attempts) >= resolving.TRIES:
+    if record.resolving and record.tries >= resolving.TRIES:
         return _unresolved(record, record.resolving)
     if limits.max_failures is not None and record.failures >= limits.max_failures:
         return _exhausted(record, f"{_attempts(record.failures)} in a row brought no improvement")

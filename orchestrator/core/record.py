@@ -14,6 +14,7 @@ from orchestrator.core.resolving import Resolving
 
 SCHEMA = 1
 HISTORY = 50
+UNTRIED = frozenset({AgentEnd.KILLED, AgentEnd.LOST, AgentEnd.NOT_STARTED})
 OPTIONAL = (  # written where they say something
     *("agents", "carried", "pauses", "review", "session", "forced", "doubt", "private", "pull", "demand"),
     *("samples", "noisy", "misses", "resolving"),
@@ -194,6 +195,12 @@ class Record:
     created: float = 0.0
     updated: float = 0.0
     extra: Mapping[str, Any] = field(default_factory=dict)  # keys of a newer version, kept
+
+    @property
+    def tries(self) -> int:
+        """How many attempts were made to resolve the conflict, if any; not those whose agent was killed, or never began."""
+        made = (attempt.number for attempt in self.history if attempt.end not in UNTRIED)
+        return self.resolving.tries(made) if self.resolving else 0
 
     @property
     def ended(self) -> bool:

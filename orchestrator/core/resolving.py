@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 TRIES = 2  # attempts to resolve one conflict; then a person decides
@@ -22,9 +23,9 @@ class Resolving:
     files: tuple[str, ...]
     after: int
 
-    def tries(self, attempts: int) -> int:
-        """How many attempts were made at it, of a task that has made so many in all."""
-        return max(0, attempts - self.after)
+    def tries(self, numbers: Iterable[int]) -> int:
+        """How many of the attempts with these numbers were made at it."""
+        return sum(number > self.after for number in numbers)
 
     @property
     def named(self) -> str:

@@ -24,7 +24,7 @@ def lived(
     record: Record, result: Result, end: AgentEnd = AgentEnd.FINISHED, *, improved: bool = False, limits: Limits = LIMITS
 ) -> tuple[Record, Step]:
     """The record and the step after one more attempt."""
-    done = attempt(result, end)
+    done = replace(attempt(result, end), number=record.attempts + 1)
     record = counted(record, done, improved=improved, values={"failures": 9.0})
     return record, after_attempt(record, done, limits)
 
@@ -228,6 +228,13 @@ def test_a_conflict_that_is_resolved_is_one_conflict_and_gets_two_tries() -> Non
     assert (record.conflicts, step.next, step.reason) == (1, Next.BLOCK, Reason.CONFLICT)
     assert step.detail.endswith("in a.py; 2 attempts to resolve it failed; the last one: gate")
     assert before_attempt(record, LIMITS).reason is Reason.CONFLICT  # told also by whoever comes after a kill
+
+
+def test_an_agent_that_was_killed_has_not_tried_to_resolve_a_conflict() -> None:
+    record, _ = lived(FRESH, Result.CONFLICT)
+    record, step = lived(replace(record, resolving=RESOLVING), Result.CONFLICT)
+    record, step = lived(record, Result.CONFLICT, AgentEnd.LOST)
+    assert (record.tries, step.next) == (1, Next.PARK)
 
 
 def test_whoever_gives_a_resolution_up_or_queues_the_task_again_goes_back_to_the_verified_work() -> None:

@@ -39,4 +39,4 @@ def test_files_are_named_and_the_many_are_counted() -> None:
     files = tuple(f"f{number}" for number in range(13))
     found = Resolving("k", "b", "t", "o", files, 3)
     assert found.named.endswith("f9 and 3 more")
-    assert (found.tries(3), found.tries(5), found.tries(1)) == (0, 2, 0)
+    assert (found.tries((1, 2, 3)), found.tries((4, 5)), found.tries(())) == (0, 2, 0)

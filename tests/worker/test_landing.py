@@ -159,7 +159,7 @@ def test_a_landing_that_was_killed_is_finished_where_the_base_has_it_and_undone_
 def test_a_worker_killed_after_it_said_that_it_landed_says_so_once(desk: Desk) -> None:
     desk.drop()
     desk.agent(DONE)
-    work, space = ready(desk)
+    work, _ = ready(desk)
     work.save(landed=Landed(desk.main, "main", "none"))
     desk.die(work.claim)
     desk.serve()

@@ -92,6 +92,13 @@ def test_after_two_tries_a_person_decides_and_the_branch_holds_the_verified_work
     assert desk.merges() == 0
 
 
+def test_an_agent_that_was_killed_has_not_tried(desk: Desk) -> None:
+    clash(desk, f"if [ $n -lt 5 ]; then kill -9 $$; fi; {RESOLVED}")
+    for _ in range(4):
+        desk.serve()
+    assert (desk.state(), len(results(desk)), desk.show("todo.txt")) == (State.CONVERGED, 5, "four")
+
+
 def test_queued_again_it_begins_afresh(desk: Desk) -> None:
     clash(desk, f"if [ $n -gt 3 ]; then {RESOLVED}; fi")
     desk.serve()
