@@ -21,7 +21,7 @@ from orchestrator.git.landingqueue import Ask, LandingQueue, Wish
 from orchestrator.git.repository import Repository
 from orchestrator.store import locks
 from orchestrator.store.locks import LockProof
-from orchestrator.worker import landing
+from orchestrator.worker import landing, merging
 from orchestrator.worker.gates.asked import asked
 from orchestrator.worker.landing import LandEnd, LandOutcome
 from orchestrator.worker.setup import SetupFailed
@@ -67,7 +67,7 @@ def fewer(queue: LandingQueue, batch: Batch) -> tuple[str, ...]:
 def wish(work: Work, space: Workspace) -> Wish:
     """What this task wants to land. A judge costs money, so it is asked about what will land and nothing else."""
     assert work.record.base is not None
-    title, evidence, trailers = space.told(work)
+    title, evidence, trailers = merging.told(work)
     judged = any(gate.name == JUDGE for gate in asked(work))
     return Wish(
         task=work.name,
@@ -100,7 +100,7 @@ def fits(repo: Repository, wanted: Wish, old: str) -> bool:
 def build(work: Work, space: Workspace, old: str, mine: Wish, waiting: dict[str, Wish]) -> Batch | None:
     """The commit of all that go together, in their order; None where nobody goes with this task."""
     fitting = {name: found for name, found in waiting.items() if fits(space.repo, found, old)}
-    joined = space.joined(work, old, [mine.tip, *(found.tip for found in fitting.values())])
+    joined = merging.joined(work, space, old, [mine.tip, *(found.tip for found in fitting.values())])
     members = {name: found for name, found in fitting.items() if found.tip in joined.sides}
     if not members or mine.tip not in joined.sides:
         return None
@@ -134,7 +134,7 @@ def refusal(work: Work, space: Workspace, ask: Ask) -> str:
     """Why the batch does not hold for this task, empty where it does. It may be another's fault, so no prompt tells of it."""
     feedback, verdicts = work.feedback, work.verdicts
     try:
-        rejected = landing.reject(work, space, space.compared(work, ask), ask.new)
+        rejected = landing.reject(work, space, merging.compared(work, space, ask), ask.new)
         refused = rejected.detail if rejected else ""
     except SetupFailed as error:
         refused = error.message

@@ -18,7 +18,7 @@ from orchestrator.git import checkouts, merge, refs
 from orchestrator.git.changes import Change
 from orchestrator.store import locks
 from orchestrator.store.locks import LockProof, Take
-from orchestrator.worker import verify
+from orchestrator.worker import merging, verify
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work
 from orchestrator.worker.workspace import Workspace
@@ -103,10 +103,10 @@ def land_once(work: Work, space: Workspace, proof: LockProof) -> LandOutcome:
     moved = old != work.record.base_commit
     if space.tip == old or (moved and merge.contains(space.repo, old, space.tip)):
         return nothing_new(work, space, old)
-    merged = space.merged(work, old) if moved else merge.Merged(f"{space.tip}^{{tree}}", space.tip)
+    merged = merging.merged(work, space, old) if moved else merge.Merged(f"{space.tip}^{{tree}}", space.tip)
     if isinstance(merged, merge.Conflict):
         return LandOutcome(LandEnd.CONFLICT, ", ".join(merged.files), base=old, conflict=merged)
-    new = space.merge_commit(work, merged, old)
+    new = merging.commit(work, space, merged, old)
     if moved and (rejected := reject(work, space, old, new)):
         return rejected
     work.pulse.check()

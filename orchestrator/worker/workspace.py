@@ -5,13 +5,12 @@ The agent's worktree is on the task's branch; the verify worktree is ours alone,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.core import reporting
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent
 from orchestrator.core.task import Stage, State
@@ -36,15 +35,14 @@ from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import locks
-from orchestrator.worker import findings, report, routes, setup, stand
+from orchestrator.worker import findings, routes, setup, stand
 from orchestrator.worker.findings import Left, Watch
-from orchestrator.worker.gates.asked import asked
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.stand import Stand
 from orchestrator.worker.work import Ending, Work, blocked
 
 if TYPE_CHECKING:
-    from orchestrator.git.landingqueue import Ask
+    pass
 
 MEASURED = frozenset({Stage.MEASURE, Stage.VERIFY, Stage.LAND})  # all work is committed; what else lies there is a benchmark's
 
@@ -385,43 +383,14 @@ class Workspace:
         assert work.record.base is not None
         return repository.tip(self.repo, work.record.base)
 
-    def merged(self, work: Work, base: str) -> merge.Merged | merge.Conflict:
-        """The task's work and the base as it is by now, together."""
-        began = work.record.base_commit or base
-        verify = self._stand(work, stand.VERIFY).bare(work, base)
-        if merge.contains(self.repo, base, began):
-            return merge.merge(verify, base, self.tip)
-        return merge.replay(verify, began, base, self.tip)
+    def bare(self, work: Work, commit: str) -> Worktree:
+        """The verify worktree at `commit`, without what setup makes: git merges there."""
+        return self._stand(work, stand.VERIFY).bare(work, commit)
 
     def marked(self, work: Work, commit: str = "") -> tuple[str, ...]:
         """The files in which markers of the conflict that is resolved are left, on the task branch or in `commit`."""
         found = work.record.resolving
         return conflicts.marked(self.repo, commit or self.tip, found.base, found.tip) if found else ()
-
-    def merge_commit(self, work: Work, merged: merge.Merged, base: str) -> str:
-        """The commit that would land: always a merge of the base as it is and the task's work."""
-        title, evidence, trailers = self.told(work)
-        message = f"{title}\n\n{work.mask.text(work.spec.goal.strip()[:2000])}\n\n{evidence}"
-        return merge.commit(self.repo, merged.tree, (base, merged.side), with_trailers(message, trailers))
-
-    def told(self, work: Work) -> tuple[str, str, dict[str, str]]:
-        """What a commit that lands it says of the task: its title, its evidence in short, its trailers."""
-        trailers = {"Task": work.name, "Attempt": str(work.record.attempts), "Agent": work.agent_name}
-        evidence = work.mask.text(reporting.short(report.evidence(work)))
-        return work.mask.text(work.spec.title or work.name), evidence, trailers
-
-    def joined(self, work: Work, base: str, sides: Iterable[str]) -> merge.Joined:
-        """The base as it is and the work of several tasks, together."""
-        return merge.join(self._stand(work, stand.VERIFY).bare(work, base), base, sides)
-
-    def compared(self, work: Work, ask: Ask) -> str:
-        """What gates compare a batch with: the batch without this task's work, so that they see no other's. The old base where
-        there are none, or the others don't go together by themselves."""
-        others = [side for side in ask.sides if side != self.tip]
-        joined = self.joined(work, ask.old, others) if asked(work) else None
-        if joined is None or joined.files:
-            return ask.old
-        return merge.commit(self.repo, joined.tree, (ask.old, *others), f"A batch without {work.record.slug}\n")
 
     def changed_since(self, old: str) -> tuple[Change, ...] | None:
         """What the task branch changes in `old`, where that was looked at already: git need not be asked again."""

@@ -260,7 +260,8 @@ def test_why_names_every_reason_with_its_remedy(project: Project) -> None:
 
 def test_a_task_that_resolves_a_conflict_says_so_and_of_which_files(project: Project) -> None:
     found = {"commit": "c" * 40, "base": "b" * 40, "tip": "a" * 40, "began": "0" * 40, "files": ["a.py", "b.py"], "after": 3}
-    project.drop("clash", record={"base": "main", "attempts": 4, "resolving": found})
+    tried = {"number": 4, "agent": "exec", "end": "finished", "result": "conflict"}
+    project.drop("clash", record={"base": "main", "attempts": 4, "resolving": found, "history": [tried]})
     told = "resolves a conflict with main in a.py, b.py (try 2 of 2)"
     for command in (("--status",), ("list",), ("why", "clash"), ("show", "clash")):
         assert told in project.run(*command).stdout

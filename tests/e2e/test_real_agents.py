@@ -167,7 +167,7 @@ def test_a_command_that_it_left_running_is_gone_after_the_session(open_desk: Cal
         running = project.start(ORCH_TIMEOUT=desk.session)
         project.wait(begun.exists, SOON, "the command runs")
         running.wait(SOON)
-        assert project.survivors() == []
+        assert not project.survivors()
 
 
 def test_it_finds_our_skills_in_its_worktree(open_desk: Callable[..., Any]) -> None:

@@ -155,7 +155,7 @@ def test_nothing_of_a_sample_that_ran_out_of_time_is_left(project: Project) -> N
     line, _ = CHEATS["a grandchild that goes on"]
     project.agent(f"cat >> network.py <<'END'\n{line}\nEND")
     project.run(code=1, ORCH_BENCHMARK_TIMEOUT="2s")
-    project.wait(lambda: project.survivors() == [], why="what the benchmark left is gone")
+    assert not project.survivors()
 
 
 def test_an_agent_that_lowers_its_target_in_the_real_spec_gets_it_only_if_a_person_confirms_it(project: Project) -> None:

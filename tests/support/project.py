@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -191,15 +192,21 @@ class Project:
                 process.kill()
                 process.wait(10)
 
-    def survivors(self) -> list[int]:
-        """Processes that this project's commands left behind: they carry its queue's path in their environment."""
+    def survivors(self) -> dict[int, str]:
+        """Processes that this project's commands left behind, by what they are: they carry its queue's path in their environment.
+        Whoever ends at this moment has a few seconds."""
+        deadline = time.monotonic() + 5
+        while (found := self._marked()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return found
+
+    def _marked(self) -> dict[int, str]:
         mark = f"ORCH_TASKS={self.tasks}".encode()
-        found = []
+        found = {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
-                try:
+                with suppress(OSError):
                     if mark in (entry / "environ").read_bytes().split(b"\0"):
-                        found.append(int(entry.name))
-                except OSError:
-                    continue
+                        words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                        found[int(entry.name)] = words
         return found

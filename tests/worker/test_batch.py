@@ -17,7 +17,7 @@ from orchestrator.core.record import Intent, Landed
 from orchestrator.core.task import State
 from orchestrator.git import landingqueue, merge
 from orchestrator.store.locks import LockProof
-from orchestrator.worker import batch
+from orchestrator.worker import batch, merging
 from orchestrator.worker.member import Member
 
 WORD = '{"verdict": "pass", "summary": "well", "evidence": [{"file": "todo.txt", "says": "it is there"}]}'
@@ -227,7 +227,7 @@ def test_a_member_that_was_counted_and_is_asked_to_stop_lands_or_sees_its_leader
     space.path.joinpath("x").touch()
     space.save_cut(work)
     queue, old = landingqueue.of(space.repo), landers.main
-    new = space.merge_commit(work, merge.Merged(f"{space.tip}^{{tree}}", space.tip), old)
+    new = merging.commit(work, space, merge.Merged(f"{space.tip}^{{tree}}", space.tip), old)
     ask = landingqueue.Ask("main", old, new, (space.tip,), ("y", "x"))
     for free in (True, False):
         with queue.enter(batch.wish(work, space)) as ticket, queue.asking([ticket.name], ask):

@@ -13,7 +13,7 @@ from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent, Landed
 from orchestrator.core.task import State
 from orchestrator.git import checkouts
-from orchestrator.worker import landing, main
+from orchestrator.worker import landing, main, merging
 from orchestrator.worker.landing import LandEnd
 from orchestrator.worker.work import Work
 from orchestrator.worker.workspace import Workspace
@@ -145,7 +145,7 @@ def test_a_landing_that_was_killed_is_finished_where_the_base_has_it_and_undone_
     desk.agent(DONE)
     work, space = ready(desk)
     old = desk.main
-    new = space.merge_commit(work, landing.merge.Merged(f"{space.tip}^{{tree}}", space.tip), old)
+    new = merging.commit(work, space, landing.merge.Merged(f"{space.tip}^{{tree}}", space.tip), old)
     work.save(intent=Intent("main", old, new))
     desk.git("read-tree", "-m", "-u", old, new)  # as far as the killed one had come
     if moved:
@@ -171,7 +171,7 @@ def test_a_killed_landing_is_taken_back_only_when_nobody_else_lands(desk: Desk) 
     desk.drop()
     work, space = ready(desk)
     old = desk.main
-    new = space.merge_commit(work, landing.merge.Merged(f"{space.tip}^{{tree}}", space.tip), old)
+    new = merging.commit(work, space, landing.merge.Merged(f"{space.tip}^{{tree}}", space.tip), old)
     work.save(intent=Intent("main", old, new))
     desk.git("read-tree", "-m", "-u", old, new)
     desk.die(work.claim)
@@ -231,6 +231,6 @@ def test_a_base_found_where_it_was_to_be_moved_has_advanced(desk: Desk) -> None:
     desk.drop()
     work, space = ready(desk)
     old = desk.main
-    new = space.merge_commit(work, landing.merge.Merged(f"{space.tip}^{{tree}}", space.tip), old)
+    new = merging.commit(work, space, landing.merge.Merged(f"{space.tip}^{{tree}}", space.tip), old)
     desk.git("update-ref", "refs/heads/main", new)
     assert checkouts._move(space.repo, "main", old, new, ()) == checkouts.Advanced()

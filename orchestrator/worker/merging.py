@@ -1,0 +1,54 @@
+"""Verified work and the base as it is by now, made one commit: of a task alone, or of several that land together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from orchestrator.core import reporting
+from orchestrator.git import merge
+from orchestrator.git.identity import with_trailers
+from orchestrator.git.landingqueue import Ask
+from orchestrator.worker import report
+from orchestrator.worker.gates.asked import asked
+from orchestrator.worker.work import Work
+from orchestrator.worker.workspace import Workspace
+
+GOAL = 2000  # characters of the goal that a commit quotes
+
+
+def merged(work: Work, space: Workspace, base: str) -> merge.Merged | merge.Conflict:
+    """The task's work and the base, together."""
+    began = work.record.base_commit or base
+    verify = space.bare(work, base)
+    if merge.contains(space.repo, base, began):
+        return merge.merge(verify, base, space.tip)
+    return merge.replay(verify, began, base, space.tip)
+
+
+def commit(work: Work, space: Workspace, found: merge.Merged, base: str) -> str:
+    """The commit that would land: always a merge of the base and the task's work."""
+    title, evidence, trailers = told(work)
+    message = f"{title}\n\n{work.mask.text(work.spec.goal.strip()[:GOAL])}\n\n{evidence}"
+    return merge.commit(space.repo, found.tree, (base, found.side), with_trailers(message, trailers))
+
+
+def told(work: Work) -> tuple[str, str, dict[str, str]]:
+    """What a commit that lands it says of the task: its title, its evidence in short, its trailers."""
+    trailers = {"Task": work.name, "Attempt": str(work.record.attempts), "Agent": work.agent_name}
+    evidence = work.mask.text(reporting.short(report.evidence(work)))
+    return work.mask.text(work.spec.title or work.name), evidence, trailers
+
+
+def joined(work: Work, space: Workspace, base: str, sides: Iterable[str]) -> merge.Joined:
+    """The base and the work of several tasks, together."""
+    return merge.join(space.bare(work, base), base, sides)
+
+
+def compared(work: Work, space: Workspace, ask: Ask) -> str:
+    """What gates compare a batch with: the batch without this task's work, so that they see no other's. The old base where
+    there are none, or the others don't go together by themselves."""
+    others = [side for side in ask.sides if side != space.tip]
+    found = joined(work, space, ask.old, others) if asked(work) else None
+    if found is None or found.files:
+        return ask.old
+    return merge.commit(space.repo, found.tree, (ask.old, *others), f"A batch without {work.record.slug}\n")
