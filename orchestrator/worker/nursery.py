@@ -37,7 +37,7 @@ def main(descriptor: int) -> int:
     signal.signal(signal.SIGCHLD, _ignore)
     worker = attend(link, read, os.getppid())
     if worker is None:
-        return 0
+        end(0)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.close(read)
@@ -102,7 +102,7 @@ def bear(link: socket.socket, order: dict[str, Any], lock: int) -> Callable[[], 
 
 
 def end(code: int) -> NoReturn:
-    """End without taking the interpreter apart: that would cost five times the fork, in pages copied to no use."""
+    """End without taking the interpreter apart: that costs a worker five times its fork, in pages copied to no use."""
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
