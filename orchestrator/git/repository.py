@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -231,16 +232,37 @@ def identity_env(repo: Repository) -> Mapping[str, str]:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a small file of ours inside the git directory in one step."""
-    temporary = f"{path}.{os.urandom(4).hex()}.tmp"
+    """Replace a small file of ours inside the git directory in one step. What a kill leaves, a file that ends in `.tmp`, goes
+    with the next write of the same file."""
+    temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        with open(temporary, "xb", buffering=0) as file:  # noqa: PTH123 - ten of these make a task
+        with open(temporary, "wb", buffering=0) as file:  # noqa: PTH123 - ten of these make a task
             file.write(os.fsencode(text))
         hit("git.file:before")
         os.rename(temporary, path)  # noqa: PTH104
     except OSError as error:
         raise _unwritable(path, error) from error
     hit("git.file:after")
+    _sweep(path)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what writers of this file left that are dead."""
+    for name in refs.names(path.parent):
+        writer = name[len(path.name) + 1 : -len(".tmp")]
+        if name.startswith(f"{path.name}.") and name.endswith(".tmp") and not (writer.isdigit() and _lives(int(writer))):
+            with suppress(OSError):
+                (path.parent / name).unlink()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 def _check(repo: Repository) -> None:

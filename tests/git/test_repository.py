@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -280,3 +281,14 @@ class TestEnvironment:
         git(repo.top, "config", "core.editor", "sleep 1000; false")
         (repo.top / "one").write_text("edited\n")
         assert Git(repo.top).run("commit", "-a", "--amend", timeout=20).code == 0
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write_and_a_living_one_s_stays(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (tmp_path / f"file.{dead.pid}.tmp").write_text("half")
+    (tmp_path / "file.1.tmp").write_text("still being written")
+    (tmp_path / "other.tmp").write_text("not ours")
+    repository.write(tmp_path / "file", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "file.1.tmp", "other.tmp"]
+    assert (tmp_path / "file").read_text() == "whole"
