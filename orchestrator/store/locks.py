@@ -65,11 +65,8 @@ def growing() -> Iterator[float]:
 @contextlib.contextmanager
 def attempt(path: Path) -> Iterator[LockProof | None]:
     """The same without waiting: None where someone else holds it."""
-    descriptor = durable.open_lock(path, point="lock", new=False)
-    try:
-        yield LockProof(path) if try_exclusive(descriptor) else None
-    finally:
-        os.close(descriptor)
+    with asking(path) as take:
+        yield take()
 
 
 def held(path: Path) -> bool:
