@@ -19,7 +19,7 @@ FACTS = ("landing", "ticket", "ask", "answer", "record", "land.", "git.update-re
 SINCE = {"a": "ask:before", "b": "ticket:before"}  # a leads, b and c are its members
 UNTIL = {"a": "ask.call-off:after", "b": "ticket.drop:after"}
 PARTS = 3
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(7200 if EVERY else 600)
 
 
 def live(landers: Landers, dies: str, **env: str) -> None:
