@@ -275,6 +275,13 @@ def test_why_of_a_ready_task_says_what_else_is_missing(project: Project) -> None
     assert [reason["kind"] for reason in project.json("why", "fix", ORCH_AGENT="scripted")["reasons"]] == ["loop"]
 
 
+def test_an_unknown_executor_is_told_before_a_loop_finds_it(project: Project) -> None:
+    project.drop("far", "executor: docker")
+    assert project.task("far")["problems"] == ["There is no executor called 'docker'. Known executors: local."]
+    assert not project.task("far")["ready"]
+    assert "no executor called 'docker'" in project.run("why", "far").stdout
+
+
 @pytest.mark.parametrize(
     ("reason", "words"),
     [("exhausted", "clearer"), ("auth", "--check"), ("question", "Answer"), ("stopped", "retry"), (None, "retry")],
