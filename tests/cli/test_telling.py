@@ -261,6 +261,18 @@ def test_an_attempt_is_compared_with_the_base_of_its_task(project: Project) -> N
     assert "other.txt" not in project.run("recover", "show", "fix", "1").stdout
 
 
+def test_recover_lists_what_is_kept_in_each_repository_by_the_names_of_the_tasks(converged: Project) -> None:
+    other = converged.top.parent / "other"
+    subprocess.run(["git", "clone", "-q", converged.top, other], check=True)
+    (other / "todo.txt").write_text("one\n")
+    subprocess.run(["git", "commit", "-qam", "one"], cwd=other, check=True)
+    converged.drop("über", f"repo: {other}\nmetric: {{name: left, target: 0}}")
+    converged.run()
+    kept = [(each["task"], each["label"], each["repo"]) for each in converged.json("recover")["kept"]]
+    assert sorted(kept) == [*(("fix", f"000{n}", str(converged.top)) for n in (1, 2, 3)), ("über", "0001", str(other))]
+    assert "über" in converged.run("recover").stdout
+
+
 def test_recover_knows_tasks_that_are_gone(converged: Project) -> None:
     subprocess.run(["rm", "-r", converged.tasks / "converged" / "fix"], check=True)
     assert {each["task"] for each in converged.json("recover")["kept"]} == {"fix"}
