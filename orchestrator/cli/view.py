@@ -270,7 +270,7 @@ ADVICE: Mapping[Reason | None, str] = {
     Reason.NO_IMPROVEMENT: "Read `orchestrator logs {name}`, change the task, then `orchestrator retry {name}`.",
     Reason.BENCHMARK_DEFECT: "Mend the benchmark in the task folder (try it by hand), then `orchestrator retry {name}`.",
     Reason.FLAKY: "Make the benchmark give one answer for one state of the code, then `orchestrator retry {name}`.",
-    Reason.SCOPE_VIOLATION: "If the change was right, widen the scope (`orchestrator edit {name} --scope …`),"
+    Reason.SCOPE_VIOLATION: "If the change was right, allow it (`orchestrator edit {name} --scope …` or `--off-limits …`),"
     " then `orchestrator retry {name}`.",
     Reason.TAMPERED: "Look at what it did (`orchestrator recover {name}`) before `orchestrator retry {name}`.",
     Reason.CONFLICT: "Merge the base into the task's branch yourself (its worktree is on it; commit there), then"
