@@ -496,6 +496,15 @@ def test_the_demo_converges_lands_and_shows_it(empty: Project, tmp_path: Path) -
     assert "isn't empty" in empty.refused("demo", str(tmp_path / "demo"))
 
 
+def test_what_the_demo_proposes_can_be_called_where_the_program_is_not_on_the_path(empty: Project, tmp_path: Path) -> None:
+    told = empty.run("demo", str(tmp_path / "demo"), PATH="/usr/bin:/bin").stdout
+    found = re.search(r"Look around with `(cd .*)`: (.* show fix-greeting),", told)
+    assert found, told
+    subprocess.run(
+        ["sh", "-c", f"{found[1]} && {found[2]}"], check=True, capture_output=True, env={**empty.env, "PATH": "/usr/bin:/bin"}
+    )
+
+
 def test_the_demo_offers_no_option_that_it_would_ignore(empty: Project) -> None:
     told = empty.run("demo", "--help").stdout
     assert set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", told.partition("Options:")[2])) == {
