@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 
 from orchestrator.cli import output
 from orchestrator.cli.options import App
@@ -45,6 +47,8 @@ def shown(name: str, value: object) -> str:
         return f"{value:g}" if name in NUMBERS else f"{value:g}s"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "-"
+    if isinstance(value, Mapping):  # of a gate, whose name is the row's
+        return f"{{{', '.join(f'{key} = {json.dumps(said)}' for key, said in value.items() if key != 'name')}}}"
     return str(value)
 
 

@@ -32,6 +32,8 @@ HINTS = {
     UndoEnd.NOTHING: "`orchestrator show {name}` says where it went.",
 }
 
+UNTESTED = " Neither ORCH_VERIFY_CMD nor a gate in [gates] that may block is set, so nothing tested that commit."
+
 
 @click.command(epilog=EPILOG)
 @click.argument("name", shell_complete=names_of(State.CONVERGED, begun=True))
@@ -50,8 +52,7 @@ def undo(app: App, name: str) -> int:
     elif outcome.end is UndoEnd.ALREADY:
         app.say(f"{place.name} was undone already, by {outcome.commit[:10]}.")
     else:
-        untested = "" if outcome.tested else " Neither ORCH_VERIFY_CMD nor [gates] is set, so nothing tested that commit."
-        app.say(f"{place.name} is undone, by {outcome.commit[:10]}.{untested}")
+        app.say(f"{place.name} is undone, by {outcome.commit[:10]}.{'' if outcome.tested else UNTESTED}")
     return 0
 
 

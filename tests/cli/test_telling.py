@@ -397,6 +397,11 @@ def test_config_names_the_source_of_every_value(project: Project) -> None:
     assert any(line.split()[:3] == ["parallel", "3", "orchestrator.toml:1"] for line in told.splitlines())
 
 
+def test_config_shows_tables_as_they_are_written(project: Project) -> None:
+    (project.top / "orchestrator.toml").write_text('[gates]\nlint = {command = "ruff check", mode = "warn"}\n')
+    assert '{mode = "warn", command = "ruff check"}' in project.run("--config").stdout
+
+
 def test_a_misspelt_setting_is_a_warning_on_stderr_only(project: Project) -> None:
     (project.top / "orchestrator.toml").write_text("paralel = 3\n")
     done = project.run("--status", "--json")
