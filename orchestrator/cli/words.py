@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from orchestrator.cli import output, view
 from orchestrator.cli.output import clean
 from orchestrator.cli.view import Look
-from orchestrator.core import convergence, durations, resolving
+from orchestrator.core import durations, limits, resolving
 from orchestrator.core.candidate import Candidate, WaitingKind
 from orchestrator.core.record import whereabouts
 from orchestrator.core.task import Stage, State
@@ -105,7 +105,7 @@ def failed_text(look: Look, candidate: Candidate) -> str:
     record = view.facts(candidate)
     if record is None or not record.failures or candidate.place.state is State.CONVERGED:
         return ""
-    most = convergence.max_failures(candidate.spec, look.settings)
+    most = limits.max_failures(candidate.spec, look.settings)
     return f"{record.failures}/{most}" if most else str(record.failures)
 
 
