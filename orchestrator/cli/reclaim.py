@@ -18,7 +18,7 @@ from orchestrator.core import retention
 from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
 from orchestrator.errors import GitError, OrchestratorError
-from orchestrator.git import kept, repository, worktree
+from orchestrator.git import kept, pool, repository, worktree
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import durable, records
@@ -121,7 +121,7 @@ def _worktrees(app: App, repo: Repository, known: list[Known]) -> Iterator[Item]
 
 def _discard(repo: Repository, tree: Worktree) -> str | None:
     if tree.path.parent.name == worktree.POOL and tree.path.is_dir():  # else it was taken out to be used
-        worktree.empty_pool(repo, tree.path.parent.parent)
+        pool.empty_pool(repo, tree.path.parent.parent)
     return None
 
 

@@ -24,6 +24,7 @@ from orchestrator.git import (
     included,
     kept,
     merge,
+    pool,
     refs,
     repository,
     save,
@@ -83,7 +84,7 @@ class Workspace:
             return None
         if found is None and work.record.seal is not None:
             save.keep_lost(self.repo, self._place(work), work.record.slug, self._cut(work), base=work.record.base_commit)
-        self._tree = worktree.prepare(
+        self._tree = pool.prepare(
             self.repo,
             self._place(work),
             owner=work.record.id,
@@ -366,7 +367,7 @@ class Workspace:
         save.keep_lost(self.repo, self._tree.path, slug, self._cut(work), base=base)
         branch, commit = self._branch(work), self._branch_tip(work)
         path, pump = self._tree.path, work.pulse.nap
-        self._tree = worktree.prepare(self.repo, path, owner=work.record.id, branch=branch, commit=commit, pump=pump)
+        self._tree = pool.prepare(self.repo, path, owner=work.record.id, branch=branch, commit=commit, pump=pump)
         self._furnish(work)
 
     def _reset(self, work: Work, commit: str) -> None:
@@ -407,7 +408,7 @@ class Workspace:
     def retire(self, work: Work) -> None:
         """All is saved: the worktrees go back to the pool, or away with it where nobody is left to use them. The branch stays."""
         place = self._place(work)
-        pooled = worktree.POOLED if others(work) else 0
+        pooled = pool.POOLED if others(work) else 0
         beside = (stand.VERIFY, stand.RIVAL) if work.optimizing else (stand.VERIFY,)
         for path in (place, *(place.with_name(f"{place.name}{suffix}") for suffix in beside)):
             if tree := worktree.find(self.repo, path):
@@ -416,10 +417,10 @@ class Workspace:
                 self._keep_copies(work, tree)
                 if problem := setup.hook(work, "before_remove", path):
                     work.event("hook_failed", hook="before_remove", detail=problem)
-                if why := worktree.retire(tree, pooled=pooled, pump=work.pulse.nap):
+                if why := pool.retire(tree, most=pooled, pump=work.pulse.nap):
                     work.event("worktree_kept", path=str(path), detail=why)
         if not pooled:
-            worktree.empty_pool(self.repo, place.parent, pump=work.pulse.nap)
+            pool.empty_pool(self.repo, place.parent, pump=work.pulse.nap)
 
     def _keep_copies(self, work: Work, tree: Worktree) -> None:
         """Copied-in files that the agent edited are kept beside the record: they tend to be secrets, so never as git objects."""

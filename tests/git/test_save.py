@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.git import refs, repository, save, snapshot, worktree
+from orchestrator.git import pool, refs, repository, save, snapshot
 from orchestrator.git.repository import Repository
 from orchestrator.git.save import Before
 from orchestrator.git.worktree import Worktree
@@ -417,7 +417,7 @@ class TestKeeping:
     def test_a_kept_commit_survives_everything(self, repo: Repository, tree: Worktree, base: str, git, commit) -> None:
         made = commit(tree.path, "a", "a")
         assert save.keep(repo, "fix", "0001", made) == "0001"
-        worktree.discard(tree)
+        pool.discard(tree)
         git(repo.top, "branch", "-D", BRANCH)
         git(repo.top, "reflog", "expire", "--expire=now", "--all")
         git(repo.top, "gc", "-q", "--prune=now")
