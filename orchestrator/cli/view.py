@@ -19,7 +19,8 @@ from orchestrator.core.selection import order_key
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Metric
 from orchestrator.core.task import Stage, State
-from orchestrator.loop.routed import routed, without_new_logins
+from orchestrator.executors import registry
+from orchestrator.loop.routed import placed, routed, without_new_logins
 from orchestrator.store import snapshot
 from orchestrator.store.owners import Owner
 from orchestrator.store.queue import Queue
@@ -56,7 +57,7 @@ def look(queue: Queue, settings: Settings) -> Look:
     now = time.time()
     loops = queue.owners.loops() if (queue.control / "owners").is_dir() else ()
     router = Router(settings)
-    found = tuple(routed(candidate, router, queue) for candidate in found)
+    found = tuple(placed(routed(candidate, router, queue), registry.find) for candidate in found)
     world = readiness.world(found, converged_before=queue.remembered(), capacity=_capacity(found, loops))
     world = replace(world, paused=without_new_logins(_paused(found, now), router), overspent=_overspent(found, settings, now))
     red = _standing(queue)

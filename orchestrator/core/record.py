@@ -82,7 +82,8 @@ class Session:
 @dataclass(frozen=True, slots=True)
 class Landed:
     """Where converged work went: `how` is merge, pr, branch or none. `undone` is the commit that took a merge back.
-    Of a pull request: its `state`, and the commit that `merged` it. `side`: of a batch, the parent that is this task's work."""
+    Of a pull request: its `state`, and the commit that `merged` it. `side`: of a batch, the parent that is this task's work.
+    `held`: the base had all of the work already, as `commit`."""
 
     commit: str | None
     base: str | None
@@ -92,6 +93,7 @@ class Landed:
     state: str | None = None
     merged: str | None = None
     side: str | None = None
+    held: bool = False
 
     @property
     def told(self) -> str:
@@ -99,6 +101,8 @@ class Landed:
         commit = (self.commit or "")[:10]
         if self.how == "pr":
             return f"in the pull request {self.url} ({self.state})"
+        if self.held:
+            return f"nothing to land: {self.base} has all of it already"
         if self.how != "merge":
             return f"left on its branch at {commit}"
         return f"merged into {self.base} as {commit}" + (f", undone by {self.undone[:10]}" if self.undone else "")
@@ -217,7 +221,7 @@ def to_dict(record: Record) -> dict[str, Any]:
         name: data[name] and _plain(data[name])
         for name in ("landed", "intent", "restart", "resolving", "pull", "review", "session")
     }
-    for name, *optional in (("landed", "undone", "state", "merged", "side"), ("intent", "undo", "side")):
+    for name, *optional in (("landed", "undone", "state", "merged", "side", "held"), ("intent", "undo", "side")):
         nested[name] = nested[name] and _short(nested[name], *optional)
     nested |= {"spend": _used(record.spend), "carried": _used(record.carried)}
     if record.session is not None:
