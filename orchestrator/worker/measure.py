@@ -36,7 +36,8 @@ TAIL = 4000  # characters shown to people and to the next prompt
 LAST_WORD = 200  # characters of a failed benchmark's last line that are shown with its end
 SILENT = "The benchmark wrote nothing to ${}, as it did on the base; what is printed doesn't count."
 TWICE = "The benchmark wrote numbers to $ORCH_METRICS_FILE and to $ORCH_METRICS_FD; say them by one of the two."
-SHELL = {126: " (a command that can't be executed)", 127: " (a command was not found)"}
+SHELL = {126: "a command that can't be executed", 127: "a command was not found"}
+DIED = 128  # and from here on: a command that was ended by a signal, whose number is added
 NOISY = 5  # samples all at target that put the one-sided 95 % bound of the median past it: 1 - 0.5^5 = 96.9 %
 
 
@@ -266,7 +267,7 @@ def _defect(who: str, finished: Finished, limits: Limits) -> str | None:
     """Why an execution counts as failed, None where it ended by itself with exit code 0."""
     match finished.end:
         case ProcessEnd.EXITED:
-            return f"{who} ended with exit code {finished.code}{SHELL.get(finished.code, '')}." if finished.code else None
+            return f"{who} ended with exit code {finished.code}{_in_shell(finished.code)}." if finished.code else None
         case ProcessEnd.SIGNALLED:
             return f"{who} was ended by {_signal(finished.signal)}."
         case ProcessEnd.TIMED_OUT:
@@ -284,6 +285,12 @@ def _last_word(tail: str) -> str:
     """What it printed last: most programs say there why they fail."""
     line = next((line.strip() for line in reversed(tail.splitlines()) if line.strip()), "")
     return f" It printed last: {line[:LAST_WORD]}" if line else ""
+
+
+def _in_shell(code: int) -> str:
+    """What a shell means by this exit code, where it means anything."""
+    words = f"ended by {_signal(code - DIED)}" if code - DIED in signal.valid_signals() else SHELL.get(code)
+    return f" ({words})" if words else ""
 
 
 def _signal(number: int | None) -> str:

@@ -144,6 +144,7 @@ def test_a_command_is_run_by_the_shell_in_the_worktree(bench: Bench) -> None:
         ("echo METRIC n=1; exit 3", "ended with exit code 3."),
         ("echo METRIC n=1; no-such-command-at-all", "exit code 127 (a command was not found)"),
         ("echo METRIC n=1; kill -SEGV $$", "was ended by SIGSEGV"),
+        ("echo METRIC n=1; sh -c 'kill -SEGV $$'; exit $?", "ended with exit code 139 (ended by SIGSEGV)."),
         ("echo METRIC n=1; kill -KILL $$", "SIGKILL (out of memory?)"),
         ("echo METRIC n=1; kill -40 $$", "was ended by signal 40."),
         ("true", "printed no METRIC line"),
