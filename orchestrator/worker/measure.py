@@ -36,6 +36,8 @@ TAIL = 4000  # characters shown to people and to the next prompt
 LAST_WORD = 200  # characters of a failed benchmark's last line that are shown with its end
 SILENT = "The benchmark wrote nothing to ${}, as it did on the base; what is printed doesn't count."
 TWICE = "The benchmark wrote numbers to $ORCH_METRICS_FILE and to $ORCH_METRICS_FD; say them by one of the two."
+# A shell reads its script line by line: what a product adds to it meanwhile is run, too.
+WRITTEN = "{} was changed while the {} ran, so what it says is nobody's word. What runs there may write to any other file."
 SHELL = {126: "a command that can't be executed", 127: "a command was not found"}
 DIED = 128  # and from here on: a command that was ended by a signal, whose number is added
 NOISY = 5  # samples all at target that put the one-sided 95 % bound of the median past it: 1 - 0.5^5 = 96.9 %
@@ -133,12 +135,15 @@ def sample(
             command = problem or _command(sealed, evaluator.path, evaluator.command, copy=copy, worktree=worktree, env=env)
             if isinstance(command, str):
                 return Sample({}, None, ProcessEnd.NOT_STARTED, None, 0.0, defect=command, output=command)
+            prints = sealed.prints(copy)
             finished = supervise.run(command, _capped(limits), sink=sink, err=output.add, pump=pump, aside=private.aside)
+            changed = seals.changed(prints, copy) or scripts.changed(sealed, worktree)
     except alone.Asked:
         return Sample({}, None, ProcessEnd.STOPPED, None, 0.0)
     finally:
         told = private.told()
-    return _by_channel(_judged(spec, finished, limits, _reading(told, reader, channels), output), told, channels)
+    judged = _judged(spec, finished, limits, _reading(told, reader, channels), output, changed)
+    return _by_channel(judged, told, channels)
 
 
 def _reading(told: Mapping[Channel, bytes], reader: MetricReader, channels: Sequence[Channel]) -> Reading:
@@ -158,11 +163,14 @@ def _by_channel(judged: Sample, told: Mapping[Channel, bytes], channels: Sequenc
     return replace(judged, values={}, defect=wrong, output=f"{judged.output}\n{wrong}".strip())
 
 
-def _judged(spec: Spec, finished: Finished, limits: Limits, reading: Reading, output: Output) -> Sample:
+def _judged(
+    spec: Spec, finished: Finished, limits: Limits, reading: Reading, output: Output, changed: str | None = None
+) -> Sample:
     broken = _defect("The benchmark", finished, limits)
     if broken and finished.end is not ProcessEnd.OUTPUT_LIMIT:
         broken += _last_word(output.tail())
-    defect = broken or metrics.defect(spec.metrics, reading)
+    edited = WRITTEN.format(changed, "benchmark") if changed else None
+    defect = broken or edited or metrics.defect(spec.metrics, reading)
     stopped = finished.end is ProcessEnd.STOPPED
     return Sample(
         values={} if defect else reading.values,
@@ -217,8 +225,11 @@ def check(
         argv = _command(sealed, path, line, copy=copy, worktree=worktree, env=env)
         if isinstance(argv, str):
             return Verdict(name, False, argv, argv, ProcessEnd.NOT_STARTED)
+        prints = sealed.prints(copy) if sealed else {}
         finished = supervise.run(argv, _capped(limits), sink=output.add, err=None, pump=pump)
+        changed = seals.changed(prints, copy)
     reason = _defect(f"The {name} command" if not sealed else f"{command}", finished, limits)
+    reason = reason or (WRITTEN.format(changed, f"gate {name}") if changed else None)
     tail, full = output.tail(), output.full()
     return Verdict(name, reason is None, reason or "passed", tail, finished.end, code=finished.code, full=full)
 

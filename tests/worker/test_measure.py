@@ -285,6 +285,19 @@ def test_a_gate_of_the_task_runs_sealed_in_the_worktree(bench: Bench) -> None:
     assert list((bench.root / "scratch").iterdir()) == []
 
 
+def test_a_gate_whose_own_files_were_written_on_while_it_ran_says_no(bench: Bench) -> None:
+    bench.write("echo exit 0 >> $ORCH_TASK_DIR/checks.sh\nfalse\n", "checks.sh")
+    verdict = bench.check("checks.sh", seal.seal(bench.task))
+    assert not verdict.ok
+    assert verdict.reason.startswith("checks.sh was changed while the gate verify ran")
+
+
+def test_a_benchmark_may_write_new_files_beside_its_own_and_change_who_may_run_them(bench: Bench) -> None:
+    bench.write("chmod +x $ORCH_TASK_DIR/data.txt; touch $ORCH_TASK_DIR/new.txt; echo METRIC n=0")
+    bench.write("1", "data.txt")
+    assert bench.sample().values == {"n": 0}
+
+
 def test_a_gate_that_cannot_be_started_is_a_no_with_its_reason(bench: Bench) -> None:
     bench.write("#!/no/such/interpreter-anywhere\n", "checks.sh", 0o755)
     verdict = bench.check("checks.sh", seal.seal(bench.task))
