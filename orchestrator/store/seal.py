@@ -43,7 +43,7 @@ INDEX = "SEALED.json"
 KEPT = 10 * 1024 * 1024
 
 
-Print = tuple[int, int, int] | None  # None: nothing is there
+Written = tuple[int, int, int] | None  # None: nothing is there
 
 
 class CantSeal(StoreError):
@@ -76,10 +76,6 @@ class Sealed:
     def write(self, target: Path) -> None:
         """Make a private copy in the new folder `target`."""
         _write(self.files, target)
-
-    def prints(self, copy: Path) -> Mapping[str, Print]:
-        """What changes whenever somebody writes to a file of this private copy, or puts another in its place."""
-        return {file.path: _print(copy / file.path) for file in self.files if not file.folder and file.path not in SPECS | LOGS}
 
     def agent_copy(self, target: Path, *, holdout: object = None) -> None:
         """Make the agent's copy in the new folder `target`: all but the hidden holdout that `holdout` (the spec's key) names, and
@@ -147,9 +143,13 @@ def differs(sealed: Sealed, digest: str | None) -> bool:
     return digest is not None and digest != sealed.digest
 
 
-def changed(before: Mapping[str, Print], copy: Path) -> str | None:
-    """The first file of a private copy that is not what it was."""
-    return next((path for path, was in before.items() if _print(copy / path) != was), None)
+def written(path: Path) -> Written:
+    """What changes whenever somebody writes to a file of a private copy, or puts another in its place."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def remove(path: Path) -> None:
@@ -238,14 +238,6 @@ def _fingerprint(file: SealedFile) -> bytes:
     content = os.fsencode(file.link) if file.link is not None else file.data or b""
     path = os.fsencode(file.path)
     return b"%s %d\0%s\0%s\n" % (kind, len(path), path, hashlib.sha256(content).hexdigest().encode())
-
-
-def _print(path: Path) -> Print:
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return None
-    return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _write(files: tuple[SealedFile, ...], target: Path) -> None:

@@ -135,9 +135,11 @@ def sample(
             command = problem or _command(sealed, evaluator.path, evaluator.command, copy=copy, worktree=worktree, env=env)
             if isinstance(command, str):
                 return Sample({}, None, ProcessEnd.NOT_STARTED, None, 0.0, defect=command, output=command)
-            prints = sealed.prints(copy)
+            before = seals.written(copy / evaluator.path) if evaluator.path else None
             finished = supervise.run(command, _capped(limits), sink=sink, err=output.add, pump=pump, aside=private.aside)
-            changed = seals.changed(prints, copy) or scripts.changed(sealed, worktree)
+            changed = scripts.changed(sealed, worktree)
+            if evaluator.path and seals.written(copy / evaluator.path) != before:
+                changed = evaluator.path
     except alone.Asked:
         return Sample({}, None, ProcessEnd.STOPPED, None, 0.0)
     finally:
@@ -225,11 +227,11 @@ def check(
         argv = _command(sealed, path, line, copy=copy, worktree=worktree, env=env)
         if isinstance(argv, str):
             return Verdict(name, False, argv, argv, ProcessEnd.NOT_STARTED)
-        prints = sealed.prints(copy) if sealed else {}
+        before = seals.written(copy / command) if sealed else None
         finished = supervise.run(argv, _capped(limits), sink=output.add, err=None, pump=pump)
-        changed = seals.changed(prints, copy)
+        changed = sealed and seals.written(copy / command) != before
     reason = _defect(f"The {name} command" if not sealed else f"{command}", finished, limits)
-    reason = reason or (WRITTEN.format(changed, f"gate {name}") if changed else None)
+    reason = reason or (WRITTEN.format(command, f"gate {name}") if changed else None)
     tail, full = output.tail(), output.full()
     return Verdict(name, reason is None, reason or "passed", tail, finished.end, code=finished.code, full=full)
 
