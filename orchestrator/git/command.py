@@ -54,6 +54,7 @@ OPTIONS = tuple(
         "core.ignoreStat=false",  # these three by a `git config` of an agent's would keep edits of its own from git's eyes
         "core.trustctime=true",
         "core.checkStat=default",
+        "core.fsync=committed,reference",  # a record that survives a power cut names them
         "commit.gpgSign=false",
         "gc.auto=0",
         "maintenance.auto=false",
