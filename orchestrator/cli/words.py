@@ -180,8 +180,8 @@ def conflict_text(candidate: Candidate) -> list[str]:
 def landed_text(candidate: Candidate) -> str:
     """Where converged work went."""
     record = candidate.record
-    if record is None:
-        return "moved here by hand"
+    if record is None or not record.converged:
+        return "moved here by hand, nothing was verified or landed"
     return "; ".join(filter(None, (whereabouts(record), record.detail)))
 
 

@@ -23,6 +23,7 @@ from orchestrator.git import (
     given,
     included,
     kept,
+    lasting,
     merge,
     pool,
     refs,
@@ -331,8 +332,10 @@ class Workspace:
         trailers = {"Task": work.name, "Attempt": str(number), "Agent": work.agent_name}
         start = watch.start if watch else start
         subject = work.mask.text(subject)
-        save.commit_all(self._tree, subject, trailers=trailers)
+        made = save.commit_all(self._tree, subject, trailers=trailers)
         collected = save.collect(self._tree, self._branch(work), start, watch.saved if watch else None)
+        if collected.seen - {made} or collected.extra:  # of the agent's own making
+            lasting.secure(self.repo, (collected.tip, *collected.extra), (start,), (repository.HEADS + self._branch(work),))
         message = with_trailers(subject, trailers)
         if collected.rewritten and not merge.contains(self.repo, collected.tip, work.record.base_commit or start):
             # The agent went back behind where the task began, or made a history of its own: what it has is put on top of ours.

@@ -151,9 +151,11 @@ class TestCommitAll:
         made = save.commit_all(tree, "x")
         assert "beside" in listed(git, repo, made or "")
 
+    @pytest.mark.parametrize("form", [("--index-version", "2"), ("--index-version", "4"), ("--split-index",)], ids=" ".join)
     @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
-    def test_an_edit_hidden_from_git_is_saved(self, tree: Worktree, git, flag: str) -> None:
+    def test_an_edit_hidden_from_git_is_saved(self, tree: Worktree, git, flag: str, form: tuple[str, ...]) -> None:
         git(tree.path, "update-index", flag, "one")
+        git(tree.path, "update-index", *form)
         (tree.path / "one").write_text("hidden")
         made = save.commit_all(tree, "x")
         assert git(tree.path, "show", f"{made}:one") == "hidden"

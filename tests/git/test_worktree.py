@@ -176,15 +176,43 @@ def test_a_kill_between_files_and_git_folder_leaves_nothing_behind(
     assert again.head == base
 
 
+@pytest.mark.parametrize("form", [("--index-version", "2"), ("--index-version", "4"), ("--split-index",)], ids=" ".join)
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
 def test_an_edit_hidden_from_git_does_not_survive_in_the_pool(
-    repo: Repository, tree: Worktree, root: Path, base: str, git, flag: str
+    repo: Repository, tree: Worktree, root: Path, base: str, git, flag: str, form: tuple[str, ...]
 ) -> None:
     git(tree.path, "update-index", flag, "one")
+    git(tree.path, "update-index", *form)
     (tree.path / "one").write_text("tampered")
     pool.retire(tree)
     other = pool.prepare(repo, root / "other", owner="id-2", branch=None, commit=base)
     assert (other.path / "one").read_text() == (repo.top / "one").read_text()
+
+
+def test_an_edit_that_a_configuration_hides_does_not_survive_in_the_pool(
+    repo: Repository, tree: Worktree, root: Path, base: str, git
+) -> None:
+    """Of the same length, with the old time: all that is left to see it by is what git was told not to look at."""
+    for key, value in (("core.trustctime", "false"), ("core.checkStat", "minimal")):
+        git(repo.top, "config", key, value)
+    old, content = (tree.path / "one").stat(), (tree.path / "one").read_bytes()
+    (tree.path / "other").write_bytes(b"x" * len(content))
+    (tree.path / "other").rename(tree.path / "one")
+    os.utime(tree.path / "one", ns=(old.st_atime_ns, old.st_mtime_ns))
+    os.utime(tree.admin / "index", ns=(old.st_atime_ns, old.st_mtime_ns + 10**10))  # git looks closer in the same second only
+    worktree.retire(tree)
+    other = worktree.prepare(repo, root / "other", owner="id-2", branch=None, commit=base)
+    assert (other.path / "one").read_bytes() == content
+
+
+def test_a_checkout_holds_what_the_commit_holds_and_nothing_that_replaces_it(
+    repo: Repository, root: Path, base: str, git
+) -> None:
+    content = (repo.top / "one").read_text()
+    (repo.top / "fake").write_text("0\n")
+    git(repo.top, "replace", git(repo.top, "rev-parse", f"{base}:one"), git(repo.top, "hash-object", "-w", "fake"))
+    tree = worktree.prepare(repo, root / "fix.verify", owner="id-1", branch=None, commit=base)
+    assert (tree.path / "one").read_text() == content
 
 
 def test_folders_without_permission_are_removed(repo: Repository, tree: Worktree, base: str) -> None:
