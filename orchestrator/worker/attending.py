@@ -6,7 +6,6 @@ says where the task belongs, and the next look, which begins by asking that, mov
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -41,16 +40,12 @@ class Seen:
 
 
 def attend(queue: Queue) -> Iterator[Seen]:
-    """Look at every open pull request of the queue's tasks, one after the other. Another one who does just that is left to it."""
-    descriptor = durable.open_lock(queue.control / "locks" / LOCK, point="lock", new=False)
-    try:
-        if not locks.try_exclusive(descriptor):
-            return
+    """Look at every open pull request of the queue's tasks, one after the other. Another one who does just that is waited for,
+    since it may be past what there is to see by now."""
+    with locks.acquire(queue.control / "locks" / LOCK):
         for place in queue.places((State.CONVERGED,)):
             if seen := look(queue, place):
                 yield seen
-    finally:
-        os.close(descriptor)
 
 
 def look(queue: Queue, place: Place) -> Seen | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from support.project import Project
 from support.trackers import Forge
 
+from orchestrator.store import locks
 from orchestrator.trackers import program
 from orchestrator.trackers.github import GitHub, _at_lines
 from orchestrator.trackers.protocol import Draft, TrackerError, Where
@@ -335,6 +337,24 @@ def test_a_loop_looks_by_itself_and_goes_on_meanwhile(project: Project, forge: F
     project.start("--loop", ORCH_PULL_INTERVAL="50ms")
     forge.change(1, state="merged", mergeCommit={"oid": "c0ffee"})
     project.wait(lambda: project.record("x")["landed"]["state"] == "merged", why="the loop sees that it is merged")
+
+
+def test_a_look_during_another_one_sees_for_itself(project: Project, forge: Forge) -> None:
+    opened(project)
+    lock = project.tasks / ".orch/locks/pulls.lock"
+    with locks.acquire(lock):
+        late = project.start("pulls")
+        project.wait(lambda: late.poll() is not None or lock in opened_by(late.pid), why="it is about to look")
+    late.wait(60)
+    assert "is open" in (project.top / f"out-{len(project.started) - 1}.txt").read_text()
+
+
+def opened_by(pid: int) -> set[Path]:
+    found = set()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.add(each.readlink())
+    return found
 
 
 def test_a_tracker_that_can_t_be_asked_changes_nothing_and_is_told_of(project: Project, forge: Forge) -> None:
