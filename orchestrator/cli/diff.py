@@ -13,7 +13,7 @@ from orchestrator.cli import output
 from orchestrator.cli.options import App, common, name_argument, one, pass_app
 from orchestrator.core.record import Record
 from orchestrator.errors import OrchestratorError
-from orchestrator.git import changes, kept, repository
+from orchestrator.git import changes, kept, merge, repository
 from orchestrator.git.repository import Repository
 from orchestrator.store import records
 
@@ -54,10 +54,11 @@ def range_of(record: Record | None, name: str, attempt: str | None) -> Range:
     repo = _repository(record.repo)
     if attempt is not None:
         commit = _labelled(repo, record.slug, attempt)
-        return Range(repo, _fork(repo, commit, record.base_commit), commit)
+        return Range(repo, kept.began(repo, commit, record.base, record.base_commit), commit)
     landed = record.landed
     if landed and landed.side and landed.commit:  # of a batch only the task's own part
-        return Range(repo, _fork(repo, landed.side, f"{landed.commit}^1"), landed.side)
+        before = f"{landed.commit}^1"
+        return Range(repo, merge.met(repo, before, landed.side) or before, landed.side)
     if landed and landed.commit and landed.how == "merge":
         return Range(repo, f"{landed.commit}^1", landed.commit)
     tip = repository.find_branch(repo, record.branch) if record.branch else None
@@ -81,12 +82,6 @@ def _labelled(repo: Repository, slug: str, label: str) -> str:
         labels = ", ".join(each.label for each in refs) or "none yet"
         raise OrchestratorError(f"There is nothing kept as {label!r}.", hint=f"There are: {labels}.")
     return found
-
-
-def _fork(repo: Repository, commit: str, base: str) -> str:
-    """Where `commit` left the base it began on."""
-    output_ = repo.git.run("merge-base", commit, base, ok=(0, 1))
-    return output_.stdout.decode().strip() or base
 
 
 def _print(app: App, found: Range) -> None:
