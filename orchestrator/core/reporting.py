@@ -137,7 +137,12 @@ def _landed(evidence: Evidence) -> str:
     landed = evidence.record.landed
     if landed is None or landed.commit is None:
         return ""
-    return f", {landed.how}: {landed.commit}{f', {landed.url}' if landed.url else ''}"
+    facts = (
+        f"{landed.how}: {landed.commit}",
+        f"{landed.url} ({landed.state})" if landed.url else "",
+        f"undone by {landed.undone}" if landed.undone else "",
+    )
+    return "".join(f", {fact}" for fact in facts if fact)
 
 
 def _ways(evidence: Evidence) -> Iterator[str]:

@@ -53,7 +53,7 @@ def test_the_branch_and_only_that_is_pushed_and_a_pull_request_says_what_it_is_w
     record = opened(project)
     [pull] = forge.pulls
     assert (pull["branch"], pull["base"], pull["title"]) == (BRANCH, "main", "x")
-    for words in ("left 3 -> 0", "Closes #7", "Task: x", "| todo.txt"):
+    for words in ("- Result: converged\n", "left 3 -> 0", "Closes #7", "Task: x", "| todo.txt"):
         assert words in pull["body"]
     assert record["landed"]["how"] == "pr"
     assert (record["landed"]["url"], record["landed"]["state"]) == (pull["url"], "open")
@@ -71,6 +71,7 @@ def test_merged_it_says_so_and_closed_it_needs_a_person(project: Project, forge:
     assert "is merged" in project.run("pulls", code=0).stdout
     landed = project.record("x")["landed"]
     assert (project.where("x"), landed["state"], landed["merged"]) == ("converged", "merged", "c0ffee")
+    assert f"{landed['url']} (merged)" in (project.tasks / "converged/x/.orch/report.md").read_text()
     assert "No task has an open pull request" in project.run("pulls", code=0).stdout
 
 
@@ -79,6 +80,7 @@ def test_closed_without_a_merge_it_is_blocked_and_retry_opens_another(project: P
     forge.change(1, state="closed")
     project.run("pulls", code=0)
     assert (project.where("x"), project.record("x")["reason"]) == ("blocked", "closed")
+    assert "- Result: closed" in (project.tasks / "blocked/x/.orch/report.md").read_text()
     project.run("retry", "x", code=0)
     project.git("update-ref", f"refs/heads/{BRANCH}", "main")
     project.agent(f"{AGENT}; echo other > other.txt")
