@@ -54,10 +54,11 @@ def range_of(record: Record | None, name: str, attempt: str | None) -> Range:
     repo = _repository(record.repo)
     if attempt is not None:
         commit = _labelled(repo, record.slug, attempt)
-        return Range(repo, merge.forked(repo, commit, record.base_commit) or record.base_commit, commit)
+        return Range(repo, kept.began(repo, commit, record.base, record.base_commit), commit)
     landed = record.landed
     if landed and landed.side and landed.commit:  # of a batch only the task's own part
-        return Range(repo, merge.forked(repo, landed.side, landed.commit) or record.base_commit, landed.side)
+        before = f"{landed.commit}^1"
+        return Range(repo, merge.met(repo, before, landed.side) or before, landed.side)
     if landed and landed.commit and landed.how == "merge":
         return Range(repo, f"{landed.commit}^1", landed.commit)
     tip = repository.find_branch(repo, record.branch) if record.branch else None

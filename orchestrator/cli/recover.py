@@ -10,8 +10,9 @@ import click
 
 from orchestrator.cli import output, prune, reclaim
 from orchestrator.cli.options import App, common, completing, pass_app
+from orchestrator.core.record import Record
 from orchestrator.errors import Misuse, NoSuchTask, OrchestratorError
-from orchestrator.git import kept, merge, repository
+from orchestrator.git import kept, repository
 from orchestrator.git.kept import Kept
 from orchestrator.git.repository import Repository
 from orchestrator.store import records, saved
@@ -48,7 +49,7 @@ def recover(app: App, words: tuple[str, ...], action: str | None, branch: str | 
     """List, show or take back what agents did: every attempt's commits are kept, also of refused and cancelled work."""
     verb, name, label = _parsed(app, words)
     action = verb if verb in ("show", "apply") else action
-    repo, slug, base = _where(app, name)
+    repo, slug, record = _where(app, name)
     found = sorted(kept.attempts(repo, slug), key=lambda each: (each.slug, each.when, each.label))
     if verb == "prune":
         return _prune(app, slug, age, dry_run=dry_run)
@@ -61,9 +62,9 @@ def recover(app: App, words: tuple[str, ...], action: str | None, branch: str | 
     if branch is not None:
         _branch(app, repo, chosen, branch)
     elif action == "apply":
-        _apply(app, repo, chosen, base)
+        _apply(app, repo, chosen, record)
     else:
-        output.out(output.clean(_patch(repo, chosen, base).decode(errors="replace"), lines=True).rstrip("\n"))
+        output.out(output.clean(_patch(repo, chosen, record).decode(errors="replace"), lines=True).rstrip("\n"))
     return 0
 
 
@@ -91,8 +92,9 @@ def _saved(app: App, name: str | None) -> list[tuple[str, Path]]:
     return [(place.name, path) for place in places for path in saved.listed(app.queue.path(place))]
 
 
-def _where(app: App, name: str | None) -> tuple[Repository, str | None, str | None]:
-    """The repository, the task's name in its refs, and its base. A task that retention removed is still known by its refs."""
+def _where(app: App, name: str | None) -> tuple[Repository, str | None, Record | None]:
+    """The repository, the task's name in its refs, and what is known of it. A task that retention removed is still known by
+    its refs."""
     if name is None:
         return _repository(app), None, None
     try:
@@ -100,14 +102,15 @@ def _where(app: App, name: str | None) -> tuple[Repository, str | None, str | No
     except NoSuchTask:
         repo = _repository(app)
         if kept.attempts(repo, name):
-            return repo, name, None
+            removed = (each for each in app.queue.removed() if (each.slug, each.repo) == (name, str(repo.top)))
+            return repo, name, next(removed, None)
         raise
     record = records.peek(app.queue.path(place))
     if record is None or record.repo is None:
         raise OrchestratorError(
             f"Nothing has been done for {place.name!r} yet.", hint=f"`orchestrator why {quote(place.name)}` says why."
         )
-    return repository.discover(Path(record.repo)), record.slug, record.base
+    return repository.discover(Path(record.repo)), record.slug, record
 
 
 def _repository(app: App) -> Repository:
@@ -174,23 +177,22 @@ def _choose(found: list[Kept], name: str, label: str) -> Kept:
     raise OrchestratorError(problem, hint=f"There are: {labels}.")
 
 
-def _patch(repo: Repository, chosen: Kept, base: str | None) -> bytes:
-    """What it changed since it left its base: everything between the fork and it."""
-    known = base if base and repository.find_branch(repo, base) else repository.base_branch(repo, None)
-    old = merge.forked(repo, chosen.commit, f"refs/heads/{known}") or f"{chosen.commit}^"
+def _patch(repo: Repository, chosen: Kept, record: Record | None) -> bytes:
+    """What it changed since the base it began on: everything between the fork and it."""
+    base = record.base if record else repository.base_branch(repo, None)
+    old = kept.began(repo, chosen.commit, base, record.base_commit if record else None)
     return repo.git.run("diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", old, chosen.commit).stdout
 
 
-def _apply(app: App, repo: Repository, chosen: Kept, base: str | None) -> None:
-    patch = _patch(repo, chosen, base)
+def _apply(app: App, repo: Repository, chosen: Kept, record: Record | None) -> None:
+    patch = _patch(repo, chosen, record)
     if not patch:
         app.say("It has no changes.")
         return
     done = repo.git.run("apply", "--whitespace=nowarn", "-", input=patch, ok=())
     if done.code:
-        why = done.stderr.strip().partition("\n")[0].removeprefix("error: ")
         raise OrchestratorError(
-            f"It doesn't fit onto what is in {repo.top}: {why}. Nothing was changed.",
+            f"It doesn't fit onto what is in {repo.top}: {done.stderr.strip()}. Nothing was changed.",
             hint=f"Make a branch of it and merge that: orchestrator recover {chosen.slug} --branch NEW {chosen.label}",
         )
     app.say(f"Applied to {repo.top}, uncommitted: see `git status`.")

@@ -19,7 +19,7 @@ from orchestrator.core.selection import order_key
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Metric
 from orchestrator.core.task import Stage, State
-from orchestrator.executors import registry
+from orchestrator.executors.protocol import Executor
 from orchestrator.loop.routed import placed, routed, without_new_logins
 from orchestrator.store import snapshot
 from orchestrator.store.owners import Owner
@@ -57,11 +57,17 @@ def look(queue: Queue, settings: Settings) -> Look:
     now = time.time()
     loops = queue.owners.loops() if (queue.control / "owners").is_dir() else ()
     router = Router(settings)
-    found = tuple(placed(routed(candidate, router, queue), registry.find) for candidate in found)
+    found = tuple(placed(routed(candidate, router, queue), _executor) for candidate in found)
     world = readiness.world(found, converged_before=queue.remembered(), capacity=_capacity(found, loops))
     world = replace(world, paused=without_new_logins(_paused(found, now), router), overspent=_overspent(found, settings, now))
     red = _standing(queue)
     return Look(queue, settings, tuple(sorted(found, key=_order)), world, loops, now, red)
+
+
+def _executor(name: str) -> Executor:
+    from orchestrator.executors import registry
+
+    return registry.find(name)
 
 
 def _standing(queue: Queue) -> tuple[Red, ...]:

@@ -135,9 +135,16 @@ def document(evidence: Evidence) -> dict[str, Any]:
 
 def _landed(evidence: Evidence) -> str:
     landed = evidence.record.landed
-    if landed is None or landed.commit is None or landed.how == "none":
-        return f", {whereabouts(evidence.record)}" if landed else ""
-    return f", {landed.how}: {landed.commit}{f', {landed.url}' if landed.url else ''}"
+    if landed is None:
+        return ""
+    if landed.commit is None or landed.how == "none":
+        return f", {whereabouts(evidence.record)}"
+    facts = (
+        f"{landed.how}: {landed.commit}",
+        f"{landed.url} ({landed.state})" if landed.url else "",
+        f"undone by {landed.undone}" if landed.undone else "",
+    )
+    return "".join(f", {fact}" for fact in facts if fact)
 
 
 def _ways(evidence: Evidence) -> Iterator[str]:

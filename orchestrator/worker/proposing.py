@@ -83,7 +83,8 @@ def _within(space: Workspace, commit: str) -> bool:
 def publish(work: Work, space: Workspace, remote: Remote, tracker: Tracker) -> Opened:
     """The pull request, told what is known of the work by now."""
     found = report.evidence(work)
-    found = replace(found, changes=dossier.changed(work.claim.folder, found))
+    through = replace(work.record, reason=Reason.CONVERGED)  # it is, once the pull request is there
+    found = replace(found, record=through, changes=dossier.changed(work.claim.folder, found))
     closes = f"\n\nCloses {closing}" if (closing := issue(work.spec.issue)) else ""
     body = f"{reporting.closed(reporting.page(found)[:BODY])}{closes}\n\nTask: {work.name}\n"
     text, title = work.mask.text(body), work.mask.text(" ".join((work.spec.title or work.name).split())[:200])

@@ -34,7 +34,7 @@ from orchestrator.proc.command import Limits
 from orchestrator.store import events, locks, records
 from orchestrator.store.locks import LockProof
 from orchestrator.store.queue import Queue
-from orchestrator.worker import integration, measure
+from orchestrator.worker import integration, measure, report
 from orchestrator.worker.gates import reverted
 from orchestrator.worker.gates.reverted import Reverted
 from orchestrator.worker.gates.trial import KEEP
@@ -145,6 +145,7 @@ def told(what: Undo, record: Record, commit: str) -> Record:
     with suppress(StoreError):  # the record says it all
         base = record.landed.base if record.landed else None
         events.append(what.folder, "undone", task=record.name, attempt=record.attempts, commit=commit, base=base)
+    report.renew(what.folder, record, what.mask)
     return record
 
 
