@@ -114,7 +114,7 @@ def become(name: str, log: str | None) -> None:
         os.dup2(file, sys.stderr.fileno())
         os.close(file)
     with suppress(OSError):
-        Path("/proc/self/comm").write_bytes(f"orch {name}".encode()[:15])
+        Path("/proc/self/comm").write_text(f"orch {name}".encode()[:15].decode(errors="ignore"), encoding="utf-8")
 
 
 def tell_ends(link: socket.socket, read: int, loop: int) -> None:

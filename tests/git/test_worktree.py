@@ -200,8 +200,8 @@ def test_an_edit_that_a_configuration_hides_does_not_survive_in_the_pool(
     (tree.path / "other").rename(tree.path / "one")
     os.utime(tree.path / "one", ns=(old.st_atime_ns, old.st_mtime_ns))
     os.utime(tree.admin / "index", ns=(old.st_atime_ns, old.st_mtime_ns + 10**10))  # git looks closer in the same second only
-    worktree.retire(tree)
-    other = worktree.prepare(repo, root / "other", owner="id-2", branch=None, commit=base)
+    pool.retire(tree)
+    other = pool.prepare(repo, root / "other", owner="id-2", branch=None, commit=base)
     assert (other.path / "one").read_bytes() == content
 
 
@@ -211,7 +211,7 @@ def test_a_checkout_holds_what_the_commit_holds_and_nothing_that_replaces_it(
     content = (repo.top / "one").read_text()
     (repo.top / "fake").write_text("0\n")
     git(repo.top, "replace", git(repo.top, "rev-parse", f"{base}:one"), git(repo.top, "hash-object", "-w", "fake"))
-    tree = worktree.prepare(repo, root / "fix.verify", owner="id-1", branch=None, commit=base)
+    tree = pool.prepare(repo, root / "fix.verify", owner="id-1", branch=None, commit=base)
     assert (tree.path / "one").read_text() == content
 
 
