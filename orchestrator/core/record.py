@@ -36,6 +36,10 @@ class Result(StrEnum):
     NO_AGENT = "no-agent"  # not started, auth, limit: nothing was tried
 
 
+# After these an attempt's commits stay on the task branch, unless the task optimizes.
+STAYING = frozenset({Result.CONVERGED, Result.IMPROVED, Result.UNCHANGED, Result.DEFECT, Result.GATE, Result.FLAKY})
+
+
 class Channel(StrEnum):
     """How a benchmark says its numbers where nothing that is printed counts."""
 

@@ -153,7 +153,7 @@ def _ways(evidence: Evidence) -> Iterator[str]:
 
 
 def _gate_lines(evidence: Evidence) -> Iterator[str]:
-    for answer in evidence.last_answers:
+    for answer in evidence.standing:
         warned = " (a warning)" if not answer.ok and answer.mode == Mode.WARN.value else ""
         yield f"Gate {answer.gate}: {'passed' if answer.ok else answer.reason}{warned}"
 
