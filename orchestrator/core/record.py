@@ -86,7 +86,8 @@ class Session:
 @dataclass(frozen=True, slots=True)
 class Landed:
     """Where converged work went: `how` is merge, pr, branch or none. `undone` is the commit that took a merge back.
-    Of a pull request: its `state`, and the commit that `merged` it. `side`: of a batch, the parent that is this task's work."""
+    `merged` is the commit of the base by which somebody else brought it there, as into a pull request, whose `state` is known, too.
+    `side`: of a batch, the parent that is this task's work."""
 
     commit: str | None
     base: str | None
@@ -104,7 +105,7 @@ class Landed:
         if self.how == "pr":
             return f"in the pull request {self.url} ({self.state})"
         if self.how != "merge":
-            return f"left on its branch at {commit}"
+            return f"nothing to land: {self.base} has it at {commit}" if self.merged else f"left on its branch at {commit}"
         return f"merged into {self.base} as {commit}" + (f", undone by {self.undone[:10]}" if self.undone else "")
 
 

@@ -33,7 +33,8 @@ def propose(work: Work, space: Workspace) -> LandOutcome:
     """Push the branch and open its pull request, or bring that up to date."""
     base, branch = str(work.record.base), str(work.record.branch)
     if merge.contains(space.repo, space.base_tip(work), space.tip):
-        return LandOutcome(LandEnd.LANDED, "no change", Landed(space.base_tip(work), base, "none"))
+        there = space.base_tip(work)
+        return LandOutcome(LandEnd.LANDED, "no change", Landed(there, base, "none", merged=there))
     remote = remotes.of(space.repo, base)
     if remote is None:
         return stays(work, space, "the repository has no remote to push to")
