@@ -86,8 +86,8 @@ class Session:
 @dataclass(frozen=True, slots=True)
 class Landed:
     """Where converged work went: `how` is merge, pr, branch or none. `undone` is the commit that took a merge back.
-    `merged` is the commit of the base by which somebody else brought it there, as into a pull request, whose `state` is known, too.
-    `side`: of a batch, the parent that is this task's work."""
+    `merged` is the commit of the base by which somebody else brought it there. `state`: of a pull request. `side`: of a batch,
+    the parent that is this task's work."""
 
     commit: str | None
     base: str | None
