@@ -117,6 +117,7 @@ def document(evidence: Evidence) -> dict[str, Any]:
             for series in evidence.series
         ],
         "gates": [asdict(answer) for answer in evidence.answers],
+        "standing": [asdict(answer) for answer in evidence.standing],
         "attempts": [asdict(fate) for fate in evidence.fates],
         "changes": [asdict(change) for change in evidence.changes],
         "spend": asdict(record.spend),

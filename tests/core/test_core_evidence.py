@@ -123,6 +123,8 @@ def test_the_document_is_plain_data() -> None:
         {"attempt": 1, "value": 2.0, "kept": False},
         {"attempt": 2, "value": 0.0, "kept": True},
     ]
+    assert [each["ok"] for each in data["gates"]] == [False, True]
+    assert [each["attempt"] for each in data["standing"]] == [2]
     assert data["evidence"] == {"samples": 3, "misses": 0, "miss_rate_bound_95": 1 - 0.05 ** (1 / 3)}
 
 
