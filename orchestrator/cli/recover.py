@@ -32,6 +32,7 @@ A number is an attempt; cut/… is what lay uncommitted when an attempt was inte
 
 VERBS = frozenset({"list", "show", "apply", "prune"})
 CUT = "cut/"  # the label of what was uncommitted
+PLAIN = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv")
 
 
 @click.command(epilog=EPILOG)
@@ -181,7 +182,14 @@ def _patch(repo: Repository, chosen: Kept, record: Record | None) -> bytes:
     """What it changed since the base it began on: everything between the fork and it."""
     base = record.base if record else repository.base_branch(repo, None)
     old = kept.began(repo, chosen.commit, base, record.base_commit if record else None)
-    return repo.git.run("diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", old, chosen.commit).stdout
+    return repo.git.run("diff", *PLAIN, old, chosen.commit).stdout + _stashed(repo, chosen.commit)
+
+
+def _stashed(repo: Repository, commit: str) -> bytes:
+    """The untracked files of a stash: its third parent, which has none of its own, holds these alone."""
+    if not (third := repo.git.text("rev-parse", f"{commit}^@").split()[2:3]) or repo.git.text("rev-parse", f"{third[0]}^@"):
+        return b""
+    return repo.git.run("diff-tree", "--root", "--no-commit-id", "-p", *PLAIN, third[0]).stdout
 
 
 def _apply(app: App, repo: Repository, chosen: Kept, record: Record | None) -> None:

@@ -117,6 +117,7 @@ def document(evidence: Evidence) -> dict[str, Any]:
             for series in evidence.series
         ],
         "gates": [asdict(answer) for answer in evidence.answers],
+        "standing": [asdict(answer) for answer in evidence.standing],
         "attempts": [asdict(fate) for fate in evidence.fates],
         "changes": [asdict(change) for change in evidence.changes],
         "spend": asdict(record.spend),
@@ -155,7 +156,7 @@ def _ways(evidence: Evidence) -> Iterator[str]:
 
 
 def _gate_lines(evidence: Evidence) -> Iterator[str]:
-    for answer in evidence.last_answers:
+    for answer in evidence.standing:
         warned = " (a warning)" if not answer.ok and answer.mode == Mode.WARN.value else ""
         yield f"Gate {answer.gate}: {'passed' if answer.ok else answer.reason}{warned}"
 

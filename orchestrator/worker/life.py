@@ -55,7 +55,7 @@ def measure_baseline(work: Work, space: Space) -> Ending | None:
     work.enter(Stage.MEASURE)
     with space.at_base(work) as place:
         sample = verify.sample(work, place, first=True)
-        verify.tell(work, "baseline", sample)
+        verify.tell(work, "baseline", sample, commit=work.record.base_commit)
         work.event("environment", **report.environment(work))
         sample, samples, noisy = noisiness.find_out(work, place, sample)
         if sample.defect:

@@ -87,7 +87,8 @@ def undo(what: Undo) -> UndoOutcome:
         clear(what, record)
         landed = record.landed
         if landed is None or landed.how != "merge" or landed.commit is None or landed.base is None:
-            return UndoOutcome(UndoEnd.NOTHING, "it brought nothing onto its base branch")
+            where = f"it is {landed.told}" if landed and landed.how == "pr" else "it brought nothing onto its base branch"
+            return UndoOutcome(UndoEnd.NOTHING, where)
         if landed.undone:
             return UndoOutcome(UndoEnd.ALREADY, commit=landed.undone)
         old = repository.tip(what.repo, landed.base)

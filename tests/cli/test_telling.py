@@ -257,6 +257,17 @@ def test_recover_lists_what_only_a_cut_leads_to_though_it_changes_nothing_itself
     assert [each["label"] for each in project.json("recover", "fix")["kept"]] == ["cut/0003"]
 
 
+def test_recover_shows_and_takes_back_the_untracked_files_that_an_agent_stashed(project: Project) -> None:
+    litter(project, "echo four >> todo.txt; echo draft > draft.txt; git stash -q --include-untracked")
+    (label,) = [each["label"] for each in project.json("recover", "fix")["kept"] if "WIP" in each["subject"]]
+    told = project.run("recover", "show", "fix", label).stdout
+    assert "+four" in told
+    assert "+draft" in told
+    project.run("recover", "apply", "fix", label)
+    assert (project.top / "draft.txt").read_text() == "draft\n"
+    assert (project.top / "todo.txt").read_text() == "one\ntwo\nthree\nfour\n"
+
+
 def test_recover_lists_what_a_person_wrote_into_a_worktree(project: Project) -> None:
     project.agent("true")
     project.drop("fix", "max_failures: 1")

@@ -167,6 +167,26 @@ def test_strangers_words_reach_no_agent(project: Project, forge: Forge) -> None:
     assert "is open" in project.run("pulls", code=0).stdout
 
 
+@pytest.mark.parametrize("forge", ["github", "gitlab"], indirect=True)
+def test_a_stranger_s_pull_request_from_a_branch_of_the_same_name_is_not_taken_for_ours(project: Project, forge: Forge) -> None:
+    theirs = {
+        "number": 1,
+        "url": "https://forge.test/o/r/pull/1",
+        "branch": BRANCH,
+        "base": "main",
+        "title": "mine",
+        "body": "mine",
+    }
+    forge.save([{**theirs, "state": "open", "fork": 7, "head": "f00d", "done": True}])
+    record = opened(project)
+    assert record["pull"]["number"] == 2
+    assert [each["title"] for each in forge.pulls] == ["mine", "x"]
+    project.run("queue", "x", code=0)
+    project.agent(f"{AGENT}; echo more > more.txt")
+    project.run(code=0)
+    assert [each["title"] for each in forge.pulls] == ["mine", "x"]
+
+
 def test_a_failed_check_comes_back_once_all_checks_are_done(project: Project, forge: Forge) -> None:
     opened(project)
     lint = {"name": "lint", "status": "COMPLETED", "conclusion": "FAILURE", "detailsUrl": "https://ci.test/1"}

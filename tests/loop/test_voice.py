@@ -100,7 +100,7 @@ def test_what_a_spec_leaves_open_is_said_once_for_each_version_of_it(tmp_path: P
     (State.CONVERGED, KEPT, "converged after 1 attempt, left on its branch at bbbbbbbbbb"),
     (State.CONVERGED, replace(MERGED, attempts=0, landed=Landed("c", "main", "none")), "converged, nothing to land: main was at target already"),
     (State.CONVERGED, replace(KEPT, landed=Landed("b" * 40, "main", "none")), "converged after 1 attempt, left on its branch at bbbbbbbbbb"),
-    (State.CONVERGED, replace(KEPT, landed=Landed("b" * 40, "main", "none", held=True)), "converged after 1 attempt, nothing to land: main has all of it already"),
+    (State.CONVERGED, replace(KEPT, landed=Landed("b" * 40, "main", "none", merged="b" * 40)), "converged after 1 attempt, nothing to land: main has it at bbbbbbbbbb"),
     (State.CONVERGED, replace(KEPT, landed=Landed(None, None, "none")), "converged after 1 attempt, changed in place, in a folder without git"),
     (State.BLOCKED, replace(RECORD, reason=Reason.CONFLICT, detail="a.py"), "blocked (conflict): a.py"),
     (State.BLOCKED, None, "blocked: moved there by hand"),
