@@ -293,7 +293,7 @@ ADVICE: Mapping[Reason | None, str] = {
     Reason.CANCELLED: "`orchestrator retry {name}` sets it going again; its commits are in `orchestrator recover {name}`.",
     Reason.SETUP: "Put that right, then `orchestrator retry {name}`.",
     Reason.REPO: "Put the repository right, then `orchestrator retry {name}`.",
-    Reason.FAULT: "Please report it with what `tasks/.orch/log` tells; `orchestrator retry {name}` tries again.",
+    Reason.FAULT: "`tasks/.orch/log` tells more; please report what is ours. `orchestrator retry {name}` tries again.",
     None: "`orchestrator retry {name}` sets it going again.",
 }
 

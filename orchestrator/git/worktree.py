@@ -198,9 +198,22 @@ def inside(repo: Repository, admin: Path) -> bool:
 
 
 def correct(worktree: Worktree) -> None:
-    """Tell git where a worktree is that was moved by us, who were killed before we could."""
-    if place_of(worktree.admin) != worktree.path:
-        write(worktree.admin / "gitdir", f"{worktree.path / '.git'}\n")
+    """Put right what git notes of a worktree: where it is, should we have been killed after we moved it; where the repository is
+    and what is checked out, should these be gone, or empty files since a power cut. Without them no git works in there any more,
+    not even to save what an agent left."""
+    admin = worktree.admin
+    if place_of(admin) != worktree.path:
+        write(admin / "gitdir", f"{worktree.path / '.git'}\n")
+    if not refs.content(admin / "commondir"):
+        write(admin / "commondir", "../..\n")
+    if not refs.content(admin / "HEAD") and (commit := _last(admin) or head(worktree.repo.git_dir, worktree.repo.common)):
+        write(admin / "HEAD", f"{commit}\n")
+
+
+def _last(admin: Path) -> str | None:
+    """The commit that its HEAD went to last, by git's log of that."""
+    fields = (refs.content(admin / "logs" / "HEAD") or "").rpartition("\n")[2].split(" ")
+    return fields[1] if len(fields) > 1 and refs.OBJECT.fullmatch(fields[1]) else None
 
 
 def remove(path: Path) -> None:

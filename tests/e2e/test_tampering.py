@@ -200,3 +200,18 @@ def test_a_folder_that_an_agent_moves_to_converged_is_not_said_to_be_verified(pr
     assert f"t: converged: {told}" in project.run(code=0).stdout
     assert told.replace("there", "here") in project.run("why", "t", code=0).stdout
     assert project.git("rev-parse", "main") == before
+
+
+def test_an_agent_that_kills_its_worker_each_time_is_not_paid_for_ever_and_its_work_is_kept(project: Project) -> None:
+    project.drop("t")
+    project.agent(f"echo x >> {project.top}/sessions; echo kept > kept.txt; kill -9 $PPID; sleep 60")
+    project.run(code=1)
+    task = project.task("t")
+    assert (task["state"], task["reason"], task["attempts"]) == ("blocked", "fault", 0)
+    assert "its worker was killed in 6 sessions in a row" in task["detail"]
+    assert (project.top / "sessions").read_text() == "x\n" * 6
+    assert project.git("show", "orchestrator/t:kept.txt") == "kept"
+    assert not project.survivors()
+    project.agent(": > todo.txt")
+    project.run("retry", "t", code=0)
+    project.run(code=0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import RepositoryError
-from orchestrator.git import included, pool, repository, stale, worktree
+from orchestrator.git import included, pool, repository, save, stale, worktree
 from orchestrator.git.command import Locked
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
@@ -158,6 +158,21 @@ def test_files_whose_git_folder_is_gone_are_moved_aside(repo: Repository, tree: 
     pool.prepare(repo, tree.path, owner="id-1", branch="orchestrator/fix", commit=base)
     (aside,) = root.glob("fix.aside-*")
     assert (aside / "work").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["HEAD", "commondir", "gitdir", "index", "HEAD commondir gitdir index logs/HEAD"])
+@pytest.mark.parametrize("emptied", [True, False], ids=["emptied", "gone"])
+def test_files_of_gits_that_a_power_cut_emptied_keep_no_work_from_being_saved(
+    repo: Repository, tree: Worktree, git, name: str, emptied: bool
+) -> None:
+    (tree.path / "work").write_text("precious")
+    for each in name.split():
+        (tree.admin / each).write_text("") if emptied else (tree.admin / each).unlink()
+    found = worktree.find(repo, tree.path)
+    assert found
+    (label,) = save.keep_everything(found, "fix", "cut/0001-abcdef")
+    assert git(repo.top, "show", f"refs/orchestrator/fix/{label}:work") == "precious"
+    assert str(tree.path) in git(repo.top, "worktree", "list")
 
 
 def test_a_kill_while_one_is_moved_is_put_right(repo: Repository, tree: Worktree, root: Path, base: str, git) -> None:
