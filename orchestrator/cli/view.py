@@ -277,15 +277,17 @@ ADVICE: Mapping[Reason | None, str] = {
     Reason.BUDGET: "Is it worth more? Raise `budget` (`orchestrator edit {name} --budget …`), then `orchestrator retry {name}`,"
     " which allows that much again.",
     Reason.NO_IMPROVEMENT: "Read `orchestrator logs {name}`, change the task, then `orchestrator retry {name}`.",
-    Reason.BENCHMARK_DEFECT: "Mend the benchmark in the task folder (try it by hand), then `orchestrator retry {name}`.",
+    Reason.BENCHMARK_DEFECT: "Mend the benchmark, in the task folder or on the base branch (try it by hand), then"
+    " `orchestrator retry {name}`.",
     Reason.FLAKY: "Make the benchmark give one answer for one state of the code, then `orchestrator retry {name}`.",
-    Reason.SCOPE_VIOLATION: "If the change was right, widen the scope (`orchestrator edit {name} --scope …`),"
+    Reason.SCOPE_VIOLATION: "If the change was right, allow it (`orchestrator edit {name} --scope …` or `--off-limits …`),"
     " then `orchestrator retry {name}`.",
     Reason.TAMPERED: "Look at what it did (`orchestrator recover {name}`) before `orchestrator retry {name}`.",
     Reason.CONFLICT: "Merge the base into the task's branch yourself (its worktree is on it; commit there), then"
     " `orchestrator retry {name}` lands that; without a merge of yours agents try once more.",
     Reason.QUESTION: "Answer in the spec (`orchestrator edit {name}`), then `orchestrator retry {name}`.",
-    Reason.GATE: "See the verdict in `orchestrator logs {name}`; mend the gate or the goal, then `orchestrator retry {name}`.",
+    Reason.GATE: "See the verdict in `orchestrator show {name}`; mend the gate (a script of the repository on the base, which"
+    " you then merge into the task's branch, in its worktree) or the goal, then `orchestrator retry {name}`.",
     Reason.CLOSED: "Say in the spec what was wrong (`orchestrator edit {name}`), then `orchestrator retry {name}`: an attempt"
     " answers it. Without an edit `retry` opens the same pull request again.",
     Reason.AUTH: "Log the agent in (`orchestrator --check` says how), then `orchestrator retry {name}`.",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.core.outcome import Reason
-from orchestrator.core.record import Intent
+from orchestrator.core.record import Intent, Restart
 from orchestrator.core.task import Stage, State
 from orchestrator.errors import OrchestratorError
 from orchestrator.git import (
@@ -78,6 +78,7 @@ class Workspace:
         """Branch and worktree, made or taken up again; what a dead owner left uncommitted is kept first."""
         work.enter(Stage.SETUP)
         self._begin(work)
+        self._follow_base(work)
         self._follow_merge(work)
         findings.seal_scripts(work, self.repo)
         found = worktree.find(self.repo, self._place(work))
@@ -95,8 +96,8 @@ class Workspace:
         )
         self.tip = self._branch_tip(work)
         self._cleared = work.record.base_commit or ""
-        self.restart(work)
         try:
+            self.restart(work)
             self._furnish(work)
         except SetupFailed as error:
             return blocked(Reason.SETUP, error.message)
@@ -127,6 +128,15 @@ class Workspace:
             slug=slug,
             branch=f"orchestrator/{slug}",
         )
+
+    def _follow_base(self, work: Work) -> None:
+        """As long as nothing was measured and nobody has worked, a task begins at its base as that is by now: what kept it, a
+        benchmark or what a set-up needs, may have been mended there. A kill after this leaves a restart that is still to be made.
+        """
+        record, base = work.record, repository.find_branch(self.repo, work.record.base or "")
+        if work.cut or record.baseline or base in (None, record.base_commit) or self._branch_tip(work) != record.base_commit:
+            return
+        work.save(base_commit=base, restart=Restart(base, base))
 
     def _follow_merge(self, work: Work) -> None:
         """A person may have merged the base into the task branch, while nobody worked on it: what came that way is none of the

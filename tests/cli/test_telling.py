@@ -315,6 +315,18 @@ def test_an_attempt_is_compared_with_the_base_of_its_task(project: Project) -> N
     assert "other.txt" not in project.run("recover", "show", "fix", "1").stdout
 
 
+def test_recover_lists_what_is_kept_in_each_repository_by_the_names_of_the_tasks(converged: Project) -> None:
+    other = converged.top.parent / "other"
+    subprocess.run(["git", "clone", "-q", converged.top, other], check=True)
+    (other / "todo.txt").write_text("one\n")
+    subprocess.run(["git", "commit", "-qam", "one"], cwd=other, check=True)
+    converged.drop("über", f"repo: {other}\nmetric: {{name: left, target: 0}}")
+    converged.run()
+    kept = [(each["task"], each["label"], each["repo"]) for each in converged.json("recover")["kept"]]
+    assert sorted(kept) == [*(("fix", f"000{n}", str(converged.top)) for n in (1, 2, 3)), ("über", "0001", str(other))]
+    assert "über" in converged.run("recover").stdout
+
+
 def test_recover_knows_tasks_that_are_gone(converged: Project) -> None:
     subprocess.run(["rm", "-r", converged.tasks / "converged" / "fix"], check=True)
     assert {each["task"] for each in converged.json("recover")["kept"]} == {"fix"}
@@ -536,6 +548,15 @@ def test_the_demo_converges_lands_and_shows_it(empty: Project, tmp_path: Path) -
     shown = subprocess.run(["sh", "greet.sh", "Ada", "Bob"], cwd=tmp_path / "demo", capture_output=True, text=True, check=True)
     assert shown.stdout == "Hello, Ada and Bob!\n"
     assert "isn't empty" in empty.refused("demo", str(tmp_path / "demo"))
+
+
+def test_what_the_demo_proposes_can_be_called_where_the_program_is_not_on_the_path(empty: Project, tmp_path: Path) -> None:
+    told = empty.run("demo", str(tmp_path / "demo"), PATH="/usr/bin:/bin").stdout
+    found = re.search(r"Look around with `(cd .*)`: (.* show fix-greeting),", told)
+    assert found, told
+    subprocess.run(
+        ["sh", "-c", f"{found[1]} && {found[2]}"], check=True, capture_output=True, env={**empty.env, "PATH": "/usr/bin:/bin"}
+    )
 
 
 def test_the_demo_offers_no_option_that_it_would_ignore(empty: Project) -> None:
