@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
@@ -13,18 +12,10 @@ from orchestrator.cli import output
 from orchestrator.cli.options import App, common, name_argument, one, pass_app
 from orchestrator.core.record import Record
 from orchestrator.errors import OrchestratorError
-from orchestrator.git import changes, kept, merge, repository
+from orchestrator.git import changes, kept, ranges, repository
+from orchestrator.git.ranges import Range
 from orchestrator.git.repository import Repository
 from orchestrator.store import records
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """From which commit to which."""
-
-    repo: Repository
-    old: str
-    new: str
 
 
 @click.command(epilog="\b\nExample: orchestrator diff fix-auth | less")
@@ -54,14 +45,10 @@ def range_of(record: Record | None, name: str, attempt: str | None) -> Range:
     repo = _repository(record.repo)
     if attempt is not None:
         commit = _labelled(repo, record.slug, attempt)
-        return Range(repo, merge.forked(repo, commit, record.base_commit) or record.base_commit, commit)
-    landed = record.landed
-    if landed and landed.side and landed.commit:  # of a batch only the task's own part
-        return Range(repo, merge.forked(repo, landed.side, landed.commit) or record.base_commit, landed.side)
-    if landed and landed.commit and landed.how == "merge":
-        return Range(repo, f"{landed.commit}^1", landed.commit)
-    tip = repository.find_branch(repo, record.branch) if record.branch else None
-    return Range(repo, record.base_commit, tip or record.best_commit or record.base_commit)
+        return Range(repo, kept.began(repo, commit, record.base, record.base_commit), commit)
+    found = ranges.of(repo, record)
+    assert found is not None
+    return found
 
 
 def _repository(path: str) -> Repository:

@@ -18,7 +18,7 @@ from orchestrator.core import retention
 from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
 from orchestrator.errors import GitError, OrchestratorError
-from orchestrator.git import kept, repository, worktree
+from orchestrator.git import kept, pool, repository, worktree
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import durable, records
@@ -71,7 +71,7 @@ def refs(repo: Repository, known: list[Known], now: float, age: float, removed: 
         why = "no task of this queue is known by it" if len(tasks) != 1 else retention.why_kept(*tasks[0], now, age)
         told = f"{slug}: {len(theirs)} attempts' commits"
         if why is None and not _base_has(repo, tasks[0][1]):
-            why = "its merge is not on the base any more"
+            why = "the base here doesn't have its merge"
         yield Item("refs", told, 0, why or "landed", None if why else lambda theirs=theirs: _forget(repo, theirs))  # type: ignore[misc]
 
 
@@ -125,7 +125,7 @@ def _worktrees(app: App, repo: Repository, known: list[Known]) -> Iterator[Item]
 
 def _discard(repo: Repository, tree: Worktree) -> str | None:
     if tree.path.parent.name == worktree.POOL and tree.path.is_dir():  # else it was taken out to be used
-        worktree.empty_pool(repo, tree.path.parent.parent)
+        pool.empty_pool(repo, tree.path.parent.parent)
     return None
 
 
@@ -165,11 +165,12 @@ def _base_has(repo: Repository, record: Record | None) -> bool:
     from orchestrator.git import merge
 
     landed = record.landed if record else None
-    if landed is None or landed.commit is None or landed.base is None:
+    commit = (landed.merged or landed.commit) if landed else None  # a pull request may have been squashed
+    if landed is None or commit is None or landed.base is None:
         return False
     branch = record.branch if record and landed.how == "branch" else landed.base
     tip = repository.find_branch(repo, branch) if branch else None
     try:
-        return tip is not None and merge.contains(repo, tip, landed.commit)
+        return tip is not None and merge.contains(repo, tip, commit)
     except GitError:  # a commit that this repository doesn't have
         return False

@@ -14,7 +14,7 @@ from orchestrator.cli import output, prune, reclaim
 from orchestrator.cli.options import App, common, completing, pass_app
 from orchestrator.core.record import Record
 from orchestrator.errors import Misuse, NoSuchTask, OrchestratorError
-from orchestrator.git import kept, merge, repository
+from orchestrator.git import kept, repository
 from orchestrator.git.kept import Kept
 from orchestrator.git.repository import Repository
 from orchestrator.store import records, saved
@@ -34,6 +34,7 @@ A number is an attempt; cut/… is what lay uncommitted when an attempt was inte
 
 VERBS = frozenset({"list", "show", "apply", "prune"})
 CUT = "cut/"  # the label of what was uncommitted
+PLAIN = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv")
 
 
 @click.command(epilog=EPILOG)
@@ -58,15 +59,15 @@ def recover(app: App, words: tuple[str, ...], action: str | None, branch: str | 
     if label is None:
         _list(app, _everything(app) if name is None else [_of_task(app, name)], _saved(app, name))
         return 0
-    repo, slug, base = _where(app, str(name))
+    repo, slug, record = _where(app, str(name))
     found = kept.attempts(repo, slug)
     chosen = _choose(found, name or "", label)
     if branch is not None:
         _branch(app, repo, chosen, branch)
     elif action == "apply":
-        _apply(app, repo, chosen, base)
+        _apply(app, repo, chosen, record)
     else:
-        output.out(output.clean(_patch(repo, chosen, base).decode(errors="replace"), lines=True).rstrip("\n"))
+        output.out(output.clean(_patch(repo, chosen, record).decode(errors="replace"), lines=True).rstrip("\n"))
     return 0
 
 
@@ -128,21 +129,23 @@ def _sorted(found: Iterable[Kept]) -> list[Kept]:
     return sorted(found, key=lambda each: (each.slug, each.when, each.label))
 
 
-def _where(app: App, name: str) -> tuple[Repository, str, str | None]:
-    """The repository, the task's name in its refs, and its base. A task that retention removed is still known by its refs."""
+def _where(app: App, name: str) -> tuple[Repository, str, Record | None]:
+    """The repository, the task's name in its refs, and what is known of it. A task that retention removed is still known by
+    its refs."""
     try:
         place = app.queue.find(name)
     except NoSuchTask:
         repo = _repository(app)
         if kept.attempts(repo, name):
-            return repo, name, None
+            removed = (each for each in app.queue.removed() if (each.slug, each.repo) == (name, str(repo.top)))
+            return repo, name, next(removed, None)
         raise
     record = records.peek(app.queue.path(place))
     if record is None or record.repo is None:
         raise OrchestratorError(
             f"Nothing has been done for {place.name!r} yet.", hint=f"`orchestrator why {quote(place.name)}` says why."
         )
-    return repository.discover(Path(record.repo)), record.slug, record.base
+    return repository.discover(Path(record.repo)), record.slug, record
 
 
 def _repository(app: App) -> Repository:
@@ -203,23 +206,29 @@ def _choose(found: Sequence[Kept], name: str, label: str) -> Kept:
     raise OrchestratorError(problem, hint=f"There are: {labels}.")
 
 
-def _patch(repo: Repository, chosen: Kept, base: str | None) -> bytes:
-    """What it changed since it left its base: everything between the fork and it."""
-    known = base if base and repository.find_branch(repo, base) else repository.base_branch(repo, None)
-    old = merge.forked(repo, chosen.commit, f"refs/heads/{known}") or f"{chosen.commit}^"
-    return repo.git.run("diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", old, chosen.commit).stdout
+def _patch(repo: Repository, chosen: Kept, record: Record | None) -> bytes:
+    """What it changed since the base it began on: everything between the fork and it."""
+    base = record.base if record else repository.base_branch(repo, None)
+    old = kept.began(repo, chosen.commit, base, record.base_commit if record else None)
+    return repo.git.run("diff", *PLAIN, old, chosen.commit).stdout + _stashed(repo, chosen.commit)
 
 
-def _apply(app: App, repo: Repository, chosen: Kept, base: str | None) -> None:
-    patch = _patch(repo, chosen, base)
+def _stashed(repo: Repository, commit: str) -> bytes:
+    """The untracked files of a stash: its third parent, which has none of its own, holds these alone."""
+    if not (third := repo.git.text("rev-parse", f"{commit}^@").split()[2:3]) or repo.git.text("rev-parse", f"{third[0]}^@"):
+        return b""
+    return repo.git.run("diff-tree", "--root", "--no-commit-id", "-p", *PLAIN, third[0]).stdout
+
+
+def _apply(app: App, repo: Repository, chosen: Kept, record: Record | None) -> None:
+    patch = _patch(repo, chosen, record)
     if not patch:
         app.say("It has no changes.")
         return
     done = repo.git.run("apply", "--whitespace=nowarn", "-", input=patch, ok=())
     if done.code:
-        why = done.stderr.strip().partition("\n")[0].removeprefix("error: ")
         raise OrchestratorError(
-            f"It doesn't fit onto what is in {repo.top}: {why}. Nothing was changed.",
+            f"It doesn't fit onto what is in {repo.top}: {done.stderr.strip()}. Nothing was changed.",
             hint=f"Make a branch of it and merge that: orchestrator recover {chosen.slug} --branch NEW {chosen.label}",
         )
     app.say(f"Applied to {repo.top}, uncommitted: see `git status`.")

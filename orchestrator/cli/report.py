@@ -9,16 +9,14 @@ from shlex import quote
 import click
 
 from orchestrator.cli import output
-from orchestrator.cli.diff import range_of
 from orchestrator.cli.options import App, common, name_argument, one, pass_app
 from orchestrator.core import plot, reporting
-from orchestrator.core.evidence import Changed, Evidence, points
-from orchestrator.core.record import Record
+from orchestrator.core.evidence import Evidence, points
 from orchestrator.core.spec import Spec
 from orchestrator.core.task import Place
 from orchestrator.errors import Misuse, OrchestratorError, SpecError
-from orchestrator.git import changes
 from orchestrator.store import dossier, records, specfile
+from orchestrator.worker.report import changed
 
 EPILOG = """\b
 Examples:
@@ -56,7 +54,7 @@ def of(app: App, place: Place) -> Evidence:
         )
     spec = _spec(folder)
     found = dossier.read(folder, record, title=spec.title, goal=spec.goal, metrics=spec.metrics)
-    return replace(found, changes=_changed(record, place.name) or dossier.changed(folder, found))
+    return replace(found, changes=changed(folder, found))
 
 
 def _spec(folder: Path) -> Spec:
@@ -64,14 +62,6 @@ def _spec(folder: Path) -> Spec:
         return specfile.read(folder)
     except (SpecError, OSError):
         return Spec()  # the numbers are in the record; only what was asked is missing
-
-
-def _changed(record: Record, name: str) -> tuple[Changed, ...]:
-    try:
-        found = range_of(record, name, None)
-        return tuple(Changed(*each) for each in changes.counts(found.repo, found.old, found.new))
-    except OrchestratorError:
-        return ()  # a repository that has gone, or a plain folder
 
 
 def _draw(found: Evidence, path: Path) -> None:

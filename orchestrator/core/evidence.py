@@ -12,10 +12,11 @@ from typing import Any
 
 from orchestrator.core import metrics
 from orchestrator.core.gates import Mode
-from orchestrator.core.record import Record
+from orchestrator.core.record import STAYING, Record
 from orchestrator.core.spec import Direction, Metric
 
 KEPT, DISCARDED = "kept", "discarded"
+VERIFY = "verify"
 HEADER = re.compile(rb'^diff --git "?a/.* "?b/(.*?)"?$')
 
 
@@ -74,7 +75,8 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All of it. `metrics` are those the spec declares; `environment` is where the baseline was measured."""
+    """All of it. `metrics` are those the spec declares; `standing` are the answers on what was verified last, of all `answers`;
+    `environment` is where the baseline was measured."""
 
     title: str
     goal: str
@@ -82,14 +84,10 @@ class Evidence:
     record: Record
     series: tuple[Series, ...] = ()
     answers: tuple[Answer, ...] = ()
+    standing: tuple[Answer, ...] = ()
     fates: tuple[Fate, ...] = ()
     changes: tuple[Changed, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def last_answers(self) -> tuple[Answer, ...]:
-        """The verdicts that stand: each gate's last one."""
-        return tuple({answer.gate: answer for answer in self.answers}.values())
 
     @property
     def shown(self) -> tuple[Metric, ...]:
@@ -108,6 +106,7 @@ def gather(title: str, goal: str, declared: tuple[Metric, ...], record: Record, 
         record,
         series=_series(event for event in told if event["event"] == "measured"),
         answers=tuple(_answer(event) for event in told if event["event"] == "verdict"),
+        standing=_standing(record, told),
         fates=_fates(record, told),
         environment=next((event for event in reversed(told) if event["event"] == "environment"), {}),
     )
@@ -183,10 +182,28 @@ def _answer(event: Mapping[str, Any]) -> Answer:
     return Answer(int(attempt), str(gate), bool(event.get("ok")), str(reason), str(event.get("mode") or Mode.BLOCK.value))
 
 
+def _standing(record: Record, told: Iterable[Mapping[str, Any]]) -> tuple[Answer, ...]:
+    """Every round of samples in a clean checkout, and every other commit, has all gates asked anew that there are by then. What
+    they say of a batch is of this task only if it landed so."""
+    landed = record.landed.commit if record.landed else None
+    batches, commit, found = set[Any](), None, dict[str, Answer]()
+    for event in told:
+        match event["event"]:
+            case "batch":
+                batches.add(event.get("commit"))
+            case "measured" if event.get("where") == VERIFY:
+                commit, found = event.get("commit"), {}
+            case "verdict" if event.get("commit") == landed or event.get("commit") not in batches:
+                answer = _answer(event)
+                again = event.get("commit") != commit or answer.gate in found
+                commit, found = event.get("commit"), {**({} if again else found), answer.gate: answer}
+    return tuple(found.values())
+
+
 def _fates(record: Record, told: Iterable[Mapping[str, Any]]) -> tuple[Fate, ...]:
-    """By the record's history, which is the truth; `kept` by the events, and where these are lost by its having converged."""
+    """By the record's history, which is the truth; `kept` by the events, and where there is none by its result: of one that had
+    converged, and that a person rejected since, nobody says that its commits stay."""
     kept = {int(e.get("attempt") or 0): e["event"] == KEPT for e in told if e["event"] in (KEPT, DISCARDED)}
     return tuple(
-        Fate(a.number, kept.get(a.number, a.result.value in ("converged", "improved")), a.result.value, a.commit, a.detail)
-        for a in record.history
+        Fate(a.number, kept.get(a.number, a.result in STAYING), a.result.value, a.commit, a.detail) for a in record.history
     )

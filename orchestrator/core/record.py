@@ -36,6 +36,10 @@ class Result(StrEnum):
     NO_AGENT = "no-agent"  # not started, auth, limit: nothing was tried
 
 
+# After these an attempt's commits stay on the task branch, unless the task optimizes.
+STAYING = frozenset({Result.CONVERGED, Result.IMPROVED, Result.UNCHANGED, Result.DEFECT, Result.GATE, Result.FLAKY})
+
+
 class Channel(StrEnum):
     """How a benchmark says its numbers where nothing that is printed counts."""
 
@@ -82,8 +86,8 @@ class Session:
 @dataclass(frozen=True, slots=True)
 class Landed:
     """Where converged work went: `how` is merge, pr, branch or none. `undone` is the commit that took a merge back.
-    Of a pull request: its `state`, and the commit that `merged` it. `side`: of a batch, the parent that is this task's work.
-    `held`: the base had all of the work already, as `commit`."""
+    `merged` is the commit of the base by which somebody else brought it there. `state`: of a pull request. `side`: of a batch,
+    the parent that is this task's work."""
 
     commit: str | None
     base: str | None
@@ -93,7 +97,6 @@ class Landed:
     state: str | None = None
     merged: str | None = None
     side: str | None = None
-    held: bool = False
 
     @property
     def told(self) -> str:
@@ -101,10 +104,8 @@ class Landed:
         commit = (self.commit or "")[:10]
         if self.how == "pr":
             return f"in the pull request {self.url} ({self.state})"
-        if self.held:
-            return f"nothing to land: {self.base} has all of it already"
         if self.how != "merge":
-            return f"left on its branch at {commit}"
+            return f"nothing to land: {self.base} has it at {commit}" if self.merged else f"left on its branch at {commit}"
         return f"merged into {self.base} as {commit}" + (f", undone by {self.undone[:10]}" if self.undone else "")
 
 
@@ -211,6 +212,11 @@ class Record:
         """Whether the record ends in a reason that needs a person; found in pending, the task was queued again."""
         return self.reason is not None and self.reason.terminal
 
+    @property
+    def converged(self) -> bool:
+        """Whether a worker brought it there. In converged without that it was moved by hand, and nobody has verified anything."""
+        return self.reason is Reason.CONVERGED
+
 
 def to_dict(record: Record) -> dict[str, Any]:
     """`record` as JSON-ready data, with the keys of a newer version put back."""
@@ -221,7 +227,7 @@ def to_dict(record: Record) -> dict[str, Any]:
         name: data[name] and _plain(data[name])
         for name in ("landed", "intent", "restart", "resolving", "pull", "review", "session")
     }
-    for name, *optional in (("landed", "undone", "state", "merged", "side", "held"), ("intent", "undo", "side")):
+    for name, *optional in (("landed", "undone", "state", "merged", "side"), ("intent", "undo", "side")):
         nested[name] = nested[name] and _short(nested[name], *optional)
     nested |= {"spend": _used(record.spend), "carried": _used(record.carried)}
     if record.session is not None:

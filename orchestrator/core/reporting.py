@@ -117,6 +117,7 @@ def document(evidence: Evidence) -> dict[str, Any]:
             for series in evidence.series
         ],
         "gates": [asdict(answer) for answer in evidence.answers],
+        "standing": [asdict(answer) for answer in evidence.standing],
         "attempts": [asdict(fate) for fate in evidence.fates],
         "changes": [asdict(change) for change in evidence.changes],
         "spend": asdict(record.spend),
@@ -135,9 +136,16 @@ def document(evidence: Evidence) -> dict[str, Any]:
 
 def _landed(evidence: Evidence) -> str:
     landed = evidence.record.landed
-    if landed is None or landed.commit is None or landed.how == "none":
-        return f", {whereabouts(evidence.record)}" if landed else ""
-    return f", {landed.how}: {landed.commit}{f', {landed.url}' if landed.url else ''}"
+    if landed is None:
+        return ""
+    if landed.commit is None or landed.how == "none":
+        return f", {whereabouts(evidence.record)}"
+    facts = (
+        f"{landed.how}: {landed.commit}",
+        f"{landed.url} ({landed.state})" if landed.url else "",
+        f"undone by {landed.undone}" if landed.undone else "",
+    )
+    return "".join(f", {fact}" for fact in facts if fact)
 
 
 def _ways(evidence: Evidence) -> Iterator[str]:
@@ -148,7 +156,7 @@ def _ways(evidence: Evidence) -> Iterator[str]:
 
 
 def _gate_lines(evidence: Evidence) -> Iterator[str]:
-    for answer in evidence.last_answers:
+    for answer in evidence.standing:
         warned = " (a warning)" if not answer.ok and answer.mode == Mode.WARN.value else ""
         yield f"Gate {answer.gate}: {'passed' if answer.ok else answer.reason}{warned}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from orchestrator.git import refs
+from orchestrator.git import merge, refs, repository
 from orchestrator.git.repository import Repository
 
 FORMAT = "%(refname)%00%(objectname)%00%(committerdate:unix)%00%(contents:subject)"
@@ -73,6 +73,24 @@ def heads(repo: Repository, commits: Iterable[str], known: Iterable[str]) -> tup
     parents = {parent for _, *others in rows for parent in others}
     found = {row[0] for row in rows} - parents
     return tuple(commit for commit in candidates if commit in found)
+
+
+def began(repo: Repository, commit: str, base: str | None, start: str | None) -> str:
+    """Where `commit` left the branch `base`, also once it has landed there. `start`, where its task began, tells it of a branch
+    that was moved to the very commit."""
+    tip = repository.find_branch(repo, base) if base else None
+    before = (_before(repo, tip, commit) if tip else None, start)
+    forks = (merge.met(repo, each, commit) for each in before if each)
+    return next((fork for fork in forks if fork and fork != commit), f"{commit}^")
+
+
+def _before(repo: Repository, tip: str, commit: str) -> str:
+    """What a branch was before it got `commit`; its tip where it never did. Only the last merge on the branch's own line that
+    the commit is part of brought it there."""
+    span = f"{commit}..{tip}"
+    after = set(repo.git.text("rev-list", "--ancestry-path", span).split())
+    landings = [each for each in repo.git.text("rev-list", "--first-parent", span).split() if each in after]
+    return f"{landings[-1]}^1" if landings else tip
 
 
 def _free(repo: Repository, slug: str, label: str, commit: str) -> str:

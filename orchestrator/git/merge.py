@@ -38,22 +38,6 @@ def met(repo: Repository, base: str, tip: str) -> str | None:
     return repo.git.run("merge-base", base, tip, ok=(0, 1)).stdout.decode().strip() or None
 
 
-def forked(repo: Repository, commit: str, base: str) -> str | None:
-    """Where `commit` left `base`, also where that has merged it since; its parent where it lies on the base's own line."""
-    into = _merged_by(repo, commit, base) if contains(repo, base, commit) else base
-    found = met(repo, into, commit) if into else commit
-    return f"{commit}^" if found == commit else found
-
-
-def _merged_by(repo: Repository, commit: str, base: str) -> str | None:
-    """The base as it was before the merge that brought `commit`; None where nothing but the base's own line did."""
-    since = f"{commit}..{base}"
-    line = repo.git.text("rev-list", "--first-parent", since).split()
-    having = set(repo.git.text("rev-list", "--ancestry-path", since).split())
-    brought = [each for each in line if each in having]
-    return f"{brought[-1]}^1" if brought else None
-
-
 def merge(verify: Worktree, base: str, tip: str) -> Merged | Conflict:
     """Merge two commits. Our verify worktree stands at `base`, since merging reads the `.gitattributes` of where it runs.
 

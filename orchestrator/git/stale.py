@@ -37,7 +37,7 @@ def _git_at_work(folder: Path) -> bool:
     inside = folder.resolve()
     for process in _processes():
         cwd = _target(process / "cwd")
-        if cwd and _name(process).startswith("git") and Path(cwd).is_relative_to(inside):
+        if cwd and _name(process).startswith(b"git") and Path(cwd).is_relative_to(inside):
             return True
     return False
 
@@ -60,8 +60,9 @@ def _target(link: Path) -> str | None:
         return None
 
 
-def _name(process: Path) -> str:
+def _name(process: Path) -> bytes:
+    """What the program calls itself: any bytes, and cut after 15 of them, in the middle of a letter too."""
     try:
-        return (process / "comm").read_text().strip()
+        return (process / "comm").read_bytes()
     except OSError:
-        return ""
+        return b""

@@ -12,7 +12,7 @@ from orchestrator.store import events
 
 REPORT = "report.md"
 EVENTS = 100_000  # the last ones are read; a task that has more was at it for months
-PATCH = 8 * 1024 * 1024
+PATCH = 4 * 1024 * 1024  # a longer one is cut (`git.changes`)
 
 
 def read(folder: Path, record: Record, *, title: str, goal: str, metrics: tuple[Metric, ...]) -> Evidence:
@@ -21,7 +21,7 @@ def read(folder: Path, record: Record, *, title: str, goal: str, metrics: tuple[
 
 
 def changed(folder: Path, found: Evidence) -> tuple[Changed, ...]:
-    """The files changed by the attempts whose commits stayed, as their patches tell."""
+    """The files changed by the attempts whose commits stayed, as their patches tell; none of one that was cut."""
     kept = (fate.attempt for fate in found.fates if fate.kept)
     return evidence.files(_patch(folder / f".orch/attempts/{number:04d}/diff.patch") for number in kept)
 
@@ -29,6 +29,7 @@ def changed(folder: Path, found: Evidence) -> tuple[Changed, ...]:
 def _patch(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(PATCH)
+            patch = file.read(PATCH + 1)
     except OSError:
         return b""
+    return patch if len(patch) <= PATCH else b""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestrator.core.evidence import Evidence
 from orchestrator.core.task import Place
-from orchestrator.errors import Misuse
+from orchestrator.errors import Misuse, SpecError
 from orchestrator.store import durable, layouts, scaffold, specfile
 from orchestrator.store.queue import Queue
 from orchestrator.store.sessionlog import AUTO, CHECKS, FLAT, IDEAS, LOG, MEASURE, SPEC, bring_up, layout
@@ -33,6 +33,10 @@ def take_in(queue: Queue, folder: Path, name: str) -> Place:
     if not (folder / parts[SPEC]).is_file() or not (folder / parts[MEASURE]).is_file():
         wanted = " and ".join(parts[part] for part in (SPEC, MEASURE))
         raise Misuse(f"There is no session in {folder}: it needs {wanted}.", hint="Name the folder that holds these.")
+    try:
+        specfile.read(folder)  # what is wrong with it is wrong there
+    except SpecError as error:
+        raise SpecError(error.problems, hint="Correct the session, then import it again.") from error
     built = queue.scratch()
     try:
         for path in _existing(folder, parts):

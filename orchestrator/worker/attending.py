@@ -16,16 +16,17 @@ from pathlib import Path
 from orchestrator.core import attention
 from orchestrator.core.convergence import requeued
 from orchestrator.core.outcome import Reason
-from orchestrator.core.pull import Pull
+from orchestrator.core.pull import Pull, Turn
 from orchestrator.core.record import Record
-from orchestrator.core.remarks import Look, Turn, demand, fresh, turn
+from orchestrator.core.remarks import Look, demand, fresh, turn
 from orchestrator.core.task import Place, State
 from orchestrator.errors import OrchestratorError, StoreError
 from orchestrator.git import remotes, repository
-from orchestrator.store import durable, events, locks, records
+from orchestrator.store import durable, events, locks, records, secrets
 from orchestrator.store.queue import Queue
 from orchestrator.trackers import registry
 from orchestrator.trackers.protocol import Where
+from orchestrator.worker import report
 
 LOCK = "pulls.lock"
 
@@ -41,16 +42,12 @@ class Seen:
 
 
 def attend(queue: Queue) -> Iterator[Seen]:
-    """Look at every open pull request of the queue's tasks, one after the other. Another one who does just that is left to it."""
-    descriptor = durable.open_lock(queue.control / "locks" / LOCK, point="lock", new=False)
-    try:
-        if not locks.try_exclusive(descriptor):
-            return
+    """Look at every open pull request of the queue's tasks, one after the other. Another one who does just that is waited for,
+    since it may be past what there is to see by now."""
+    with locks.acquire(queue.control / "locks" / LOCK):
         for place in queue.places((State.CONVERGED,)):
             if seen := look(queue, place):
                 yield seen
-    finally:
-        os.close(descriptor)
 
 
 def look(queue: Queue, place: Place) -> Seen | None:
@@ -88,6 +85,7 @@ def _act(queue: Queue, place: Place, record: Record, pull: Pull, found: Look, wh
         case Turn.MERGED:
             _put(queue, place, ended)
             _tell(queue.path(place), record, "pull_merged", url=pull.url, commit=found.commit)
+            _report(queue, queue.path(place), ended)
             return
         case Turn.CLOSED:
             after = replace(ended, reason=Reason.CLOSED, detail=f"its pull request was closed: {pull.url}")
@@ -109,6 +107,13 @@ def _move(queue: Queue, place: Place, record: Record, what: Turn) -> None:
     moved = queue.move(place, State.PENDING if what is Turn.ANSWER else State.BLOCKED)
     url = record.pull.url if record.pull else None
     _tell(queue.path(moved), record, "pull_answered" if what is Turn.ANSWER else "pull_closed", url=url)
+    if what is not Turn.ANSWER:
+        _report(queue, queue.path(moved), record)
+
+
+def _report(queue: Queue, folder: Path, record: Record) -> None:
+    """The page tells what became of the work, too."""
+    report.renew(folder, record, secrets.collect(os.environ, (Path(record.repo or ""), queue.root.parent)))
 
 
 def _tell(folder: Path, record: Record, event: str, url: str | None, commit: str | None = None) -> None:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from orchestrator.core import convergence, metrics
 from orchestrator.core.convergence import Next
+from orchestrator.core.limits import task_limits
 from orchestrator.core.outcome import AgentEnd, ProcessEnd
-from orchestrator.core.record import Attempt, Record, Result
+from orchestrator.core.record import STAYING, Attempt, Record, Result
 from orchestrator.core.task import Stage, State
 from orchestrator.worker import closing, optimize, report, resolution, verify
 from orchestrator.worker.findings import Left
@@ -16,7 +17,6 @@ from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work
 
-KEPT = frozenset({Result.CONVERGED, Result.IMPROVED, Result.UNCHANGED, Result.DEFECT, Result.GATE, Result.FLAKY})
 NOTHING = "the agent changed nothing"
 STAYS = "it counts as no improvement; its commits stay on the task branch all the same"
 
@@ -156,7 +156,7 @@ def count(work: Work, before: Record, attempt: Attempt, *, improved: bool = Fals
 def what_next(work: Work, attempt: Attempt) -> Ending | None:
     """How the claim ends after this attempt, None where another one follows. That an optimized task has had enough is seen
     before the next one."""
-    step = convergence.after_attempt(work.record, attempt, convergence.limits(work.spec, work.settings))
+    step = convergence.after_attempt(work.record, attempt, task_limits(work.spec, work.settings))
     match step.next:
         case Next.BLOCK:
             return Ending(State.BLOCKED, step.reason, step.detail)
@@ -171,7 +171,7 @@ def tell_fate(
 ) -> None:
     """`kept`: the commits stay on the task branch, and the next attempt goes on from them; `discarded`: they don't, or there
     are none. Under `mode: converge` the number doesn't decide that; `improved` tells of it."""
-    stays = left and (result in KEPT or (result is Result.CONFLICT and work.record.resolving is not None))
+    stays = left and (result in STAYING or (result is Result.CONFLICT and work.record.resolving is not None))
     if stays and not improved:
         detail = f"{detail}; {STAYS}" if detail else STAYS
     work.event("kept" if stays else "discarded", result=result.value, improved=improved, commit=commit, detail=detail)

@@ -116,7 +116,7 @@ def land_once(work: Work, space: Workspace, proof: LockProof) -> LandOutcome:
 
 def nothing_new(work: Work, space: Workspace, old: str) -> LandOutcome:
     """The base holds all of it already: a person merged it, or the agent found nothing left to do. It has to hold there, too."""
-    there = LandOutcome(LandEnd.LANDED, landed=Landed(old, work.record.base, "none", held=True))
+    there = LandOutcome(LandEnd.LANDED, landed=Landed(old, work.record.base, "none", merged=old))
     return there if space.tip == old else reject(work, space, old, old) or there
 
 

@@ -31,7 +31,7 @@ def find_out(work: Work, place: Path, first: Sample) -> tuple[Sample, Samples, t
     taken = [first]
     while len(taken) < noise.SAMPLES:
         taken.append(verify.sample(work, place))
-        verify.tell(work, "baseline", taken[-1])
+        verify.tell(work, "baseline", taken[-1], commit=work.record.base_commit)
         if taken[-1].defect:
             return taken[-1], {}, ()
     samples = {metric.name: tuple(sample.values[metric.name] for sample in taken) for metric in work.spec.metrics}

@@ -17,7 +17,6 @@ from orchestrator.core.task import State
 from orchestrator.errors import GitError
 from orchestrator.git import kept, merge, remotes
 from orchestrator.git.remotes import Remote
-from orchestrator.store import dossier
 from orchestrator.store.failpoints import hit
 from orchestrator.trackers import registry
 from orchestrator.trackers.protocol import Draft, Opened, Tracker, TrackerError, Where
@@ -34,7 +33,8 @@ def propose(work: Work, space: Workspace) -> LandOutcome:
     """Push the branch and open its pull request, or bring that up to date."""
     base, branch = str(work.record.base), str(work.record.branch)
     if merge.contains(space.repo, space.base_tip(work), space.tip):
-        return LandOutcome(LandEnd.LANDED, landed=Landed(space.base_tip(work), base, "none", held=True))
+        there = space.base_tip(work)
+        return LandOutcome(LandEnd.LANDED, "no change", Landed(there, base, "none", merged=there))
     remote = remotes.of(space.repo, base)
     if remote is None:
         return stays(work, space, "the repository has no remote to push to")
@@ -83,7 +83,8 @@ def _within(space: Workspace, commit: str) -> bool:
 def publish(work: Work, space: Workspace, remote: Remote, tracker: Tracker) -> Opened:
     """The pull request, told what is known of the work by now."""
     found = report.evidence(work)
-    found = replace(found, changes=dossier.changed(work.claim.folder, found))
+    through = replace(work.record, reason=Reason.CONVERGED)  # it is, once the pull request is there
+    found = replace(found, record=through, changes=report.changed(work.claim.folder, found))
     closes = f"\n\nCloses {closing}" if (closing := issue(work.spec.issue)) else ""
     body = f"{reporting.closed(reporting.page(found)[:BODY])}{closes}\n\nTask: {work.name}\n"
     text, title = work.mask.text(body), work.mask.text(" ".join((work.spec.title or work.name).split())[:200])

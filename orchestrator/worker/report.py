@@ -11,13 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.core import budget, metrics, reporting
-from orchestrator.core.evidence import Evidence
+from orchestrator.core.evidence import Changed, Evidence
+from orchestrator.core.masking import Masker
 from orchestrator.core.record import Attempt, Record
 from orchestrator.core.resolving import Resolving
 from orchestrator.core.spec import Metric, Spec
 from orchestrator.core.task import State
-from orchestrator.errors import StoreError
-from orchestrator.store import dossier, sessionlog
+from orchestrator.errors import OrchestratorError, SpecError, StoreError
+from orchestrator.git import changes, ranges, repository
+from orchestrator.store import dossier, durable, sessionlog, specfile
 from orchestrator.worker.measure import Verdict
 from orchestrator.worker.work import Ending, Work
 
@@ -76,8 +78,32 @@ def leave(work: Work, ending: Ending) -> None:
 
 def _page(work: Work, ending: Ending, found: Evidence) -> None:
     ended = replace(work.record, reason=ending.reason, detail=ending.detail or None, landed=ending.landed or work.record.landed)
-    found = replace(found, record=ended, changes=dossier.changed(work.claim.folder, found))
+    found = replace(found, record=ended)
+    found = replace(found, changes=changed(work.claim.folder, found))
     work.claim.write(dossier.REPORT, reporting.page(found).encode(errors="replace"))
+
+
+def renew(folder: Path, record: Record, mask: Masker) -> None:
+    """The page of a task that was through already, of whose work something became since. One that can't be written, or whose
+    writer is killed, stays as it was."""
+    with suppress(StoreError, SpecError, OSError):
+        spec = specfile.read(folder)
+        found = dossier.read(folder, record, title=spec.title, goal=spec.goal, metrics=spec.metrics)
+        page = reporting.page(replace(found, changes=changed(folder, found)))
+        durable.write(folder / ".orch" / dossier.REPORT, mask.data(page.encode(errors="replace")), point="report", durable=False)
+
+
+def changed(folder: Path, found: Evidence) -> tuple[Changed, ...]:
+    """The files that the work changes, as git counts them: one attempt may take back what another did. The patch of an only one
+    tells the same without asking."""
+    record = found.record
+    if record.attempts == 1 and (alone := dossier.changed(folder, found)):
+        return alone
+    try:
+        span = ranges.of(repository.discover(Path(record.repo or "")), record)
+        return tuple(Changed(*each) for each in changes.counts(span.repo, span.old, span.new)) if span else ()
+    except OrchestratorError:  # a repository that has gone, or a plain folder
+        return dossier.changed(folder, found)
 
 
 def environment(work: Work) -> dict[str, object]:

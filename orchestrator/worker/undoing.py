@@ -24,7 +24,7 @@ from orchestrator.core.record import Intent, Landed, Record
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Spec
 from orchestrator.errors import StoreError
-from orchestrator.git import checkouts, included, merge, repository, worktree
+from orchestrator.git import checkouts, included, merge, pool, repository, worktree
 from orchestrator.git.checkouts import Advanced, Moved
 from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
@@ -34,7 +34,7 @@ from orchestrator.proc.command import Limits
 from orchestrator.store import events, locks, records
 from orchestrator.store.locks import LockProof
 from orchestrator.store.queue import Queue
-from orchestrator.worker import integration, measure
+from orchestrator.worker import integration, measure, report
 from orchestrator.worker.gates import reverted
 from orchestrator.worker.gates.reverted import Reverted
 from orchestrator.worker.gates.trial import KEEP
@@ -87,7 +87,8 @@ def undo(what: Undo) -> UndoOutcome:
         clear(what, record)
         landed = record.landed
         if landed is None or landed.how != "merge" or landed.commit is None or landed.base is None:
-            return UndoOutcome(UndoEnd.NOTHING, "it brought nothing onto its base branch")
+            where = f"it is {landed.told}" if landed and landed.how == "pr" else "it brought nothing onto its base branch"
+            return UndoOutcome(UndoEnd.NOTHING, where)
         if landed.undone:
             return UndoOutcome(UndoEnd.ALREADY, commit=landed.undone)
         old = repository.tip(what.repo, landed.base)
@@ -145,6 +146,7 @@ def told(what: Undo, record: Record, commit: str) -> Record:
     with suppress(StoreError):  # the record says it all
         base = record.landed.base if record.landed else None
         events.append(what.folder, "undone", task=record.name, attempt=record.attempts, commit=commit, base=base)
+    report.renew(what.folder, record, what.mask)
     return record
 
 
@@ -200,7 +202,7 @@ def message(what: Undo, record: Record, commit: str) -> str:
 def standing(what: Undo, record: Record, commit: str) -> Iterator[Worktree]:
     """A worktree of ours at `commit`, gone afterwards; none of the task's own, should a person queue it meanwhile."""
     try:
-        yield worktree.prepare(what.repo, place(what, record), owner=record.id, branch=None, commit=commit)
+        yield pool.prepare(what.repo, place(what, record), owner=record.id, branch=None, commit=commit)
     finally:
         clear(what, record)
 
@@ -208,8 +210,8 @@ def standing(what: Undo, record: Record, commit: str) -> Iterator[Worktree]:
 def clear(what: Undo, record: Record) -> None:
     """No worktree of an undo is left, not of one that was killed either."""
     if tree := worktree.find(what.repo, place(what, record)):
-        worktree.discard(tree)
-        worktree.leave_no_folder(what.root)
+        pool.discard(tree)
+        pool.leave_no_folder(what.root)
 
 
 def place(what: Undo, record: Record) -> Path:

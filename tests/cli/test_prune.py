@@ -65,7 +65,7 @@ def test_what_landed_a_short_time_ago_stays(project: Project) -> None:
     ("facts", "why"),
     [
         ({"landed": {"undone": "c0ffee"}}, "it was undone"),
-        ({"landed": {"commit": "0" * 40}}, "its merge is not on the base any more"),
+        ({"landed": {"commit": "0" * 40}}, "the base here doesn't have its merge"),
         ({"intent": {"base": "main", "old": "a", "new": "b"}}, "nothing says that its work has landed"),
         ({"landed": {"how": "pr"}}, "its work waits in a pull request"),
     ],
@@ -114,7 +114,17 @@ def test_of_a_removed_task_that_may_not_be_its_owner_or_has_not_landed_they_stay
 def test_a_merge_that_is_not_on_the_base_any_more_keeps_a_removed_task_s_refs(project: Project) -> None:
     removed(project)
     project.git("reset", "-q", "--hard", project.git("rev-list", "--max-parents=0", "main"))
-    assert items(project, "--older-than", "0")[LANDED] == ("its merge is not on the base any more", False)
+    assert items(project, "--older-than", "0")[LANDED] == ("the base here doesn't have its merge", False)
+
+
+def test_a_squashed_pull_request_counts_as_landed_once_the_base_here_has_it(project: Project) -> None:
+    folder = landed(project)
+    squashed = project.git("commit-tree", "main^{tree}", "-p", "main^1", "-m", "x (#1)")
+    change(folder, landed={"how": "pr", "state": "merged", "commit": project.git("rev-parse", "main^2"), "merged": squashed})
+    project.git("reset", "-q", "--hard", "main^1")
+    assert items(project, "--older-than", "0")[LANDED] == ("the base here doesn't have its merge", False)
+    project.git("reset", "-q", "--hard", squashed)
+    assert items(project, "--older-than", "0")[LANDED] == ("landed", True)
 
 
 def test_a_record_that_can_t_be_read_keeps_everything(project: Project) -> None:

@@ -201,7 +201,7 @@ def test_nothing_heavy_is_imported_to_ask_for_the_status(project: Project) -> No
     project.run("--status")
     script = (
         "import sys\nfrom orchestrator.cli.main import main\nmain(['--status'])\n"
-        "heavy = {'pydantic', 'yaml', 'rich', 'psutil', 'watchdog', 'pexpect', 'asyncio', 'logging', 'subprocess'}\n"
+        "heavy = {'pydantic', 'yaml', 'rich', 'psutil', 'watchdog', 'pexpect', 'asyncio', 'logging', 'subprocess', 'platformdirs', 'hashlib', 'shutil'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
     )
     wait(lambda: _imported(project, script) == "[]", "a status from the cache alone")

@@ -92,3 +92,14 @@ def test_what_is_no_session_is_refused(project: Project) -> None:
     (folder / "autoresearch.md").write_text("---\nmetric: 7\n---\n")
     assert "metric" in project.refused("import", "session", code=1)
     assert list((project.tasks / "pending").iterdir()) == []
+
+
+def test_a_session_that_contradicts_itself_is_named_where_it_lies(project: Project, tmp_path: Path) -> None:
+    session = tmp_path / "session"
+    session.mkdir()
+    (session / "autoresearch.md").write_text("# T\n\n## Metrics\n- **Primary**: left (lines, higher is better)\n")
+    (session / "autoresearch.sh").write_text("echo METRIC left=1\n")
+    (session / "autoresearch.jsonl").write_text('{"type":"config","metricName":"left","bestDirection":"lower"}\n')
+    told = project.refused("import", str(session), code=1)
+    assert f"{session}/autoresearch.jsonl:1:1" in told
+    assert "import it again" in told

@@ -179,6 +179,49 @@ def test_recover_lists_shows_and_takes_back_every_attempt(converged: Project) ->
     assert "Can't make the branch" in converged.refused("recover", "fix", "--branch", "mine", "1", code=1)
 
 
+def shown_twice(project: Project, label: str) -> str:
+    """What an attempt of `fix` changed, as both commands that tell it say."""
+    told = project.run("recover", "show", "fix", label).stdout
+    assert told == project.run("diff", "fix", "--attempt", label).stdout
+    return told
+
+
+def test_an_attempt_is_shown_against_the_base_of_its_task_and_not_another(project: Project) -> None:
+    project.git("switch", "-q", "-c", "release")
+    (project.top / "release.txt").write_text("1.0\n")
+    project.git("add", "release.txt")
+    project.git("commit", "-qm", "release")
+    project.git("switch", "-q", "main")
+    project.agent(EMPTY_BY_ONE)
+    project.drop("fix", "base: release")
+    project.run()
+    told = shown_twice(project, "2")
+    assert "-one\n-two\n three" in told
+    assert told.count("diff --git") == 1
+
+
+def test_an_attempt_is_shown_as_it_was_also_once_it_landed_was_undone_and_done_again(converged: Project) -> None:
+    first = shown_twice(converged, "2")
+    assert "-one\n-two\n three" in first
+    converged.run("undo", "fix")
+    assert shown_twice(converged, "2") == first
+    converged.run("queue", "fix")
+    converged.run()
+    assert converged.task("fix")["attempts"] == 6
+    assert (shown_twice(converged, "2"), shown_twice(converged, "5")) == (first, first)
+    converged.run("undo", "fix")
+    converged.run("recover", "apply", "fix", "2")
+    assert (converged.top / "todo.txt").read_text() == "three\n"
+
+
+def test_an_attempt_is_shown_where_its_branch_became_the_base(project: Project) -> None:
+    project.agent(EMPTY_BY_ONE)
+    project.drop("fix", "land: branch")
+    project.run()
+    project.git("merge", "-q", "orchestrator/fix")
+    assert "-one\n-two\n three" in shown_twice(project, "2")
+
+
 def test_recover_lists_as_a_table_and_says_when_there_is_nothing(converged: Project) -> None:
     lines = converged.run("recover").stdout.splitlines()
     assert lines[0].split() == ["TASK", "LABEL", "COMMIT", "WHEN", "SUBJECT"]
@@ -212,6 +255,17 @@ def test_recover_lists_what_only_a_cut_leads_to_though_it_changes_nothing_itself
     lost = project.git("commit-tree", f"{lost}^{{tree}}", "-p", lost, "-m", "Work found uncommitted")
     project.git("update-ref", "refs/orchestrator/fix/cut/0003", lost)
     assert [each["label"] for each in project.json("recover", "fix")["kept"]] == ["cut/0003"]
+
+
+def test_recover_shows_and_takes_back_the_untracked_files_that_an_agent_stashed(project: Project) -> None:
+    litter(project, "echo four >> todo.txt; echo draft > draft.txt; git stash -q --include-untracked")
+    (label,) = [each["label"] for each in project.json("recover", "fix")["kept"] if "WIP" in each["subject"]]
+    told = project.run("recover", "show", "fix", label).stdout
+    assert "+four" in told
+    assert "+draft" in told
+    project.run("recover", "apply", "fix", label)
+    assert (project.top / "draft.txt").read_text() == "draft\n"
+    assert (project.top / "todo.txt").read_text() == "one\ntwo\nthree\nfour\n"
 
 
 def test_recover_lists_what_a_person_wrote_into_a_worktree(project: Project) -> None:

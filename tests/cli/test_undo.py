@@ -39,6 +39,8 @@ def test_the_merge_is_taken_back_by_a_new_commit_and_the_checkout_comes_along(pr
     assert (record(project)["landed"]["undone"], record(project)["intent"]) == (tip, None)
     assert events(project)[-1] == "undone"
     assert f"undone by {tip[:10]}" in project.run("why", "x").stdout
+    assert f"merge: {merge}, undone by {tip}" in (page := project.run("report", "x").stdout)
+    assert (project.tasks / "converged/x/.orch/report.md").read_text() == page
     assert not (project.top / ".worktrees").exists()
 
 

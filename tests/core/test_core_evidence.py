@@ -64,11 +64,39 @@ def test_of_an_optimum_without_a_target_the_best_is_told() -> None:
 
 
 def test_a_gate_s_last_answer_is_the_one_that_stands() -> None:
-    assert [(answer.gate, answer.ok) for answer in found().last_answers] == [("checks", True)]
+    assert [(answer.gate, answer.ok) for answer in found().standing] == [("checks", True)]
+
+
+def said(gate: str, commit: str, *, ok: bool = True) -> dict[str, object]:
+    return {"event": "verdict", "gate": gate, "ok": ok, "reason": "so", "attempt": 1, "commit": commit}
+
+
+SAMPLE = {"event": "measured", "where": "verify", "values": {"left": 0.0}, "attempt": 1, "commit": "a2"}
+OWN = [SAMPLE, said("style", "a2", ok=False), said("test", "a2")]
+
+
+@pytest.mark.parametrize(
+    ("events", "standing"),
+    [
+        ([*OWN, SAMPLE, said("test", "a2")], [("test", True)]),  # `style` is asked no more
+        ([*OWN, SAMPLE], []),
+        ([*OWN, said("style", "a2"), said("test", "a2")], [("style", True), ("test", True)]),
+        ([*OWN, said("style", "m1")], [("style", True)]),  # the merged commit
+        ([*OWN, {"event": "batch", "commit": "b1"}, said("test", "b1", ok=False)], [("style", False), ("test", True)]),
+        ([*OWN, {"event": "batch", "commit": "c0ffee"}, said("test", "c0ffee")], [("test", True)]),  # which landed
+    ],
+)
+def test_only_what_was_said_of_what_was_verified_last_stands(
+    events: list[dict[str, object]], standing: list[tuple[str, bool]]
+) -> None:
+    told = evidence.gather("Empty it", "Make it so.", (LEFT,), RECORD, events)
+    assert [(answer.gate, answer.ok) for answer in told.standing] == standing
 
 
 def test_an_attempt_s_fate_is_the_event_s_and_else_follows_from_its_result() -> None:
     assert [(fate.attempt, fate.kept) for fate in found().fates] == [(1, False), (2, True)]
+    rejected = replace(RECORD, history=(replace(RECORD.history[1], result=Result.GATE),))
+    assert [fate.kept for fate in evidence.gather("", "", (LEFT,), rejected, []).fates] == [True]
 
 
 def test_the_page_says_what_the_evidence_is_worth_and_by_which_evaluator() -> None:
@@ -95,6 +123,8 @@ def test_the_document_is_plain_data() -> None:
         {"attempt": 1, "value": 2.0, "kept": False},
         {"attempt": 2, "value": 0.0, "kept": True},
     ]
+    assert [each["ok"] for each in data["gates"]] == [False, True]
+    assert [each["attempt"] for each in data["standing"]] == [2]
     assert data["evidence"] == {"samples": 3, "misses": 0, "miss_rate_bound_95": 1 - 0.05 ** (1 / 3)}
 
 

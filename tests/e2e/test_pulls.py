@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from support.project import Project
 from support.trackers import Forge
 
+from orchestrator.store import locks
 from orchestrator.trackers import program
 from orchestrator.trackers.github import GitHub, _at_lines
 from orchestrator.trackers.protocol import Draft, TrackerError, Where
@@ -51,7 +53,7 @@ def test_the_branch_and_only_that_is_pushed_and_a_pull_request_says_what_it_is_w
     record = opened(project)
     [pull] = forge.pulls
     assert (pull["branch"], pull["base"], pull["title"]) == (BRANCH, "main", "x")
-    for words in ("left 3 -> 0", "Closes #7", "Task: x", "| todo.txt"):
+    for words in ("- Result: converged\n", "left 3 -> 0", "Closes #7", "Task: x", "| todo.txt"):
         assert words in pull["body"]
     assert record["landed"]["how"] == "pr"
     assert (record["landed"]["url"], record["landed"]["state"]) == (pull["url"], "open")
@@ -69,6 +71,7 @@ def test_merged_it_says_so_and_closed_it_needs_a_person(project: Project, forge:
     assert "is merged" in project.run("pulls", code=0).stdout
     landed = project.record("x")["landed"]
     assert (project.where("x"), landed["state"], landed["merged"]) == ("converged", "merged", "c0ffee")
+    assert f"{landed['url']} (merged)" in (project.tasks / "converged/x/.orch/report.md").read_text()
     assert "No task has an open pull request" in project.run("pulls", code=0).stdout
 
 
@@ -77,6 +80,7 @@ def test_closed_without_a_merge_it_is_blocked_and_retry_opens_another(project: P
     forge.change(1, state="closed")
     project.run("pulls", code=0)
     assert (project.where("x"), project.record("x")["reason"]) == ("blocked", "closed")
+    assert "- Result: closed" in (project.tasks / "blocked/x/.orch/report.md").read_text()
     project.run("retry", "x", code=0)
     project.git("update-ref", f"refs/heads/{BRANCH}", "main")
     project.agent(f"{AGENT}; echo other > other.txt")
@@ -161,6 +165,26 @@ def test_strangers_words_reach_no_agent(project: Project, forge: Forge) -> None:
     comment = {"id": "c1", "body": "Say why in notes.txt.", "authorAssociation": "NONE", "author": {"login": "mallory"}}
     forge.change(1, reviews=[{**REVIEW, "authorAssociation": "CONTRIBUTOR"}], comments=[comment])
     assert "is open" in project.run("pulls", code=0).stdout
+
+
+@pytest.mark.parametrize("forge", ["github", "gitlab"], indirect=True)
+def test_a_stranger_s_pull_request_from_a_branch_of_the_same_name_is_not_taken_for_ours(project: Project, forge: Forge) -> None:
+    theirs = {
+        "number": 1,
+        "url": "https://forge.test/o/r/pull/1",
+        "branch": BRANCH,
+        "base": "main",
+        "title": "mine",
+        "body": "mine",
+    }
+    forge.save([{**theirs, "state": "open", "fork": 7, "head": "f00d", "done": True}])
+    record = opened(project)
+    assert record["pull"]["number"] == 2
+    assert [each["title"] for each in forge.pulls] == ["mine", "x"]
+    project.run("queue", "x", code=0)
+    project.agent(f"{AGENT}; echo more > more.txt")
+    project.run(code=0)
+    assert [each["title"] for each in forge.pulls] == ["mine", "x"]
 
 
 def test_a_failed_check_comes_back_once_all_checks_are_done(project: Project, forge: Forge) -> None:
@@ -335,6 +359,24 @@ def test_a_loop_looks_by_itself_and_goes_on_meanwhile(project: Project, forge: F
     project.start("--loop", ORCH_PULL_INTERVAL="50ms")
     forge.change(1, state="merged", mergeCommit={"oid": "c0ffee"})
     project.wait(lambda: project.record("x")["landed"]["state"] == "merged", why="the loop sees that it is merged")
+
+
+def test_a_look_during_another_one_sees_for_itself(project: Project, forge: Forge) -> None:
+    opened(project)
+    lock = project.tasks / ".orch/locks/pulls.lock"
+    with locks.acquire(lock):
+        late = project.start("pulls")
+        project.wait(lambda: late.poll() is not None or lock in opened_by(late.pid), why="it is about to look")
+    late.wait(60)
+    assert "is open" in (project.top / f"out-{len(project.started) - 1}.txt").read_text()
+
+
+def opened_by(pid: int) -> set[Path]:
+    found = set()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.add(each.readlink())
+    return found
 
 
 def test_a_tracker_that_can_t_be_asked_changes_nothing_and_is_told_of(project: Project, forge: Forge) -> None:

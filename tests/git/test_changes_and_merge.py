@@ -5,7 +5,7 @@ import os
 import pytest
 
 from orchestrator.errors import GitError
-from orchestrator.git import changes, merge, worktree
+from orchestrator.git import changes, merge, pool, worktree
 from orchestrator.git.changes import Status
 from orchestrator.git.merge import Conflict, Merged
 from orchestrator.git.repository import Repository
@@ -14,7 +14,7 @@ from orchestrator.git.worktree import Worktree
 
 @pytest.fixture
 def verify(repo: Repository, base: str) -> Worktree:
-    return worktree.prepare(repo, repo.top / ".worktrees" / "fix.verify", owner="id-1", branch=None, commit=base)
+    return pool.prepare(repo, repo.top / ".worktrees" / "fix.verify", owner="id-1", branch=None, commit=base)
 
 
 class TestChanges:
@@ -141,16 +141,3 @@ class TestMerge:
         monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
         made = merge.commit(repo, f"{base}^{{tree}}", (base,), "x")
         assert git(repo.top, "log", "-1", "--format=%an", made) == "orchestrator"
-
-    def test_where_work_left_its_base_is_told_also_after_it_was_merged(self, repo: Repository, base: str, git, commit) -> None:
-        git(repo.top, "checkout", "-qb", "work")
-        tip = [commit(repo.top, "one", text) for text in ("a\n", "b\n")][-1]
-        git(repo.top, "checkout", "-q", "main")
-        onward = commit(repo.top, "two", "c\n")
-        assert merge.forked(repo, tip, "main") == base
-        git(repo.top, "merge", "-q", "--no-ff", "-m", "merged", "work")
-        later = commit(repo.top, "two", "d\n")
-        assert merge.forked(repo, tip, "main") == base
-        assert [merge.forked(repo, each, "main") for each in (onward, later)] == [f"{onward}^", f"{later}^"]
-        alone = git(repo.top, "commit-tree", "-m", "alone", "main^{tree}")
-        assert merge.forked(repo, alone, "main") is None

@@ -35,6 +35,7 @@ FIELDS = frozenset(
         "headRefOid",
         "headRepository",
         "id",
+        "isCrossRepository",
         "isDraft",
         "labels",
         "latestReviews",
@@ -186,7 +187,7 @@ def asked_api(forge: Forge, argv: list[str]) -> None:
 
 def shown(forge: Forge, pull: dict[str, Any], fields: str) -> dict[str, Any]:
     facts = {"reviews": [], "comments": [], "statusCheckRollup": [], "mergeCommit": None, **pull}
-    facts |= {"state": pull["state"].upper(), "headRefOid": head(forge, pull)}
+    facts |= {"state": pull["state"].upper(), "headRefOid": head(forge, pull), "isCrossRepository": "fork" in pull}
     return {field: facts[field] for field in fields.split(",")}
 
 
@@ -239,7 +240,7 @@ def glab(forge: Forge, argv: list[str]) -> None:
     else:
         listed = [
             {"iid": each["number"], "web_url": each["url"], "state": states[each["state"]], "sha": head(forge, each),
-             "merge_commit_sha": (each.get("mergeCommit") or {}).get("oid"), "head_pipeline": each.get("pipeline")}
+             "target_project_id": 1, "source_project_id": each.get("fork", 1), "merge_commit_sha": (each.get("mergeCommit") or {}).get("oid"), "head_pipeline": each.get("pipeline")}
             for each in forge.pulls
             if verb == "view" or each["branch"] == said.source_branch
         ]  # fmt: skip
@@ -249,7 +250,7 @@ def glab(forge: Forge, argv: list[str]) -> None:
 def create(forge: Forge, branch: str, base: str, title: str, body: str, kind: str) -> None:
     if not forge.tip(branch) or not forge.tip(base):
         sys.exit(f"pull request create failed: GraphQL: Head ref must be a branch ({branch}, {base})")
-    if any(each["branch"] == branch and each["state"] == "open" for each in forge.pulls):
+    if any(each["branch"] == branch and each["state"] == "open" and "fork" not in each for each in forge.pulls):
         sys.exit(f'a pull request for branch "{branch}" into branch "{base}" already exists')
     new = len(forge.pulls) + 1
     url = f"https://forge.test/o/r/{kind}/{new}"

@@ -11,12 +11,22 @@ def test_a_converged_task_has_a_page_with_its_measurements_and_its_files(desk: D
     desk.drop(front=FRONT)
     desk.agent(DONE)
     desk.set(verify_cmd="true")
+    baseline = f"| baseline | baseline | {desk.main[:10]} |"
     desk.serve()
     page = (desk.folder() / ".orch/report.md").read_text()
-    for words in ("left 3 -> 0", "2 of 2 samples", "Gate verify: passed", "| baseline | baseline |", "| todo.txt | 0 | 3 |"):
+    for words in ("left 3 -> 0", "2 of 2 samples", "Gate verify: passed", baseline, "| todo.txt | 0 | 3 |"):
         assert words in page, page
     assert desk.main in page
     assert "Environment: Linux" in page
+
+
+def test_the_page_counts_what_is_changed_in_the_end_and_not_what_attempts_took_back(desk: Desk) -> None:
+    desk.drop(front=FRONT)
+    desk.agent("[ $ORCH_ATTEMPT = 1 ] && seq 9 > draft.txt || rm -f draft.txt; sed -i 1d todo.txt")
+    desk.serve()
+    page = (desk.folder() / ".orch/report.md").read_text()
+    assert "| todo.txt | 0 | 3 |" in page
+    assert "draft.txt" not in page
 
 
 def test_a_blocked_task_says_on_its_page_why(desk: Desk) -> None:
