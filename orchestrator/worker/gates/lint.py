@@ -24,4 +24,4 @@ def lint(trial: Comparable, gate: Gate) -> Verdict:
         return replace(now.verdict, ok=False, reason=found, places=tuple(map(str, new)))
     if not now.findings:
         return now.incomparable(before, "line")
-    return replace(now.verdict, ok=True, reason=f"{len(now.findings)} findings, none of them new")
+    return replace(now.verdict, ok=True, reason=f"no finding but {len(now.findings)} that the base has, too")
