@@ -54,9 +54,11 @@ def _finding(app: App, path: Path, why: str) -> Finding:
     from orchestrator.trackers.protocol import TrackerError, Where
 
     repo = repository.discover(path)
-    remote = remotes.of(repo, repository.base_branch(repo, app.settings.base))
+    base = repository.base_branch(repo, app.settings.base)
+    remote = remotes.of(repo, base)
     if remote is None:
-        return Finding(NAME, WARNING, f"{repo.top} has no remote for a pull request{why}", "git remote add origin ADDRESS")
+        problem, fix = remotes.missing(repo, base)
+        return Finding(NAME, WARNING, f"for a pull request{why}, {repo.top} has {problem}", fix)
     try:
         found = registry.find(app.settings.tracker) if app.settings.tracker else registry.of(remote.address)
         if found is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from shlex import quote
 
 from orchestrator.cli import output, view
 from orchestrator.cli.output import clean
@@ -182,7 +183,9 @@ def landed_text(candidate: Candidate) -> str:
     record = candidate.record
     if record is None or not record.converged:
         return "moved here by hand, nothing was verified or landed"
-    return "; ".join(filter(None, (whereabouts(record), record.detail)))
+    cut = record.intent is not None and record.intent.undo
+    undoing = f"an undo of it was cut short: `orchestrator undo {quote(record.name)}` goes on with it" if cut else ""
+    return "; ".join(filter(None, (whereabouts(record), record.detail, undoing)))
 
 
 def rows(look: Look, candidates: Iterable[Candidate]) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 
 from orchestrator.git.repository import HEADS, Repository
 
@@ -26,6 +27,14 @@ def of(repo: Repository, base: str) -> Remote | None:
     wanted = repo.git.run("config", "--get", f"branch.{base}.remote", ok=(0, 1)).stdout.decode(errors="replace").strip()
     chosen = next((name for name in (wanted, ORIGIN) if name in names), names[0] if len(names) == 1 else None)
     return Remote(chosen, repo.git.text("remote", "get-url", "--push", chosen).splitlines()[0]) if chosen else None
+
+
+def missing(repo: Repository, base: str) -> tuple[str, str]:
+    """Why `of` found none, in words, and the command that helps."""
+    if names := repo.git.text("remote").splitlines():
+        said = f"several remotes ({', '.join(names)}), and nothing says which one {base} belongs to"
+        return said, f"git config branch.{quote(base)}.remote NAME"
+    return "no remote to push to", f"git remote add {ORIGIN} ADDRESS"
 
 
 def tip(repo: Repository, remote: Remote, branch: str) -> str | None:

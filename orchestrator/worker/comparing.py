@@ -18,7 +18,16 @@ from orchestrator.worker.measure import Sample
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work
 
-Places = Mapping[bool, Callable[[], Path]]  # where to measure, by whether it is the candidate
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which commit to measure, and how to come by a checkout of it."""
+
+    commit: str
+    stand: Callable[[], Path]
+
+
+Places = Mapping[bool, Place]  # by whether it is the candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ def still_better(work: Work, space: Space, base: str, merged: str) -> str | None
     try:
         places = _places(work, space, base, merged)
         if not noisy(work):
-            before, after = (_measured(work, places[which](), "merged") for which in (False, True))
+            before, after = (_measured(work, places[which], "merged") for which in (False, True))
             return None if metrics.improved(work.judged.metrics, after, before) else _unmoved(work, after, before)
         pairs = [_pair(work, places, number, "merged") for number in range(trial.CONFIRMING)]
     except Broken as error:
@@ -97,7 +106,7 @@ def _compared(work: Work) -> tuple[Metric, tuple[Metric, ...]]:
 
 def _incumbents(work: Work, space: Space, incumbent: str) -> Mapping[str, float]:
     """The incumbent's numbers, where a fresh base has made the ones on record worthless."""
-    best = _measured(work, space.rival(work, incumbent), "incumbent")
+    best = _measured(work, Place(incumbent, lambda: space.rival(work, incumbent)), "incumbent")
     work.note(best=dict(best))
     return best
 
@@ -107,7 +116,8 @@ def _repeated(work: Work, space: Space, result: Sample) -> Mapping[str, float]:
 
     The first sample was taken where the agent worked; should a clean checkout say otherwise, that has to repeat.
     """
-    place = space.checkout(work, space.tip)
+    checkout = space.checkout(work, space.tip)
+    place = Place(space.tip, lambda: checkout)
     seen = [result.values, _measured(work, place, "again")]
     if _differing(work, seen):
         seen = [seen[1], _measured(work, place, "again")]
@@ -148,23 +158,24 @@ def _told(work: Work, metric: Metric, pairs: list[Pair], decision: Decision, ans
 
 def _places(work: Work, space: Space, incumbent: str, candidate: str) -> Places:
     """Both checkouts, asked for anew before each sample: what one leaves there must not make the next one faster."""
-    return {False: lambda: space.rival(work, incumbent), True: lambda: space.checkout(work, candidate)}
+    rival, own = lambda: space.rival(work, incumbent), lambda: space.checkout(work, candidate)
+    return {False: Place(incumbent, rival), True: Place(candidate, own)}
 
 
 def _pair(work: Work, places: Places, number: int, where: str) -> Pair:
     """One sample of each, in the order that is this pair's. Raises Broken."""
     values = {
-        candidate: _measured(work, places[candidate](), where, number, candidate=candidate) for candidate in trial.order(number)
+        candidate: _measured(work, places[candidate], where, number, candidate=candidate) for candidate in trial.order(number)
     }
     return Pair(values[False], values[True])
 
 
 def _measured(
-    work: Work, place: Path, where: str, number: int | None = None, *, candidate: bool | None = None
+    work: Work, place: Place, where: str, number: int | None = None, *, candidate: bool | None = None
 ) -> Mapping[str, float]:
-    result = verify.sample(work, place)
+    result = verify.sample(work, place.stand())
     facts = {} if number is None else {"pair": number + 1, "of": "candidate" if candidate else "incumbent"}
-    verify.tell(work, where, result, **facts)
+    verify.tell(work, where, result, commit=place.commit, **facts)
     if result.defect:
         work.feedback = result.output
         raise Broken(f"{'the incumbent' if candidate is False else 'in a clean checkout'}: {result.defect}")

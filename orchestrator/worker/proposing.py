@@ -37,7 +37,8 @@ def propose(work: Work, space: Workspace) -> LandOutcome:
         return LandOutcome(LandEnd.LANDED, "no change", Landed(there, base, "none", merged=there))
     remote = remotes.of(space.repo, base)
     if remote is None:
-        return stays(work, space, "the repository has no remote to push to")
+        problem, fix = remotes.missing(space.repo, base)
+        return stays(work, space, f"the repository has {problem} (`{fix}`)")
     try:
         if foreign := push(work, space, remote, branch):
             return LandOutcome(LandEnd.REFUSED, foreign)

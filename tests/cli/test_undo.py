@@ -62,6 +62,16 @@ def test_done_twice_it_changes_nothing_more(project: Project) -> None:
     assert project.git("rev-parse", "main") == tip
 
 
+def test_one_that_was_killed_is_told_of_and_goes_on_when_asked_again(project: Project) -> None:
+    merge = land(project)
+    project.run("undo", "x", code=-9, ORCH_FAILPOINT="git.update-ref:before")
+    assert project.git("rev-parse", "main") == merge
+    assert "`orchestrator undo x` goes on with it" in project.run("--status").stdout
+    project.run("undo", "x")
+    assert project.git("diff", f"{merge}^1", "main") == ""
+    assert "cut short" not in project.run("--status").stdout
+
+
 def test_a_conflict_names_the_files_and_changes_nothing(project: Project) -> None:
     land(project)
     (project.top / "todo.txt").write_text("four\n")

@@ -148,6 +148,9 @@ def test_an_improvement_that_holds_on_the_moved_base_lands_on_it(project: Projec
     project.run(code=0)
 
     assert measured(project, "rebased", "merged") == 2  # of the base and of the merge
+    told = json.loads(project.run("report", "rebased", "--json", code=0).stdout)["measurements"]
+    assert [len(each["values"]["left"]) for each in told if each["where"] == "merged"] == [1, 1]
+    assert all(each["commit"] for each in told)
     assert (project.git("show", "main:todo.txt"), project.git("show", "main:other.txt")) == ("two\nthree", "new")
 
 

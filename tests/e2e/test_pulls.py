@@ -422,7 +422,13 @@ def test_check_tells_whether_pull_requests_can_be_opened_where_a_task_asks_for_t
     assert project.run("--check").returncode == 1
     project.git("remote", "remove", "origin")
     [(status, detail, _)] = tracker_of(project)
-    assert (status, "has no remote for a pull request" in detail) == ("warning", True)
+    assert (status, "has no remote to push to" in detail) == ("warning", True)
+    for name in ("fork", "upstream"):
+        project.git("remote", "add", name, str(forge.remote))
+    [(status, detail, fix)] = tracker_of(project)
+    assert (status, "several remotes (fork, upstream)" in detail) == ("warning", True)
+    project.git(*fix.replace("NAME", "fork").split()[1:])
+    assert tracker_of(project)[0][2] != fix
 
 
 def test_check_asks_gitlab_s_program_where_the_configuration_names_it(project: Project, forge: Forge) -> None:

@@ -28,7 +28,7 @@ def lint(trial: Comparable, gate: Gate) -> Verdict:
         return now.incomparable(before, "line")
     if why := _cut_short(now, before):
         return replace(now.verdict, ok=False, reason=why)
-    return replace(now.verdict, ok=True, reason=f"{len(now.findings)} findings, none of them new")
+    return replace(now.verdict, ok=True, reason=f"no finding but {len(now.findings)} that the base has, too")
 
 
 def _cut_short(now: Ran, before: Ran) -> str:
