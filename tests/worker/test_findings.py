@@ -151,6 +151,17 @@ def test_an_evaluator_that_the_product_edits_when_it_runs_counts_only_after_a_pe
     assert doubt in (desk.record().detail or "")
 
 
+def test_so_is_one_that_a_setup_edits_which_runs_what_the_agent_made(desk: Desk) -> None:
+    desk.commit({"product.sh": "true\n"})
+    desk.drop(front=f"{METRIC}\nsetup: sh product.sh")
+    edit = CHEAT["the-benchmark"].format(running=desk.queue.folder(State.RUNNING))
+    desk.agent(f"{DONE}; cat > product.sh <<'END'\n{edit}\nEND")
+    desk.serve()
+    (found,) = desk.events(event="finding")
+    assert "benchmark.sh in the task folder changed while the task's work was measured" in found["detail"]
+    assert desk.state() is State.CONVERGED  # by the evaluator as it was sealed
+
+
 def test_put_right_before_the_next_claim_it_never_mattered(desk: Desk) -> None:
     folder = desk.drop(front=METRIC)
     before = (folder / "autoresearch.md").read_text()
