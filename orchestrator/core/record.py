@@ -175,7 +175,7 @@ class Record:
     samples: Mapping[str, Sequence[float]] = field(default_factory=dict)  # of the baseline, by metric, where it was asked for
     noisy: tuple[str, ...] = ()  # metrics found to vary by themselves
     seal: str | None = None  # digest of the evaluator last sealed
-    doubt: str | None = None  # what else decides on the task changed while an agent ran; until a person queues it again
+    doubt: str | None = None  # what decides on the task changed while an agent, or its work, ran; until a person queues it again
     stage: str | None = None
     not_before: float | None = None
     backoffs: int = 0  # waits in a row; doubles the next one

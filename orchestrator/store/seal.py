@@ -138,6 +138,16 @@ def seal(folder: Path, spec: Spec | None = None) -> Sealed:
     raise StoreError(f"{folder} keeps changing while it is read.", hint="Stop what writes there, then try again.")
 
 
+def prints(folder: Path) -> Mapping[str, Written]:
+    """The evaluator's files below a task folder as `written` tells them apart; empty where the folder has gone."""
+    found: dict[str, Written] = {}
+    for path, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not LITTER.match(name) and (name != ".orch" or Path(path) != folder)]
+        files = (Path(path, name) for name in names if not LITTER.match(name))
+        found |= {str(file.relative_to(folder)): written(file) for file in files}
+    return {path: print_ for path, print_ in found.items() if path not in SPECS | LOGS}
+
+
 def differs(sealed: Sealed, digest: str | None) -> bool:
     """Whether `sealed` is another evaluator than the recorded one; the first one never differs."""
     return digest is not None and digest != sealed.digest

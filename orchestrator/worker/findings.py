@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -24,6 +25,7 @@ from orchestrator.worker.gates import asked
 from orchestrator.worker.work import Work
 
 SHOWN = 5  # paths named in a finding
+MEASURED = "changed while the task's work was measured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,36 @@ def tampered(work: Work, before: Watch) -> str | None:
     return None
 
 
-def note_edit(work: Work) -> None:
+@contextmanager
+def guarded(work: Work) -> Iterator[None]:
+    """While work is measured: what an agent made runs there, and may edit the task's folder as the agent itself might have."""
+    if not (work.number or work.record.attempts):  # the base, as people made it
+        yield
+        return
+    folder, spec = work.claim.folder, _spec_key(work)
+    before = seal.prints(folder)
+    try:
+        yield
+    finally:
+        if _spec_key(work) != spec:
+            note_edit(work, MEASURED)
+        now = seal.prints(folder)
+        if now and (changed := sorted(path for path in {*before, *now} if before.get(path) != now.get(path))):
+            mistrust(work, f"{', '.join(changed[:SHOWN])} in the task folder {MEASURED}")
+
+
+def _spec_key(work: Work) -> tuple[int, ...] | None:
+    path = specfile.path_of(work.claim.folder)
+    return specfile.key_of(path) if path else None
+
+
+def mistrust(work: Work, detail: str) -> None:
+    """What is sealed at the next claim counts only after a person has queued the task again."""
+    work.save(doubt=detail)
+    work.event("finding", detail=f"{detail}; it counts once a person has confirmed it")
+
+
+def note_edit(work: Work, how: str = "changed while an agent ran") -> None:
     """What decides on the task may be edited at any time, and counts from the next claim. An edit made while an agent ran may
     have been the agent's: it is written down, and counts only after a person has queued the task again."""
     path = specfile.path_of(work.claim.folder)
@@ -120,9 +151,7 @@ def note_edit(work: Work) -> None:
     sealed = seal.judging(work.spec)
     fine = (sealed, work.asked or sealed)
     if changed := sorted(key for key in {*now, *sealed} if all(now.get(key) != before.get(key) for before in fine)):
-        detail = f"{', '.join(changed)} in the spec changed while an agent ran"
-        work.save(doubt=detail)
-        work.event("finding", detail=f"{detail}; it counts once a person has confirmed it")
+        mistrust(work, f"{', '.join(changed)} in the spec {how}")
 
 
 def unexplained(work: Work) -> str | None:

@@ -184,6 +184,7 @@ def write(work: Work, before: Record, attempt: Attempt, *, improved: bool, durab
     work.record = replace(
         counted,
         spend=now.spend,
+        doubt=now.doubt,
         agents=now.agents,
         streak=now.streak,
         streak_commit=now.streak_commit,

@@ -13,7 +13,7 @@ from orchestrator.git import given, included
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.proc.supervise import Limits
-from orchestrator.worker import measure
+from orchestrator.worker import findings, measure
 from orchestrator.worker.work import Work
 
 SHOWN = 1500  # characters of a failed command's output that the reason carries
@@ -56,15 +56,16 @@ def hook(work: Work, name: str, place: Path) -> str | None:
 
 def run(work: Work, name: str, command: str, place: Path) -> str | None:
     """One shell command in a worktree; why it failed with the end of its output, None where it went well."""
-    verdict = measure.check(
-        name,
-        command,
-        worktree=place,
-        env=work.environment(place),
-        limits=Limits(seconds=work.settings.setup_timeout, grace=work.settings.stop_grace),
-        pump=work.pulse.beat,
-        scratch=work.scratch,
-    )
+    with findings.guarded(work):
+        verdict = measure.check(
+            name,
+            command,
+            worktree=place,
+            env=work.environment(place),
+            limits=Limits(seconds=work.settings.setup_timeout, grace=work.settings.stop_grace),
+            pump=work.pulse.beat,
+            scratch=work.scratch,
+        )
     work.pulse.check()
     if verdict.ok:
         return None

@@ -14,7 +14,7 @@ from orchestrator.core.task import Stage
 from orchestrator.proc.supervise import Limits
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.seal import Sealed
-from orchestrator.worker import measure
+from orchestrator.worker import findings, measure
 from orchestrator.worker.gates.asked import asked
 from orchestrator.worker.measure import Sample, Verdict
 from orchestrator.worker.pulse import Stopped
@@ -48,17 +48,18 @@ def sample(work: Work, place: Path, *, first: bool = False) -> Sample:
 def _execute(
     work: Work, place: Path, sealed: Sealed, evaluator: Evaluator, channels: Sequence[Channel] = tuple(Channel)
 ) -> Sample:
-    result = measure.sample(
-        sealed,
-        evaluator,
-        work.judged,
-        worktree=place,
-        env=work.environment(place),
-        limits=Limits(seconds=work.spec.benchmark_timeout or work.settings.benchmark_timeout, grace=work.settings.stop_grace),
-        pump=work.pulse.beat,
-        scratch=work.scratch,
-        channels=channels,
-    )
+    with findings.guarded(work):
+        result = measure.sample(
+            sealed,
+            evaluator,
+            work.judged,
+            worktree=place,
+            env=work.environment(place),
+            limits=Limits(seconds=work.spec.benchmark_timeout or work.settings.benchmark_timeout, grace=work.settings.stop_grace),
+            pump=work.pulse.beat,
+            scratch=work.scratch,
+            channels=channels,
+        )
     if result.end is ProcessEnd.STOPPED:
         raise Stopped(work.pulse.beat() or StopRequest.RELEASE)
     return result

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from support.desk import DONE, LESS, Desk, me
+from support.desk import COUNT, DONE, LESS, Desk, me
 
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Result
@@ -124,6 +124,42 @@ def test_a_target_lowered_while_an_agent_ran_counts_only_after_a_person_has_conf
     desk.move("x", State.PENDING)
     desk.serve()
     assert (desk.state(), desk.record().doubt) == (State.CONVERGED, None)
+
+
+CHEAT = {
+    "the-benchmark": "for file in {running}/x.*/benchmark.sh; do echo echo METRIC left=0 > $file; done",
+    "the-spec": EASIER,
+}
+RUNS = 'sh product.sh\necho "METRIC left=$(grep -c . todo.txt)"\n'
+
+
+@pytest.mark.parametrize("cheat", CHEAT)
+@pytest.mark.parametrize("place", ["benchmark", "gate"])
+def test_an_evaluator_that_the_product_edits_when_it_runs_counts_only_after_a_person_has_confirmed_it(
+    desk: Desk, cheat: str, place: str
+) -> None:
+    desk.commit({"product.sh": "true\n"})
+    gate = "gates: {test: sh product.sh && false}" if place == "gate" else ""
+    desk.drop(front=f"{METRIC}\n{gate}".strip(), benchmark=RUNS if place == "benchmark" else COUNT)
+    edit = CHEAT[cheat].format(running=desk.queue.folder(State.RUNNING))
+    desk.agent(f"cat > product.sh <<'END'\n{edit}\nEND\n{DONE if place == 'gate' else 'true'}; exit 3")
+    desk.serve(once=True)
+    doubt = desk.record().doubt or ""
+    assert "changed while the task's work was measured" in doubt, desk.events()
+    desk.serve()
+    assert (desk.state(), desk.record().reason, desk.merges()) == (State.BLOCKED, Reason.TAMPERED, 0)
+    assert doubt in (desk.record().detail or "")
+
+
+def test_so_is_one_that_a_setup_edits_which_runs_what_the_agent_made(desk: Desk) -> None:
+    desk.commit({"product.sh": "true\n"})
+    desk.drop(front=f"{METRIC}\nsetup: sh product.sh")
+    edit = CHEAT["the-benchmark"].format(running=desk.queue.folder(State.RUNNING))
+    desk.agent(f"{DONE}; cat > product.sh <<'END'\n{edit}\nEND")
+    desk.serve()
+    (found,) = desk.events(event="finding")
+    assert "benchmark.sh in the task folder changed while the task's work was measured" in found["detail"]
+    assert desk.state() is State.CONVERGED  # by the evaluator as it was sealed
 
 
 def test_put_right_before_the_next_claim_it_never_mattered(desk: Desk) -> None:

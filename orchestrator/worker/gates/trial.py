@@ -17,7 +17,7 @@ from orchestrator.core.outcome import ProcessEnd
 from orchestrator.core.testresults import Outcome
 from orchestrator.proc.supervise import Limits
 from orchestrator.store.seal import Sealed
-from orchestrator.worker import channel, measure
+from orchestrator.worker import channel, findings, measure
 from orchestrator.worker.measure import Verdict
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work
@@ -155,16 +155,17 @@ def _lines(place: Path, path: str) -> list[str]:
 
 def execute(work: Work, name: str, command: str, place: Path, sealed: Sealed | None, env: Mapping[str, str]) -> Verdict:
     """One command in `place`. Raises Stopped where this worker was asked to stop meanwhile."""
-    verdict = measure.check(
-        name,
-        command,
-        sealed,
-        worktree=place,
-        env={**work.environment(place), **env},
-        limits=Limits(seconds=work.spec.timeout or work.settings.timeout, grace=work.settings.stop_grace),
-        pump=work.pulse.beat,
-        scratch=work.scratch,
-        keep=KEEP,
-    )
+    with findings.guarded(work):
+        verdict = measure.check(
+            name,
+            command,
+            sealed,
+            worktree=place,
+            env={**work.environment(place), **env},
+            limits=Limits(seconds=work.spec.timeout or work.settings.timeout, grace=work.settings.stop_grace),
+            pump=work.pulse.beat,
+            scratch=work.scratch,
+            keep=KEEP,
+        )
     work.pulse.check()
     return verdict
