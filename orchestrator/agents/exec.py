@@ -12,7 +12,7 @@ from orchestrator.proc.command import Command, Finished
 
 FIX = "Set ORCH_AGENT_CMD to a shell command; it runs in the worktree and finds its prompt in $ORCH_PROMPT_FILE."
 NOT_STARTED = {126: "is not executable", 127: "was not found"}  # what every shell says with these codes
-ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+ASSIGNMENT = re.compile(r"""[A-Za-z_]\w*=[^"'`$\\(]*""")  # what is quoted, or a command's output, may have blanks
 PLAIN = re.compile(r"[\w./+-]+")
 BUILTINS = ". : alias cd command eval exec exit export for if case read set shift trap ulimit umask unset until while"
 
@@ -53,7 +53,7 @@ def _missing(cmd: str) -> str | None:
     """The program that `cmd` begins with, where it is a plain name of something that isn't there; the shell knows the rest."""
     import shutil
 
-    word = next((word for word in cmd.split() if not ASSIGNMENT.match(word)), "")
+    word = next((word for word in cmd.split() if not ASSIGNMENT.fullmatch(word)), "")
     if not PLAIN.fullmatch(word) or word in BUILTINS.split():
         return None
     return None if shutil.which(word) else word

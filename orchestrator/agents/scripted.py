@@ -14,7 +14,8 @@ from orchestrator.errors import AgentError
 from orchestrator.proc.command import Command, Finished
 
 PLAYER = Path(__file__).with_name("player.py")
-FIX = "Put a scenario.toml into the task folder, or name one in ORCH_SCENARIO."
+SCENARIO = "ORCH_SCENARIO"
+FIX = f"Put a scenario.toml into the task folder, or name one in {SCENARIO}."
 
 
 class Scripted:
@@ -32,7 +33,7 @@ class Scripted:
             raise AgentError(f"The scripted agent has no scenario to play: {scenario} is no file.", hint=FIX)
         # By path and isolated: a worktree that holds a package of our name must not be imported, and it starts faster.
         argv = (sys.executable, "-I", "-S", str(PLAYER))
-        env = {**request.env, **({"ORCH_RESUME": request.resume} if request.resume else {})}
+        env = {**request.env, SCENARIO: str(scenario), **({"ORCH_RESUME": request.resume} if request.resume else {})}
         return Command(argv=argv, cwd=request.worktree, env=env, tty=request.tty)
 
     def recorded(self, request: Request) -> str | None:
@@ -55,8 +56,11 @@ class Scripted:
 
 
 def _scenario(request: Request) -> Path:
-    named = request.env.get("ORCH_SCENARIO") or Path(request.env.get("ORCH_TASK_DIR", ".")) / "scenario.toml"
-    return request.worktree / named
+    """A relative one is looked for where the person named it (a worker stays in its loop's folder), then in the worktree."""
+    if not (named := request.env.get(SCENARIO)):
+        return request.worktree / request.env.get("ORCH_TASK_DIR", ".") / "scenario.toml"
+    here = Path(named).absolute()
+    return here if here.is_file() else request.worktree / named
 
 
 def _event(text: str) -> AgentEvent:

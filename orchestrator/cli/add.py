@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from orchestrator.cli import output
+from orchestrator.cli import output, specs
 from orchestrator.cli.keys import front_matter, spec_options
 from orchestrator.cli.options import App, common, pass_app
 from orchestrator.core.spec import Spec
@@ -62,17 +62,9 @@ def add(app: App, /, name: str, **given: Any) -> int:
         output.document({"schema": 1, "name": place.name, "state": place.state.value, "path": str(folder), "draft": spec.draft})
         return 0
     app.say(f"{folder} is {'a draft' if spec.draft else 'pending'}.")
-    for line in (*_next(place.name, given, spec), *_unroutable(app, spec)):
+    for line in (*_next(place.name, given, spec), *specs.unroutable(app.settings, spec)):
         app.say(line)
     return 0
-
-
-def _unroutable(app: App, spec: Spec) -> list[str]:
-    """An agent or model that nobody knows: the task is shown as invalid until that is mended."""
-    from orchestrator.agents.routing import Router
-
-    problem = Router(app.settings).problem(spec)
-    return [f"warning: {problem}"] if problem else []
 
 
 def _no_file(benchmark: str | None) -> str | None:

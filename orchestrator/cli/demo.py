@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -54,9 +56,18 @@ def demo(app: App, folder: Path | None, agent: str) -> int:
     app.say(f"A scratch project with three tasks is in {top}. {who} works on them now:\n")
     code = _scripted(app, settings) if agent == SCRIPTED else _by_model(app, settings)
     _show(app, queue, settings)
-    app.say(f"\nLook around with `cd {top}`: orchestrator show fix-greeting, logs describe-it, diff smaller-page, recover.")
+    app.say(f"\nLook around with `cd {top}`: {_called()} show fix-greeting, logs describe-it, diff smaller-page, recover.")
     app.say(f"Remove it with `rm -rf {top}`.")
     return code
+
+
+def _called() -> str:
+    """This program as it is called from elsewhere: by its name only where a shell finds it, as it rarely does one in a venv."""
+    program = Path(sys.argv[0]).absolute()
+    if program.name == "__main__.py":
+        return f"{quote(sys.executable)} -m orchestrator"
+    found = shutil.which(program.name)
+    return program.name if found and Path(found).samefile(program) else quote(str(program))
 
 
 def _scripted(app: App, settings: Settings) -> int:

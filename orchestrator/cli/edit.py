@@ -28,6 +28,8 @@ A running task takes up words, agent, model, effort, fallback and budget at its 
 from its next claim. Edited while an agent ran it may be the agent's doing: `retry` confirms it then.
 """
 
+KEPT = "The task's own is as it was."
+
 
 @click.command(epilog=EPILOG)
 @name_argument()
@@ -60,7 +62,10 @@ def _by_options(app: App, place: Place, path: Path, seen: specfile.Key, wanted: 
 
     before = specfile.read_text(path)
     after = editing.edit(before, wanted, path)
-    specfile.parse(path, after, log=specfile.log_of(path))
+    try:
+        specfile.parse(path, after, log=specfile.log_of(path))
+    except SpecError as error:
+        raise SpecError(error.problems, hint=KEPT if _old(before) else error.hint) from None
     _put(app, place, before, after, seen)
 
 
@@ -76,7 +81,7 @@ def _in_editor(app: App, place: Place, path: Path, seen: specfile.Key) -> None:
         after = _edited(copy, path)
         _put(app, place, before, after, seen)
     except OrchestratorError as error:
-        hint = "The task's own is as it was." if isinstance(error, SpecError) else error.hint
+        hint = KEPT if isinstance(error, SpecError) else error.hint
         raise OrchestratorError(error.message, hint=f"{hint} Your version is kept at {copy}.".strip()) from error
     copy.unlink()
     folder.rmdir()
@@ -105,8 +110,8 @@ def _put(app: App, place: Place, before: str, after: str, seen: specfile.Key) ->
     now = app.queue.find(place.name)
     spec = specfile.parse(Path(specfile.SPEC), after)
     app.say(f"{output.name_text(place.name)} is changed{_when(now, _old(before), spec)}.")
-    for warning in spec.warnings:
-        output.err(f"warning: {output.clean(warning)}")
+    for warning in (*(f"warning: {each}" for each in spec.warnings), *specs.unroutable(app.settings, spec)):
+        output.err(output.clean(warning))
 
 
 def _old(text: str) -> Spec | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -56,9 +57,10 @@ class App:
 
         root = Path(self.settings.tasks)
         if not root.is_dir():
-            raise Misuse(
-                f"There is no tasks folder at {root}.", hint="`orchestrator init` makes one here; --tasks DIR names another."
-            )
+            above = next((folder for folder in Path.cwd().parents if (folder / "tasks/pending").is_dir()), None)
+            hint = "`orchestrator init` makes one here; --tasks DIR names another."
+            found = f"There is one above: `orchestrator -C {quote(str(above))} …`."
+            raise Misuse(f"There is no tasks folder at {root}.", hint=found if above else hint)
         return Queue(root)
 
     @cached_property

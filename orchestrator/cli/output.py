@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -86,6 +85,8 @@ def color_wanted(stream: TextIO, *, no_color: bool) -> bool:
 
 def width() -> int:
     """Columns of the terminal, or a readable number where there is none."""
+    import shutil
+
     return shutil.get_terminal_size((WIDE, 24)).columns
 
 

@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli import output
 from orchestrator.cli.options import App, common, pass_app
-from orchestrator.core.remarks import Turn
+from orchestrator.core.pull import Turn
 
 if TYPE_CHECKING:
     from orchestrator.worker.attending import Seen

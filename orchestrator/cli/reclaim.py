@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from orchestrator.core import retention
 from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
 from orchestrator.errors import GitError, OrchestratorError
-from orchestrator.git import kept, repository, worktree
+from orchestrator.git import kept, pool, repository, worktree
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import durable, records
@@ -52,7 +52,7 @@ def find(app: App, age: float, *, now: float | None = None) -> list[Item]:
     moment = time.time() if now is None else now
     known = [Known(place, path, records.peek(path, running=True)) for place, path in _places(app)]
     found: list[Item] = []
-    for repo in _repositories(app, known):
+    for repo in repositories(app, (each.record for each in known)):
         found += _worktrees(app, repo, known)
         found += refs(repo, known, moment, age, app.queue.removed())
     return [*found, *_logs(known, moment, age)]
@@ -94,14 +94,18 @@ def _places(app: App) -> Iterator[tuple[Place, Path]]:
     return ((place, app.queue.path(place)) for place in app.queue.places())
 
 
-def _repositories(app: App, known: list[Known]) -> Iterator[Repository]:
-    settings = app.settings
+def repositories(app: App, known: Iterable[Record | None]) -> Iterator[Repository]:
+    """Those that tasks were worked on in, and the project's own; each once, from whichever folder it was found."""
+    settings, seen = app.settings, set()
     own = settings.repo or str(Path(settings.tasks).parent)
-    for path in dict.fromkeys((*(each.record.repo for each in known if each.record and each.record.repo), own)):
+    for path in dict.fromkeys((*(each.repo for each in known if each and each.repo), own)):
         try:
-            yield repository.discover(Path(path))
+            repo = repository.discover(Path(path))
         except OrchestratorError:
             continue  # gone, or none: there is nothing of ours to find
+        if repo.top not in seen:
+            seen.add(repo.top)
+            yield repo
 
 
 def _worktrees(app: App, repo: Repository, known: list[Known]) -> Iterator[Item]:
@@ -121,7 +125,7 @@ def _worktrees(app: App, repo: Repository, known: list[Known]) -> Iterator[Item]
 
 def _discard(repo: Repository, tree: Worktree) -> str | None:
     if tree.path.parent.name == worktree.POOL and tree.path.is_dir():  # else it was taken out to be used
-        worktree.empty_pool(repo, tree.path.parent.parent)
+        pool.empty_pool(repo, tree.path.parent.parent)
     return None
 
 

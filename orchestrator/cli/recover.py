@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
@@ -19,7 +21,7 @@ from orchestrator.store import records, saved
 
 EPILOG = """\b
 Examples:
-  orchestrator recover                               everything that is kept in this repository
+  orchestrator recover                               everything that is kept of this queue's tasks
   orchestrator recover fix-auth                      what is kept of one task
   orchestrator recover show fix-auth 2               the second attempt, as a patch
   orchestrator recover apply fix-auth 2              put its changes into your working tree, uncommitted
@@ -50,15 +52,15 @@ def recover(app: App, words: tuple[str, ...], action: str | None, branch: str | 
     """List, show or take back what agents did: every attempt's commits are kept, also of refused and cancelled work."""
     verb, name, label = _parsed(app, words)
     action = verb if verb in ("show", "apply") else action
-    repo, slug, record = _where(app, name)
-    found = sorted(kept.attempts(repo, slug), key=lambda each: (each.slug, each.when, each.label))
     if verb == "prune":
-        return _prune(app, slug, age, dry_run=dry_run)
+        return _prune(app, name and _where(app, name)[1], age, dry_run=dry_run)
     if label is None and (action or branch):
         raise Misuse("Which of them?", hint="Give a label of the list: `orchestrator recover show NAME LABEL`.")
     if label is None:
-        _list(app, repo, _holding(repo, found), _saved(app, name))
+        _list(app, _everything(app) if name is None else [_of_task(app, name)], _saved(app, name))
         return 0
+    repo, slug, record = _where(app, str(name))
+    found = kept.attempts(repo, slug)
     chosen = _choose(found, name or "", label)
     if branch is not None:
         _branch(app, repo, chosen, branch)
@@ -93,11 +95,43 @@ def _saved(app: App, name: str | None) -> list[tuple[str, Path]]:
     return [(place.name, path) for place in places for path in saved.listed(app.queue.path(place))]
 
 
-def _where(app: App, name: str | None) -> tuple[Repository, str | None, Record | None]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one repository keeps. `names`: the tasks' own, by the one that their refs have."""
+
+    repo: Repository
+    kept: list[Kept]
+    names: Mapping[str, str]
+
+
+def _of_task(app: App, name: str) -> Found:
+    repo, slug, _ = _where(app, name)
+    return _found(repo, slug, _known(app))
+
+
+def _everything(app: App) -> list[Found]:
+    """Of every repository that tasks of this queue were worked on in."""
+    known = _known(app)
+    shared = {repo.common: repo for repo in reclaim.repositories(app, known.values())}  # two checkouts may have the same refs
+    return [_found(repo, None, known) for repo in shared.values()]
+
+
+def _known(app: App) -> dict[str, Record | None]:
+    return {place.name: records.peek(app.queue.path(place)) for place in app.queue.places()}
+
+
+def _found(repo: Repository, slug: str | None, known: Mapping[str, Record | None]) -> Found:
+    names = {record.slug: name for name, record in known.items() if record}
+    return Found(repo, _holding(repo, _sorted(kept.attempts(repo, slug))), names)
+
+
+def _sorted(found: Iterable[Kept]) -> list[Kept]:
+    return sorted(found, key=lambda each: (each.slug, each.when, each.label))
+
+
+def _where(app: App, name: str) -> tuple[Repository, str, Record | None]:
     """The repository, the task's name in its refs, and what is known of it. A task that retention removed is still known by
     its refs."""
-    if name is None:
-        return _repository(app), None, None
     try:
         place = app.queue.find(name)
     except NoSuchTask:
@@ -134,41 +168,35 @@ def _holding(repo: Repository, found: list[Kept]) -> list[Kept]:
     return [each for each in found if each.commit not in empty or empty[each.commit] in alone]
 
 
-def _list(app: App, repo: Repository, found: list[Kept], copies: list[tuple[str, Path]]) -> None:
+def _list(app: App, found: list[Found], copies: list[tuple[str, Path]]) -> None:
+    listed = [(source, each) for source in found for each in source.kept]
     if app.json:
-        items = [
-            {
-                "task": each.slug,
-                "label": each.label,
-                "commit": each.commit,
-                "ref": each.ref,
-                "subject": each.subject,
-                "when": each.when,
-            }
-            for each in found
-        ]
+        items = [_item(source, each) for source, each in listed]
         saved_files = [{"task": name, "path": str(path)} for name, path in copies]
-        output.document({"schema": 1, "repo": str(repo.top), "kept": items, "saved": saved_files})
-    elif found or copies:
+        repo = str(found[0].repo.top) if found else None
+        output.document({"schema": 1, "repo": repo, "kept": items, "saved": saved_files})
+    elif listed or copies:
         for name, path in copies:
             app.say(f"{output.name_text(name)}: a file that git ignores, as an agent left it: {path}")
-        rows = [
-            (
-                each.slug,
-                each.label,
-                each.commit[:10],
-                time.strftime("%Y-%m-%d %H:%M", time.localtime(each.when)),
-                output.clean(each.subject),
-            )
-            for each in found
-        ]
+        rows = [_cells(source, each) for source, each in listed]
         for line in output.table(("TASK", "LABEL", "COMMIT", "WHEN", "SUBJECT"), rows, most=(40, None, None, None, 100)):
             output.out(line)
     elif not app.quiet:
         output.err("Nothing is kept yet.")
 
 
-def _choose(found: list[Kept], name: str, label: str) -> Kept:
+def _item(source: Found, each: Kept) -> dict[str, object]:
+    told = {"task": source.names.get(each.slug, each.slug), "label": each.label, "commit": each.commit, "ref": each.ref}
+    return {**told, "repo": str(source.repo.top), "subject": each.subject, "when": each.when}
+
+
+def _cells(source: Found, each: Kept) -> tuple[str, ...]:
+    name = output.name_text(source.names.get(each.slug, each.slug))
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.when))
+    return (name, each.label, each.commit[:10], when, output.clean(each.subject))
+
+
+def _choose(found: Sequence[Kept], name: str, label: str) -> Kept:
     wanted = f"{int(label):04d}" if label.isdecimal() else label
     exact = [each for each in found if each.label == wanted] or [each for each in found if each.label.startswith(wanted)]
     if len(exact) == 1:

@@ -1,7 +1,9 @@
-"""Putting a changed spec where its task is now."""
+"""Putting a changed spec where its task is now, and what to say of a new one."""
 
 from __future__ import annotations
 
+from orchestrator.core.settings import Settings
+from orchestrator.core.spec import Spec
 from orchestrator.errors import OrchestratorError
 from orchestrator.store import durable, locks, specfile
 from orchestrator.store.queue import Queue
@@ -30,3 +32,11 @@ def put(queue: Queue, name: str, text: str, *, seen: specfile.Key | None = None)
                 continue  # it moved between the two looks
             return
     raise OrchestratorError(f"The spec of {name!r} kept moving.", hint="Try again.")
+
+
+def unroutable(settings: Settings, spec: Spec) -> list[str]:
+    """An agent or model that nobody knows: the task is shown as invalid until that is mended."""
+    from orchestrator.agents.routing import Router
+
+    problem = Router(settings).problem(spec)
+    return [f"warning: {problem}"] if problem else []

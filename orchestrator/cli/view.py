@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.agents.routing import Router
 from orchestrator.core import accounts, budget, readiness
 from orchestrator.core.budget import Budget
 from orchestrator.core.candidate import Candidate, Waiting
-from orchestrator.core.convergence import max_failures, requeued
-from orchestrator.core.integration import Red
+from orchestrator.core.limits import max_failures
 from orchestrator.core.outcome import COUNTED, Reason, Spend
 from orchestrator.core.readiness import World
 from orchestrator.core.record import Pause, Record
@@ -21,10 +19,14 @@ from orchestrator.core.selection import order_key
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Metric
 from orchestrator.core.task import Stage, State
-from orchestrator.loop.routed import routed, without_new_logins
-from orchestrator.store import integrations, snapshot
+from orchestrator.executors.protocol import Executor
+from orchestrator.loop.routed import placed, routed, without_new_logins
+from orchestrator.store import snapshot
 from orchestrator.store.owners import Owner
 from orchestrator.store.queue import Queue
+
+if TYPE_CHECKING:
+    from orchestrator.core.integration import Red
 
 SHOWN_FIRST = {State.RUNNING: 0, State.BLOCKED: 1, State.PENDING: 2, State.CONVERGED: 3}
 
@@ -51,24 +53,30 @@ class Look:
 
 def look(queue: Queue, settings: Settings) -> Look:
     """Read everything once."""
-    gc.disable()  # thousands of small objects, none of them garbage: looking for some costs a tenth of the time
-    try:
-        found = snapshot.read_all(queue, settle=settings.settle)
-    finally:
-        gc.enable()
+    found = snapshot.read_all(queue, settle=settings.settle)
     now = time.time()
     loops = queue.owners.loops() if (queue.control / "owners").is_dir() else ()
     router = Router(settings)
-    found = tuple(routed(candidate, router, queue) for candidate in found)
+    found = tuple(placed(routed(candidate, router, queue), _executor) for candidate in found)
     world = readiness.world(found, converged_before=queue.remembered(), capacity=_capacity(found, loops))
     world = replace(world, paused=without_new_logins(_paused(found, now), router), overspent=_overspent(found, settings, now))
-    red = _standing(integrations.every(queue))
+    red = _standing(queue)
     return Look(queue, settings, tuple(sorted(found, key=_order)), world, loops, now, red)
 
 
-def _standing(found: tuple[Red, ...]) -> tuple[Red, ...]:
-    """Mostly there are none, and a status needn't load what asks git."""
-    if not found:
+def _executor(name: str) -> Executor:
+    from orchestrator.executors import registry
+
+    return registry.find(name)
+
+
+def _standing(queue: Queue) -> tuple[Red, ...]:
+    """Mostly there are none, and a status needn't load what reads them and asks git."""
+    if not (queue.control / "integration").is_dir():
+        return ()
+    from orchestrator.store import integrations
+
+    if not (found := integrations.every(queue)):
         return ()
     from orchestrator.git import integrated
 
@@ -111,6 +119,8 @@ def facts(candidate: Candidate) -> Record | None:
     if record is not None and candidate.place.state is State.BLOCKED and not record.ended:
         return replace(record, reason=Reason.STOPPED, detail="moved to blocked by a person")
     if record is not None and candidate.place.state is State.PENDING and record.ended:
+        from orchestrator.core.convergence import requeued
+
         return requeued(record)
     return record
 
@@ -267,15 +277,17 @@ ADVICE: Mapping[Reason | None, str] = {
     Reason.BUDGET: "Is it worth more? Raise `budget` (`orchestrator edit {name} --budget …`), then `orchestrator retry {name}`,"
     " which allows that much again.",
     Reason.NO_IMPROVEMENT: "Read `orchestrator logs {name}`, change the task, then `orchestrator retry {name}`.",
-    Reason.BENCHMARK_DEFECT: "Mend the benchmark in the task folder (try it by hand), then `orchestrator retry {name}`.",
+    Reason.BENCHMARK_DEFECT: "Mend the benchmark, in the task folder or on the base branch (try it by hand), then"
+    " `orchestrator retry {name}`.",
     Reason.FLAKY: "Make the benchmark give one answer for one state of the code, then `orchestrator retry {name}`.",
-    Reason.SCOPE_VIOLATION: "If the change was right, widen the scope (`orchestrator edit {name} --scope …`),"
+    Reason.SCOPE_VIOLATION: "If the change was right, allow it (`orchestrator edit {name} --scope …` or `--off-limits …`),"
     " then `orchestrator retry {name}`.",
     Reason.TAMPERED: "Look at what it did (`orchestrator recover {name}`) before `orchestrator retry {name}`.",
     Reason.CONFLICT: "Merge the base into the task's branch yourself (its worktree is on it; commit there), then"
     " `orchestrator retry {name}` lands that; without a merge of yours agents try once more.",
     Reason.QUESTION: "Answer in the spec (`orchestrator edit {name}`), then `orchestrator retry {name}`.",
-    Reason.GATE: "See the verdict in `orchestrator logs {name}`; mend the gate or the goal, then `orchestrator retry {name}`.",
+    Reason.GATE: "See the verdict in `orchestrator show {name}`; mend the gate (a script of the repository on the base, which"
+    " you then merge into the task's branch, in its worktree) or the goal, then `orchestrator retry {name}`.",
     Reason.CLOSED: "Say in the spec what was wrong (`orchestrator edit {name}`), then `orchestrator retry {name}`: an attempt"
     " answers it. Without an edit `retry` opens the same pull request again.",
     Reason.AUTH: "Log the agent in (`orchestrator --check` says how), then `orchestrator retry {name}`.",
@@ -283,7 +295,7 @@ ADVICE: Mapping[Reason | None, str] = {
     Reason.CANCELLED: "`orchestrator retry {name}` sets it going again; its commits are in `orchestrator recover {name}`.",
     Reason.SETUP: "Put that right, then `orchestrator retry {name}`.",
     Reason.REPO: "Put the repository right, then `orchestrator retry {name}`.",
-    Reason.FAULT: "Please report it with what `tasks/.orch/log` tells; `orchestrator retry {name}` tries again.",
+    Reason.FAULT: "`tasks/.orch/log` tells more; please report what is ours. `orchestrator retry {name}` tries again.",
     None: "`orchestrator retry {name}` sets it going again.",
 }
 

@@ -9,7 +9,7 @@ from shlex import quote
 from orchestrator.cli import output, view
 from orchestrator.cli.output import clean
 from orchestrator.cli.view import Look
-from orchestrator.core import convergence, durations, resolving
+from orchestrator.core import durations, limits, resolving
 from orchestrator.core.candidate import Candidate, WaitingKind
 from orchestrator.core.record import whereabouts
 from orchestrator.core.task import Stage, State
@@ -106,7 +106,7 @@ def failed_text(look: Look, candidate: Candidate) -> str:
     record = view.facts(candidate)
     if record is None or not record.failures or candidate.place.state is State.CONVERGED:
         return ""
-    most = convergence.max_failures(candidate.spec, look.settings)
+    most = limits.max_failures(candidate.spec, look.settings)
     return f"{record.failures}/{most}" if most else str(record.failures)
 
 
@@ -181,8 +181,8 @@ def conflict_text(candidate: Candidate) -> list[str]:
 def landed_text(candidate: Candidate) -> str:
     """Where converged work went."""
     record = candidate.record
-    if record is None:
-        return "moved here by hand"
+    if record is None or not record.converged:
+        return "moved here by hand, nothing was verified or landed"
     cut = record.intent is not None and record.intent.undo
     undoing = f"an undo of it was cut short: `orchestrator undo {quote(record.name)}` goes on with it" if cut else ""
     return "; ".join(filter(None, (whereabouts(record), record.detail, undoing)))

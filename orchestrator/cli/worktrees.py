@@ -7,7 +7,7 @@ from pathlib import Path
 from orchestrator.cli.options import App
 from orchestrator.core.record import Record
 from orchestrator.errors import OrchestratorError
-from orchestrator.git import included, repository, save, worktree
+from orchestrator.git import included, pool, repository, save, worktree
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import leases, records, saved
 
@@ -33,13 +33,13 @@ def root_of(app: App, folder: Path, record: Record) -> Path:
     return Path(app.settings.worktrees or (lease.settings.get("worktrees") if lease else None) or f"{record.repo}/.worktrees")
 
 
-def retire(folder: Path, record: Record, tree: Worktree, label: str, *, pooled: int = worktree.POOLED) -> str | None:
+def retire(folder: Path, record: Record, tree: Worktree, label: str, *, pooled: int = pool.POOLED) -> str | None:
     """Keep everything that lies in this worktree of the task in `folder`, then put it away. Why it had to stay, where it had
     to. A kill in between leaves the worktree with its work kept; keeping it again adds nothing."""
     save.keep_everything(tree, record.slug, f"cut/{record.attempts + 1:04d}-{label}", base=record.base_commit)
     for path in included.edited(tree.repo, tree):
         saved.keep(folder, path, (tree.path / path).read_bytes())
-    return worktree.retire(tree, pooled=pooled)
+    return pool.retire(tree, most=pooled)
 
 
 def _remove(folder: Path, record: Record, path: Path) -> str | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.core.outcome import Reason
-from orchestrator.core.pull import PullState
+from orchestrator.core.pull import PullState, Turn
 from orchestrator.core.record import Record
-from orchestrator.core.remarks import Turn
 
 
 def attended(record: Record | None, name: str) -> bool:

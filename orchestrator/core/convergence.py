@@ -11,14 +11,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from orchestrator.core import budget, resolving
-from orchestrator.core.budget import Budget
+from orchestrator.core.limits import Limits
 from orchestrator.core.outcome import AgentEnd, Reason, Spend
 from orchestrator.core.record import HISTORY, Attempt, Record, Restart, Result
 from orchestrator.core.resolving import Resolving
-from orchestrator.core.settings import Settings
-from orchestrator.core.spec import UNLIMITED, Mode, Spec
 
-CEILING_FACTOR = 4
 MISSES = 2  # at the verify commit; the second blocks as flaky
 CONFLICTS = 2  # the first is resolved by an agent, or the work done again on the fresh base
 
@@ -52,53 +49,6 @@ class Step:
     reason: Reason | None = None
     detail: str = ""
     wait: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When a task has had enough. None is no limit; `max_attempts` is the ceiling however often it improves."""
-
-    max_failures: int | None = 5
-    max_attempts: int | None = 20
-    backoff: float = 5.0
-    backoff_max: float = 900.0
-    budget_attempts: int | None = None
-    budget_minutes: float | None = None
-    budget_usd: float | None = None
-    budget_tokens: int | None = None
-    optimize: bool = False  # then `max_failures` is the plateau, and a limit is an end like another
-
-    @property
-    def budget(self) -> Budget:
-        """What the task may use."""
-        return Budget(self.budget_usd, self.budget_tokens, self.budget_minutes, self.budget_attempts)
-
-
-def max_failures(spec: Spec | None, settings: Settings) -> int | None:
-    """How many failures in a row a task may have, None for any number: what its spec says, else the setting. Where it is
-    optimized, that is its plateau."""
-    if spec is not None and spec.mode is Mode.OPTIMIZE:
-        return spec.plateau or settings.plateau
-    if spec is None or spec.max_failures is None:
-        return settings.max_failures
-    return None if spec.max_failures == UNLIMITED else spec.max_failures
-
-
-def limits(spec: Spec, settings: Settings) -> Limits:
-    """The limits of one task: what its spec says, else the settings."""
-    failures = max_failures(spec, settings)
-    optimize = spec.mode is Mode.OPTIMIZE
-    return Limits(
-        max_failures=failures,
-        max_attempts=None if failures is None or optimize else CEILING_FACTOR * failures,
-        backoff=settings.backoff,
-        backoff_max=settings.backoff_max,
-        budget_attempts=spec.budget_attempts,
-        budget_minutes=spec.budget_minutes,
-        budget_usd=spec.budget_usd,
-        budget_tokens=spec.budget_tokens,
-        optimize=optimize,
-    )
 
 
 def counted(record: Record, attempt: Attempt, *, improved: bool, values: Mapping[str, float]) -> Record:

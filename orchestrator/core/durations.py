@@ -13,6 +13,7 @@ PART = re.compile(rf"({NUMBER})[ \t]*(ms|s|m|h|d)[ \t]*", re.ASCII)
 WHOLE = re.compile(rf"(?:{PART.pattern})+", re.ASCII)
 CLOCK = re.compile(r"(\d+):([0-5]\d)", re.ASCII)
 LONGEST = 64
+FORMS = '"90s", "15m", "2h" or "250ms"'  # as they are proposed to people
 
 
 def seconds(text: str | int | float, *, bare: Literal["s", "ms"] = "s") -> float:
@@ -55,4 +56,4 @@ def _refusal(found: object) -> str:
         minutes, rest = int(match[1][:9]), int(match[2])
         return f'{found!r} is no duration; for {minutes} min {rest} s write "{minutes}m{rest}s"'
     shown = repr(found) if len(repr(found)) <= LONGEST else repr(found)[:LONGEST] + "…"
-    return f'{shown} is no duration; write it like "90s", "15m", "2h" or "250ms"'
+    return f"{shown} is no duration; write it like {FORMS}"

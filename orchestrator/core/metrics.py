@@ -22,6 +22,7 @@ BISECTIONS = 50
 # Bytes on purpose: `\d` and `\s` are ASCII there, so neither Arabic digits nor `1_000`, `infinity` or hex become a number.
 CANDIDATE = re.compile(rb"^METRIC[ \t].*", re.MULTILINE)
 LINE = re.compile(rb"METRIC[ \t]+([^\s=]+)=([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)[ \t]*\r?")
+NOT_ZERO = re.compile(r"[^eE]*[1-9]")
 REFUSED_NAMES = frozenset({"__proto__", "constructor", "prototype"})
 
 
@@ -93,8 +94,14 @@ def _parse(line: bytes) -> tuple[str, float] | None:
         name = match[1].decode()
     except UnicodeDecodeError:
         return None
-    value = float(match[2])
+    value = number(match[2].decode())
     return None if name in REFUSED_NAMES or not math.isfinite(value) else (name, value)
+
+
+def number(text: str) -> float:
+    """The value of a decimal number; NaN where it is too small to be told from the 0 that it isn't."""
+    value = float(text)
+    return math.nan if value == 0 and NOT_ZERO.match(text) else value
 
 
 def written(data: bytes) -> Reading:
@@ -104,7 +111,7 @@ def written(data: bytes) -> Reading:
         reader.feed(data)
         return reader.finish()
     try:
-        said = json.loads(data)
+        said = json.loads(data, parse_float=number)
     except (ValueError, RecursionError):
         return Reading(bad_lines=(data[:BAD_LINE_SHOWN].decode(errors="replace"),))
     said = said["metrics"] if isinstance(said.get("metrics"), dict) else said

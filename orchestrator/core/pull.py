@@ -14,6 +14,16 @@ class PullState(StrEnum):
     CLOSED = "closed"
 
 
+class Turn(StrEnum):
+    """What a look at a pull request asks for."""
+
+    WAIT = "wait"
+    MERGED = "merged"
+    CLOSED = "closed"  # without having been merged: a person must say what now
+    ANSWER = "answer"  # an attempt has to answer the remarks
+    ENOUGH = "enough"  # too many rounds: a person must
+
+
 @dataclass(frozen=True, slots=True)
 class Pull:
     """A task's pull request. `head` is the commit that was pushed last, `answered` what of its remarks an attempt was given."""

@@ -212,6 +212,11 @@ class Record:
         """Whether the record ends in a reason that needs a person; found in pending, the task was queued again."""
         return self.reason is not None and self.reason.terminal
 
+    @property
+    def converged(self) -> bool:
+        """Whether a worker brought it there. In converged without that it was moved by hand, and nobody has verified anything."""
+        return self.reason is Reason.CONVERGED
+
 
 def to_dict(record: Record) -> dict[str, Any]:
     """`record` as JSON-ready data, with the keys of a newer version put back."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from orchestrator.core.pull import Pull, PullState
+from orchestrator.core.pull import Pull, PullState, Turn
 
 ROUNDS = 10  # how often remarks on one pull request make a new attempt before a person has to look
 DEMAND = 6000  # characters of remarks that an attempt is given
@@ -30,16 +29,6 @@ class Look:
     head: str
     commit: str | None = None
     remarks: tuple[Remark, ...] = ()
-
-
-class Turn(StrEnum):
-    """What a look at a pull request asks for."""
-
-    WAIT = "wait"
-    MERGED = "merged"
-    CLOSED = "closed"  # without having been merged: a person must say what now
-    ANSWER = "answer"  # an attempt has to answer the remarks
-    ENOUGH = "enough"  # too many rounds: a person must
 
 
 def turn(pull: Pull, look: Look) -> Turn:

@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.core import budget, metrics, plot
 from orchestrator.core.evidence import Evidence, points, spread
 from orchestrator.core.gates import Mode
-from orchestrator.core.record import Record
+from orchestrator.core.record import Record, whereabouts
 from orchestrator.core.spec import Kind, Metric
 
 GOAL = 2000  # characters of the goal that are quoted
@@ -136,8 +136,10 @@ def document(evidence: Evidence) -> dict[str, Any]:
 
 def _landed(evidence: Evidence) -> str:
     landed = evidence.record.landed
-    if landed is None or landed.commit is None:
+    if landed is None:
         return ""
+    if landed.commit is None or landed.how == "none":
+        return f", {whereabouts(evidence.record)}"
     facts = (
         f"{landed.how}: {landed.commit}",
         f"{landed.url} ({landed.state})" if landed.url else "",

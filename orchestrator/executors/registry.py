@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from types import MappingProxyType
 
@@ -29,7 +30,8 @@ def find(name: str) -> Executor:
     return made
 
 
+@cache
 def _plugged() -> dict[str, str]:
-    from importlib.metadata import entry_points  # 20 ms that only a foreign executor pays
+    from importlib.metadata import entry_points  # 20 ms that only a foreign executor pays, once for all tasks that name one
 
     return {point.name: point.value for point in entry_points(group=GROUP)}

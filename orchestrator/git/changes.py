@@ -87,6 +87,11 @@ def _lines(count: str) -> int | None:
     return int(count) if count.isdecimal() else None
 
 
+def text(repo: Repository, blob: str) -> str:
+    """The text of a file as `Change` names it; empty where there is none."""
+    return repo.git.run("cat-file", "blob", blob).stdout.decode(errors="replace") if blob.strip("0") else ""
+
+
 def leads_to(repo: Repository, link: Change) -> str | None:
     """The path in the repository that a symbolic link points to, None where that is outside of it, or inside its `.git`."""
     target = os.fsdecode(repo.git.run("cat-file", "blob", link.new).stdout)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import GitError
-from orchestrator.git import changes, listing, refs, undo
+from orchestrator.git import changes, lasting, listing, refs, undo
 from orchestrator.git.changes import Change
 from orchestrator.git.command import Git
 from orchestrator.git.listing import Checkout
@@ -112,6 +112,7 @@ def _move(repo: Repository, base: str, old: str, new: str, places: Sequence[Chec
         reason = f"{base} can't be moved ({error.stderr.strip()})"
         return Moved() if now != old else Blocked((Blocker(git.cwd, reason),))
     hit("land.update-ref:after")
+    lasting.settle(repo, HEADS + base)
     return Advanced()
 
 

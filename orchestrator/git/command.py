@@ -41,6 +41,7 @@ QUIET = {
     "SSH_ASKPASS": "true",
     "GIT_PAGER": "cat",
     "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",  # what is measured is what lands, not what an agent's `git replace` shows here instead
     "LC_ALL": "C",
 }
 
@@ -50,6 +51,10 @@ OPTIONS = tuple(
         "core.hooksPath=/dev/null",
         "core.fsmonitor=false",
         "core.safecrlf=false",
+        "core.ignoreStat=false",  # these three by a `git config` of an agent's would keep edits of its own from git's eyes
+        "core.trustctime=true",
+        "core.checkStat=default",
+        "core.fsync=committed,reference",  # a record that survives a power cut names them
         "commit.gpgSign=false",
         "gc.auto=0",
         "maintenance.auto=false",

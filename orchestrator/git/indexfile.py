@@ -18,6 +18,8 @@ GITLINK = 0o160000
 ASSUME_VALID = 0x8000
 EXTENDED = 0x4000
 SKIP_WORKTREE = 0x4000
+COMPRESSED = 4  # the version in which a path is told by how it differs from the one before
+SPLIT = b"link"  # the extension that names the other file
 LENGTH = 0x0FFF  # of the path; a longer one ends where its NUL is
 
 
@@ -30,15 +32,16 @@ class Findings:
 
 
 def read(index: Path, hash_size: int) -> Findings:
-    """What stands in `index`. A version 4 file, whose paths are compressed, counts as one without findings."""
+    """What stands in `index`. One that is split over two files counts as hiding something: git has to be asked."""
     try:
         data = index.read_bytes()
     except FileNotFoundError:
         return Findings()
-    if data[:4] != b"DIRC" or int.from_bytes(data[4:8], "big") not in (2, 3):
+    version = int.from_bytes(data[4:8], "big")
+    if data[:4] != b"DIRC" or version not in (2, 3, COMPRESSED):
         return Findings()
     layout = struct.Struct(f">{MODE}xI{STAT - MODE - 4 + hash_size}xH")  # one call per entry: there may be a hundred thousand
-    position, hidden, links = HEADER, False, []
+    position, hidden, links, path = HEADER, False, [], b""
     try:
         for _ in range(int.from_bytes(data[8:12], "big")):
             mode, flags = layout.unpack_from(data, position)
@@ -48,11 +51,29 @@ def read(index: Path, hash_size: int) -> Findings:
                 if flags & EXTENDED:
                     hidden = hidden or bool(int.from_bytes(data[name : name + 2], "big") & SKIP_WORKTREE)
                     name += 2
-            length = flags & LENGTH
-            end = name + length if length < LENGTH else data.index(b"\0", name)
+            if version == COMPRESSED:
+                dropped, name = _number(data, name)
+                end = data.index(b"\0", name)
+                path = path[: len(path) - dropped] + data[name:end]
+                position = end + 1
+            else:
+                length = flags & LENGTH
+                end = name + length if length < LENGTH else data.index(b"\0", name)
+                path = data[name:end] if mode == GITLINK else b""
+                position += (end - position + 8) & ~7
             if mode == GITLINK:
-                links.append(os.fsdecode(data[name:end]))
-            position += (end - position + 8) & ~7
-    except (struct.error, ValueError):  # cut off: git itself will say so
+                links.append(os.fsdecode(path))
+    except (struct.error, ValueError, IndexError):  # cut off: git itself will say so
         pass
-    return Findings(hidden, tuple(links))
+    return Findings(hidden or data[position : position + len(SPLIT)] == SPLIT, tuple(links))
+
+
+def _number(data: bytes, position: int) -> tuple[int, int]:
+    """A number of git's, seven bits in a byte, and where it ends: how much of the path before this one is dropped."""
+    byte = data[position]
+    value = byte & 0x7F
+    while byte & 0x80:
+        position += 1
+        byte = data[position]
+        value = ((value + 1) << 7) | (byte & 0x7F)
+    return value, position + 1

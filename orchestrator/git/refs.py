@@ -49,6 +49,7 @@ def create(common: Path, name: str, commit: str) -> bool:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
         with open(made, "wb", buffering=0) as file:  # noqa: PTH123
             file.write(f"{commit}\n".encode())
+            os.fsync(file.fileno())  # an empty ref after a power cut is one on which git's commands fail
         hit("git.ref:before")
         os.link(made, path)
         hit("git.ref:after")

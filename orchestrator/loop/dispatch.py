@@ -9,9 +9,10 @@ from orchestrator.core import convergence
 from orchestrator.core.lease import Lease
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Record
-from orchestrator.core.task import State
+from orchestrator.core.task import Stage, State
 from orchestrator.errors import ClaimLost, OrchestratorError, SpecError, StoreError
 from orchestrator.loop.parts import Loop, Losses, Mode, Moment
+from orchestrator.loop.voice import ending
 from orchestrator.loop.workers import fault
 from orchestrator.store import config, leases, records, specfile
 from orchestrator.store.claim import Claim
@@ -19,6 +20,8 @@ from orchestrator.store.claim import Claim
 DEFAULT = "local"
 FORGIVEN = 1  # a worker that dies is replaced at once this often
 MEMORY = 600.0  # seconds after which a loss is forgotten
+SESSIONS = 5  # in a row, each with an agent that was paid, and none that counted
+KILLED = "Is there too little memory, or does the agent end processes that aren't its own (`pkill`)?"
 
 
 def start(loop: Loop, claim: Claim, executor: str | None, moment: Moment, *, previous: str | None = None) -> bool:
@@ -93,14 +96,37 @@ def let_go(claim: Claim) -> None:
         claim.abandon()
 
 
-def lost(loop: Loop, name: str, moment: Moment) -> bool:
+def lost(loop: Loop, claim: Claim, moment: Moment) -> bool:
     """Count a worker that died. False where it has died too often lately to be replaced at once."""
-    losses = loop.losses.setdefault(name, Losses())
+    losses = loop.losses.setdefault(claim.name, Losses())
     if moment.mono - losses.last > MEMORY:
         losses.count = 0
     losses.count += 1
     losses.last = moment.mono
+    record = claim.record()
+    if record and record.attempts != losses.attempts:
+        losses.sessions, losses.attempts = 0, record.attempts
+    losses.sessions += bool(record and record.stage == Stage.AGENT)
     return losses.count <= FORGIVEN
+
+
+def hopeless(loop: Loop, claim: Claim) -> bool:
+    """Whether so many sessions in a row have ended with their worker's death that another one would be no better."""
+    return loop.losses[claim.name].sessions > SESSIONS
+
+
+def give_up(loop: Loop, claim: Claim, moment: Moment) -> None:
+    """A task whose every session kills its worker needs a person. Raises StoreError."""
+    told = f"its worker was killed in {loop.losses.pop(claim.name).sessions} sessions in a row. {KILLED}"
+    record = replace(claim.record() or claim.fresh_record(), reason=Reason.FAULT, detail=told, updated=moment.now)
+    try:
+        claim.release(State.BLOCKED, record)
+    except ClaimLost:
+        return
+    except StoreError:
+        let_go(claim)
+        raise
+    loop.voice.tell(claim.name, ending(State.BLOCKED, record, moment.now), "moved", to=State.BLOCKED.value, urgent=True)
 
 
 def _waiting(loop: Loop, record: Record, moment: Moment, reason: str) -> Record:

@@ -40,10 +40,13 @@ class Moment:
 
 @dataclass(slots=True)
 class Losses:
-    """How often the worker of a task died lately, so that one that always dies is not started again at once for ever."""
+    """How often the worker of a task died lately, so that one that always dies is not started again at once for ever. `sessions`:
+    how often an agent was at work then, since the last of the `attempts` that counted."""
 
     count: int = 0
     last: float = 0.0
+    sessions: int = 0
+    attempts: int = 0
 
 
 @dataclass(slots=True)

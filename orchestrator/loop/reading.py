@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from orchestrator.agents.routing import Router
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.task import Place
-from orchestrator.errors import Misuse
 from orchestrator.executors.protocol import Executor
-from orchestrator.loop.routed import routed
+from orchestrator.loop.routed import placed, routed
 from orchestrator.store import snapshot
 from orchestrator.store.cache import SpecCache
 from orchestrator.store.queue import Queue
@@ -31,13 +29,7 @@ class Reader:
         candidate = snapshot.candidate(self._queue, place, self._cache, self._now, settle=self._settle, double=double)
         if self.router is not None:
             candidate = routed(candidate, self.router, self._queue)
-        if candidate.spec is None or candidate.spec.executor is None:
-            return candidate
-        try:
-            self._executor(candidate.spec.executor)
-        except Misuse as error:
-            return replace(candidate, problems=(*candidate.problems, f"{error.message} {error.hint}"))
-        return candidate
+        return placed(candidate, self._executor)
 
     def look(self) -> None:
         """Read everything as of this moment, by the file system's clock: of two drops the earlier one has settled first."""

@@ -1,9 +1,9 @@
-"""Who a task would be worked on by, as part of what is known of it: an agent or model that nobody knows is told before anything
-starts, with its line."""
+"""Who a task would be worked on by, and where, as part of what is known of it: an agent, model or executor that nobody knows is
+told before anything starts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from orchestrator.core import accounts
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.record import Pause
 from orchestrator.core.task import State
-from orchestrator.errors import AgentError
+from orchestrator.errors import AgentError, Misuse
+from orchestrator.executors.protocol import Executor
 from orchestrator.store import specfile
 from orchestrator.store.queue import Queue
 
@@ -28,6 +29,18 @@ def routed(candidate: Candidate, router: Router, queue: Queue) -> Candidate:
     if candidate.place.state is not State.PENDING:
         return candidate
     return replace(candidate, problems=(*candidate.problems, told(found, queue.path(candidate.place))))
+
+
+def placed(candidate: Candidate, executor: Callable[[str], Executor]) -> Candidate:
+    """`candidate`; a pending one has one more problem where `executor` raises Misuse for what its spec names."""
+    spec = candidate.spec
+    if spec is None or spec.executor is None or candidate.place.state is not State.PENDING:
+        return candidate
+    try:
+        executor(spec.executor)
+    except Misuse as error:
+        return replace(candidate, problems=(*candidate.problems, f"{error.message} {error.hint}"))
+    return candidate
 
 
 def without_new_logins(paused: Mapping[str, Pause], router: Router) -> Mapping[str, Pause]:

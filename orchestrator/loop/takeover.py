@@ -77,7 +77,10 @@ def _take_over(loop: Loop, place: Place, moment: Moment) -> None:
         return
     with suppress(ClaimLost):
         claim.event("reclaimed", attempt=dispatch.attempts(claim), token=claim.token, previous=place.token)
-    at_once = dispatch.lost(loop, place.name, moment)
+    at_once = dispatch.lost(loop, claim, moment)
+    if dispatch.hopeless(loop, claim):
+        dispatch.give_up(loop, claim, moment)
+        return
     if at_once and not loop.stopping and loop.free > 0:
         if dispatch.start(loop, claim, lease.executor if lease else None, moment, previous=place.token):
             loop.voice.tell(place.name, "its worker died; a new one goes on", "reclaimed", token=claim.token)

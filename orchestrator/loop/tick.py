@@ -57,7 +57,8 @@ def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
     if loop.shown != loop.index.version and not loop.index.unread:
         loop.shown = loop.index.version
         loop.watch.follow({folder: loop.queue.path(place) for folder, place in loop.index.followed.items()})
-        loop.voice.invalid(loop.index.invalid)
+        if loop.only is None:  # who asked for one task is told of that one
+            loop.voice.invalid(loop.index.invalid)
 
 
 def prepare(loop: Loop, moment: Moment) -> None:

@@ -112,6 +112,8 @@ def ending(state: State | None, record: Record | None, now: float) -> str:
     """How a claim ended, in a line."""
     if state is None:
         return "is gone from the queue"
+    if state is State.CONVERGED and not (record and record.converged):
+        return "converged: moved there by hand, nothing was verified or landed"
     if state is State.CONVERGED:
         gained = f" ({record.detail})" if record and record.detail else ""
         return f"converged{_attempts(record)}, {(whereabouts(record) if record else '') or 'nothing to land'}{gained}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from orchestrator.errors import Misuse
 from orchestrator.store.options import HOOKS, OPTIONS, OWN_VARIABLES
 
 PROJECT_FILE = "orchestrator.toml"
+XDG = sys.platform.startswith("linux")  # where configuration lies as freedesktop.org's base directory specification says
 TABLES = ("hooks", "gates", "agents")
 ARGS = re.compile(r"ORCH_(\w+)_ARGS", re.ASCII)
 HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
@@ -98,9 +100,9 @@ def user_folder(environ: Mapping[str, str]) -> Path:
     """Where the user's own configuration lies."""
     if own := environ.get("ORCH_CONFIG_DIR"):
         return Path(own)
-    xdg = environ.get("XDG_CONFIG_HOME", "")
-    if xdg.startswith("/"):  # what platformdirs would say, without its 18 ms of import
-        return Path(xdg) / "orchestrator"
+    if XDG:  # what platformdirs would say, without its 18 ms of import
+        xdg = environ.get("XDG_CONFIG_HOME", "")
+        return (Path(xdg) if xdg.startswith("/") else Path("~/.config").expanduser()) / "orchestrator"
     from platformdirs import user_config_path
 
     return user_config_path("orchestrator")

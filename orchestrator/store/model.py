@@ -35,8 +35,8 @@ def _duration(value: object) -> float:
         raise _wrong('seconds, or a duration such as "90s", "15m", "2h"')
     try:
         seconds = durations.seconds(value)
-    except ValueError as error:
-        raise _wrong(_sixty(value) or str(error)) from None
+    except ValueError:
+        raise _wrong(_sixty(value) or f"a duration such as {durations.FORMS}") from None
     if not 0 < seconds < 10**9:
         raise _wrong("a duration above 0")
     return seconds

@@ -43,6 +43,9 @@ INDEX = "SEALED.json"
 KEPT = 10 * 1024 * 1024
 
 
+Written = tuple[int, int, int] | None  # None: nothing is there
+
+
 class CantSeal(StoreError):
     """The task folder holds what can't be sealed, and will at the next try: a person has to take it out."""
 
@@ -138,6 +141,15 @@ def seal(folder: Path, spec: Spec | None = None) -> Sealed:
 def differs(sealed: Sealed, digest: str | None) -> bool:
     """Whether `sealed` is another evaluator than the recorded one; the first one never differs."""
     return digest is not None and digest != sealed.digest
+
+
+def written(path: Path) -> Written:
+    """What changes whenever somebody writes to a file of a private copy, or puts another in its place."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def remove(path: Path) -> None:

@@ -15,7 +15,7 @@ from orchestrator.trackers.protocol import Draft, Opened, TrackerError, Where
 TRUSTED = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 FAILED = frozenset({"FAILURE", "TIMED_OUT", "STARTUP_FAILURE", "ACTION_REQUIRED", "ERROR"})
 URL = re.compile(r"https?://\S+/pull/(\d+)")
-LISTED = "number,url,state,headRefOid"
+LISTED = "number,url,state,headRefOid,isCrossRepository"
 SEEN = "state,headRefOid,mergeCommit,reviews,comments,statusCheckRollup"
 
 
@@ -58,9 +58,10 @@ class GitHub:
             raise TrackerError(f"gh told something else than expected of pull request {number}: {error!r}") from error
 
     def _there(self, where: Where, draft: Draft) -> Mapping[str, Any] | None:
-        """The branch's pull request that is open, else the one that is done with exactly this commit."""
+        """The branch's pull request that is open, else the one that is done with exactly this commit. Not one of a stranger's
+        fork, who may call a branch as ours is called."""
         argv = ("gh", "pr", "list", *_repo(where), "--head", draft.branch, "--state", "all", "--json", LISTED)
-        found = program.parsed(program.call(where, argv), argv)
+        found = [each for each in program.parsed(program.call(where, argv), argv) if not each["isCrossRepository"]]
         opened = [each for each in found if each["state"] == "OPEN"]
         return next(iter((*opened, *(each for each in found if each["headRefOid"] == draft.head))), None)
 

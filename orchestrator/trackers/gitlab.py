@@ -55,8 +55,10 @@ class GitLab:
         return Look(state, head, commit, remarks)
 
     def _there(self, where: Where, draft: Draft) -> Mapping[str, Any] | None:
+        """The branch's merge request that is open, else the one that is done with exactly this commit; none of a fork's."""
         argv = ("glab", "mr", "list", *_repo(where), "--source-branch", draft.branch, "--all", "--output", "json")
-        found = program.parsed(program.call(where, argv) or "[]", argv)
+        listed = program.parsed(program.call(where, argv) or "[]", argv)
+        found = [each for each in listed if each["source_project_id"] == each["target_project_id"]]
         opened = [each for each in found if each["state"] == "opened"]
         return next(iter((*opened, *(each for each in found if each["sha"] == draft.head))), None)
 

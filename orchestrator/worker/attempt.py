@@ -11,6 +11,7 @@ from orchestrator.agents import registry, replay, session
 from orchestrator.agents.protocol import Request
 from orchestrator.core import convergence
 from orchestrator.core.convergence import Next
+from orchestrator.core.limits import task_limits
 from orchestrator.core.masking import secrets_of
 from orchestrator.core.outcome import AgentEnd, AgentOutcome, Reason
 from orchestrator.core.record import Attempt, Result, Session
@@ -72,7 +73,7 @@ def make(work: Work, space: Space) -> Ending | None:
 
 def had_enough(work: Work, space: Space) -> Ending | None:
     """A limit that was reached already: its worker died before it could say so, or a live edit lowered a budget."""
-    step = convergence.before_attempt(work.record, convergence.limits(work.spec, work.settings))
+    step = convergence.before_attempt(work.record, task_limits(work.spec, work.settings))
     if step.next is Next.BLOCK:
         return Ending(State.BLOCKED, step.reason, step.detail)
     if step.next is Next.FINISH and (ending := optimize.finish(work, space, step)):

@@ -16,9 +16,9 @@ from pathlib import Path
 from orchestrator.core import attention
 from orchestrator.core.convergence import requeued
 from orchestrator.core.outcome import Reason
-from orchestrator.core.pull import Pull
+from orchestrator.core.pull import Pull, Turn
 from orchestrator.core.record import Record
-from orchestrator.core.remarks import Look, Turn, demand, fresh, turn
+from orchestrator.core.remarks import Look, demand, fresh, turn
 from orchestrator.core.task import Place, State
 from orchestrator.errors import OrchestratorError, StoreError
 from orchestrator.git import remotes, repository

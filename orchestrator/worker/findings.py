@@ -16,7 +16,7 @@ from orchestrator.errors import SpecError
 from orchestrator.git import changes, files, repository, save
 from orchestrator.git.changes import Change
 from orchestrator.git.repository import Repository
-from orchestrator.store import seal, specfile
+from orchestrator.store import seal, settingsfiles, specfile
 from orchestrator.store.layouts import EvaluatorKind
 from orchestrator.store.seal import SealedFile
 from orchestrator.worker import scripts
@@ -150,7 +150,8 @@ def out_of_scope(work: Work, repo: Repository, changed: Iterable[Change]) -> str
 def strays(work: Work, repo: Repository, changed: Iterable[Change]) -> Mapping[str, str]:
     """Those of the changed files that keep the work from landing, each with the reason: what no task may change always, what is
     out of scope where that is enforced."""
-    forbids = Scope(forbidden=forbidden(work, repo))
+    changed = tuple(changed)
+    forbids = Scope(forbidden=(*forbidden(work, repo), *resettled(work, repo, changed)))
     if work.spec.enforcement is not Mode.BLOCK:
         return forbids.explained(change.path for change in changed)
     return outside(work.spec, repo, changed, forbids.forbidden)
@@ -194,6 +195,17 @@ def forbidden(work: Work, repo: Repository) -> tuple[str, ...]:
     root = work.claim.queue.root
     inside = (str(root.relative_to(repo.top)),) if root.is_relative_to(repo.top) else ()
     return (*inside, *work.sealed.scripts, *work.guarded)
+
+
+def resettled(work: Work, repo: Repository, changed: Iterable[Change]) -> tuple[str, ...]:
+    """Those of the changed files that would set other settings for this queue than they did."""
+    places = frozenset(settingsfiles.looked_at(repo.top, work.claim.queue.root))
+    return tuple(each.path for each in changed if each.path in places and _resets(repo, each))
+
+
+def _resets(repo: Repository, change: Change) -> bool:
+    before, after = (settingsfiles.said(change.path, changes.text(repo, blob)) for blob in (change.old, change.new))
+    return before != after or change.mode == changes.SYMLINK  # what is behind a link can be changed later, and unseen
 
 
 def evaluator_files(work: Work) -> Mapping[str, bytes]:

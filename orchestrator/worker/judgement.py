@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from orchestrator.core import convergence, metrics
 from orchestrator.core.convergence import Next
+from orchestrator.core.limits import task_limits
 from orchestrator.core.outcome import AgentEnd, ProcessEnd
 from orchestrator.core.record import STAYING, Attempt, Record, Result
 from orchestrator.core.task import Stage, State
@@ -155,7 +156,7 @@ def count(work: Work, before: Record, attempt: Attempt, *, improved: bool = Fals
 def what_next(work: Work, attempt: Attempt) -> Ending | None:
     """How the claim ends after this attempt, None where another one follows. That an optimized task has had enough is seen
     before the next one."""
-    step = convergence.after_attempt(work.record, attempt, convergence.limits(work.spec, work.settings))
+    step = convergence.after_attempt(work.record, attempt, task_limits(work.spec, work.settings))
     match step.next:
         case Next.BLOCK:
             return Ending(State.BLOCKED, step.reason, step.detail)

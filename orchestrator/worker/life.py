@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from orchestrator.core import convergence, metrics, review
 from orchestrator.core.convergence import Next
+from orchestrator.core.limits import task_limits
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Landed
 from orchestrator.core.task import Stage, State
@@ -99,7 +100,7 @@ def resume(work: Work, space: Space) -> Ending | None:
 
 def spent(work: Work, space: Space) -> Ending | None:
     """A dead owner may have counted the last attempt that there may be, and not come to say so."""
-    step = convergence.before_attempt(work.record, convergence.limits(work.spec, work.settings))
+    step = convergence.before_attempt(work.record, task_limits(work.spec, work.settings))
     if step.next is Next.FINISH:
         return optimize.finish(work, space, step)
     return Ending(State.BLOCKED, step.reason, step.detail) if step.next is Next.BLOCK else None

@@ -36,7 +36,10 @@ TAIL = 4000  # characters shown to people and to the next prompt
 LAST_WORD = 200  # characters of a failed benchmark's last line that are shown with its end
 SILENT = "The benchmark wrote nothing to ${}, as it did on the base; what is printed doesn't count."
 TWICE = "The benchmark wrote numbers to $ORCH_METRICS_FILE and to $ORCH_METRICS_FD; say them by one of the two."
-SHELL = {126: " (a command that can't be executed)", 127: " (a command was not found)"}
+# A shell reads its script line by line: what a product adds to it meanwhile is run, too.
+WRITTEN = "{} was changed while the {} ran, so what it says is nobody's word. What runs there may write to any other file."
+SHELL = {126: "a command that can't be executed", 127: "a command was not found"}
+DIED = 128  # and from here on: a command that was ended by a signal, whose number is added
 NOISY = 5  # samples all at target that put the one-sided 95 % bound of the median past it: 1 - 0.5^5 = 96.9 %
 
 
@@ -132,12 +135,17 @@ def sample(
             command = problem or _command(sealed, evaluator.path, evaluator.command, copy=copy, worktree=worktree, env=env)
             if isinstance(command, str):
                 return Sample({}, None, ProcessEnd.NOT_STARTED, None, 0.0, defect=command, output=command)
+            before = seals.written(copy / evaluator.path) if evaluator.path else None
             finished = supervise.run(command, _capped(limits), sink=sink, err=output.add, pump=pump, aside=private.aside)
+            changed = scripts.changed(sealed, worktree)
+            if evaluator.path and seals.written(copy / evaluator.path) != before:
+                changed = evaluator.path
     except alone.Asked:
         return Sample({}, None, ProcessEnd.STOPPED, None, 0.0)
     finally:
         told = private.told()
-    return _by_channel(_judged(spec, finished, limits, _reading(told, reader, channels), output), told, channels)
+    judged = _judged(spec, finished, limits, _reading(told, reader, channels), output, changed)
+    return _by_channel(judged, told, channels)
 
 
 def _reading(told: Mapping[Channel, bytes], reader: MetricReader, channels: Sequence[Channel]) -> Reading:
@@ -157,11 +165,14 @@ def _by_channel(judged: Sample, told: Mapping[Channel, bytes], channels: Sequenc
     return replace(judged, values={}, defect=wrong, output=f"{judged.output}\n{wrong}".strip())
 
 
-def _judged(spec: Spec, finished: Finished, limits: Limits, reading: Reading, output: Output) -> Sample:
+def _judged(
+    spec: Spec, finished: Finished, limits: Limits, reading: Reading, output: Output, changed: str | None = None
+) -> Sample:
     broken = _defect("The benchmark", finished, limits)
     if broken and finished.end is not ProcessEnd.OUTPUT_LIMIT:
         broken += _last_word(output.tail())
-    defect = broken or metrics.defect(spec.metrics, reading)
+    edited = WRITTEN.format(changed, "benchmark") if changed else None
+    defect = broken or edited or metrics.defect(spec.metrics, reading)
     stopped = finished.end is ProcessEnd.STOPPED
     return Sample(
         values={} if defect else reading.values,
@@ -216,8 +227,11 @@ def check(
         argv = _command(sealed, path, line, copy=copy, worktree=worktree, env=env)
         if isinstance(argv, str):
             return Verdict(name, False, argv, argv, ProcessEnd.NOT_STARTED)
+        before = seals.written(copy / command) if sealed else None
         finished = supervise.run(argv, _capped(limits), sink=output.add, err=None, pump=pump)
+        changed = sealed and seals.written(copy / command) != before
     reason = _defect(f"The {name} command" if not sealed else f"{command}", finished, limits)
+    reason = reason or (WRITTEN.format(command, f"gate {name}") if changed else None)
     tail, full = output.tail(), output.full()
     return Verdict(name, reason is None, reason or "passed", tail, finished.end, code=finished.code, full=full)
 
@@ -266,7 +280,7 @@ def _defect(who: str, finished: Finished, limits: Limits) -> str | None:
     """Why an execution counts as failed, None where it ended by itself with exit code 0."""
     match finished.end:
         case ProcessEnd.EXITED:
-            return f"{who} ended with exit code {finished.code}{SHELL.get(finished.code, '')}." if finished.code else None
+            return f"{who} ended with exit code {finished.code}{_in_shell(finished.code)}." if finished.code else None
         case ProcessEnd.SIGNALLED:
             return f"{who} was ended by {_signal(finished.signal)}."
         case ProcessEnd.TIMED_OUT:
@@ -284,6 +298,12 @@ def _last_word(tail: str) -> str:
     """What it printed last: most programs say there why they fail."""
     line = next((line.strip() for line in reversed(tail.splitlines()) if line.strip()), "")
     return f" It printed last: {line[:LAST_WORD]}" if line else ""
+
+
+def _in_shell(code: int) -> str:
+    """What a shell means by this exit code, where it means anything."""
+    words = f"ended by {_signal(code - DIED)}" if code - DIED in signal.valid_signals() else SHELL.get(code)
+    return f" ({words})" if words else ""
 
 
 def _signal(number: int | None) -> str:

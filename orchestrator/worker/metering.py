@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass, field, replace
 
 from orchestrator.agents import prices
-from orchestrator.core import budget, convergence
+from orchestrator.core import budget
 from orchestrator.core.budget import Budget
+from orchestrator.core.limits import task_limits
 from orchestrator.core.outcome import AgentEnd, AgentOutcome, Spend
 from orchestrator.core.task import State
 from orchestrator.proc.supervise import Limits
@@ -35,7 +36,7 @@ def counted(work: Work, outcome: AgentOutcome) -> AgentOutcome:
 
 def left(work: Work) -> Budget:
     """What the next session may use at most: the narrower of the task's budget and the day's."""
-    task = convergence.limits(work.spec, work.settings).budget.less(budget.amounts(budget.spent(work.record)))
+    task = task_limits(work.spec, work.settings).budget.less(budget.amounts(budget.spent(work.record)))
     day = _day(work)
     return task if day == Budget() else task.least(day.less(_used_today(work)))
 
@@ -60,7 +61,7 @@ def notice(work: Work) -> str:
     """What the next prompt says of budgets that are nearly gone: the task's, and the day's."""
     day = _day(work)
     told = (
-        budget.notice(work.record, convergence.limits(work.spec, work.settings).budget),
+        budget.notice(work.record, task_limits(work.spec, work.settings).budget),
         "" if day == Budget() else budget.day_notice(_used_today(work), day),
     )
     return "\n".join(filter(None, told))
@@ -94,7 +95,7 @@ class Meter:
 
 
 def _ceilings(work: Work) -> Budget:
-    return convergence.limits(work.spec, work.settings).budget.least(_day(work))
+    return task_limits(work.spec, work.settings).budget.least(_day(work))
 
 
 def _day(work: Work) -> Budget:

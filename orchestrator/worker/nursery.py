@@ -21,7 +21,6 @@ from types import FrameType
 from typing import Any, NoReturn
 
 LARGEST = 65536
-GARBAGE = 50_000  # objects more than were let go, until a collection
 NEEDED = (  # the worker, and what it imports only when it needs it, which is nearly always
     "orchestrator.worker.main", "ctypes", "orchestrator.agents.exec", "pathspec", "shlex", "string",
 )  # fmt: skip
@@ -46,17 +45,13 @@ def main(descriptor: int) -> int:
 
 
 def prepare() -> None:
-    """Import everything, and leave it out of garbage collections, which would copy the shared memory page by page.
-
-    A worker makes hardly any garbage that is not gone at once: looking for it every 700 objects took a tenth of its time.
-    """
+    """Import everything, and leave it out of garbage collections, which would copy the shared memory page by page."""
     from importlib import import_module
 
     for name in NEEDED:
         import_module(name)
     gc.collect()
     gc.freeze()
-    gc.set_threshold(GARBAGE)
 
 
 def attend(link: socket.socket, read: int, loop: int) -> Callable[[], int] | None:
@@ -119,7 +114,7 @@ def become(name: str, log: str | None) -> None:
         os.dup2(file, sys.stderr.fileno())
         os.close(file)
     with suppress(OSError):
-        Path("/proc/self/comm").write_bytes(f"orch {name}".encode()[:15])
+        Path("/proc/self/comm").write_text(f"orch {name}".encode()[:15].decode(errors="ignore"), encoding="utf-8")
 
 
 def tell_ends(link: socket.socket, read: int, loop: int) -> None:

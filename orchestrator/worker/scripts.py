@@ -72,6 +72,11 @@ def in_place(sealed: Sealed, worktree: Path) -> Iterator[str | None]:
             _put(path, found)
 
 
+def changed(sealed: Sealed, worktree: Path) -> str | None:
+    """The first of them that is not the sealed one any more, after a benchmark ran."""
+    return next((path for path, file in sealed.scripts.items() if _found(worktree / path) != _wanted(file)), None)
+
+
 def _linked(paths: Iterable[str], worktree: Path) -> str | None:
     """A link or a folder where a script belongs: writing through it could leave the worktree."""
     for path in paths:

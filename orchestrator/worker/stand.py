@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.git import given, save, worktree
+from orchestrator.git import given, pool, save, worktree
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.worker import setup
@@ -38,5 +38,5 @@ class Stand:
     def bare(self, work: Work, commit: str) -> Worktree:
         """The worktree at `commit`, as git makes it."""
         self.furnished = ""
-        self.tree = worktree.prepare(self.repo, self.path, owner=work.record.id, branch=None, commit=commit, pump=work.pulse.wait)
+        self.tree = pool.prepare(self.repo, self.path, owner=work.record.id, branch=None, commit=commit, pump=work.pulse.wait)
         return self.tree

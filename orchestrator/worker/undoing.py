@@ -24,7 +24,7 @@ from orchestrator.core.record import Intent, Landed, Record
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Spec
 from orchestrator.errors import StoreError
-from orchestrator.git import checkouts, included, merge, repository, worktree
+from orchestrator.git import checkouts, included, merge, pool, repository, worktree
 from orchestrator.git.checkouts import Advanced, Moved
 from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
@@ -202,7 +202,7 @@ def message(what: Undo, record: Record, commit: str) -> str:
 def standing(what: Undo, record: Record, commit: str) -> Iterator[Worktree]:
     """A worktree of ours at `commit`, gone afterwards; none of the task's own, should a person queue it meanwhile."""
     try:
-        yield worktree.prepare(what.repo, place(what, record), owner=record.id, branch=None, commit=commit)
+        yield pool.prepare(what.repo, place(what, record), owner=record.id, branch=None, commit=commit)
     finally:
         clear(what, record)
 
@@ -210,8 +210,8 @@ def standing(what: Undo, record: Record, commit: str) -> Iterator[Worktree]:
 def clear(what: Undo, record: Record) -> None:
     """No worktree of an undo is left, not of one that was killed either."""
     if tree := worktree.find(what.repo, place(what, record)):
-        worktree.discard(tree)
-        worktree.leave_no_folder(what.root)
+        pool.discard(tree)
+        pool.leave_no_folder(what.root)
 
 
 def place(what: Undo, record: Record) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.core.outcome import Reason
-from orchestrator.core.record import Intent
+from orchestrator.core.record import Intent, Restart
 from orchestrator.core.task import Stage, State
 from orchestrator.errors import OrchestratorError
 from orchestrator.git import (
@@ -23,7 +23,9 @@ from orchestrator.git import (
     given,
     included,
     kept,
+    lasting,
     merge,
+    pool,
     refs,
     repository,
     save,
@@ -76,6 +78,7 @@ class Workspace:
         """Branch and worktree, made or taken up again; what a dead owner left uncommitted is kept first."""
         work.enter(Stage.SETUP)
         self._begin(work)
+        self._follow_base(work)
         self._follow_merge(work)
         findings.seal_scripts(work, self.repo)
         found = worktree.find(self.repo, self._place(work))
@@ -83,7 +86,7 @@ class Workspace:
             return None
         if found is None and work.record.seal is not None:
             save.keep_lost(self.repo, self._place(work), work.record.slug, self._cut(work), base=work.record.base_commit)
-        self._tree = worktree.prepare(
+        self._tree = pool.prepare(
             self.repo,
             self._place(work),
             owner=work.record.id,
@@ -93,8 +96,8 @@ class Workspace:
         )
         self.tip = self._branch_tip(work)
         self._cleared = work.record.base_commit or ""
-        self.restart(work)
         try:
+            self.restart(work)
             self._furnish(work)
         except SetupFailed as error:
             return blocked(Reason.SETUP, error.message)
@@ -125,6 +128,15 @@ class Workspace:
             slug=slug,
             branch=f"orchestrator/{slug}",
         )
+
+    def _follow_base(self, work: Work) -> None:
+        """As long as nothing was measured and nobody has worked, a task begins at its base as that is by now: what kept it, a
+        benchmark or what a set-up needs, may have been mended there. A kill after this leaves a restart that is still to be made.
+        """
+        record, base = work.record, repository.find_branch(self.repo, work.record.base or "")
+        if work.cut or record.baseline or base in (None, record.base_commit) or self._branch_tip(work) != record.base_commit:
+            return
+        work.save(base_commit=base, restart=Restart(base, base))
 
     def _follow_merge(self, work: Work) -> None:
         """A person may have merged the base into the task branch, while nobody worked on it: what came that way is none of the
@@ -330,8 +342,10 @@ class Workspace:
         trailers = {"Task": work.name, "Attempt": str(number), "Agent": work.agent_name}
         start = watch.start if watch else start
         subject = work.mask.text(subject)
-        save.commit_all(self._tree, subject, trailers=trailers)
+        made = save.commit_all(self._tree, subject, trailers=trailers)
         collected = save.collect(self._tree, self._branch(work), start, watch.saved if watch else None)
+        if collected.seen - {made} or collected.extra:  # of the agent's own making
+            lasting.secure(self.repo, (collected.tip, *collected.extra), (start,), (repository.HEADS + self._branch(work),))
         message = with_trailers(subject, trailers)
         if collected.rewritten and not merge.contains(self.repo, collected.tip, work.record.base_commit or start):
             # The agent went back behind where the task began, or made a history of its own: what it has is put on top of ours.
@@ -366,7 +380,7 @@ class Workspace:
         save.keep_lost(self.repo, self._tree.path, slug, self._cut(work), base=base)
         branch, commit = self._branch(work), self._branch_tip(work)
         path, pump = self._tree.path, work.pulse.nap
-        self._tree = worktree.prepare(self.repo, path, owner=work.record.id, branch=branch, commit=commit, pump=pump)
+        self._tree = pool.prepare(self.repo, path, owner=work.record.id, branch=branch, commit=commit, pump=pump)
         self._furnish(work)
 
     def _reset(self, work: Work, commit: str) -> None:
@@ -407,7 +421,7 @@ class Workspace:
     def retire(self, work: Work) -> None:
         """All is saved: the worktrees go back to the pool, or away with it where nobody is left to use them. The branch stays."""
         place = self._place(work)
-        pooled = worktree.POOLED if others(work) else 0
+        pooled = pool.POOLED if others(work) else 0
         beside = (stand.VERIFY, stand.RIVAL) if work.optimizing else (stand.VERIFY,)
         for path in (place, *(place.with_name(f"{place.name}{suffix}") for suffix in beside)):
             if tree := worktree.find(self.repo, path):
@@ -416,10 +430,10 @@ class Workspace:
                 self._keep_copies(work, tree)
                 if problem := setup.hook(work, "before_remove", path):
                     work.event("hook_failed", hook="before_remove", detail=problem)
-                if why := worktree.retire(tree, pooled=pooled, pump=work.pulse.nap):
+                if why := pool.retire(tree, most=pooled, pump=work.pulse.nap):
                     work.event("worktree_kept", path=str(path), detail=why)
         if not pooled:
-            worktree.empty_pool(self.repo, place.parent, pump=work.pulse.nap)
+            pool.empty_pool(self.repo, place.parent, pump=work.pulse.nap)
 
     def _keep_copies(self, work: Work, tree: Worktree) -> None:
         """Copied-in files that the agent edited are kept beside the record: they tend to be secrets, so never as git objects."""

@@ -39,7 +39,11 @@ def test_how_the_command_ends_is_how_the_session_ends(stage: Stage, cmd: str | N
 
 
 @pytest.mark.parametrize(
-    "cmd", ["sh -c true", "KEY=1 OTHER=2 sh x", "cd somewhere && x", "$MY_AGENT --go", '"/a b/agent" x', "exec foo"]
+    "cmd",
+    [
+        *("sh -c true", "KEY=1 OTHER=2 sh x", "cd somewhere && x", "$MY_AGENT --go", '"/a b/agent" x', "exec foo"),
+        *("KEY=$(pass show my-key) sh x", "KEY='a b' sh x", "n=`no-such-program b`; sh x"),
+    ],
 )
 def test_a_command_that_could_run_is_available(cmd: str) -> None:
     assert Exec().check(cmd=cmd).installed

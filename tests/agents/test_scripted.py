@@ -50,6 +50,13 @@ def test_a_scenario_elsewhere_is_named_by_the_environment(stage: Stage) -> None:
     assert (stage.worktree / "here").exists()
 
 
+def test_a_relative_scenario_is_found_where_it_was_named(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    (stage.root / "mine.toml").write_text('steps = [{write="here", content=""}]')
+    monkeypatch.chdir(stage.root)
+    assert stage.run("scripted", stage.request(ORCH_SCENARIO="mine.toml")).end is AgentEnd.FINISHED
+    assert (stage.worktree / "here").exists()
+
+
 def test_paths_expand_variables_so_that_it_can_reach_out_of_its_worktree(stage: Stage) -> None:
     stage.scenario('steps = [{write="$ORCH_TASK_DIR/benchmark.sh", content="echo METRIC n=0"}, {write="../outside", content=""}]')
     stage.run("scripted", stage.request())

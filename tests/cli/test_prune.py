@@ -201,3 +201,15 @@ def test_an_ignored_file_that_an_agent_edited_is_kept_when_its_task_is_cancelled
     project.run("cancel", "x")
     saved = project.json("recover", "x")["saved"]
     assert [Path(each["path"]).read_text() for each in saved] == ["ONE=1\nTWO=2\n"]
+
+
+def test_a_queue_in_a_subfolder_tells_of_its_repository_once(project: Project) -> None:
+    tasks = project.top / "deep/tasks"
+    tasks.parent.mkdir()
+    project.tasks.rename(tasks)
+    project.tasks = tasks
+    project.drop("x")
+    project.agent(": > todo.txt")
+    project.run("--tasks", str(tasks))
+    told = [item["what"] for item in project.json("prune", "--dry-run", "--tasks", str(tasks))["items"]]
+    assert len(told) == len(set(told))

@@ -97,6 +97,14 @@ def test_version_is_the_packages(empty: Project) -> None:
     assert empty.run("--version").stdout == f"orchestrator {__version__}\n"
 
 
+def test_below_a_project_the_queue_above_is_named_instead_of_making_another(project: Project) -> None:
+    below = project.top / "src/deep"
+    below.mkdir(parents=True)
+    told = project.refused("-C", str(below), "--status")
+    assert f"orchestrator -C {project.top} …" in told
+    assert "init" not in told
+
+
 def test_a_folder_without_a_queue_is_a_mistake_not_a_new_queue(empty: Project) -> None:
     for words in ([], ["--loop"], ["--status"], ["list"], ["--stop"]):
         assert "orchestrator init" in empty.refused(*words)
@@ -193,7 +201,7 @@ def test_nothing_heavy_is_imported_to_ask_for_the_status(project: Project) -> No
     project.run("--status")
     script = (
         "import sys\nfrom orchestrator.cli.main import main\nmain(['--status'])\n"
-        "heavy = {'pydantic', 'yaml', 'rich', 'psutil', 'watchdog', 'pexpect', 'asyncio', 'logging', 'subprocess'}\n"
+        "heavy = {'pydantic', 'yaml', 'rich', 'psutil', 'watchdog', 'pexpect', 'asyncio', 'logging', 'subprocess', 'platformdirs', 'hashlib', 'shutil'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
     )
     wait(lambda: _imported(project, script) == "[]", "a status from the cache alone")

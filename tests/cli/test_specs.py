@@ -215,8 +215,16 @@ def test_budget_and_fallback_are_set_and_removed_by_options(project: Project) ->
 def test_edit_refuses_what_would_break_the_spec(project: Project) -> None:
     folder = project.drop("fix")
     before = (folder / "autoresearch.md").read_text()
-    assert "duration" in project.refused("edit", "fix", "--timeout", "soon", code=1)
+    refused = project.refused("edit", "fix", "--timeout", "soon", code=1)
+    assert 'found `timeout: soon`, expected a duration such as "90s"' in refused
+    assert "The task's own is as it was." in refused
     assert (folder / "autoresearch.md").read_text() == before
+
+
+def test_edit_to_an_agent_that_nobody_knows_says_so_as_add_does(project: Project, benchmark: str) -> None:
+    project.run("add", "fix", "--goal", "g", "--benchmark", benchmark)
+    assert "warning: `agent: nobody` is no agent or model" in project.run("edit", "fix", "--agent", "nobody").stderr
+    assert project.run("edit", "fix", "--agent", "exec").stderr == ""
 
 
 def test_edit_of_a_spec_that_is_broken_names_its_file_and_place(project: Project) -> None:

@@ -293,6 +293,40 @@ def test_recover_applies_to_the_working_tree_all_or_nothing(converged: Project) 
     assert (converged.top / "todo.txt").read_text() == "two\nthree\n"
 
 
+def test_all_that_an_attempt_changed_is_shown_and_applied_after_it_was_merged_and_undone(converged: Project) -> None:
+    converged.run("undo", "fix")
+    assert "-one\n-two\n three\n" in converged.run("recover", "show", "fix", "2").stdout
+    converged.run("recover", "apply", "fix", "2")
+    assert (converged.top / "todo.txt").read_text() == "three\n"
+    converged.git("checkout", "-q", "todo.txt")
+    converged.run("queue", "fix")
+    converged.run()
+    assert "-one\n-two\n three\n" in converged.run("diff", "fix", "--attempt", "2").stdout
+
+
+def test_an_attempt_is_compared_with_the_base_of_its_task(project: Project) -> None:
+    project.git("checkout", "-qb", "next")
+    (project.top / "other.txt").write_text("of next alone\n")
+    project.git("add", "other.txt")
+    project.git("commit", "-qm", "next")
+    project.agent(EMPTY_BY_ONE)
+    project.drop("fix", "base: next")
+    project.run()
+    assert "other.txt" not in project.run("recover", "show", "fix", "1").stdout
+
+
+def test_recover_lists_what_is_kept_in_each_repository_by_the_names_of_the_tasks(converged: Project) -> None:
+    other = converged.top.parent / "other"
+    subprocess.run(["git", "clone", "-q", converged.top, other], check=True)
+    (other / "todo.txt").write_text("one\n")
+    subprocess.run(["git", "commit", "-qam", "one"], cwd=other, check=True)
+    converged.drop("über", f"repo: {other}\nmetric: {{name: left, target: 0}}")
+    converged.run()
+    kept = [(each["task"], each["label"], each["repo"]) for each in converged.json("recover")["kept"]]
+    assert sorted(kept) == [*(("fix", f"000{n}", str(converged.top)) for n in (1, 2, 3)), ("über", "0001", str(other))]
+    assert "über" in converged.run("recover").stdout
+
+
 def test_recover_knows_tasks_that_are_gone(converged: Project) -> None:
     subprocess.run(["rm", "-r", converged.tasks / "converged" / "fix"], check=True)
     assert {each["task"] for each in converged.json("recover")["kept"]} == {"fix"}
@@ -327,6 +361,13 @@ def test_why_of_a_ready_task_says_what_else_is_missing(project: Project) -> None
     kinds = [reason["kind"] for reason in project.json("why", "fix")["reasons"]]
     assert kinds == ["loop", "agent"]
     assert [reason["kind"] for reason in project.json("why", "fix", ORCH_AGENT="scripted")["reasons"]] == ["loop"]
+
+
+def test_an_unknown_executor_is_told_before_a_loop_finds_it(project: Project) -> None:
+    project.drop("far", "executor: docker")
+    assert project.task("far")["problems"] == ["There is no executor called 'docker'. Known executors: local."]
+    assert not project.task("far")["ready"]
+    assert "no executor called 'docker'" in project.run("why", "far").stdout
 
 
 @pytest.mark.parametrize(
@@ -507,6 +548,15 @@ def test_the_demo_converges_lands_and_shows_it(empty: Project, tmp_path: Path) -
     shown = subprocess.run(["sh", "greet.sh", "Ada", "Bob"], cwd=tmp_path / "demo", capture_output=True, text=True, check=True)
     assert shown.stdout == "Hello, Ada and Bob!\n"
     assert "isn't empty" in empty.refused("demo", str(tmp_path / "demo"))
+
+
+def test_what_the_demo_proposes_can_be_called_where_the_program_is_not_on_the_path(empty: Project, tmp_path: Path) -> None:
+    told = empty.run("demo", str(tmp_path / "demo"), PATH="/usr/bin:/bin").stdout
+    found = re.search(r"Look around with `(cd .*)`: (.* show fix-greeting),", told)
+    assert found, told
+    subprocess.run(
+        ["sh", "-c", f"{found[1]} && {found[2]}"], check=True, capture_output=True, env={**empty.env, "PATH": "/usr/bin:/bin"}
+    )
 
 
 def test_the_demo_offers_no_option_that_it_would_ignore(empty: Project) -> None:

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.core import convergence
-from orchestrator.core.convergence import Limits, Next, Step, after_attempt, before_attempt, counted
+from orchestrator.core.convergence import Next, Step, after_attempt, before_attempt, counted
+from orchestrator.core.limits import Limits, task_limits
 from orchestrator.core.outcome import AgentEnd, Reason, Spend
 from orchestrator.core.record import HISTORY, Attempt, Landed, Record, Restart, Result
 from orchestrator.core.resolving import Resolving
@@ -323,10 +324,8 @@ def test_the_back_off_doubles_up_to_its_ceiling() -> None:
 
 
 def test_a_spec_overrules_the_settings_and_the_ceiling_follows() -> None:
-    assert convergence.limits(Spec(), Settings()) == Limits()
-    limits = convergence.limits(
-        Spec(max_failures=2, budget_attempts=3, budget_minutes=1.5), Settings(max_failures=None, backoff=1.0)
-    )
+    assert task_limits(Spec(), Settings()) == Limits()
+    limits = task_limits(Spec(max_failures=2, budget_attempts=3, budget_minutes=1.5), Settings(max_failures=None, backoff=1.0))
     assert (limits.max_failures, limits.max_attempts, limits.budget_attempts, limits.budget_minutes, limits.backoff) == (
         2,
         8,
@@ -334,15 +333,15 @@ def test_a_spec_overrules_the_settings_and_the_ceiling_follows() -> None:
         1.5,
         1.0,
     )
-    unlimited = convergence.limits(Spec(), Settings(max_failures=None))
+    unlimited = task_limits(Spec(), Settings(max_failures=None))
     assert (unlimited.max_failures, unlimited.max_attempts) == (None, None)
 
 
 def test_an_optimized_task_ends_at_its_plateau_or_budget_and_never_by_a_ceiling() -> None:
     spec = Spec(mode=Mode.OPTIMIZE, max_failures=1, budget_attempts=9)
-    found = convergence.limits(spec, Settings(plateau=3))
+    found = task_limits(spec, Settings(plateau=3))
     assert (found.max_failures, found.max_attempts, found.optimize) == (3, None, True)
-    assert convergence.limits(replace(spec, plateau=2), Settings()).max_failures == 2
+    assert task_limits(replace(spec, plateau=2), Settings()).max_failures == 2
     assert convergence.before_attempt(replace(FRESH, failures=2, tried=8), found).next is Next.AGENT
     plateau = convergence.before_attempt(replace(FRESH, failures=3, tried=8), found)
     assert (plateau.next, plateau.reason) == (Next.FINISH, Reason.NO_IMPROVEMENT)

@@ -34,6 +34,8 @@ def read(output: bytes) -> Reading:
         (b"METRIC\ta=1\t ", 1.0),
         (b"METRIC  a=1\r", 1.0),
         (b"METRIC a=007", 7.0),
+        (b"METRIC a=0.00e5", 0.0),
+        (b"METRIC a=-0e-999", 0.0),
     ],
 )
 def test_every_dialect_of_a_metric_line_is_read(line: bytes, value: float) -> None:
@@ -49,6 +51,8 @@ def test_every_dialect_of_a_metric_line_is_read(line: bytes, value: float) -> No
         b"METRIC a=0x1F",
         b"METRIC a=1_000",
         b"METRIC a=1e999",
+        b"METRIC a=1e-999",  # not 0, and nothing else that could be told
+        b"METRIC a=-0.3e-400",
         b"METRIC a=1,5",
         b"METRIC a=",
         b"METRIC a = 1",

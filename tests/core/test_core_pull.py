@@ -8,9 +8,9 @@ import pytest
 
 from orchestrator.core import attention, retention
 from orchestrator.core.outcome import Reason
-from orchestrator.core.pull import Pull, PullState
+from orchestrator.core.pull import Pull, PullState, Turn
 from orchestrator.core.record import Landed, Record, from_dict, to_dict
-from orchestrator.core.remarks import ROUNDS, Look, Remark, Turn, demand, turn
+from orchestrator.core.remarks import ROUNDS, Look, Remark, demand, turn
 from orchestrator.core.task import State
 from orchestrator.trackers import program, registry
 from orchestrator.trackers.protocol import TrackerError

@@ -141,6 +141,14 @@ def test_odd_names_that_are_dropped_run_and_land(project: Project) -> None:
     assert sorted(json_names(project)) == sorted(ODD)
 
 
+def test_a_worker_is_called_by_its_task_in_whole_letters(project: Project) -> None:
+    """The system keeps 15 bytes of a program's name; half a letter would be no text to whoever lists the processes."""
+    project.drop("große-neÖfen")
+    project.agent(f"{ALL_GONE}; cat /proc/$PPID/comm > {project.top}/name")
+    project.run(code=0)
+    assert (project.top / "name").read_text() == "orch große-ne\n"
+
+
 def test_an_odd_name_can_be_given_to_every_command(project: Project) -> None:
     name = "two größe-✓ quote'\"s"
     project.agent(ALL_GONE)

@@ -57,6 +57,10 @@ CHEATS = {
     "NaN": ("print('METRIC comparators=nan')", "benchmark-defect"),
     "hex": ("print('METRIC comparators=0x13')", "benchmark-defect"),
     "infinity": ("print('METRIC comparators=-inf')", "benchmark-defect"),
+    "an edit of the benchmark that runs": (
+        "import os; open(os.environ['ORCH_TASK_DIR'] + '/benchmark.py', 'a').write('print(19)')",
+        "benchmark-defect",
+    ),
     "ending early": (f"print('METRIC comparators={OPTIMUM}', flush=True); import os; os._exit(1)", "benchmark-defect"),
     "out of time": ("import time; time.sleep(1000)", "benchmark-defect"),
     "a grandchild that goes on": (
@@ -170,3 +174,44 @@ def test_an_agent_that_lowers_its_target_in_the_real_spec_gets_it_only_if_a_pers
     project.run("retry", "eased", code=0)
     project.run(code=0)
     assert project.where("eased") == "converged"
+
+
+@pytest.mark.parametrize("front", ["", "benchmark: sh bench.sh"], ids=["the-task-folder-s", "the-repository-s"])
+def test_a_script_that_the_product_writes_on_while_a_shell_still_reads_it_gives_no_number(project: Project, front: str) -> None:
+    script = "sh product.sh\necho METRIC left=$(grep -c . todo.txt)\n"
+    before = project.commit({"product.sh": "true\n", "bench.sh": script})
+    folder = project.drop("t", benchmark=script, front=f"max_failures: 1\n{front}")
+    if front:
+        (folder / "benchmark.sh").unlink()
+    path = "bench.sh" if front else "$ORCH_TASK_DIR/benchmark.sh"
+    project.agent(f"cat > product.sh <<'END'\necho 'echo METRIC left=0' >> {path}\nEND")
+    project.run(code=1)
+    first = project.record("t")["history"][0]
+    assert first["result"] == "benchmark-defect"
+    assert f"{path.rsplit('/', maxsplit=1)[-1]} was changed while the benchmark ran" in first["detail"]
+    assert project.git("rev-parse", "main") == before
+
+
+def test_a_folder_that_an_agent_moves_to_converged_is_not_said_to_be_verified(project: Project) -> None:
+    before = project.git("rev-parse", "main")
+    project.drop("t")
+    project.agent(f"mv {project.tasks}/running/t.* {project.tasks}/converged/t; sleep 60")
+    told = "moved there by hand, nothing was verified or landed"
+    assert f"t: converged: {told}" in project.run(code=0).stdout
+    assert told.replace("there", "here") in project.run("why", "t", code=0).stdout
+    assert project.git("rev-parse", "main") == before
+
+
+def test_an_agent_that_kills_its_worker_each_time_is_not_paid_for_ever_and_its_work_is_kept(project: Project) -> None:
+    project.drop("t")
+    project.agent(f"echo x >> {project.top}/sessions; echo kept > kept.txt; kill -9 $PPID; sleep 60")
+    project.run(code=1)
+    task = project.task("t")
+    assert (task["state"], task["reason"], task["attempts"]) == ("blocked", "fault", 0)
+    assert "its worker was killed in 6 sessions in a row" in task["detail"]
+    assert (project.top / "sessions").read_text() == "x\n" * 6
+    assert project.git("show", "orchestrator/t:kept.txt") == "kept"
+    assert not project.survivors()
+    project.agent(": > todo.txt")
+    project.run("retry", "t", code=0)
+    project.run(code=0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.git import repository, worktree
+from orchestrator.git import pool, repository
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 
@@ -54,7 +54,7 @@ def base(repo: Repository) -> str:
 @pytest.fixture
 def tree(repo: Repository, base: str) -> Worktree:
     """The worktree an agent works in, on the task's branch."""
-    return worktree.prepare(repo, repo.top / ".worktrees" / "fix", owner="id-1", branch="orchestrator/fix", commit=base)
+    return pool.prepare(repo, repo.top / ".worktrees" / "fix", owner="id-1", branch="orchestrator/fix", commit=base)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from orchestrator.errors import GitError
-from orchestrator.git import changes, merge, worktree
+from orchestrator.git import changes, merge, pool, worktree
 from orchestrator.git.changes import Status
 from orchestrator.git.merge import Conflict, Merged
 from orchestrator.git.repository import Repository
@@ -14,7 +14,7 @@ from orchestrator.git.worktree import Worktree
 
 @pytest.fixture
 def verify(repo: Repository, base: str) -> Worktree:
-    return worktree.prepare(repo, repo.top / ".worktrees" / "fix.verify", owner="id-1", branch=None, commit=base)
+    return pool.prepare(repo, repo.top / ".worktrees" / "fix.verify", owner="id-1", branch=None, commit=base)
 
 
 class TestChanges:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.git import conflicts, merge, worktree
+from orchestrator.git import conflicts, merge, pool, worktree
 from orchestrator.git.merge import Conflict
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
@@ -16,7 +16,7 @@ ODD = 'odd "näme"\n.txt'
 def hold(repo: Repository, tree: Worktree, base: str, git) -> Callable[[], tuple[str, str, str]]:
     """Merge what lies on both branches by now, and put the agent's worktree at the commit with the markers: it, base, tip."""
 
-    verify = worktree.prepare(repo, repo.top / ".worktrees" / "fix.verify", owner="id-1", branch=None, commit=base)
+    verify = pool.prepare(repo, repo.top / ".worktrees" / "fix.verify", owner="id-1", branch=None, commit=base)
 
     def held() -> tuple[str, str, str]:
         tip, base = git(tree.path, "rev-parse", "HEAD"), git(repo.top, "rev-parse", "main")

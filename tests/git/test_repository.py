@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import GitError, RepositoryError
-from orchestrator.git import identity, listing, refs, repository, worktree
+from orchestrator.git import identity, listing, pool, refs, repository
 from orchestrator.git.command import Git, clean
 from orchestrator.git.repository import NotARepository, Repository
 
@@ -177,9 +177,9 @@ class TestOtherRefs:
     def test_a_worktree_lives_and_is_retired(self, repo: Repository, git) -> None:
         start = repository.tip(repo, "main")
         place = repo.top / ".worktrees" / "fix"
-        tree = worktree.prepare(repo, place, owner="i", branch="orchestrator/fix", commit=start)
+        tree = pool.prepare(repo, place, owner="i", branch="orchestrator/fix", commit=start)
         assert [item.branch for item in listing.checkouts(repo)] == ["main", "orchestrator/fix"]
-        assert worktree.retire(tree) is None
+        assert pool.retire(tree) is None
         assert git(repo.top, "branch", "-d", "orchestrator/fix")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.git import refs, repository, save, snapshot, worktree
+from orchestrator.git import pool, refs, repository, save, snapshot
 from orchestrator.git.repository import Repository
 from orchestrator.git.save import Before
 from orchestrator.git.worktree import Worktree
@@ -151,9 +151,11 @@ class TestCommitAll:
         made = save.commit_all(tree, "x")
         assert "beside" in listed(git, repo, made or "")
 
+    @pytest.mark.parametrize("form", [("--index-version", "2"), ("--index-version", "4"), ("--split-index",)], ids=" ".join)
     @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
-    def test_an_edit_hidden_from_git_is_saved(self, tree: Worktree, git, flag: str) -> None:
+    def test_an_edit_hidden_from_git_is_saved(self, tree: Worktree, git, flag: str, form: tuple[str, ...]) -> None:
         git(tree.path, "update-index", flag, "one")
+        git(tree.path, "update-index", *form)
         (tree.path / "one").write_text("hidden")
         made = save.commit_all(tree, "x")
         assert git(tree.path, "show", f"{made}:one") == "hidden"
@@ -417,7 +419,7 @@ class TestKeeping:
     def test_a_kept_commit_survives_everything(self, repo: Repository, tree: Worktree, base: str, git, commit) -> None:
         made = commit(tree.path, "a", "a")
         assert save.keep(repo, "fix", "0001", made) == "0001"
-        worktree.discard(tree)
+        pool.discard(tree)
         git(repo.top, "branch", "-D", BRANCH)
         git(repo.top, "reflog", "expire", "--expire=now", "--all")
         git(repo.top, "gc", "-q", "--prune=now")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,15 @@ def test_an_old_one_stays_while_a_git_is_at_work_in_the_checkout(lock: Path, top
     person.stdout.close()
     person.wait()
     assert stale.clear(lock, near=top)
+
+
+def test_a_program_whose_name_is_no_text_is_none_of_git_s(lock: Path, top: Path) -> None:
+    """The kernel cuts names after 15 bytes, in the middle of a letter too."""
+    named = "open('/proc/self/comm', 'wb').write(b'orch fix-t\\xc3'); print('ready', flush=True); input()"
+    program = subprocess.Popen([sys.executable, "-c", named], cwd=top, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert program.stdout is not None
+    assert b"ready" in program.stdout.readline()
+    try:
+        assert stale.clear(lock, near=top)
+    finally:
+        program.communicate(b"\n")

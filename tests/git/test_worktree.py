@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import RepositoryError
-from orchestrator.git import included, repository, stale, worktree
+from orchestrator.git import included, pool, repository, save, stale, worktree
 from orchestrator.git.command import Locked
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
@@ -33,7 +33,7 @@ def test_a_worktree_is_on_its_branch_at_the_commit(repo: Repository, tree: Workt
 
 
 def test_without_a_branch_it_is_detached(repo: Repository, root: Path, base: str, git) -> None:
-    tree = worktree.prepare(repo, root / "fix.verify", owner="id-1", branch=None, commit=base)
+    tree = pool.prepare(repo, root / "fix.verify", owner="id-1", branch=None, commit=base)
     assert git(tree.path, "symbolic-ref", "-q", "HEAD", ok=False) == ""
     assert tree.head == base
 
@@ -41,7 +41,7 @@ def test_without_a_branch_it_is_detached(repo: Repository, root: Path, base: str
 def test_a_new_branch_follows_no_remote(top: Path, tmp_path: Path, git) -> None:
     git(top, "config", "--global", "branch.autoSetupMerge", "always")
     repo = repository.discover(top)
-    worktree.prepare(repo, top / ".worktrees" / "x", owner="i", branch="orchestrator/x", commit=repository.tip(repo, "main"))
+    pool.prepare(repo, top / ".worktrees" / "x", owner="i", branch="orchestrator/x", commit=repository.tip(repo, "main"))
     assert git(top, "config", "--get-regexp", r"branch\.orchestrator", ok=False) == ""
 
 
@@ -50,7 +50,7 @@ def test_a_used_worktree_comes_back_clean(repo: Repository, tree: Worktree, base
     (tree.path / "two").unlink()
     (tree.path / "junk.ignored").write_text("x")
     git(tree.path, "init", "-q", "inner")
-    again = worktree.prepare(repo, tree.path, owner="id-1", branch="orchestrator/fix", commit=base)
+    again = pool.prepare(repo, tree.path, owner="id-1", branch="orchestrator/fix", commit=base)
     assert again.admin == tree.admin
     assert clean(git, again.path)
     assert not (tree.path / "inner").exists()
@@ -60,10 +60,10 @@ def test_a_retired_worktree_waits_in_the_pool_and_is_used_again(
     repo: Repository, tree: Worktree, root: Path, base: str, git
 ) -> None:
     (tree.path / "left.ignored").write_text("x")
-    worktree.retire(tree)
+    pool.retire(tree)
     assert not tree.path.exists()
     assert git(repo.top, "branch", "-d", "orchestrator/fix")
-    other = worktree.prepare(repo, root / "other", owner="id-2", branch="orchestrator/other", commit=base)
+    other = pool.prepare(repo, root / "other", owner="id-2", branch="orchestrator/other", commit=base)
     assert other.admin == tree.admin
     assert other.owner == "id-2"
     assert clean(git, other.path)
@@ -74,27 +74,27 @@ def test_a_retired_worktree_waits_in_the_pool_and_is_used_again(
 
 def test_the_history_of_a_former_task_stays_with_it(repo: Repository, tree: Worktree, root: Path, base: str, commit) -> None:
     secret = commit(tree.path, "one", "former\n")
-    worktree.retire(tree)
-    other = worktree.prepare(repo, root / "other", owner="id-2", branch="orchestrator/other", commit=base)
+    pool.retire(tree)
+    other = pool.prepare(repo, root / "other", owner="id-2", branch="orchestrator/other", commit=base)
     been_at = [line.split()[1] for line in (other.admin / "logs" / "HEAD").read_text().splitlines()]
     assert secret not in been_at
 
 
 def test_the_pool_is_bounded(repo: Repository, root: Path, base: str) -> None:
-    trees = [worktree.prepare(repo, root / str(n), owner="i", branch=None, commit=base) for n in range(3)]
+    trees = [pool.prepare(repo, root / str(n), owner="i", branch=None, commit=base) for n in range(3)]
     for tree in trees:
-        worktree.retire(tree, pooled=2)
+        pool.retire(tree, most=2)
     assert len(list((root / ".pool").iterdir())) == 2
     assert len(list((repo.common / "worktrees").iterdir())) == 2
 
 
 def test_the_pool_of_another_repository_is_left_alone(repo: Repository, tree: Worktree, tmp_path: Path, git, commit) -> None:
-    worktree.retire(tree)
+    pool.retire(tree)
     second = tmp_path / "second"
     second.mkdir()
     git(second, "init", "-q")
     start = commit(second, "x", "x\n")
-    made = worktree.prepare(repository.discover(second), tree.path, owner="i", branch=None, commit=start)
+    made = pool.prepare(repository.discover(second), tree.path, owner="i", branch=None, commit=start)
     assert (made.path / "x").exists()
     assert made.admin.is_relative_to(second)
 
@@ -103,7 +103,7 @@ def test_a_folder_that_is_not_ours_is_never_touched(repo: Repository, root: Path
     (root / "fix").mkdir(parents=True)
     (root / "fix" / "precious").write_text("x")
     with pytest.raises(RepositoryError, match="no worktree of ours"):
-        worktree.prepare(repo, root / "fix", owner="i", branch=None, commit=base)
+        pool.prepare(repo, root / "fix", owner="i", branch=None, commit=base)
     assert (root / "fix" / "precious").read_text() == "x"
 
 
@@ -111,12 +111,12 @@ def test_a_persons_worktree_is_never_touched(repo: Repository, root: Path, base:
     git(repo.top, "worktree", "add", "-q", "--detach", str(root / "fix"))
     assert worktree.find(repo, root / "fix") is None
     with pytest.raises(RepositoryError, match="no worktree of ours"):
-        worktree.prepare(repo, root / "fix", owner="i", branch=None, commit=base)
+        pool.prepare(repo, root / "fix", owner="i", branch=None, commit=base)
 
 
 def test_an_empty_folder_is_no_obstacle(repo: Repository, root: Path, base: str) -> None:
     (root / "fix").mkdir(parents=True)
-    assert worktree.prepare(repo, root / "fix", owner="i", branch=None, commit=base).head == base
+    assert pool.prepare(repo, root / "fix", owner="i", branch=None, commit=base).head == base
 
 
 def test_a_branch_that_a_person_has_checked_out_is_an_error_that_names_the_place(
@@ -124,7 +124,7 @@ def test_a_branch_that_a_person_has_checked_out_is_an_error_that_names_the_place
 ) -> None:
     git(repo.top, "checkout", "-q", "-b", "orchestrator/fix")
     with pytest.raises(RepositoryError, match="checked out in") as error:
-        worktree.prepare(repo, root / "fix", owner="i", branch="orchestrator/fix", commit=base)
+        pool.prepare(repo, root / "fix", owner="i", branch="orchestrator/fix", commit=base)
     assert str(repo.top) in str(error.value)
 
 
@@ -146,7 +146,7 @@ def test_a_broken_worktree_is_built_anew(repo: Repository, tree: Worktree, base:
             (tree.admin / "HEAD").write_text("")
         case "bad index":
             (tree.admin / "index").write_bytes(b"garbage")
-    again = worktree.prepare(repo, tree.path, owner="id-1", branch="orchestrator/fix", commit=base)
+    again = pool.prepare(repo, tree.path, owner="id-1", branch="orchestrator/fix", commit=base)
     assert clean(git, again.path)
     assert git(again.path, "rev-parse", "--abbrev-ref", "HEAD") == "orchestrator/fix"
     assert git(repo.top, "status", "--porcelain") == ""
@@ -155,9 +155,24 @@ def test_a_broken_worktree_is_built_anew(repo: Repository, tree: Worktree, base:
 def test_files_whose_git_folder_is_gone_are_moved_aside(repo: Repository, tree: Worktree, root: Path, base: str) -> None:
     (tree.path / "work").write_text("precious")
     shutil.rmtree(tree.admin)
-    worktree.prepare(repo, tree.path, owner="id-1", branch="orchestrator/fix", commit=base)
+    pool.prepare(repo, tree.path, owner="id-1", branch="orchestrator/fix", commit=base)
     (aside,) = root.glob("fix.aside-*")
     assert (aside / "work").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["HEAD", "commondir", "gitdir", "index", "HEAD commondir gitdir index logs/HEAD"])
+@pytest.mark.parametrize("emptied", [True, False], ids=["emptied", "gone"])
+def test_files_of_gits_that_a_power_cut_emptied_keep_no_work_from_being_saved(
+    repo: Repository, tree: Worktree, git, name: str, emptied: bool
+) -> None:
+    (tree.path / "work").write_text("precious")
+    for each in name.split():
+        (tree.admin / each).write_text("") if emptied else (tree.admin / each).unlink()
+    found = worktree.find(repo, tree.path)
+    assert found
+    (label,) = save.keep_everything(found, "fix", "cut/0001-abcdef")
+    assert git(repo.top, "show", f"refs/orchestrator/fix/{label}:work") == "precious"
+    assert str(tree.path) in git(repo.top, "worktree", "list")
 
 
 def test_a_kill_while_one_is_moved_is_put_right(repo: Repository, tree: Worktree, root: Path, base: str, git) -> None:
@@ -171,29 +186,57 @@ def test_a_kill_between_files_and_git_folder_leaves_nothing_behind(
     repo: Repository, tree: Worktree, root: Path, base: str
 ) -> None:
     tree.path.rename(root / "trash")
-    again = worktree.prepare(repo, tree.path, owner="id-1", branch=None, commit=base)
+    again = pool.prepare(repo, tree.path, owner="id-1", branch=None, commit=base)
     assert len(list((repo.common / "worktrees").iterdir())) == 1
     assert again.head == base
 
 
+@pytest.mark.parametrize("form", [("--index-version", "2"), ("--index-version", "4"), ("--split-index",)], ids=" ".join)
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
 def test_an_edit_hidden_from_git_does_not_survive_in_the_pool(
-    repo: Repository, tree: Worktree, root: Path, base: str, git, flag: str
+    repo: Repository, tree: Worktree, root: Path, base: str, git, flag: str, form: tuple[str, ...]
 ) -> None:
     git(tree.path, "update-index", flag, "one")
+    git(tree.path, "update-index", *form)
     (tree.path / "one").write_text("tampered")
-    worktree.retire(tree)
-    other = worktree.prepare(repo, root / "other", owner="id-2", branch=None, commit=base)
+    pool.retire(tree)
+    other = pool.prepare(repo, root / "other", owner="id-2", branch=None, commit=base)
     assert (other.path / "one").read_text() == (repo.top / "one").read_text()
+
+
+def test_an_edit_that_a_configuration_hides_does_not_survive_in_the_pool(
+    repo: Repository, tree: Worktree, root: Path, base: str, git
+) -> None:
+    """Of the same length, with the old time: all that is left to see it by is what git was told not to look at."""
+    for key, value in (("core.trustctime", "false"), ("core.checkStat", "minimal")):
+        git(repo.top, "config", key, value)
+    old, content = (tree.path / "one").stat(), (tree.path / "one").read_bytes()
+    (tree.path / "other").write_bytes(b"x" * len(content))
+    (tree.path / "other").rename(tree.path / "one")
+    os.utime(tree.path / "one", ns=(old.st_atime_ns, old.st_mtime_ns))
+    os.utime(tree.admin / "index", ns=(old.st_atime_ns, old.st_mtime_ns + 10**10))  # git looks closer in the same second only
+    pool.retire(tree)
+    other = pool.prepare(repo, root / "other", owner="id-2", branch=None, commit=base)
+    assert (other.path / "one").read_bytes() == content
+
+
+def test_a_checkout_holds_what_the_commit_holds_and_nothing_that_replaces_it(
+    repo: Repository, root: Path, base: str, git
+) -> None:
+    content = (repo.top / "one").read_text()
+    (repo.top / "fake").write_text("0\n")
+    git(repo.top, "replace", git(repo.top, "rev-parse", f"{base}:one"), git(repo.top, "hash-object", "-w", "fake"))
+    tree = pool.prepare(repo, root / "fix.verify", owner="id-1", branch=None, commit=base)
+    assert (tree.path / "one").read_text() == content
 
 
 def test_folders_without_permission_are_removed(repo: Repository, tree: Worktree, base: str) -> None:
     (tree.path / "closed").mkdir()
     (tree.path / "closed" / "file").write_text("x")
     (tree.path / "closed").chmod(0o500)
-    again = worktree.prepare(repo, tree.path, owner="id-1", branch="orchestrator/fix", commit=base)
+    again = pool.prepare(repo, tree.path, owner="id-1", branch="orchestrator/fix", commit=base)
     assert not (again.path / "closed").exists()
-    worktree.discard(again)
+    pool.discard(again)
     assert not list((tree.path.parent / ".pool").iterdir())
 
 
@@ -215,12 +258,12 @@ def test_a_submodules_own_commits_keep_the_worktree(repo: Repository, tree: Work
     commit(library, "x", "x\n")
     git(tree.path, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(library), "lib")
     commit(tree.path / "lib", "x", "only here\n")
-    why = worktree.retire(tree)
+    why = pool.retire(tree)
     assert why is not None
     assert "lib" in why
     assert tree.path.exists()
     git(tree.path / "lib", "push", "-q", "origin", "HEAD:kept")
-    assert worktree.retire(tree) is None
+    assert pool.retire(tree) is None
     assert not tree.path.exists()
 
 
@@ -230,9 +273,9 @@ def test_several_workers_make_worktrees_at_once(repo: Repository, root: Path, ba
     def make(number: int) -> None:
         try:
             for turn in range(3):
-                tree = worktree.prepare(repo, root / f"{number}", owner=f"{number}", branch=f"orchestrator/{number}", commit=base)
+                tree = pool.prepare(repo, root / f"{number}", owner=f"{number}", branch=f"orchestrator/{number}", commit=base)
                 assert tree.owner == str(number), turn
-                worktree.retire(tree)
+                pool.retire(tree)
         except BaseException as error:  # noqa: BLE001 - shown by the assertion below
             errors.append(error)
 
@@ -240,7 +283,7 @@ def test_several_workers_make_worktrees_at_once(repo: Repository, root: Path, ba
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert errors == []
-    assert len(list((root / ".pool").iterdir())) <= worktree.POOLED
+    assert len(list((root / ".pool").iterdir())) <= pool.POOLED
 
 
 def test_failing_hooks_of_the_repository_are_not_run(repo: Repository, root: Path, base: str) -> None:
@@ -249,19 +292,19 @@ def test_failing_hooks_of_the_repository_are_not_run(repo: Repository, root: Pat
         hook.parent.mkdir(exist_ok=True)
         hook.write_text("#!/bin/sh\nexit 1\n")
         hook.chmod(0o755)
-    assert worktree.prepare(repo, root / "fix", owner="i", branch="orchestrator/fix", commit=base).head == base
+    assert pool.prepare(repo, root / "fix", owner="i", branch="orchestrator/fix", commit=base).head == base
 
 
 def test_what_a_killed_removal_left_goes_with_the_next(repo: Repository, tree: Worktree, root: Path) -> None:
     (root / ".pool" / "trash-0000" / "deep").mkdir(parents=True)
-    worktree.retire(tree, pooled=0)
+    pool.retire(tree, most=0)
     assert list((root / ".pool").iterdir()) == []
 
 
 def test_a_branch_locked_by_another_git_is_told_and_the_worktree_stays(repo: Repository, tree: Worktree, base: str) -> None:
     (repo.common / "refs" / "heads" / "orchestrator" / "fix.lock").touch()
     with pytest.raises(Locked, match=r"fix\.lock is in the way"):
-        worktree.prepare(repo, tree.path, owner="id-1", branch="orchestrator/fix", commit=base)
+        pool.prepare(repo, tree.path, owner="id-1", branch="orchestrator/fix", commit=base)
     assert tree.path.exists()
 
 
@@ -310,16 +353,16 @@ def begun(admin: Path) -> None:
 def test_what_a_killed_git_had_only_begun_to_make_is_in_nobody_s_way(
     repo: Repository, tree: Worktree, root: Path, base: str, far: str, git
 ) -> None:
-    other = worktree.prepare(repo, root / "other", owner="id-2", branch=None, commit=base)
-    worktree.retire(tree)
+    other = pool.prepare(repo, root / "other", owner="id-2", branch=None, commit=base)
+    pool.retire(tree)
     begun(tree.admin)
     if far == "before its HEAD":
         for path in (tree.admin / "HEAD", tree.admin / "commondir", *root.glob(".pool/*/.git")):
             path.unlink()
 
-    worktree.retire(other)
+    pool.retire(other)
     git(repo.top, "fsck")
-    fresh = worktree.prepare(repo, root / "third", owner="id-3", branch=None, commit=base)
+    fresh = pool.prepare(repo, root / "third", owner="id-3", branch=None, commit=base)
 
     assert clean(git, fresh.path)
     assert "main" in git(repo.top, "branch")
@@ -338,7 +381,7 @@ def test_one_that_a_person_s_git_had_begun_is_waited_for_then_mended(
 
     if age < stale.OLD_ENOUGH:
         with pytest.raises(Locked, match="commondir is in the way"):
-            worktree.prepare(repo, root / "fix", owner="id-1", branch=None, commit=base)
+            pool.prepare(repo, root / "fix", owner="id-1", branch=None, commit=base)
     else:
-        worktree.prepare(repo, root / "fix", owner="id-1", branch=None, commit=base)
+        pool.prepare(repo, root / "fix", owner="id-1", branch=None, commit=base)
         assert "theirs" in git(repo.top, "worktree", "list")

@@ -39,6 +39,15 @@ def test_once_says_no_number_where_there_is_none(stage: Stage) -> None:
     assert stage.said().splitlines()[-1] == "t: converged, nothing to land"
 
 
+def test_a_forced_task_is_not_lost_among_what_is_wrong_with_others(stage: Stage) -> None:
+    stage.task("t")
+    stage.task("broken", front="priority: high")
+    assert stage.code(stage.loop("task", "t")) == 0
+    assert "broken" not in stage.said()
+    assert stage.code(stage.loop("task", "broken")) == 1
+    assert [line.partition(": ")[0] for line in stage.said().splitlines() if "broken" in line] == ["broken can't start"]
+
+
 def test_once_waits_for_a_folder_that_is_still_settling(stage: Stage) -> None:
     folder = stage.queue.folder(State.PENDING) / "fresh"
     folder.mkdir()

@@ -17,8 +17,8 @@ from orchestrator.loop.voice import SHOWN, Voice, ending
 from orchestrator.store.queue import Queue
 
 RECORD = Record(id="1", name="t", inode=1, slug="t", attempts=2)
-MERGED = replace(RECORD, landed=Landed("a" * 40, "main", "merge"))
-KEPT = replace(RECORD, attempts=1, landed=Landed("b" * 40, "main", "branch"))
+MERGED = replace(RECORD, reason=Reason.CONVERGED, landed=Landed("a" * 40, "main", "merge"))
+KEPT = replace(RECORD, attempts=1, reason=Reason.CONVERGED, landed=Landed("b" * 40, "main", "branch"))
 
 
 @pytest.fixture
@@ -93,10 +93,12 @@ def test_what_a_spec_leaves_open_is_said_once_for_each_version_of_it(tmp_path: P
 
 @pytest.mark.parametrize(("state", "record", "line"), [
     (None, None, "is gone from the queue"),
-    (State.CONVERGED, None, "converged, nothing to land"),
+    (State.CONVERGED, None, "converged: moved there by hand, nothing was verified or landed"),
+    (State.CONVERGED, replace(RECORD, reason=Reason.EXHAUSTED, detail="5 failures"), "converged: moved there by hand, nothing was verified or landed"),
+    (State.CONVERGED, replace(RECORD, reason=Reason.CONVERGED, attempts=0), "converged, nothing to land"),
     (State.CONVERGED, MERGED, "converged after 2 attempts, merged into main as aaaaaaaaaa"),
     (State.CONVERGED, KEPT, "converged after 1 attempt, left on its branch at bbbbbbbbbb"),
-    (State.CONVERGED, replace(RECORD, attempts=0, landed=Landed("c", "main", "none")), "converged, nothing to land: main was at target already"),
+    (State.CONVERGED, replace(MERGED, attempts=0, landed=Landed("c", "main", "none")), "converged, nothing to land: main was at target already"),
     (State.CONVERGED, replace(KEPT, landed=Landed("b" * 40, "main", "none")), "converged after 1 attempt, left on its branch at bbbbbbbbbb"),
     (State.CONVERGED, replace(KEPT, landed=Landed("b" * 40, "main", "none", merged="b" * 40)), "converged after 1 attempt, nothing to land: main has it at bbbbbbbbbb"),
     (State.CONVERGED, replace(KEPT, landed=Landed(None, None, "none")), "converged after 1 attempt, changed in place, in a folder without git"),

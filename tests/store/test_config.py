@@ -9,11 +9,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from orchestrator.core.settings import Settings
 from orchestrator.errors import Misuse
-from orchestrator.store import config
+from orchestrator.store import config, layers
 from orchestrator.store.config import Config
 from orchestrator.store.options import OPTIONS, cores
 
@@ -498,6 +499,14 @@ def test_without_xdg_the_user_configuration_is_where_the_platform_keeps_it(proje
     loaded = config.load({}, {}, project)
     if sys.platform == "linux":
         assert (loaded.settings.converge, loaded.files) == (5, (str(path),))
+
+
+@pytest.mark.parametrize("xdg", [None, "", "relative/x", "/somewhere"])
+def test_the_user_s_folder_is_the_one_that_platformdirs_names(monkeypatch: pytest.MonkeyPatch, xdg: str | None) -> None:
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    if xdg is not None:
+        monkeypatch.setenv("XDG_CONFIG_HOME", xdg)
+    assert layers.user_folder(os.environ) == platformdirs.user_config_path("orchestrator")
 
 
 def test_the_rows_of_config_name_every_setting_with_value_and_source(project: Path) -> None:

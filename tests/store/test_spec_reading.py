@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core import convergence
 from orchestrator.core.gates import Mode
+from orchestrator.core.limits import task_limits
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import LIVE, RESERVED, UNLIMITED, Direction, Kind, Land, Metric, Review, Spec
 from orchestrator.store import specfile
@@ -108,8 +108,8 @@ def test_failures_may_be_without_a_limit_as_in_the_settings(tmp_path: Path, text
     spec = spec_of(tmp_path, text)
     assert spec.max_failures == UNLIMITED
     assert specfile.from_json(specfile.to_json(spec)) == spec
-    assert convergence.limits(spec, Settings(max_failures=3)).max_failures is None
-    assert convergence.limits(spec, Settings(max_failures=3)).max_attempts is None
+    assert task_limits(spec, Settings(max_failures=3)).max_failures is None
+    assert task_limits(spec, Settings(max_failures=3)).max_attempts is None
 
 
 def test_a_folder_of_the_relative_is_read_with_its_labelled_lines() -> None:

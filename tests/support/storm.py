@@ -210,7 +210,7 @@ def _target(entry: Path, mark: bytes) -> Target | None:
         environ = (entry / "environ").read_bytes().split(b"\0")
         if start is None or mark not in environ:
             return None
-        name, words = (entry / "comm").read_text(), (entry / "cmdline").read_bytes().split(b"\0")
+        name, words = (entry / "comm").read_text(errors="replace"), (entry / "cmdline").read_bytes().split(b"\0")
     except OSError:
         return None
     told = os.fsdecode(b" ".join(words))[:120]

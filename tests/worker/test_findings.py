@@ -236,3 +236,30 @@ def test_what_no_task_may_change_is_refused_whatever_is_enforced(desk: Desk, mod
     desk.agent(f"{SPOIL} bench/count.sh")
     desk.serve()
     assert only_result(desk)[1] is Result.SCOPE_VIOLATION
+
+
+@pytest.mark.parametrize(
+    ("act", "refused"),
+    [
+        ("echo '[gates]' > orchestrator.toml", True),
+        ("rm orchestrator.toml", True),
+        ("echo ORCH_CONVERGE=1 >> .env", True),
+        ("echo export ORCH_VERIFY_CMD=true > .env", True),
+        ("echo PORT=81 > .env", False),
+        ("ln -sf README .env", True),
+        ("printf '[tool.orchestrator]\\nconverge = 1\\n' >> pyproject.toml", True),
+        ("printf '[tool.ruff]\\n' >> pyproject.toml", False),
+        ("mkdir sub; echo '[gates]' > sub/orchestrator.toml", False),
+    ],
+)
+@pytest.mark.parametrize("mode", ["off", "block"])
+def test_no_task_lands_other_settings_for_the_tasks_after_it(desk: Desk, act: str, refused: bool, mode: str) -> None:
+    settings = {"orchestrator.toml": "converge = 3\n", ".env": "PORT=80\n", "pyproject.toml": "[project]\nname = 'x'\n"}
+    desk.commit(settings)
+    desk.drop(front=f"max_failures: 1\nenforcement: {mode}")
+    desk.agent(f"{DONE}; {act}")
+    desk.serve()
+    assert only_result(desk)[1] is (Result.SCOPE_VIOLATION if refused else Result.CONVERGED)
+    assert {name: desk.show(name) for name in settings if refused} == {
+        name: text.strip() for name, text in settings.items() if refused
+    }

@@ -134,6 +134,38 @@ def test_a_line_that_is_new_blocks_and_the_next_prompt_names_it(desk: Desk) -> N
     assert "lint: 1 new finding\nnew.txt:1: BAD" in prompt
 
 
+BADS = f"{LINT}; grep -q BAD *.txt || exit 0; "  # a linter that fails where it finds anything
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        ("[ -e more.txt ] && kill -SEGV $$; exit 1", "The lint command was ended by SIGSEGV."),
+        ("[ -e more.txt ] && sh -c 'kill -SEGV $$'; [ $? = 139 ] && exit 139; exit 1", "exit code 139 (ended by SIGSEGV)."),
+        ("[ -e more.txt ] && exit 2; exit 1", "ended with exit code 2, and with 1 on the base, so it may have died"),
+        ("[ -e more.txt ] && exit 1; kill -SEGV $$", "ended with exit code 1, and came to no end on the base"),
+        ("[ -e more.txt ] && exit 0; exit 1", ""),
+        ("exit 1", ""),
+        ("exit 0", ""),
+    ],
+    ids=["signal", "signal-below-a-shell", "other-code", "base-died", "succeeds", "as-on-the-base", "never-fails"],
+)
+def test_a_linter_that_ended_otherwise_than_on_the_base_may_not_have_come_to_what_is_new(
+    desk: Desk, end: str, reason: str
+) -> None:
+    desk.commit({"notes.txt": "BAD\nfine\nBAD too\n"})
+    said = served(desk, f"gates: {{lint: {json.dumps(BADS + end)}}}", f"{DONE}; sed -i 1d notes.txt; touch more.txt")["lint"]
+    assert said["ok"] is not bool(reason), said
+    assert reason in said["reason"]
+    assert desk.state() is (State.BLOCKED if reason else State.CONVERGED)
+
+
+def test_a_linter_that_has_nothing_left_to_find_has_to_succeed_as_well(desk: Desk) -> None:
+    desk.commit({"notes.txt": "BAD\n"})
+    said = served(desk, f"gates: {{lint: {json.dumps(LINT + '; exit 1')}}}", f"{DONE}; echo fine > notes.txt")["lint"]
+    assert not said["ok"]
+
+
 @pytest.mark.parametrize(
     ("doctor", "ok", "reason"),
     [

@@ -161,7 +161,8 @@ def test_a_benchmark_that_prints_has_no_channel_that_a_product_could_write_to(de
 
 
 @pytest.mark.parametrize(
-    "said", ['{"left": NaN}', '{"left": "0"}', '{"left": true}', "{broken", '{"left": 1e999}', "METRIC left=0x0"]
+    "said",
+    ['{"left": NaN}', '{"left": "0"}', '{"left": true}', "{broken", '{"left": 1e999}', '{"left": 1e-999}', "METRIC left=0x0"],
 )
 def test_a_number_in_the_file_that_is_none_is_a_defect(desk: Desk, said: str) -> None:
     desk.drop(benchmark=f"#!/bin/sh\ncat > $ORCH_METRICS_FILE <<'END'\n{said}\nEND\n")

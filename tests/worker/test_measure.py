@@ -144,6 +144,7 @@ def test_a_command_is_run_by_the_shell_in_the_worktree(bench: Bench) -> None:
         ("echo METRIC n=1; exit 3", "ended with exit code 3."),
         ("echo METRIC n=1; no-such-command-at-all", "exit code 127 (a command was not found)"),
         ("echo METRIC n=1; kill -SEGV $$", "was ended by SIGSEGV"),
+        ("echo METRIC n=1; sh -c 'kill -SEGV $$'; exit $?", "ended with exit code 139 (ended by SIGSEGV)."),
         ("echo METRIC n=1; kill -KILL $$", "SIGKILL (out of memory?)"),
         ("echo METRIC n=1; kill -40 $$", "was ended by signal 40."),
         ("true", "printed no METRIC line"),
@@ -282,6 +283,19 @@ def test_a_gate_of_the_task_runs_sealed_in_the_worktree(bench: Bench) -> None:
     (bench.worktree / "actual").write_text("right")
     assert bench.check("checks.sh", sealed).ok
     assert list((bench.root / "scratch").iterdir()) == []
+
+
+def test_a_gate_whose_own_files_were_written_on_while_it_ran_says_no(bench: Bench) -> None:
+    bench.write("echo exit 0 >> $ORCH_TASK_DIR/checks.sh\nfalse\n", "checks.sh")
+    verdict = bench.check("checks.sh", seal.seal(bench.task))
+    assert not verdict.ok
+    assert verdict.reason.startswith("checks.sh was changed while the gate verify ran")
+
+
+def test_a_benchmark_may_write_beside_itself(bench: Bench) -> None:
+    bench.write("chmod +x $ORCH_TASK_DIR/benchmark.sh; echo 2 | tee $ORCH_TASK_DIR/new > $ORCH_TASK_DIR/data; echo METRIC n=0")
+    bench.write("1", "data")
+    assert bench.sample().values == {"n": 0}
 
 
 def test_a_gate_that_cannot_be_started_is_a_no_with_its_reason(bench: Bench) -> None:

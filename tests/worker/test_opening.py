@@ -11,7 +11,7 @@ from support.processes import until
 
 from orchestrator.core.lease import Lease
 from orchestrator.core.outcome import Reason
-from orchestrator.core.record import Intent, Result
+from orchestrator.core.record import Intent, Restart, Result
 from orchestrator.core.task import Stage, State
 from orchestrator.proc import identity
 from orchestrator.store import config, records, specfile
@@ -54,6 +54,53 @@ def test_without_a_word_it_is_the_repository_that_holds_the_queue_else_that_of_t
     _, space = desk.start()
     assert isinstance(space, Workspace)
     assert space.repo.top == desk.top
+
+
+def test_what_kept_a_task_that_nobody_worked_on_may_be_mended_on_its_base(desk: Desk) -> None:
+    """A benchmark of the repository, then what its set-up needs; and once it was measured it stays where it began."""
+    desk.commit({"bench.sh": "echo nothing\n"})
+    folder = desk.drop(front="benchmark: sh bench.sh\nsetup: test -f needed")
+    (folder / "benchmark.sh").unlink()
+    desk.agent(f"{desk.call} {LESS}; [ $n = 1 ] || {DONE}")
+    for reason, mended in (
+        (Reason.SETUP, {"needed": "", "mine": "1"}),
+        (Reason.BENCHMARK_DEFECT, {"bench.sh": COUNT, "mine": "2"}),
+    ):
+        desk.serve()
+        assert (desk.state(), desk.record().reason) == (State.BLOCKED, reason)
+        began = desk.commit(mended)
+        desk.move("x", State.PENDING)
+    desk.serve(once=True)
+    desk.commit({"mine": "3"})
+    assert (desk.record().base_commit, desk.show("mine", "orchestrator/x")) == (began, "2")
+    desk.serve()
+    assert (desk.state(), desk.record().base_commit) == (State.CONVERGED, began)
+
+
+def test_a_restart_at_the_base_that_fails_goes_to_the_base_of_the_next_time(desk: Desk) -> None:
+    desk.drop(front="setup: test -f needed")
+    desk.agent(DONE)
+    for name in ("other", "needed"):
+        desk.serve()
+        assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.SETUP)
+        began = desk.commit({name: ""})
+        desk.move("x", State.PENDING)
+    desk.serve()
+    assert (desk.state(), desk.record().base_commit) == (State.CONVERGED, began)
+
+
+def test_a_move_to_the_fresh_base_that_was_killed_is_carried_out_by_the_next_claim(desk: Desk) -> None:
+    desk.drop(front="setup: test -f needed")
+    desk.agent(DONE)
+    desk.serve()
+    began = desk.commit({"needed": ""})
+    desk.move("x", State.PENDING)
+    work, _ = desk.start()
+    work.save(base_commit=began, restart=Restart(began, began))
+    desk.die(work.claim)
+    desk.commit({"later": ""})
+    desk.serve()
+    assert (desk.state(), desk.record().base_commit, desk.record().restart) == (State.CONVERGED, began, None)
 
 
 def test_a_task_stays_with_the_repository_it_began_in(desk: Desk) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from pathlib import Path
 
@@ -178,6 +180,24 @@ def test_commits_made_before_the_worktree_was_removed_stay_reachable(desk: Desk)
     desk.agent(f"{commit}; cd /; rm -rf $ORCH_WORKTREE")
     desk.serve()
     assert (desk.top / "mine").read_text().strip() in desk.refs().values()
+
+
+@pytest.mark.parametrize("act", ["git commit -qam own", "git commit -qam own; echo more > more.txt", "git stash -q"])
+def test_what_an_agents_own_git_wrote_is_synced_before_the_attempt_is_counted(
+    desk: Desk, act: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def note(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        record = json.loads(path.read_bytes()) if path.name.startswith(".state.json") else {}
+        synced.append("counted" if record.get("attempts") else "".join(path.parts[-2:]))
+
+    monkeypatch.setattr(os, "fsync", note)
+    desk.drop()
+    desk.agent(f"{LESS}; {act}; (git rev-parse -q --verify refs/stash || git rev-parse HEAD) > {desk.repo}.made")
+    desk.serve(once=True)
+    assert Path(f"{desk.repo}.made").read_text().strip() in synced[: synced.index("counted")]
 
 
 @pytest.mark.parametrize("act", ["rm .git", "rm .git && git init -q . && git add -A && git commit -qm own"])

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from orchestrator.core import lintdelta
 from orchestrator.core.gates import Gate
-from orchestrator.worker.gates.trial import Comparable
+from orchestrator.worker.gates.trial import Comparable, Ran
 from orchestrator.worker.measure import Verdict
+
+TELLS_MORE = "If its exit code tells what it found, let its command end with 0 wherever it came to its end."
 
 
 def lint(trial: Comparable, gate: Gate) -> Verdict:
@@ -24,4 +26,15 @@ def lint(trial: Comparable, gate: Gate) -> Verdict:
         return replace(now.verdict, ok=False, reason=found, places=tuple(map(str, new)))
     if not now.findings:
         return now.incomparable(before, "line")
+    if why := _cut_short(now, before):
+        return replace(now.verdict, ok=False, reason=why)
     return replace(now.verdict, ok=True, reason=f"no finding but {len(now.findings)} that the base has, too")
+
+
+def _cut_short(now: Ran, before: Ran) -> str:
+    """Why the findings may not be all of them: one that fails in another way than on the base may have ended before it came to
+    what is new. One that found less succeeds, or ends as it did there."""
+    if now.verdict.ok or now.verdict.code == before.verdict.code:
+        return ""
+    there = f"and with {before.verdict.code} on the base" if before.ended else "and came to no end on the base"
+    return f"{now.verdict.reason.rstrip('.')}, {there}, so it may have died before it found what is new. {TELLS_MORE}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,6 +24,7 @@ from orchestrator.worker.work import Work
 
 KEEP = measure.OUTPUT  # what is compared must be all of it
 NO_PROGRAM = frozenset({126, 127})  # the shell's words for a command that can't be run
+DIED = frozenset(measure.DIED + number for number in signal.valid_signals())  # and for one that a signal ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Ran:
     @property
     def ended(self) -> bool:
         """Whether it came to its own end: one that wasn't found, hung or died has said nothing."""
-        return self.verdict.end is ProcessEnd.EXITED and self.verdict.code not in NO_PROGRAM
+        return self.verdict.end is ProcessEnd.EXITED and self.verdict.code not in NO_PROGRAM | DIED
 
     def incomparable(self, before: Ran | None, what: str) -> Verdict:
         """The no of a command that fails and names nothing. Failing on the base as well excuses nothing: one that never worked
