@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -57,6 +56,8 @@ class App:
 
         root = Path(self.settings.tasks)
         if not root.is_dir():
+            from shlex import quote
+
             above = next((folder for folder in Path.cwd().parents if (folder / "tasks/pending").is_dir()), None)
             hint = "`orchestrator init` makes one here; --tasks DIR names another."
             found = f"There is one above: `orchestrator -C {quote(str(above))} …`."

@@ -19,7 +19,6 @@ from orchestrator.core.selection import order_key
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Metric
 from orchestrator.core.task import Stage, State
-from orchestrator.executors.protocol import Executor
 from orchestrator.loop.routed import placed, routed, without_new_logins
 from orchestrator.store import snapshot
 from orchestrator.store.owners import Owner
@@ -27,6 +26,7 @@ from orchestrator.store.queue import Queue
 
 if TYPE_CHECKING:
     from orchestrator.core.integration import Red
+    from orchestrator.executors.protocol import Executor
 
 SHOWN_FIRST = {State.RUNNING: 0, State.BLOCKED: 1, State.PENDING: 2, State.CONVERGED: 3}
 

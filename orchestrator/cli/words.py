@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from shlex import quote
 
 from orchestrator.cli import output, view
 from orchestrator.cli.output import clean
 from orchestrator.cli.view import Look
 from orchestrator.core import durations, limits, resolving
 from orchestrator.core.candidate import Candidate, WaitingKind
-from orchestrator.core.record import whereabouts
+from orchestrator.core.record import Record, whereabouts
 from orchestrator.core.task import Stage, State
 
 HEAD = ("STATE", "TASK", "METRIC", "TRIES", "FAILED", "COST", "WHAT")
@@ -183,9 +182,15 @@ def landed_text(candidate: Candidate) -> str:
     record = candidate.record
     if record is None or not record.converged:
         return "moved here by hand, nothing was verified or landed"
-    cut = record.intent is not None and record.intent.undo
-    undoing = f"an undo of it was cut short: `orchestrator undo {quote(record.name)}` goes on with it" if cut else ""
-    return "; ".join(filter(None, (whereabouts(record), record.detail, undoing)))
+    return "; ".join(filter(None, (whereabouts(record), record.detail, _undoing(record))))
+
+
+def _undoing(record: Record) -> str:
+    if record.intent is None or not record.intent.undo:
+        return ""
+    from shlex import quote
+
+    return f"an undo of it was cut short: `orchestrator undo {quote(record.name)}` goes on with it"
 
 
 def rows(look: Look, candidates: Iterable[Candidate]) -> list[Row]:

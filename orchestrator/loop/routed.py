@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.agents.routing import Router, Unroutable
 from orchestrator.core import accounts
@@ -13,9 +14,11 @@ from orchestrator.core.candidate import Candidate
 from orchestrator.core.record import Pause
 from orchestrator.core.task import State
 from orchestrator.errors import AgentError, Misuse
-from orchestrator.executors.protocol import Executor
 from orchestrator.store import specfile
 from orchestrator.store.queue import Queue
+
+if TYPE_CHECKING:
+    from orchestrator.executors.protocol import Executor
 
 
 def routed(candidate: Candidate, router: Router, queue: Queue) -> Candidate:

@@ -16,7 +16,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.core.lease import Lease
-from orchestrator.core.masking import Masker
 from orchestrator.core.record import Record
 from orchestrator.core.task import State, slug
 from orchestrator.errors import ClaimLost, StoreError
@@ -43,6 +42,8 @@ class Claim:
     __slots__ = ("_path", "_serial", "lease", "lock", "mask", "name", "previous", "queue", "token")
 
     def __init__(self, queue: Queue, name: str, token: str, lock: OwnerLock | None, previous: Lease | None = None) -> None:
+        from orchestrator.core.masking import Masker  # whoever only looks at the queue makes no claim
+
         self.queue = queue
         self.name = name
         self.token = token
