@@ -66,6 +66,20 @@ def test_no_usable_word_is_a_no(desk: Desk, script: str, told: str) -> None:
     assert (desk.record().reason, desk.record().history[0].result) == (Reason.GATE, Result.GATE)
 
 
+def test_an_answer_that_cannot_be_used_is_asked_for_once_more(desk: Desk) -> None:
+    script = f"cp $ORCH_PROMPT_FILE {desk.top}/asked; mkdir {desk.top}/once && echo Looks good to me. && exit; echo '{word()}'\n"
+    said = judged(desk, script)
+    assert (said["ok"], said["reason"]) == (True, "as wanted")
+    assert "could not be used: there is no JSON object" in (desk.top / "asked").read_text()
+    assert len(desk.events(event="judge_started")) == 2
+    assert desk.state() is State.CONVERGED
+
+
+def test_a_no_is_not_asked_for_twice(desk: Desk) -> None:
+    judged(desk, f"echo '{word('fail')}'\n")
+    assert len(desk.events(event="judge_started")) == 1
+
+
 def test_it_sees_what_was_wanted_and_what_was_changed_and_what_the_others_said(desk: Desk) -> None:
     judged(desk, f"cp $ORCH_PROMPT_FILE {desk.top}/asked; git show HEAD:todo.txt > {desk.top}/shown; test -z \"$ORCH_REPO\" || exit 1; echo '{word()}'\n",
            front="  size: 'true'\n")  # fmt: skip

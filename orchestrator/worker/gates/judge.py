@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,17 +26,42 @@ from orchestrator.worker.measure import Verdict
 from orchestrator.worker.work import Ending, Leaving, Work
 
 DIFF = 40_000  # characters of the change in the prompt; the rest it asks git for
+ASKED = 2  # times, where an answer can't be used
+AGAIN = "You were asked this before, and your answer could not be used: {problem}. Give a verdict of the form above."
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """An answer that is no verdict, and why."""
+
+    problem: str = ""
+    text: str = ""
 
 
 def judge(trial: Trial, gate: Gate) -> Verdict:
-    """What the judge says of the change, with its evidence; a no where there is nothing to judge or no verdict to use."""
+    """What the judge says of the change, with its evidence; a no where there is nothing to judge or no verdict to use.
+
+    An answer that can't be used says nothing of the work, so it is asked for once more: cheaper than an agent's attempt at
+    what nobody found wrong."""
     patch = trial.patch()
     if not patch.strip():
         return Verdict(gate.name, False, "there is nothing to judge: the change is empty")
+    unusable = Unusable()
+    for _ in range(ASKED):
+        said = _asked(trial, gate, patch, unusable.problem)
+        if isinstance(said, Verdict):
+            return said
+        unusable = said
+    problem = f"the judge gave no verdict that can be used: {unusable.problem}"
+    return Verdict(gate.name, False, problem, output=unusable.text[-2000:])
+
+
+def _asked(trial: Trial, gate: Gate, patch: str, problem: str) -> Verdict | Unusable:
+    """What it says in a checkout of its own; `problem` is why what it said before can't be used."""
     place = trial.work.scratch / f"judge-{os.urandom(4).hex()}"
     try:
         trial.space.throw_away(place, trial.commit)
-        outcome, text = _heard(trial, gate, place, patch)
+        outcome, text = _heard(trial, gate, place, _text(trial, gate, patch, problem))
         if outcome.end is not AgentEnd.FINISHED:
             return Verdict(gate.name, False, f"the judge gave no verdict: it ended as {outcome.end}. {outcome.detail}".strip())
         return _verdict(trial, gate, place, patch, text)
@@ -44,12 +69,12 @@ def judge(trial: Trial, gate: Gate) -> Verdict:
         seal.remove(place)
 
 
-def _verdict(trial: Trial, gate: Gate, place: Path, patch: str, text: str) -> Verdict:
+def _verdict(trial: Trial, gate: Gate, place: Path, patch: str, text: str) -> Verdict | Unusable:
     try:
         said = judging.read(text)
         _grounded(said, place, patch)
     except ValueError as error:
-        return Verdict(gate.name, False, f"the judge gave no verdict that can be used: {error}", output=text[-2000:])
+        return Unusable(str(error), text)
     reason = f"{said.summary}{_disagreement(said, trial.said)}"
     return Verdict(gate.name, said.passes, reason, places=tuple(map(str, said.evidence)))
 
@@ -72,13 +97,13 @@ def _disagreement(said: Judgement, others: Iterable[Verdict]) -> str:
     return f" (in disagreement with {', '.join(named)}, which {verb} {word})"
 
 
-def _heard(trial: Trial, gate: Gate, place: Path, patch: str) -> tuple[AgentOutcome, str]:
+def _heard(trial: Trial, gate: Gate, place: Path, text: str) -> tuple[AgentOutcome, str]:
     """Hold the session: how it ended, and what it left as its word."""
     work = trial.work
     worked, work.route = work.route, _route(work, gate)
     verdict = work.scratch / f"verdict-{os.urandom(4).hex()}.json"
     try:
-        outcome = _session(work, gate, place, _text(trial, gate, patch), verdict)
+        outcome = _session(work, gate, place, text, verdict)
         _away(work, outcome)
         return outcome, channel.read(verdict, judging.LARGEST).decode(errors="replace") or outcome.said
     finally:
@@ -146,7 +171,7 @@ def _request(work: Work, gate: Gate, place: Path, text: str, verdict: Path, trai
     )
 
 
-def _text(trial: Trial, gate: Gate, patch: str) -> str:
+def _text(trial: Trial, gate: Gate, patch: str, problem: str) -> str:
     spec, cut = trial.work.spec, "\n[…] (cut here; git shows all of it)" if len(patch) > DIFF else ""
     lines = [f"- {each.name}: {'yes' if each.ok else 'no'}; {each.reason}" for each in trial.said]
     values = {
@@ -160,7 +185,8 @@ def _text(trial: Trial, gate: Gate, patch: str) -> str:
         "verdicts": prompt.readable_lines("\n".join(lines)),
         "diff": prompt.fenced(prompt.readable_lines(patch[:DIFF]), "diff") + cut,
     }
-    return trial.work.mask.text(prompt.render(templates.read("judge.md"), values))
+    again = f"\n{AGAIN.format(problem=problem)}\n" if problem else ""
+    return trial.work.mask.text(prompt.render(templates.read("judge.md"), values) + again)
 
 
 def _folder(work: Work, text: str) -> Path:
