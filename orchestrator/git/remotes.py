@@ -1,4 +1,5 @@
-"""The repository's remote: where it is, what a branch is there, and one branch pushed to it. Nothing is ever fetched."""
+"""The repository's remote: where it is, what a branch is there, one branch pushed to it, and a base brought from it. No branch of
+the repository is ever moved by what is there."""
 
 from __future__ import annotations
 
@@ -41,6 +42,17 @@ def tip(repo: Repository, remote: Remote, branch: str) -> str | None:
     """The commit that `branch` is at there, None where it isn't. Raises GitError where the remote can't be reached."""
     done = repo.git.run("ls-remote", remote.address, HEADS + branch, timeout=TIMEOUT)
     return done.stdout.decode().partition("\t")[0] or None
+
+
+def fetched(repo: Repository, remote: Remote, base: str) -> str | None:
+    """The commit that `base` is at there, which is here afterwards; None where it isn't there. Raises GitError where the remote
+    can't be reached."""
+    done = repo.git.run("ls-remote", remote.name, HEADS + base, timeout=TIMEOUT)
+    there = done.stdout.decode().partition("\t")[0]
+    if there and repo.git.run("cat-file", "-e", f"{there}^{{commit}}", ok=()).code:
+        alone = ("--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--recurse-submodules=no")
+        repo.git.run("fetch", "--quiet", *alone, remote.name, HEADS + base, timeout=TIMEOUT)
+    return there or None
 
 
 def push(repo: Repository, remote: Remote, branch: str, commit: str, expected: str | None) -> None:

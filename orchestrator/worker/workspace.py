@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent, Restart
+from orchestrator.core.spec import Land
 from orchestrator.core.task import Stage, State
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import GitError, OrchestratorError
 from orchestrator.git import (
     changes,
     checkouts,
@@ -27,6 +28,7 @@ from orchestrator.git import (
     merge,
     pool,
     refs,
+    remotes,
     repository,
     save,
     throwaway,
@@ -124,7 +126,7 @@ class Workspace:
         work.save(
             repo=str(self.repo.top),
             base=base,
-            base_commit=repository.tip(self.repo, base),
+            base_commit=self._base_now(work, base),
             slug=slug,
             branch=f"orchestrator/{slug}",
         )
@@ -133,10 +135,28 @@ class Workspace:
         """As long as nothing was measured and nobody has worked, a task begins at its base as that is by now: what kept it, a
         benchmark or what a set-up needs, may have been mended there. A kill after this leaves a restart that is still to be made.
         """
-        record, base = work.record, repository.find_branch(self.repo, work.record.base or "")
-        if work.cut or record.baseline or base in (None, record.base_commit) or self._branch_tip(work) != record.base_commit:
+        record = work.record
+        if work.cut or record.baseline or self._branch_tip(work) != record.base_commit:
             return
-        work.save(base_commit=base, restart=Restart(base, base))
+        if repository.find_branch(self.repo, str(record.base)) is None:
+            return
+        base = self._base_now(work, str(record.base))
+        if base != record.base_commit:
+            work.save(base_commit=base, restart=Restart(base, base))
+
+    def _base_now(self, work: Work, base: str) -> str:
+        """Where a task begins. One that is to end in a pull request begins at what the remote has, where that is further on: what
+        was merged there need not have come here yet."""
+        here = repository.tip(self.repo, base)
+        if work.spec.land is not Land.PR or (remote := remotes.of(self.repo, base)) is None:
+            return here
+        try:
+            there = remotes.fetched(self.repo, remote, base)
+        except GitError as error:
+            why = work.mask.text(error.stderr.strip())
+            work.event("notice", detail=f"it begins at {base} as that is here, since {remote.name} can't be asked: {why}")
+            return here
+        return there if there and merge.contains(self.repo, there, here) else here
 
     def _follow_merge(self, work: Work) -> None:
         """A person may have merged the base into the task branch, while nobody worked on it: what came that way is none of the
@@ -394,8 +414,12 @@ class Workspace:
     # --- landing ----------------------------------------------------------------------------------------------------
 
     def base_tip(self, work: Work) -> str:
+        """The base as it is now; of a pull request, what the task began at where that is further on than what is here."""
         assert work.record.base is not None
-        return repository.tip(self.repo, work.record.base)
+        here, began = repository.tip(self.repo, work.record.base), work.record.base_commit
+        if work.spec.land is Land.PR and began not in (None, here) and merge.contains(self.repo, str(began), here):
+            return str(began)
+        return here
 
     def bare(self, work: Work, commit: str) -> Worktree:
         """The verify worktree at `commit`, without what setup makes: git merges there."""

@@ -297,6 +297,50 @@ def test_a_task_that_depends_on_it_starts_once_the_pull_request_is_merged(projec
     project.wait(lambda: project.where("child") == "converged", why="the loop sees that it was merged")
 
 
+def merged_there(project: Project, forge: Forge, branch: str) -> str:
+    """A person merges on the website: the remote has it, and the repository here doesn't."""
+    there = project.top / "elsewhere"
+    project.git("clone", "-q", str(forge.remote), str(there), cwd=project.top)
+    project.git("merge", "-q", "--no-ff", "-m", "merged there", f"origin/{branch}", cwd=there)
+    project.git("push", "-q", "origin", "main", cwd=there)
+    return project.git("rev-parse", "HEAD", cwd=there)
+
+
+def test_the_next_one_begins_at_what_was_merged_on_the_remote_meanwhile(project: Project, forge: Forge) -> None:
+    opened(project)
+    here = project.git("rev-parse", "main")
+    merged = merged_there(project, forge, BRANCH)
+    forge.change(1, state="merged", mergeCommit={"oid": merged})
+    project.drop(
+        "child",
+        front="land: pr\ndepends_on: [x]",
+        benchmark="#!/bin/sh\necho METRIC n=$([ -s todo.txt ] || [ ! -e new.txt ]; echo $((1 - $?)))\n",
+    )
+    project.agent(": > new.txt")
+    project.run("pulls", code=0)
+    project.run(code=0)
+    assert project.record("child")["base_commit"] == merged
+    assert project.git("diff", "--name-only", merged, "orchestrator/child") == "new.txt"
+    assert (project.git("rev-parse", "main"), project.git("status", "--porcelain")) == (here, "")
+
+
+def test_work_that_the_remote_s_base_has_already_opens_no_pull_request(project: Project, forge: Forge) -> None:
+    opened(project)
+    merged = merged_there(project, forge, BRANCH)
+    project.drop("again", front="land: pr\nmetric: {name: left, target: 0}")
+    project.run(code=0)
+    landed = project.record("again")["landed"]
+    assert (landed["how"], landed["commit"], len(forge.pulls)) == ("none", merged, 1)
+
+
+def test_where_the_remote_can_t_be_asked_it_begins_at_what_is_here(project: Project, forge: Forge) -> None:
+    forge.remote.rename(forge.remote.with_name("away"))
+    project.drop("x", front=FRONT)
+    project.run()
+    assert project.record("x")["base_commit"] == project.git("rev-parse", "main")
+    assert any("it begins at main as that is here" in str(event) for event in project.events("x"))
+
+
 def test_without_a_remote_the_branch_is_kept_and_that_is_said(project: Project) -> None:
     project.agent(AGENT)
     record = opened(project)
