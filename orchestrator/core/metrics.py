@@ -8,6 +8,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from orchestrator.core.spec import Direction, Kind, Metric
 
@@ -86,6 +87,7 @@ class MetricReader:
             self._bad.append(shown + ("…" if len(line) > BAD_LINE_SHOWN else ""))
 
 
+@lru_cache(maxsize=64)  # what prints without end prints the same a million times
 def _parse(line: bytes) -> tuple[str, float] | None:
     match = LINE.fullmatch(line) if len(line) <= LINE_LIMIT else None
     if match is None:

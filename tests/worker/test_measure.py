@@ -193,7 +193,7 @@ def test_silence_ends_a_sample_where_that_was_asked_for(bench: Bench) -> None:
 
 
 def test_a_benchmark_that_prints_without_end_is_ended_and_little_of_it_is_kept(bench: Bench) -> None:
-    bench.write("exec yes METRIC n=0")
+    bench.write("echo METRIC n=0; exec yes and more")
     result = bench.sample()
     assert (result.end, result.defect) == (ProcessEnd.OUTPUT_LIMIT, "The benchmark printed more than 16 MiB and was ended.")
     assert len(result.full) <= measure.FULL
