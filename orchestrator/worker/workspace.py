@@ -147,7 +147,7 @@ class Workspace:
     def _base_now(self, work: Work, base: str) -> str:
         """Where a task begins. One that is to end in a pull request begins at what the remote has, where that is further on: what
         was merged there need not have come here yet."""
-        here = repository.tip(self.repo, base)
+        here = self._further(work, repository.tip(self.repo, base))
         if work.spec.land is not Land.PR or (remote := remotes.of(self.repo, base)) is None:
             return here
         try:
@@ -414,12 +414,15 @@ class Workspace:
     # --- landing ----------------------------------------------------------------------------------------------------
 
     def base_tip(self, work: Work) -> str:
-        """The base as it is now; of a pull request, what the task began at where that is further on than what is here."""
+        """The base as it is now."""
         assert work.record.base is not None
-        here, began = repository.tip(self.repo, work.record.base), work.record.base_commit
-        if work.spec.land is Land.PR and began not in (None, here) and merge.contains(self.repo, str(began), here):
-            return str(began)
-        return here
+        return self._further(work, repository.tip(self.repo, work.record.base))
+
+    def _further(self, work: Work, here: str) -> str:
+        """What a pull request's task began at, where that is further on than what is `here`: it was fetched."""
+        began = work.record.base_commit
+        fetched = work.spec.land is Land.PR and began not in (None, here) and merge.contains(self.repo, str(began), here)
+        return str(began) if fetched else here
 
     def bare(self, work: Work, commit: str) -> Worktree:
         """The verify worktree at `commit`, without what setup makes: git merges there."""

@@ -324,6 +324,18 @@ def test_the_next_one_begins_at_what_was_merged_on_the_remote_meanwhile(project:
     assert (project.git("rev-parse", "main"), project.git("status", "--porcelain")) == (here, "")
 
 
+def test_it_does_not_go_back_to_what_is_here_while_the_remote_is_away(project: Project, forge: Forge) -> None:
+    opened(project)
+    merged = merged_there(project, forge, BRANCH)
+    project.drop("child", front="land: pr\nsetup: 'false'")
+    project.run()
+    assert (project.where("child"), project.record("child")["base_commit"]) == ("blocked", merged)
+    forge.remote.rename(forge.remote.with_name("away"))
+    project.run("retry", "child", code=0)
+    project.run()
+    assert (project.where("child"), project.record("child")["base_commit"]) == ("blocked", merged)
+
+
 def test_work_that_the_remote_s_base_has_already_opens_no_pull_request(project: Project, forge: Forge) -> None:
     opened(project)
     merged = merged_there(project, forge, BRANCH)
