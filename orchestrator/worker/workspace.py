@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.core.outcome import Reason
-from orchestrator.core.record import Intent, Restart
-from orchestrator.core.spec import Land
+from orchestrator.core.record import Intent
 from orchestrator.core.task import Stage, State
-from orchestrator.errors import GitError, OrchestratorError
+from orchestrator.errors import OrchestratorError
 from orchestrator.git import (
     changes,
     checkouts,
@@ -28,7 +27,6 @@ from orchestrator.git import (
     merge,
     pool,
     refs,
-    remotes,
     repository,
     save,
     throwaway,
@@ -39,7 +37,7 @@ from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import locks
-from orchestrator.worker import findings, routes, setup, stand
+from orchestrator.worker import beginning, findings, routes, setup, stand
 from orchestrator.worker.findings import Left, Watch
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.stand import Stand
@@ -79,9 +77,7 @@ class Workspace:
     def open(self, work: Work) -> Ending | None:
         """Branch and worktree, made or taken up again; what a dead owner left uncommitted is kept first."""
         work.enter(Stage.SETUP)
-        self._begin(work)
-        self._follow_base(work)
-        self._follow_merge(work)
+        beginning.begin(work, self.repo)
         findings.seal_scripts(work, self.repo)
         found = worktree.find(self.repo, self._place(work))
         if found and found.owner == work.record.id and self._take_up(work, found):
@@ -93,10 +89,10 @@ class Workspace:
             self._place(work),
             owner=work.record.id,
             branch=self._branch(work),
-            commit=self._branch_tip(work),
+            commit=beginning.branch_tip(work, self.repo),
             pump=work.pulse.wait,
         )
-        self.tip = self._branch_tip(work)
+        self.tip = beginning.branch_tip(work, self.repo)
         self._cleared = work.record.base_commit or ""
         try:
             self.restart(work)
@@ -115,67 +111,13 @@ class Workspace:
             work.event("notice", detail=f"with the conflict's markers in the files the setup fails: {problem}")
         worktree.finish(self._tree)
 
-    def _begin(self, work: Work) -> None:
-        """The first claim decides base, branch and slug, and writes them down before anything is made."""
-        record = work.record
-        if record.branch is not None:
-            return
-        base = repository.base_branch(self.repo, work.spec.base or work.settings.base)
-        slug = repository.reserve(self.repo, record.slug, record.id)
-        findings.hide_queue(self.repo, work.claim.queue.root, self._folder(work))
-        work.save(
-            repo=str(self.repo.top),
-            base=base,
-            base_commit=self._base_now(work, base),
-            slug=slug,
-            branch=f"orchestrator/{slug}",
-        )
-
-    def _follow_base(self, work: Work) -> None:
-        """As long as nothing was measured and nobody has worked, a task begins at its base as that is by now: what kept it, a
-        benchmark or what a set-up needs, may have been mended there. A kill after this leaves a restart that is still to be made.
-        """
-        record = work.record
-        if work.cut or record.baseline or self._branch_tip(work) != record.base_commit:
-            return
-        if repository.find_branch(self.repo, str(record.base)) is None:
-            return
-        base = self._base_now(work, str(record.base))
-        if base != record.base_commit:
-            work.save(base_commit=base, restart=Restart(base, base))
-
-    def _base_now(self, work: Work, base: str) -> str:
-        """Where a task begins. One that is to end in a pull request begins at what the remote has, where that is further on: what
-        was merged there need not have come here yet."""
-        here = self._further(work, repository.tip(self.repo, base))
-        if work.spec.land is not Land.PR or (remote := remotes.of(self.repo, base)) is None:
-            return here
-        try:
-            there = remotes.fetched(self.repo, remote, base)
-        except GitError as error:
-            why = work.mask.text(error.stderr.strip())
-            work.event("notice", detail=f"it begins at {base} as that is here, since {remote.name} can't be asked: {why}")
-            return here
-        return there if there and merge.contains(self.repo, there, here) else here
-
-    def _follow_merge(self, work: Work) -> None:
-        """A person may have merged the base into the task branch, while nobody worked on it: what came that way is none of the
-        task's work."""
-        began, tip = work.record.base_commit, self._branch_tip(work)
-        base = repository.find_branch(self.repo, work.record.base or "")
-        if work.cut or work.record.restart or began is None or base is None or began in (tip, base):
-            return
-        met = merge.met(self.repo, base, tip)
-        if met and met not in (began, tip) and merge.contains(self.repo, met, began):
-            work.save(base_commit=met)
-
     def _take_up(self, work: Work, found: Worktree) -> bool:
         """Go on in the worktree of an earlier claim: what lies there is kept, and committed where it is in scope.
 
         In one that is being made or reset lies nobody's work but what was kept before: it is made anew.
         """
         self._tree = found
-        self.tip = self._branch_tip(work)
+        self.tip = beginning.branch_tip(work, self.repo)
         self._cleared = work.record.base_commit or ""
         if not found.finished or work.record.restart or work.cut in MEASURED or not worktree.usable(found):
             save.keep_everything(found, work.record.slug, self._cut(work), base=work.record.base_commit)
@@ -188,20 +130,12 @@ class Workspace:
         """The label of what is kept in the middle of an attempt."""
         return f"cut/{work.record.attempts + 1:04d}-{work.claim.token}"
 
-    def _folder(self, work: Work) -> Path:
-        return Path(work.settings.worktrees) if work.settings.worktrees else self.repo.top / ".worktrees"
-
     def _place(self, work: Work) -> Path:
-        return self._folder(work) / work.record.slug
+        return beginning.folder(work, self.repo) / work.record.slug
 
     def _branch(self, work: Work) -> str:
         assert work.record.branch is not None
         return work.record.branch
-
-    def _branch_tip(self, work: Work) -> str:
-        """Where the task branch is; where it began if it isn't made yet or was deleted by hand."""
-        assert work.record.base_commit is not None
-        return refs.read(self.repo.common, repository.HEADS + self._branch(work)) or work.record.base_commit
 
     # --- measuring --------------------------------------------------------------------------------------------------
 
@@ -344,7 +278,7 @@ class Workspace:
         if self._tree is None:
             return
         number = work.record.attempts + 1
-        start = self.tip or self._branch_tip(work)
+        start = self.tip or beginning.branch_tip(work, self.repo)
         self._mend(work)
         self._tidy()
         save.keep_everything(self._tree, work.record.slug, self._cut(work), base=work.record.base_commit)
@@ -398,7 +332,7 @@ class Workspace:
         if self._tree.admin.is_dir():
             save.keep_everything(self._tree, slug, self._cut(work), base=base)
         save.keep_lost(self.repo, self._tree.path, slug, self._cut(work), base=base)
-        branch, commit = self._branch(work), self._branch_tip(work)
+        branch, commit = self._branch(work), beginning.branch_tip(work, self.repo)
         path, pump = self._tree.path, work.pulse.nap
         self._tree = pool.prepare(self.repo, path, owner=work.record.id, branch=branch, commit=commit, pump=pump)
         self._furnish(work)
@@ -414,15 +348,7 @@ class Workspace:
     # --- landing ----------------------------------------------------------------------------------------------------
 
     def base_tip(self, work: Work) -> str:
-        """The base as it is now."""
-        assert work.record.base is not None
-        return self._further(work, repository.tip(self.repo, work.record.base))
-
-    def _further(self, work: Work, here: str) -> str:
-        """What a pull request's task began at, where that is further on than what is `here`: it was fetched."""
-        began = work.record.base_commit
-        fetched = work.spec.land is Land.PR and began not in (None, here) and merge.contains(self.repo, str(began), here)
-        return str(began) if fetched else here
+        return beginning.base_tip(work, self.repo)
 
     def bare(self, work: Work, commit: str) -> Worktree:
         """The verify worktree at `commit`, without what setup makes: git merges there."""
