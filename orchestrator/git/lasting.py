@@ -6,10 +6,8 @@ refs to the kernel: after a cut they may be empty files, on which every command 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
 from orchestrator.git import refs
 from orchestrator.git.repository import Repository
@@ -22,18 +20,10 @@ def secure(repo: Repository, commits: Iterable[str], known: Iterable[str], names
     objects = repo.git.run(*asked).stdout.decode().split()
     for path in (*(repo.common / "objects" / name[:2] / name[2:] for name in objects), *(repo.common / name for name in names)):
         with suppress(FileNotFoundError):  # packed, which git syncs by default
-            _sync(path)
+            durable.sync_file(path)
 
 
 def settle(repo: Repository, name: str) -> None:
     """Make sure that the ref `name` is where git has just moved it: git syncs the file, and not its name."""
     if refs.files(repo.common):
         durable.sync((repo.common / name).parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -232,13 +232,14 @@ def sync_tree(folder: Path) -> None:
                 if entry.is_dir(follow_symlinks=False):
                     sync_tree(Path(entry.path))
                 elif entry.is_file(follow_symlinks=False):
-                    _sync_file(entry.path)
+                    sync_file(entry.path)
         sync(folder)
     except OSError as error:
         raise explain(error, "make sure of", error.filename or folder) from error
 
 
-def _sync_file(path: str) -> None:
+def sync_file(path: str | Path) -> None:
+    """Make the content of a file survive a power cut, whoever wrote it. Raises OSError where it can't be read."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

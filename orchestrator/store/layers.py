@@ -12,7 +12,7 @@ from orchestrator.core.settings import args_name
 from orchestrator.errors import Misuse
 from orchestrator.store.options import HOOKS, OPTIONS, OWN_VARIABLES
 
-PROJECT_FILE = "orchestrator.toml"
+PROJECT_FILE, DOTENV, PYPROJECT = "orchestrator.toml", ".env", "pyproject.toml"
 XDG = sys.platform.startswith("linux")  # where configuration lies as freedesktop.org's base directory specification says
 TABLES = ("hooks", "gates", "agents")
 ARGS = re.compile(r"ORCH_(\w+)_ARGS", re.ASCII)
@@ -62,7 +62,7 @@ def from_environment(environ: Mapping[str, str], cwd: Path) -> Layer:
 
 def from_dotenv(folders: Iterable[Path]) -> Layer:
     """The ORCH_ variables of the nearest `.env`. The rest of that file belongs to the project and isn't looked at."""
-    path = _nearest(folders, ".env")
+    path = _nearest(folders, DOTENV)
     if path is None:
         return Layer()
     from dotenv.parser import parse_stream
@@ -85,7 +85,7 @@ def from_dotenv(folders: Iterable[Path]) -> Layer:
 def from_project(folders: Iterable[Path]) -> Layer:
     """`orchestrator.toml`, or `[tool.orchestrator]` of `pyproject.toml`, in the nearest folder that has one."""
     for folder in folders:
-        for name, table in ((PROJECT_FILE, ()), ("pyproject.toml", ("tool", "orchestrator"))):
+        for name, table in ((PROJECT_FILE, ()), (PYPROJECT, ("tool", "orchestrator"))):
             if (layer := _toml(folder / name, table)) is not None:
                 return layer
     return Layer()

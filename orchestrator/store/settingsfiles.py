@@ -10,9 +10,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.store.layers import PROJECT_FILE, upward
+from orchestrator.store.layers import DOTENV, PROJECT_FILE, PYPROJECT, upward
 
-DOTENV, PYPROJECT = ".env", "pyproject.toml"
 OURS = re.compile(r"\s*(export\s+)?ORCH_")
 
 
