@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from orchestrator.core.outcome import ProcessEnd
 from orchestrator.errors import GitError, RepositoryError
 from orchestrator.git import stale
 from orchestrator.proc.capture import Captured, capture
+from orchestrator.proc.spawn import locate
 from orchestrator.store.failpoints import hit
 
 TIMEOUT = 900.0
@@ -108,9 +110,10 @@ class Git:
         changing = next((arg for arg in args[:3] if arg in CHANGING), None)
         if changing:
             hit(f"git.{changing}:before")
-        ended = capture(("git", *OPTIONS, *args), cwd=self.cwd, env=self._environment(env), input=input, timeout=timeout)
+        argv, environ = (program(os.environ.get("PATH")), *OPTIONS, *args), self._environment(env)
+        ended = capture(argv, cwd=self.cwd, env=environ, input=input, timeout=timeout)
         if (lock := _lock_in_the_way(self.cwd, ended)) and stale.clear(lock):
-            ended = capture(("git", *OPTIONS, *args), cwd=self.cwd, env=self._environment(env), input=input, timeout=timeout)
+            ended = capture(argv, cwd=self.cwd, env=environ, input=input, timeout=timeout)
         if changing:
             hit(f"git.{changing}:after")
         if ended.end is ProcessEnd.NOT_STARTED:
@@ -143,6 +146,13 @@ class Locked(GitError):
         self.message = self.stderr
         self.hint = "Wait until that git has ended; if none runs, remove the file."
         self.args = (self.message,)
+
+
+@functools.lru_cache(maxsize=1)
+def program(_: str | None) -> str:
+    """Where git is, on this PATH: looked up once, since a hundred tries in places where it is not cost as much as a git."""
+    found = locate("git", None, None)
+    return str(found) if found and found.is_absolute() else "git"
 
 
 def clean(environ: Mapping[str, str]) -> dict[str, str]:

@@ -38,6 +38,16 @@ def met(repo: Repository, base: str, tip: str) -> str | None:
     return repo.git.run("merge-base", base, tip, ok=(0, 1)).stdout.decode().strip() or None
 
 
+def plain(repo: Repository, base: str, tip: str) -> Merged | None:
+    """Merge two commits that have no file to be merged, which takes no checkout: no attribute decides there. None where there is
+    one, or a conflict, or git has something to say.
+
+    Raises GitError where it can't be tried at all (unrelated histories)."""
+    output = repo.git.run("merge-tree", "--write-tree", "-z", "--name-only", "--messages", base, tip, ok=(0, 1))
+    tree, _, told = output.stdout.partition(b"\0")
+    return None if output.code or told.strip(b"\0") else Merged(tree.decode(), tip)
+
+
 def merge(verify: Worktree, base: str, tip: str) -> Merged | Conflict:
     """Merge two commits. Our verify worktree stands at `base`, since merging reads the `.gitattributes` of where it runs.
 

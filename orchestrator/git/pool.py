@@ -16,7 +16,7 @@ from pathlib import Path
 from orchestrator.errors import GitError, RepositoryError
 from orchestrator.git import listing, refs, submodules
 from orchestrator.git.command import Locked
-from orchestrator.git.repository import Repository, write
+from orchestrator.git.repository import Repository, overwrite, write
 from orchestrator.git.worktree import (
     HALF,
     IDLE,
@@ -54,7 +54,7 @@ def prepare(repo: Repository, path: Path, *, owner: str, branch: str | None, com
     _refuse_shared(repo, path, branch)
     worktree = find(repo, path)
     if worktree and not broken(worktree):
-        write(worktree.admin / MARK, owner + HALF)
+        overwrite(worktree.admin / MARK, owner + HALF)
         try:
             reset(worktree, branch=branch, commit=commit)
         except Locked:
@@ -80,7 +80,7 @@ def retire(worktree: Worktree, *, most: int = POOLED, pump: Pump = time.sleep) -
             _detach(worktree)
             _forget_log(worktree)
             moved = _move(worktree, pool / f"{worktree.admin.name}-{os.urandom(3).hex()}", proof)
-            write(moved.admin / MARK, IDLE)
+            overwrite(moved.admin / MARK, IDLE)
         else:
             _aside(worktree, proof)
     _empty_trash(pool)
@@ -116,7 +116,7 @@ def _make(repo: Repository, path: Path, *, owner: str, branch: str | None, commi
     with locks.acquire(repo.worktree_lock, pump) as proof:
         _clear(repo, path)
         worktree = _take(repo, path, commit, proof) or _add(repo, path, commit, proof)
-        write(worktree.admin / MARK, owner + HALF)
+        overwrite(worktree.admin / MARK, owner + HALF)
         fresh = not (worktree.admin / "index").exists()
     try:
         (checkout if fresh else reset)(worktree, branch=branch, commit=commit)
@@ -138,7 +138,7 @@ def _add(repo: Repository, path: Path, commit: str, proof: LockProof) -> Worktre
     admin = admin_of(place)
     if admin is None:
         raise RepositoryError(f"git made no worktree at {place}.", hint="See what `git worktree list` says.")
-    write(admin / MARK, IDLE)
+    overwrite(admin / MARK, IDLE)
     return _move(Worktree(repo, place, admin), path, proof)
 
 
@@ -163,7 +163,7 @@ def _move(worktree: Worktree, path: Path, _: LockProof) -> Worktree:
     hit("worktree.move:before")
     worktree.path.rename(path)
     hit("worktree.move:after")
-    write(worktree.admin / "gitdir", f"{path / '.git'}\n")
+    overwrite(worktree.admin / "gitdir", f"{path / '.git'}\n")
     return Worktree(worktree.repo, path, worktree.admin)
 
 

@@ -17,6 +17,7 @@ from orchestrator.store.failpoints import hit
 
 OLDEST = (2, 38)
 HEADS = "refs/heads/"
+ROOM = 128  # bytes that a file of one changing line has at least
 FACTS = (
     "--is-bare-repository", "--is-shallow-repository", "--show-object-format",
     "--absolute-git-dir", "--git-common-dir", "--show-toplevel",
@@ -244,6 +245,27 @@ def write(path: Path, text: str) -> None:
         raise _unwritable(path, error) from error
     hit("git.file:after")
     _sweep(path)
+
+
+def overwrite(path: Path, text: str) -> None:
+    """The same for a line that changes often, of which readers strip the end: where the file is there, its bytes are replaced as
+    they lie, by one write that a kill can't cut in two. A fifth of what a file in its place costs."""
+    data = os.fsencode(text)
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        write(path, text.ljust(ROOM, "\n"))  # of one length from the beginning: a power cut can't come between bytes and length
+        return
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    hit("git.file:before")
+    try:
+        os.pwrite(file, data.ljust(os.fstat(file).st_size, b"\n"), 0)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        os.close(file)
+    hit("git.file:after")
 
 
 def _sweep(path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from orchestrator.errors import RepositoryError
 from orchestrator.git import indexfile, refs, snapshot
 from orchestrator.git.command import Git
-from orchestrator.git.repository import OPERATIONS, Repository, head, write
+from orchestrator.git.repository import OPERATIONS, Repository, head, overwrite, write
 
 MARK = "orchestrator"
 IDLE = "idle"
@@ -66,8 +66,13 @@ class Worktree:
 
 def find(repo: Repository, path: Path) -> Worktree | None:
     """Our worktree at `path`, be it whole or broken; None where there is none of ours."""
-    for admin in (admin_of(path), *refs.entries(repo.common / "worktrees")):
-        if admin and _ours(repo, admin) and (admin == admin_of(path) or place_of(admin) == path):
+    here = admin_of(path)
+    if here and _ours(repo, here):
+        found = Worktree(repo, path, here)
+        correct(found)
+        return found
+    for admin in refs.entries(repo.common / "worktrees"):
+        if place_of(admin) == path and _ours(repo, admin):
             worktree = Worktree(repo, path, admin)
             if path.is_dir():
                 correct(worktree)
@@ -85,12 +90,12 @@ def ours(repo: Repository) -> tuple[Worktree, ...]:
 
 def begin(worktree: Worktree) -> None:
     """What lies there is kept, and nobody's work any more: whoever comes next makes it anew, unless `finish` comes first."""
-    write(worktree.admin / MARK, f"{worktree.owner or IDLE}{HALF}")
+    overwrite(worktree.admin / MARK, f"{worktree.owner or IDLE}{HALF}")
 
 
 def finish(worktree: Worktree) -> None:
     """From now on what lies there is somebody's work."""
-    write(worktree.admin / MARK, worktree.owner or IDLE)
+    overwrite(worktree.admin / MARK, worktree.owner or IDLE)
 
 
 @contextlib.contextmanager
@@ -203,7 +208,7 @@ def correct(worktree: Worktree) -> None:
     not even to save what an agent left."""
     admin = worktree.admin
     if place_of(admin) != worktree.path:
-        write(admin / "gitdir", f"{worktree.path / '.git'}\n")
+        overwrite(admin / "gitdir", f"{worktree.path / '.git'}\n")
     if not refs.content(admin / "commondir"):
         write(admin / "commondir", "../..\n")
     if not refs.content(admin / "HEAD") and (commit := _last(admin) or head(worktree.repo.git_dir, worktree.repo.common)):

@@ -1,7 +1,7 @@
 """A task's record on disk: `.orch/state.json`. What is in it is checked before anything is decided on it.
 
-Every fact in it is synced. What may be lost in a power cut (a stage, a streak in the making) goes to `progress.json` beside it, a
-whole record too: a file that is replaced without a sync can come back torn, and must not take the facts with it.
+Every fact in it is synced. What may be lost in a power cut (a stage, a streak in the making) is a line of `progress.jsonl` beside
+it, a whole record too: the last one that is whole counts, and whatever becomes of them must not take the facts with it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from orchestrator.errors import StoreError
 from orchestrator.store import durable
 
 FILE = ".orch/state.json"
-PROGRESS = ".orch/progress.json"
+PROGRESS = ".orch/progress.jsonl"
 LARGEST = 16 << 20
 WORDS = frozenset({"detail", "why"})
 COUNTS = ("serial", "inode", "attempts", "failures", "tried", "conflicts", "flaky", "streak", "backoffs")
@@ -34,29 +35,42 @@ class BadRecord(StoreError):
 
 def latest(folder: Path | str) -> Record | None:
     """The record in `folder` with what its holder said since the last synced fact. Raises as `read` does, for the facts only."""
-    facts = read(folder)
-    try:
-        progress = read(folder, PROGRESS)
-    except StoreError:
-        return facts
+    facts, progress = read(folder), _progress(folder)
     if facts is None or progress is None:
         return facts or progress
     return progress if progress.id == facts.id and progress.serial > facts.serial else facts
 
 
-def read(folder: Path | str, name: str = FILE) -> Record | None:
+def read(folder: Path | str) -> Record | None:
     """The record in `folder`, None where there is none. Raises BadRecord, or StoreError where it can't be read at all."""
-    path = f"{folder}/{name}"
+    path = f"{folder}/{FILE}"
+    data = _content(path)
+    return None if data is None else parse(data, path)
+
+
+def _progress(folder: Path | str) -> Record | None:
+    """What the holder said last, of what can be read."""
+    path = f"{folder}/{PROGRESS}"
+    try:
+        lines = (_content(path) or b"").splitlines()
+    except StoreError:
+        return None
+    for line in reversed(lines):
+        with suppress(BadRecord):
+            return parse(line, path)
+    return None
+
+
+def _content(path: str) -> bytes | None:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - 5,000 of these make a status
-            data = file.read(LARGEST + 1)
+            return file.read(LARGEST + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except IsADirectoryError as error:
         raise BadRecord(f"{path} is a folder.", hint="Remove it.") from error
     except OSError as error:
         raise durable.explain(error, "read", path) from error
-    return parse(data, path)
 
 
 def peek(folder: Path | str, *, running: bool = False) -> Record | None:
@@ -70,9 +84,12 @@ def peek(folder: Path | str, *, running: bool = False) -> Record | None:
 def put(folder: Path | str, record: Record) -> None:
     """Replace the record of a task that nobody holds. Raises Gone where the folder has moved on: the path is the fence.
 
-    One step: a kill before it leaves the old record, after it the new one.
+    One step: a kill before it leaves the old record, after it the new one. What a killed holder said last stays said.
     """
     durable.mkdir(f"{folder}/.orch", point="control")
+    last = _progress(folder)
+    if last and last.id == record.id and last.serial > record.serial:
+        record = replace(record, stage=last.stage, serial=last.serial)
     data = render(replace(record, serial=record.serial + 1))
     durable.write(f"{folder}/{FILE}", data, point="record.put", shared=True)
 

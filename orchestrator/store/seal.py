@@ -12,6 +12,7 @@ import json
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.store.claim import Claim
 
 CAP = 100 * 1024 * 1024
+OURS = 0o700  # the mode of every folder of a copy
 MOST = 20_000  # files; a copy of them is made for every measurement
 # What editors and interpreters leave behind; neither asked for nor part of an evaluator.
 LITTER = re.compile(r"^(\..*\.sw[a-z]|\.#.*|#.*#|.*~|4913|__pycache__|\.DS_Store)$")
@@ -76,6 +78,14 @@ class Sealed:
     def write(self, target: Path) -> None:
         """Make a private copy in the new folder `target`."""
         _write(self.files, target)
+
+    def lies_in(self, target: Path) -> bool:
+        """Whether `target` still is what `write` made there, whoever could write to it meanwhile: nothing changed, added, linked
+        to from elsewhere or gone."""
+        try:
+            return stat.S_IMODE(os.lstat(target).st_mode) == OURS and _as_sealed(self.files, os.fspath(target))
+        except OSError:
+            return False
 
     def agent_copy(self, target: Path, *, holdout: object = None) -> None:
         """Make the agent's copy in the new folder `target`: all but the hidden holdout that `holdout` (the spec's key) names, and
@@ -165,6 +175,10 @@ def written(path: Path) -> Written:
 def remove(path: Path) -> None:
     """Remove a private copy, whatever a benchmark made of it. What can't be removed stays; nothing is raised."""
     folders = [os.fspath(path)]
+    if os.path.islink(path):  # noqa: PTH114 - what is behind it is not ours
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # noqa: PTH108
+        return
     for folder in folders:  # grows while it is walked, so that no depth is too deep
         with contextlib.suppress(OSError):
             os.chmod(folder, 0o700)  # noqa: PTH101 - strings throughout: this runs after every sample
@@ -251,15 +265,36 @@ def _fingerprint(file: SealedFile) -> bytes:
 
 
 def _write(files: tuple[SealedFile, ...], target: Path) -> None:
-    target.mkdir(mode=0o700)
+    os.mkdir(target, OURS)  # noqa: PTH102 - strings throughout: this comes before most samples
     for file in files:
-        path = target / file.path
+        path = f"{target}/{file.path}"
         if file.link is not None:
-            path.symlink_to(file.link)
+            os.symlink(file.link, path)  # noqa: PTH211
         elif file.folder:
-            path.mkdir(mode=0o700)
+            os.mkdir(path, OURS)  # noqa: PTH102
         else:
             _put(path, file)
+
+
+def _as_sealed(files: tuple[SealedFile, ...], target: str) -> bool:
+    there = Counter(file.path.rpartition("/")[0] for file in files)
+    folders = ("", *(file.path for file in files if file.folder))
+    alone = all(len(os.listdir(f"{target}/{folder}")) == there[folder] for folder in folders)  # noqa: PTH208
+    return alone and all(_unchanged(file, f"{target}/{file.path}") for file in files)
+
+
+def _unchanged(file: SealedFile, path: str) -> bool:
+    status = os.lstat(path)
+    if file.link is not None:
+        return stat.S_ISLNK(status.st_mode) and os.readlink(path) == file.link  # noqa: PTH115
+    if file.data is None:
+        return stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) == OURS
+    plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and stat.S_IMODE(status.st_mode) == _mode(file)
+    return plain and status.st_size == len(file.data) and _content(path, status.st_size) == file.data
+
+
+def _mode(file: SealedFile) -> int:
+    return file.mode | 0o600
 
 
 def _keep(folder: Path, file: SealedFile) -> None:
@@ -269,11 +304,11 @@ def _keep(folder: Path, file: SealedFile) -> None:
         durable.write(folder / file.path, file.data, point="sealed", durable=False)
 
 
-def _put(path: Path, file: SealedFile) -> None:
+def _put(path: str, file: SealedFile) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as out:
         out.write(file.data or b"")
-        os.fchmod(descriptor, file.mode | 0o600)  # after the umask, so that an executable stays one
+        os.fchmod(descriptor, _mode(file))  # after the umask, so that an executable stays one
 
 
 def _unsaid(spec: SealedFile) -> SealedFile:

@@ -23,6 +23,7 @@ from orchestrator.worker import (
     findings,
     handover,
     judgement,
+    measure,
     metering,
     optimize,
     phases,
@@ -194,6 +195,7 @@ def request(work: Work, space: Space, number: int, text: str, phase: Phase, vari
     """What the adapter needs to know, with the files the agent may read: its prompt and its own copy of the task folder."""
     copy = findings.agent_copy(work)
     seal.remove(copy)
+    measure.put_away(work.scratch)
     work.sealed.agent_copy(copy, holdout=work.spec.holdout)
     prompt_file = work.scratch / "prompt.md"
     prompt_file.write_text(text, errors="surrogateescape")

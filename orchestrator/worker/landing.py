@@ -101,9 +101,10 @@ def land_once(work: Work, space: Workspace, proof: LockProof) -> LandOutcome:
     """One try onto the base as it is now."""
     old = space.base_tip(work)
     moved = old != work.record.base_commit
-    if space.tip == old or (moved and merge.contains(space.repo, old, space.tip)):
+    met = merge.met(space.repo, old, space.tip) if moved else work.record.base_commit
+    if space.tip in (old, met):
         return nothing_new(work, space, old)
-    merged = merging.merged(work, space, old) if moved else merge.Merged(f"{space.tip}^{{tree}}", space.tip)
+    merged = merging.merged(work, space, old, met) if moved else merge.Merged(f"{space.tip}^{{tree}}", space.tip)
     if isinstance(merged, merge.Conflict):
         return LandOutcome(LandEnd.CONFLICT, ", ".join(merged.files), base=old, conflict=merged)
     new = merging.commit(work, space, merged, old)

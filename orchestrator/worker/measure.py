@@ -1,7 +1,7 @@
 """Measuring: one execution of the sealed evaluator, and what it said.
 
-Each execution gets a fresh private copy of the sealed files and runs in the worktree; whatever goes wrong with it is a defect in
-words, never an exception and never a number (`measuring` §1).
+Each execution gets a private copy of the sealed files, as they were sealed, and runs in the worktree; whatever goes wrong with it
+is a defect in words, never an exception and never a number (`measuring` §1).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from orchestrator.store.seal import Sealed
 from orchestrator.worker import alone, scripts
 from orchestrator.worker.channel import VARIABLES, Private
 
+LEFT = "sealed"
 OUTPUT = 16 * 1024 * 1024  # a benchmark that prints more is defective
 FULL = 1024 * 1024  # kept of the output, its end
 TAIL = 4000  # characters shown to people and to the next prompt
@@ -115,12 +116,14 @@ def sample(
     pump: Pump,
     scratch: Path,
     channels: Sequence[Channel] = (),
+    again: bool = False,
 ) -> Sample:
     """Run the sealed benchmark once in `worktree`. `end` STOPPED: `pump` asked for it, and the sample says nothing.
 
     `env` is the child's whole environment but for `ORCH_TASK_DIR` (the private copy made below `scratch`) and `ORCH_MEASURING`.
     Without `limits.output` 16 MiB apply. `channels` are the private ones that it is offered: numbers that it writes to one of
-    them count instead of printed ones. A single one it has to use; of several none is as good, and two are a defect.
+    them count instead of printed ones. A single one it has to use; of several none is as good, and two are a defect. `again`: the
+    private copy is left for the next sample, until `put_away`.
     """
     reader, output = MetricReader(), Output()
     private = Private(channels, scratch, OUTPUT)
@@ -131,7 +134,11 @@ def sample(
         output.add(data)
 
     try:
-        with alone.measuring(spec, pump), private_copy(sealed, scratch) as copy, scripts.in_place(sealed, worktree) as problem:
+        with (
+            alone.measuring(spec, pump),
+            private_copy(sealed, scratch, stays=again) as copy,
+            scripts.in_place(sealed, worktree) as problem,
+        ):
             command = problem or _command(sealed, evaluator.path, evaluator.command, copy=copy, worktree=worktree, env=env)
             if isinstance(command, str):
                 return Sample({}, None, ProcessEnd.NOT_STARTED, None, 0.0, defect=command, output=command)
@@ -237,15 +244,23 @@ def check(
 
 
 @contextmanager
-def private_copy(sealed: Sealed | None, scratch: Path) -> Iterator[Path]:
-    """A fresh private copy of the sealed files below `scratch`, gone afterwards whatever was done to it."""
-    copy = scratch / f"sealed-{os.urandom(4).hex()}"
+def private_copy(sealed: Sealed | None, scratch: Path, *, stays: bool = False) -> Iterator[Path]:
+    """A private copy of the sealed files below `scratch`, gone afterwards whatever was done to it. One that `stays` serves the
+    next that may stay too, as long as nothing in it has changed."""
+    copy = scratch / (LEFT if stays else f"sealed-{os.urandom(4).hex()}")
     try:
-        if sealed:
+        if sealed and not (stays and sealed.lies_in(copy)):
+            seals.remove(copy)
             _write(sealed, copy)
         yield copy
     finally:
-        seals.remove(copy)
+        if not stays:
+            seals.remove(copy)
+
+
+def put_away(scratch: Path) -> None:
+    """Leave no copy for an agent to find."""
+    seals.remove(scratch / LEFT)
 
 
 def _write(sealed: Sealed, copy: Path) -> None:

@@ -16,13 +16,12 @@ from orchestrator.worker.workspace import Workspace
 GOAL = 2000  # characters of the goal that a commit quotes
 
 
-def merged(work: Work, space: Workspace, base: str) -> merge.Merged | merge.Conflict:
-    """The task's work and the base, together."""
+def merged(work: Work, space: Workspace, base: str, met: str | None) -> merge.Merged | merge.Conflict:
+    """The task's work and the base, together; `met` is the last commit that both have."""
     began = work.record.base_commit or base
-    verify = space.bare(work, base)
-    if merge.contains(space.repo, base, began):
-        return merge.merge(verify, base, space.tip)
-    return merge.replay(verify, began, base, space.tip)
+    if met != began and not merge.contains(space.repo, base, began):
+        return merge.replay(space.bare(work, base), began, base, space.tip)
+    return merge.plain(space.repo, base, space.tip) or merge.merge(space.bare(work, base), base, space.tip)
 
 
 def commit(work: Work, space: Workspace, found: merge.Merged, base: str) -> str:

@@ -42,11 +42,17 @@ def sample(work: Work, place: Path, *, first: bool = False) -> Sample:
     After the `first`, on the base, it has to say its numbers the way it did there: by a private channel, or in print.
     """
     since = (work.record.private,) if work.record.private else ()
-    return _execute(work, place, work.shown, work.evaluator, tuple(Channel) if first else since)
+    return _execute(work, place, work.shown, work.evaluator, tuple(Channel) if first else since, again=True)
 
 
 def _execute(
-    work: Work, place: Path, sealed: Sealed, evaluator: Evaluator, channels: Sequence[Channel] = tuple(Channel)
+    work: Work,
+    place: Path,
+    sealed: Sealed,
+    evaluator: Evaluator,
+    channels: Sequence[Channel] = tuple(Channel),
+    *,
+    again: bool = False,
 ) -> Sample:
     with findings.guarded(work):
         result = measure.sample(
@@ -59,6 +65,7 @@ def _execute(
             pump=work.pulse.beat,
             scratch=work.scratch,
             channels=channels,
+            again=again,
         )
     if result.end is ProcessEnd.STOPPED:
         raise Stopped(work.pulse.beat() or StopRequest.RELEASE)

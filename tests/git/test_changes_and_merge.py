@@ -122,6 +122,28 @@ class TestMerge:
         worktree.reset(verify, branch=None, commit=base)
         assert isinstance(merge.merge(verify, base, tip), Merged)
 
+    def test_what_no_file_is_merged_for_needs_no_checkout(self, repo: Repository, tree: Worktree, git, commit) -> None:
+        tip = commit(tree.path, "mine", "mine\n")
+        base = commit(repo.top, "theirs", "theirs\n")
+        merged = merge.plain(repo, base, tip)
+        assert merged is not None
+        assert merged.side == tip
+        assert {"mine", "theirs", "one"} <= set(git(repo.top, "ls-tree", "--name-only", merged.tree).splitlines())
+
+    @pytest.mark.parametrize("theirs", ["1\n2\n3\n4\n5\n6\nseven\n", "one of theirs\n2\n3\n4\n5\n6\n7\n", None])
+    def test_a_file_that_both_have_changed_is_merged_where_the_attributes_are(
+        self, repo: Repository, tree: Worktree, git, commit, theirs: str | None
+    ) -> None:
+        start = commit(repo.top, "lines", "1\n2\n3\n4\n5\n6\n7\n")
+        worktree.reset(tree, branch="orchestrator/fix", commit=start)
+        tip = commit(tree.path, "lines", "one of mine\n2\n3\n4\n5\n6\n7\n")
+        if theirs:
+            commit(repo.top, "lines", theirs)
+        else:
+            git(repo.top, "mv", "lines", "elsewhere")
+            commit(repo.top, "elsewhere", "1\n2\n3\n4\n5\n6\nseven\n")
+        assert merge.plain(repo, git(repo.top, "rev-parse", "main"), tip) is None
+
     def test_without_a_move_of_the_base_the_tips_tree_is_the_merged_one(
         self, repo: Repository, tree: Worktree, base: str, git, commit
     ) -> None:

@@ -292,3 +292,26 @@ def test_what_a_killed_writer_left_goes_with_the_next_write_and_a_living_one_s_s
     repository.write(tmp_path / "file", "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "file.1.tmp", "other.tmp"]
     assert (tmp_path / "file").read_text() == "whole"
+
+
+def test_a_line_that_changes_often_is_replaced_where_it_lies(tmp_path: Path) -> None:
+    file, elsewhere = tmp_path / "mark", tmp_path / "elsewhere"
+    repository.overwrite(file, "short")
+    first = file.stat()
+    for line in ("another", "short again"):
+        repository.overwrite(file, line)
+        assert refs.content(file) == line
+    assert (file.stat().st_ino, file.stat().st_size) == (first.st_ino, first.st_size)
+    repository.overwrite(file, "long " * 100)
+    assert refs.content(file) == ("long " * 100).strip()
+    elsewhere.symlink_to(file)
+    with pytest.raises(RepositoryError, match="can't be written"):
+        repository.overwrite(elsewhere, "x")
+
+
+def test_git_is_found_again_where_the_path_has_changed(top: Path, tmp_path: Path, monkeypatch) -> None:
+    assert Git(top).run("--version").stdout.startswith(b"git version")
+    (tmp_path / "git").write_text("#!/bin/sh\necho another\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert Git(top).run("--version").stdout == b"another\n"

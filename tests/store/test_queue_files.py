@@ -138,7 +138,7 @@ def test_a_number_that_json_does_not_have_is_refused_and_the_old_record_stays(cl
     assert untimed(claim.record()) == untimed(record)
 
 
-def test_progress_is_a_record_of_its_own_until_the_next_fact(claim: Claim) -> None:
+def test_progress_is_a_record_of_its_own_until_the_next_fact(queue: Queue, claim: Claim) -> None:
     record = claim.fresh_record()
     claim.save(replace(record, attempts=1))
     claim.save(replace(record, attempts=1, stage="agent"), durable=False)
@@ -147,24 +147,49 @@ def test_progress_is_a_record_of_its_own_until_the_next_fact(claim: Claim) -> No
     assert latest.stage == "agent"
     claim.save(replace(latest, attempts=2, stage=None))
     assert untimed(claim.record()).attempts == 2
-    assert not (claim.control / "progress.json").exists()
+    assert untimed(claim.record()).stage is None
+    claim.release(State.CONVERGED, latest)
+    assert not (queue.root / "converged/fix/.orch/progress.jsonl").exists()
 
 
-def test_torn_progress_takes_no_fact_with_it(claim: Claim) -> None:
+@pytest.mark.parametrize("torn", [b'{"id": "', b"\0" * 40, b"\xff\n\n", b"[]\n"])
+def test_torn_progress_takes_nothing_with_it_that_was_said_before(claim: Claim, torn: bytes) -> None:
     record = replace(claim.fresh_record(), attempts=4, branch="orchestrator/fix")
     claim.save(record)
-    claim.save(replace(record, stage="verify", streak=2), durable=False)
-    (claim.control / "progress.json").write_bytes(b'{"id": "')
+    file = claim.control / "progress.jsonl"
+    file.write_bytes(torn)
     assert untimed(claim.record()) == untimed(record)
+    claim.save(replace(record, stage="verify", streak=2), durable=False)
+    assert untimed(claim.record()).streak == 2
+    file.write_bytes(file.read_bytes() + torn)
+    assert untimed(claim.record()).streak == 2
 
 
-def test_progress_that_a_kill_left_behind_does_not_outlive_a_newer_fact(claim: Claim) -> None:
+def test_progress_does_not_outlive_a_newer_fact(claim: Claim) -> None:
     record = claim.fresh_record()
     claim.save(replace(record, stage="agent"), durable=False)
-    old = (claim.control / "progress.json").read_bytes()
     claim.save(replace(record, attempts=1))
-    (claim.control / "progress.json").write_bytes(old)
-    assert untimed(claim.record()).attempts == 1
+    assert (claim.control / "progress.jsonl").exists()
+    assert (untimed(claim.record()).attempts, untimed(claim.record()).stage) == (1, None)
+
+
+def test_a_record_that_is_put_beside_a_killed_holders_progress_counts_and_keeps_its_stage(claim: Claim) -> None:
+    record = replace(claim.fresh_record(), failures=3)
+    claim.save(record)
+    for stage in ("agent", "measure"):
+        claim.save(replace(record, stage=stage), durable=False)
+    facts = records.peek(claim.folder)
+    assert facts is not None
+    records.put(claim.folder, replace(facts, failures=0))
+    assert (untimed(claim.record()).failures, untimed(claim.record()).stage) == (0, "measure")
+
+
+def test_progress_that_has_become_long_begins_anew(claim: Claim) -> None:
+    record = replace(claim.fresh_record(), detail="long " * 1000)
+    for streak in range(200):
+        claim.save(replace(record, streak=streak), durable=False)
+    assert untimed(claim.record()).streak == 199
+    assert (claim.control / "progress.jsonl").stat().st_size < 300_000
 
 
 def test_a_renamed_task_keeps_its_record(queue: Queue, claim: Claim) -> None:

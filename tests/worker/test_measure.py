@@ -49,6 +49,7 @@ class Bench:
         evaluator: Evaluator | None = None,
         limits: Limits | None = None,
         pump: Callable[[], StopRequest | None] = lambda: None,
+        again: bool = False,
     ) -> Sample:
         return measure.sample(
             sealed or seal.seal(self.task),
@@ -59,6 +60,7 @@ class Bench:
             limits=limits or Limits(seconds=30, grace=0.1),
             pump=pump,
             scratch=self.root / "scratch",
+            again=again,
         )
 
     def check(self, command: str, sealed: seal.Sealed | None = None, limits: Limits | None = None) -> Verdict:
@@ -104,6 +106,49 @@ def test_every_sample_runs_from_a_private_copy_of_its_own_that_is_gone_afterward
         assert result.output.startswith("fresh")
     first, second = (bench.worktree / "dirs").read_text().splitlines()
     assert first != second
+    assert list((bench.root / "scratch").iterdir()) == []
+
+
+SPOILING = {
+    "nothing": "",
+    "a file": 'echo spoiled > "$ORCH_TASK_DIR/data"',
+    "a file of the same length": 'printf FRESH > "$ORCH_TASK_DIR/data"',
+    "a mode": 'chmod -x "$ORCH_TASK_DIR/tool"',
+    "one more": 'touch "$ORCH_TASK_DIR/sub/__pycache__"',
+    "one more hidden one": 'touch "$ORCH_TASK_DIR/.data.swp"',
+    "one less": 'rm "$ORCH_TASK_DIR/sub/more"',
+    "a link elsewhere": 'ln "$ORCH_TASK_DIR/data" held',
+    "a file for a link": 'rm "$ORCH_TASK_DIR/link"; printf data > "$ORCH_TASK_DIR/link"',
+    "another link": 'ln -sf tool "$ORCH_TASK_DIR/link"',
+    "a link for a file": 'mv "$ORCH_TASK_DIR/data" held; ln -s "$PWD/held" "$ORCH_TASK_DIR/data"',
+    "a link for a folder": 'mv "$ORCH_TASK_DIR/sub" held; ln -s "$PWD/held" "$ORCH_TASK_DIR/sub"',
+    "a link for all": 'mv "$ORCH_TASK_DIR" held; ln -s "$PWD/held" "$ORCH_TASK_DIR"',
+    "a folder's mode": 'chmod 755 "$ORCH_TASK_DIR/sub"',
+    "all": 'rm -r "$ORCH_TASK_DIR"',
+}
+
+
+@pytest.mark.parametrize("what", SPOILING)
+def test_a_copy_that_is_left_for_the_next_sample_is_made_anew_where_anything_in_it_was_changed(bench: Bench, what: str) -> None:
+    looks = (
+        'cd "$ORCH_TASK_DIR" && find . | sort && cat data sub/more && stat -c "%a %h %F" . data tool link sub && readlink link'
+    )
+    bench.write(f"({looks})\n[ -e spoiled ] || {{ touch spoiled; {SPOILING[what] or ':'}; }}\necho METRIC n=0")
+    bench.write("fresh", "data")
+    bench.write("tool", "tool", mode=0o755)
+    (bench.task / "sub").mkdir(mode=0o750)
+    bench.write("more", "sub/more")
+    (bench.task / "link").symlink_to("data")
+    sealed = seal.seal(bench.task)
+    first = bench.sample(sealed=sealed, again=True)
+    left = (bench.root / "scratch/sealed").stat().st_ino if what == "nothing" else None
+    second = bench.sample(sealed=sealed, again=True)
+    assert ("was changed while" in first.defect) if what == "all" and first.defect else first.defect is None
+    assert (second.defect, second.output) == (None, first.output.split("\nbenchmark.sh was changed")[0])
+    assert left in (None, (bench.root / "scratch/sealed").stat().st_ino)
+    assert bench.check("true", sealed).ok is False  # a path that is not there: its copy is its own
+    measure.put_away(bench.root / "scratch")
+    assert what != "a link for all" or (bench.worktree / "held/data").exists()  # what is behind it is not ours
     assert list((bench.root / "scratch").iterdir()) == []
 
 
