@@ -16,6 +16,7 @@ from orchestrator.agents.registry import Tables
 from orchestrator.core import accounts
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Spec
+from orchestrator.core.value import Value
 from orchestrator.errors import AgentError
 
 if TYPE_CHECKING:  # a status routes tasks without loading any agent
@@ -24,8 +25,8 @@ if TYPE_CHECKING:  # a status routes tasks without loading any agent
 NO_AGENT = "Set ORCH_AGENT, or `agent:` in the spec; ORCH_AGENT=exec runs ORCH_AGENT_CMD in the worktree."
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Route(Value):
     """One agent with what it is asked for; None leaves that to itself. `notices` tell what was asked for and can't be had."""
 
     agent: str
@@ -38,8 +39,8 @@ class Route:
         return accounts.account(self.agent, self.model)
 
 
-@dataclass(frozen=True, slots=True)
-class Unroutable:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Unroutable(Value):
     """What is said of a task and can't be: `key` is the spec's, or None where a setting says it. `known` lists what there is."""
 
     key: str | None

@@ -19,6 +19,7 @@ from orchestrator.core.selection import order_key
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Metric
 from orchestrator.core.task import Stage, State
+from orchestrator.core.value import Value
 from orchestrator.loop.routed import placed, routed, without_new_logins
 from orchestrator.store import snapshot
 from orchestrator.store.owners import Owner
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 SHOWN_FIRST = {State.RUNNING: 0, State.BLOCKED: 1, State.PENDING: 2, State.CONVERGED: 3}
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Look(Value):
     """All tasks at one moment, in the order in which people want them: running, blocked, pending by turn, converged."""
 
     queue: Queue
@@ -53,10 +54,10 @@ class Look:
 
 def look(queue: Queue, settings: Settings) -> Look:
     """Read everything once."""
-    found = snapshot.read_all(queue, settle=settings.settle)
+    router = Router(settings)
+    found = snapshot.read_all(queue, settle=settings.settle, accounts=router.accounts)
     now = time.time()
     loops = queue.owners.loops() if (queue.control / "owners").is_dir() else ()
-    router = Router(settings)
     found = tuple(placed(routed(candidate, router, queue), _executor) for candidate in found)
     world = readiness.world(found, converged_before=queue.remembered(), capacity=_capacity(found, loops))
     world = replace(world, paused=without_new_logins(_paused(found, now), router), overspent=_overspent(found, settings, now))

@@ -12,12 +12,13 @@ from orchestrator.core import durations, limits, resolving
 from orchestrator.core.candidate import Candidate, WaitingKind
 from orchestrator.core.record import Record, whereabouts
 from orchestrator.core.task import Stage, State
+from orchestrator.core.value import Value
 
 HEAD = ("STATE", "TASK", "METRIC", "TRIES", "FAILED", "COST", "WHAT")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Row(Value):
     """One task in seven short texts."""
 
     state: str

@@ -9,13 +9,14 @@ from orchestrator.core import durations
 from orchestrator.core.outcome import Spend
 from orchestrator.core.record import Record
 from orchestrator.core.settings import Settings
+from orchestrator.core.value import Value
 
 DAY = 86400.0
 SOON = 0.8  # of a ceiling, from which on the agent is told
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Budget(Value):
     """Ceilings, or what is left below them. None is no ceiling."""
 
     usd: float | None = None

@@ -9,6 +9,7 @@ from orchestrator.core.lease import Lease
 from orchestrator.core.record import Record
 from orchestrator.core.spec import Spec
 from orchestrator.core.task import Place
+from orchestrator.core.value import Value
 
 
 class WaitingKind(StrEnum):
@@ -29,16 +30,16 @@ class WaitingKind(StrEnum):
     REPO = "repo"
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Waiting(Value):
     """One reason a task isn't running, in words a person can act on."""
 
     kind: WaitingKind
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Candidate(Value):
     """`spec` is None while the file is unreadable; `problems` then says why, with file and line. `holds` are reasons only
     the files can tell: settling, an editor, a stopping owner. `arrived` (epoch) orders equals. `heartbeat_age` is seconds.
     `accounts` are those that its agent and the ones that may stand in use (`core.accounts`), as far as that is known."""

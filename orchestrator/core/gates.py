@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from orchestrator.core.value import Value
+
 JUDGE = "judge"
 VALIDATOR = "test-validator"
 CHECKS = "checks"
@@ -28,8 +30,8 @@ class Mode(StrEnum):
     BLOCK = "block"
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Gate(Value):
     """One gate. `mode` None: not said, so it blocks. `agent`, `model`, `effort` and `ask` are the judge's, `allow` are the tests
     (patterns) that the validator lets go."""
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.core.value import Value
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Identity(Value):
     """One process, for good: a pid alone is reused. `start` is the kernel's start time (clock ticks since boot on Linux)."""
 
     host: str
@@ -17,8 +19,8 @@ class Identity:
     boot: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Lease(Value):
     """`.orch/lease.json`. The heartbeat is the file's mtime.
 
     `starting_until` is the deadline of a worker whose executor can't pass it the owner's lock.

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from orchestrator.core.budget import Budget
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import UNLIMITED, Mode, Spec
+from orchestrator.core.value import Value
 
 CEILING_FACTOR = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Limits(Value):
     """When a task has had enough. None is no limit; `max_attempts` is the ceiling however often it improves."""
 
     max_failures: int | None = 5

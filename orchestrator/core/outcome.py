@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
+from orchestrator.core.value import Value
+
 Number = TypeVar("Number", int, float)
 # The fields of Spend that an agent's events report.
 COUNTED = ("usd", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
@@ -75,8 +77,8 @@ class AgentEnd(StrEnum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
-class Spend:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Spend(Value):
     """What a session used. None is unknown, which is not 0.
 
     `input_tokens` are all that were sent, `cached_tokens` those of them that came from a cache, `cache_write_tokens` those that
@@ -108,8 +110,8 @@ def _plus(left: Number | None, right: Number | None) -> Number | None:
     return left + right
 
 
-@dataclass(frozen=True, slots=True)
-class AgentOutcome:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class AgentOutcome(Value):
     """How one agent session ended: `detail` is for people, `reset_at` epoch seconds of a limit, `prompt` what it waits for,
     `session` its id, `said` the last it said, `model` the one that answered where the agent told."""
 

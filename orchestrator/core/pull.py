@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from orchestrator.core.value import Value
+
 
 class PullState(StrEnum):
     OPEN = "open"
@@ -24,8 +26,8 @@ class Turn(StrEnum):
     ENOUGH = "enough"  # too many rounds: a person must
 
 
-@dataclass(frozen=True, slots=True)
-class Pull:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Pull(Value):
     """A task's pull request. `head` is the commit that was pushed last, `answered` what of its remarks an attempt was given."""
 
     tracker: str

@@ -12,6 +12,7 @@ from orchestrator.core.graph import path_text
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Pause, Record
 from orchestrator.core.task import State
+from orchestrator.core.value import Value
 
 WAITS = {Reason.RATE_LIMITED: WaitingKind.LIMIT, Reason.CHECKOUT: WaitingKind.CHECKOUT}
 
@@ -23,8 +24,8 @@ FORCED = frozenset(
 LEAST_FINISHED = (State.RUNNING, State.PENDING, State.BLOCKED, State.CONVERGED)
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class World(Value):
     """What a task's readiness depends on outside its own folder.
 
     `notes` says in a word why a parent is where it is (`exhausted`, `draft`, `invalid`). `capacity` is the number of free

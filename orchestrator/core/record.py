@@ -11,6 +11,7 @@ from orchestrator.core import pull
 from orchestrator.core.outcome import COUNTED, AgentEnd, Reason, Spend
 from orchestrator.core.pull import Pull
 from orchestrator.core.resolving import Resolving
+from orchestrator.core.value import Value
 
 SCHEMA = 1
 HISTORY = 50
@@ -47,8 +48,8 @@ class Channel(StrEnum):
     DESCRIPTOR = "descriptor"  # $ORCH_METRICS_FD
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Attempt(Value):
     """One finished attempt, as the next prompt and the status tell of it. `values` is the last sample's metrics."""
 
     number: int
@@ -64,8 +65,8 @@ class Attempt:
     spend: Spend = field(default_factory=Spend)  # with the sessions that were not counted on the way to it
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Pause(Value):
     """An account that refuses work: found out at `since`, over at `until`, or where that is None when a person has logged in."""
 
     since: float
@@ -73,8 +74,8 @@ class Pause:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Session(Value):
     """A session that a usage limit interrupted, and what it had used. It can go on in the same worktree only."""
 
     agent: str
@@ -83,8 +84,8 @@ class Session:
     spent: Spend = field(default_factory=Spend)
 
 
-@dataclass(frozen=True, slots=True)
-class Landed:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Landed(Value):
     """Where converged work went: `how` is merge, pr, branch or none. `undone` is the commit that took a merge back.
     `merged` is the commit of the base by which somebody else brought it there. `state`: of a pull request. `side`: of a batch,
     the parent that is this task's work."""
@@ -109,8 +110,8 @@ class Landed:
         return f"merged into {self.base} as {commit}" + (f", undone by {self.undone[:10]}" if self.undone else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Intent(Value):
     """A landing about to be made true: the base branch goes from `old` to `new`. Finished or taken back on restart.
     `undo`: what goes there reverts the task's landing. `side`: it is a batch's, and this parent of it is the task's work."""
 
@@ -128,8 +129,8 @@ class Answer(StrEnum):
     REJECTED = "rejected"
 
 
-@dataclass(frozen=True, slots=True)
-class Reviewing:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Reviewing(Value):
     """A commit that has passed everything but a person, measured by the evaluator `seal`. `answer` None: nobody has answered."""
 
     commit: str
@@ -139,16 +140,16 @@ class Reviewing:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Restart(Value):
     """The task branch is to go to `commit`, and `base` is what its work begins at from then on."""
 
     commit: str
     base: str
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Record(Value):
     """The facts of one task. Times are epoch seconds of the claiming host; `values` are metric values by name."""
 
     id: str

@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from orchestrator.core.value import Value
+
 TRIES = 2  # attempts to resolve one conflict; then a person decides
 SHOWN = 10  # files named in a line
 MARKER = re.compile(rb"^(?:<{7,}|\|{7,}|>{7,})(?: .*)?$|^={7}$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Resolving:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Resolving(Value):
     """Verified work, `tip`, conflicts with `base` in `files`. Attempts after number `after` work on `commit`: both of them
     merged, with git's markers. `began` is where the work began before that, for whoever gives the resolution up."""
 

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.core.value import Value
+
 DAY = 86400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Settings(Value):
     """Effective settings. Paths are absolute strings; durations are seconds; None means: found out when needed.
 
     They travel to the worker as JSON in the lease, so every field is plain data.

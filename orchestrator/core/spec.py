@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from orchestrator.core.gates import Gate
 from orchestrator.core.gates import Mode as GateMode
+from orchestrator.core.value import Value
 
 
 class Direction(StrEnum):
@@ -46,8 +47,8 @@ class Land(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Metric(Value):
     """One number a benchmark prints. `target` None: this metric is shown and never decides. `tolerance` widens the
     target by that much; `min_effect` is relative (0.01 = 1 %)."""
 
@@ -73,8 +74,8 @@ RESERVED = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Spec(Value):
     """A parsed `autoresearch.md`. None means: not said, the setting of the same name applies. Durations are seconds."""
 
     title: str = ""

@@ -27,6 +27,8 @@ def routed(candidate: Candidate, router: Router, queue: Queue) -> Candidate:
     if spec is None or candidate.place.state not in {State.PENDING, State.RUNNING}:
         return candidate
     found = router.accounts(spec)
+    if found == candidate.accounts:
+        return candidate
     if isinstance(found, tuple):
         return replace(candidate, accounts=found)
     if candidate.place.state is not State.PENDING:

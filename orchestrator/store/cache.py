@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator import __version__
 from orchestrator.core.spec import Spec
+from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError, Problem, SpecError
 from orchestrator.store import durable, specfile
 
@@ -22,8 +23,8 @@ COARSE = 2.0  # on file systems that stamp whole seconds
 Signature = list[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Reading(Value):
     """What reading one spec gave: the spec without its prose, or its problems, with paths below the task's folder."""
 
     spec: Spec | None
@@ -50,10 +51,10 @@ class SpecCache:
         """The cache of a queue, by its `.orch` folder."""
         return cls(control / "cache" / "specs.json")
 
-    def read(self, folder: str, now: float, names: Collection[str] | None = None) -> tuple[Reading, float] | None:
+    def read(self, folder: str, now: float, top: Mapping[str, os.stat_result] | None = None) -> tuple[Reading, float] | None:
         """The reading of a folder's spec and the spec's ctime, from memory where nothing changed; None where there is no
-        spec. `now` is the file system's clock, `names` what lies in the folder, where the caller knows that."""
-        found = specfile.files_of(folder, names)
+        spec. `now` is the file system's clock, `top` what lies in the folder, where the caller knows that."""
+        found = specfile.files_of(folder, top)
         if found is None:
             return None
         status, log = found

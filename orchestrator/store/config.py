@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.core import gates
 from orchestrator.core.settings import Settings
+from orchestrator.core.value import Value
 from orchestrator.errors import Misuse
 from orchestrator.store import layers
 from orchestrator.store.layers import Entry, Layer
@@ -21,8 +22,8 @@ SHOWN = 80
 LISTS = ("fallback", "phases", "env_pass")
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Config(Value):
     """The effective settings. `sources` has an entry per field, per hook as `hooks.NAME`, per gate as `gates.NAME`, per agent's
     table as `agents.NAME` and per agent's arguments as `agents.NAME.args`; `files` were read."""
 
@@ -32,8 +33,8 @@ class Config:
     files: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Row(Value):
     """One line of `orchestrator --config`."""
 
     name: str

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestrator.core.settings import args_name
+from orchestrator.core.value import Value
 from orchestrator.errors import Misuse
 from orchestrator.store.options import HOOKS, OPTIONS, OWN_VARIABLES
 
@@ -20,8 +21,8 @@ HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
 KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Entry(Value):
     """One value as written, where it was written, and the folder a relative path in it starts from."""
 
     value: object
@@ -31,8 +32,8 @@ class Entry:
     in_file: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Layer(Value):
     """One source of settings, by field name, and what is odd about it. `path` is its file, where it has one. `agents` are tables
     that describe agents, by name; `args` what is added to an agent's command line, by `args_name`."""
 

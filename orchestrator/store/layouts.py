@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from orchestrator.core.spec import Spec
+from orchestrator.core.value import Value
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store.specfile import careful
 
@@ -49,8 +50,8 @@ class EvaluatorKind(StrEnum):
     COMMAND = "command"
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluator:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Evaluator(Value):
     """What measures a task: a file of its folder (`path`, relative), or a shell command. `checks` is a gate's script."""
 
     kind: EvaluatorKind
@@ -59,18 +60,18 @@ class Evaluator:
     checks: str | None = None
 
 
-def evaluator(folder: Path | str, spec: Spec, names: Iterable[str] | None = None) -> Evaluator:
+def evaluator(folder: Path | str, spec: Spec, top: Mapping[str, os.stat_result] | None = None) -> Evaluator:
     """The spec's `benchmark`, else the one `benchmark.*`, else a runner script. Raises SpecError for none, or for two.
 
-    `names`, where the caller has listed the folder anyway, saves listing it again.
+    `top`, what lies in the folder, where the caller has listed that anyway, saves looking again.
     """
-    listed = sorted(os.listdir(folder) if names is None else names)  # noqa: PTH208  # names, not paths
+    listed = sorted(os.listdir(folder) if top is None else top)  # noqa: PTH208  # names, not paths
     checks = _checks(folder, listed)
     if spec.benchmark:
         if path := _file_named(folder, spec.benchmark):
             return Evaluator(EvaluatorKind.FILE, path=path, checks=checks)
         return Evaluator(EvaluatorKind.COMMAND, command=spec.benchmark, checks=checks)
-    if path := _benchmark(folder, listed) or _runner(folder, listed):
+    if path := _benchmark(folder, listed, top or {}) or _runner(folder, listed):
         return Evaluator(EvaluatorKind.FILE, path=path, checks=checks)
     odd = [name for name in listed if name.partition(".")[0] == BENCHMARK]
     found = f"{odd[0]}, which is not executable and of no known type" if odd else "no benchmark"
@@ -127,20 +128,19 @@ def _file_named(folder: Path | str, benchmark: str) -> str | None:
     return None
 
 
-def _benchmark(folder: Path | str, names: list[str]) -> str | None:
-    found = [
-        name for name in names if name.startswith(BENCHMARK) and name.partition(".")[0] == BENCHMARK and _runnable(folder, name)
-    ]
+def _benchmark(folder: Path | str, names: list[str], top: Mapping[str, os.stat_result]) -> str | None:
+    called = [name for name in names if name.startswith(BENCHMARK) and name.partition(".")[0] == BENCHMARK]
+    found = [name for name in called if _runnable(f"{folder}/{name}", name, top.get(name))]
     if len(found) > 1:
         raise _problem(folder, " and ".join(found), "one benchmark, or `benchmark:` in the spec to say which")
     return found[0] if found else None
 
 
-def _runnable(folder: Path | str, name: str) -> bool:
+def _runnable(path: str, name: str, status: os.stat_result | None) -> bool:
     """Whether a file called benchmark… is meant to be run: data beside it (benchmark.json) is not."""
     if DATA_FILES.search(name):
         return False
-    mode = os.lstat(path := f"{folder}/{name}").st_mode
+    mode = (status or os.lstat(path)).st_mode
     if stat.S_ISLNK(mode):
         raise _link(path)
     if not stat.S_ISREG(mode):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.value import Value
 from orchestrator.errors import StoreError
 from orchestrator.store import durable
 
@@ -20,8 +21,8 @@ FIRST_WAIT = 0.005
 LONGEST_WAIT = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class LockProof:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class LockProof(Value):
     """Held while its `with` block runs; `path` is the lock file."""
 
     path: Path

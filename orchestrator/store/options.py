@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from orchestrator.core import durations
 from orchestrator.core.spec import INFINITE
+from orchestrator.core.value import Value
 
 YES = frozenset({"1", "true", "yes", "on"})
 NO = frozenset({"0", "false", "no", "off"})
@@ -29,8 +30,8 @@ REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$([A-Za-z_][A-Za-z0-9_]
 COUNT_LIMIT = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Given(Value):
     """A value as somebody wrote it. `folder` is what a relative path starts from; `milliseconds` says what a bare number is.
 
     `in_file`: no shell has seen the value, so `${NAME}` in a path is still to be expanded.
@@ -51,8 +52,8 @@ FLAGS = frozenset(
 )  # the settings that have a flag
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Option(Value):
     """One field of `Settings`. `parse` raises ValueError with what is allowed, as the end of 'expected …'."""
 
     field: str

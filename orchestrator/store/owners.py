@@ -17,6 +17,7 @@ from enum import StrEnum
 
 from orchestrator.core.lease import Identity
 from orchestrator.core.task import TOKEN
+from orchestrator.core.value import Value
 from orchestrator.errors import ClaimLost, StoreError
 from orchestrator.store import durable, locks
 
@@ -30,8 +31,8 @@ class Kind(StrEnum):
     WORKER = "worker"
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Owner(Value):
     """What an owner's file says. `since` is by the file system's clock."""
 
     token: str

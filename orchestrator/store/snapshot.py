@@ -6,13 +6,15 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
 from orchestrator.core.spec import Spec
 from orchestrator.core.task import Place, State, name_problem
+from orchestrator.core.value import Value
 from orchestrator.errors import SpecError
 from orchestrator.store import cache as specs
 from orchestrator.store import layouts, leases, records, specfile
@@ -27,28 +29,38 @@ PRIORITY = re.compile(rb"""^(?:\{.*?)?["']?priority["']?[ \t]*:[ \t]*([+-]?\d{1,
 GLANCED = 4096  # bytes of a spec that are searched for its priority
 CONTROL = ".orch"
 READY = f"{CONTROL}/ready"
+WORKED_ON = (State.PENDING, State.RUNNING)
 KEPT_FIRST = (State.RUNNING, State.CONVERGED, State.BLOCKED, State.PENDING)
 
+Accounts = Callable[[Spec], object]
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """One folder's names, the newest ctime inside it, and a file that an editor keeps while it has another one open."""
 
-    names: tuple[str, ...]
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Listing(Value):
+    """What lies at the top of one folder, links not followed; the newest ctime inside it; a file that an editor keeps while it
+    has another one open."""
+
+    top: Mapping[str, os.stat_result]
     newest: float
     edited: str | None
 
 
 def read_all(
-    queue: Queue, cache: SpecCache | None = None, *, states: Iterable[State] = State, settle: float = SETTLE
+    queue: Queue,
+    cache: SpecCache | None = None,
+    *,
+    states: Iterable[State] = State,
+    settle: float = SETTLE,
+    accounts: Accounts | None = None,
 ) -> tuple[Candidate, ...]:
-    """Every task of these states as it is now. Nothing here takes long or changes a task; what can't be read is shown so."""
+    """Every task of these states as it is now. Nothing here takes long or changes a task; what can't be read is shown so.
+    `accounts` are those of a task that may be worked on, or anything else where they can't be told."""
     wanted = frozenset(states)
     cache = SpecCache.of(queue.control) if cache is None else cache
     now = queue.now()
     places = queue.places()
     doubles = duplicates(queue, places)
-    look = Look(queue, cache, now, settle)
+    look = Look(queue, cache, now, settle, accounts)
     seen = (look.at(place, doubles.get(place)) for place in places if place.state in wanted)
     found = tuple(candidate for candidate in seen if candidate is not None)
     cache.save(prune=wanted == frozenset(State))
@@ -82,14 +94,15 @@ def duplicates(queue: Queue, places: Iterable[Place]) -> Mapping[Place, str]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Look(Value):
     """One moment's look. Paths are plain strings here: thousands of folders are passed through at each one."""
 
     queue: Queue
     cache: SpecCache
     now: float
     settle: float
+    accounts: Accounts | None = None
 
     def at(self, place: Place, double: str | None) -> Candidate | None:
         """The candidate, or None where the folder is not there any more."""
@@ -98,7 +111,7 @@ class Look:
             status = os.lstat(folder)
             link = stat.S_ISLNK(status.st_mode)  # what it leads to isn't ours
             listing = _listed(folder) if place.state is State.PENDING and not link else None
-            known = None if link else self.cache.read(folder, self.now, listing.names if listing else None)
+            known = None if link else self.cache.read(folder, self.now, listing.top if listing else None)
             reading, arrived = known or (specs.read(Path(folder)), status.st_ctime)  # the spec's own ctime: no move changes that
             problems = [*_name_problems(place, double), *reading.lines(folder)]
             if listing and reading.spec and not problems:
@@ -109,7 +122,7 @@ class Look:
         except OSError as error:
             return Candidate(place, None, problems=(f"{folder}: {(error.strerror or 'it cannot be read').lower()}",))
         lease = leases.read(Path(folder)) if place.state is State.RUNNING else None
-        controlled = listing is None or CONTROL in listing.names
+        controlled = listing is None or CONTROL in listing.top
         return Candidate(
             place=place,
             spec=reading.spec,
@@ -119,11 +132,16 @@ class Look:
             arrived=arrived,
             lease=lease,
             heartbeat_age=leases.age(Path(folder), self.now) if lease else None,
+            accounts=self._accounts(place, reading.spec),
         )
+
+    def _accounts(self, place: Place, spec: Spec | None) -> tuple[str, ...]:
+        found = self.accounts(spec) if self.accounts and spec and place.state in WORKED_ON else ()
+        return found if isinstance(found, tuple) else ()
 
     def _holds(self, place: Place, folder: str, listing: Listing) -> Iterator[Waiting]:
         """Why a pending folder is left alone for now, whatever its spec says."""
-        controlled = CONTROL in listing.names
+        controlled = CONTROL in listing.top
         if not (controlled and os.path.lexists(f"{folder}/{READY}")):
             age = self.now - listing.newest
             if -FUTURE < age < self.settle:
@@ -157,34 +175,31 @@ def glance(folder: str) -> tuple[int, float, str]:
 
 def _listed(folder: str) -> Listing:
     """One pass over a folder: `.orch` and the folder itself don't count, since we write there; but for an empty one, which
-    somebody has just begun to fill."""
-    names: list[str] = []
-    newest = 0.0
-    edited = None
-    for name, changed, top in _entries(folder):
-        newest = max(newest, changed)
-        if top:
-            names.append(name)
-        if name[0] == "." and EDITED.match(name):
-            edited = name
-    if all(name == CONTROL for name in names):
-        newest = os.stat(folder).st_ctime  # noqa: PTH116 - as everything here
-    return Listing(tuple(names), newest, edited)
+    somebody has just begun to fill. Of a thousand tasks most are two files: this is what a look at them costs."""
+    with os.scandir(folder) as entries:
+        top = {entry.name: entry.stat(follow_symlinks=False) for entry in islice(entries, MANY)}
+    names = [name for name in top if name != CONTROL]
+    if not names:
+        return Listing(top, os.stat(folder).st_ctime, None)  # noqa: PTH116 - as everything here
+    newest = max([top[name].st_ctime for name in names])
+    edited = next((name for name in names if name[0] == "." and EDITED.match(name)), None)
+    for name in names:
+        if stat.S_ISDIR(top[name].st_mode):
+            for inner, changed in _inside(f"{folder}/{name}", MANY - len(top)):
+                newest = max(newest, changed)
+                edited = inner if inner[0] == "." and EDITED.match(inner) else edited
+    return Listing(top, newest, edited)
 
 
-def _entries(folder: str) -> Iterator[tuple[str, float, bool]]:
-    """Name, ctime and whether it lies at the top, of everything inside, links not followed."""
-    left = MANY
+def _inside(folder: str, most: int) -> Iterator[tuple[str, float]]:
+    """Name and ctime of everything in a folder, links not followed."""
     waiting = [folder]
-    while waiting and left > 0:
-        path = waiting.pop()
-        top = path is folder
-        with os.scandir(path) as entries:
+    while waiting and most > 0:
+        with os.scandir(waiting.pop()) as entries:
             for entry in entries:
-                left -= 1
-                control = top and entry.name == CONTROL
-                yield entry.name, 0.0 if control else entry.stat(follow_symlinks=False).st_ctime, top
-                if not control and entry.is_dir(follow_symlinks=False):
+                most -= 1
+                yield entry.name, entry.stat(follow_symlinks=False).st_ctime
+                if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
 
 
@@ -197,7 +212,7 @@ def _name_problems(place: Place, double: str | None) -> Iterator[str]:
 
 def _evaluator_problems(folder: str, spec: Spec, listing: Listing) -> list[str]:
     try:
-        layouts.evaluator(folder, spec, listing.names)
+        layouts.evaluator(folder, spec, listing.top)
     except SpecError as error:
         return [str(problem) for problem in error.problems]
     return []

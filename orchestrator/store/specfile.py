@@ -9,7 +9,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -48,15 +48,17 @@ def key_of(path: Path) -> Key:
     return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def files_of(folder: str, names: Collection[str] | None = None) -> tuple[os.stat_result, os.stat_result | None] | None:
+def files_of(folder: str, top: Mapping[str, os.stat_result] | None = None) -> tuple[os.stat_result, os.stat_result | None] | None:
     """What `path_of`, `log_of` and `key_of` would find, without building paths: thousands of folders pass through here.
 
-    `names`, where the caller has listed the folder anyway: what isn't among them is not looked for.
+    `top` is what lies in the folder, where the caller has listed that anyway: nothing else is looked for.
     """
-    for top, spec, log in ((AUTO, AUTO_SPEC, f"{AUTO}/log.jsonl"), (SPEC, SPEC, LOG)):
-        if (names is None or top in names) and (status := _status(f"{folder}/{spec}")):
-            return status, _status(f"{folder}/{log}") if names is None or top is AUTO or LOG in names else None
-    return None
+    if (top is None or AUTO in top) and (status := _status(f"{folder}/{AUTO_SPEC}")):
+        return status, _status(f"{folder}/{AUTO}/log.jsonl")
+    if top is not None:
+        return (top[SPEC], top.get(LOG)) if SPEC in top else None
+    status = _status(f"{folder}/{SPEC}")
+    return (status, _status(f"{folder}/{LOG}")) if status else None
 
 
 def _status(path: str) -> os.stat_result | None:
