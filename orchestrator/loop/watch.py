@@ -8,10 +8,10 @@ from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 
 from orchestrator.core.task import State, split_token
-from orchestrator.loop import inotify
-from orchestrator.loop.inotify import Inotify
 from orchestrator.loop.observed import Observed
 from orchestrator.loop.wakeup import Wakeup
+from orchestrator.proc import inotify
+from orchestrator.proc.inotify import Inotify
 
 FOLLOWED = 1000  # watches inside single folders; the timer serves those beyond
 STOP = frozenset({"stop"})  # the only file of tasks/.orch that wakes a loop

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent
@@ -36,15 +35,13 @@ from orchestrator.git.changes import Change
 from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
+from orchestrator.proc import stillness
 from orchestrator.store import locks
 from orchestrator.worker import beginning, findings, routes, setup, stand
 from orchestrator.worker.findings import Left, Watch
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.stand import Stand
 from orchestrator.worker.work import Ending, Work, blocked
-
-if TYPE_CHECKING:
-    pass
 
 MEASURED = frozenset({Stage.MEASURE, Stage.VERIFY, Stage.LAND})  # all work is committed; what else lies there is a benchmark's
 
@@ -144,8 +141,11 @@ class Workspace:
         """A checkout of the commit the task began at: the fresh worktree itself, later the verify one."""
         assert work.record.base_commit is not None
         if self.tip == work.record.base_commit:
-            with self.at_tip(work) as place:
+            assert self._tree is not None
+            with self.at_tip(work) as place, stillness.watching(self._tree.path, self._tree.admin) as still:
                 yield place
+                if not self._litter and still():  # which saves git a look at every file before the first agent
+                    self._litter = None
         else:
             yield self.checkout(work, work.record.base_commit)
 

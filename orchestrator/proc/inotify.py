@@ -1,4 +1,4 @@
-"""Linux's inotify, one descriptor for the loop's own poll: no thread, and an overflow is seen.
+"""Linux's inotify, one descriptor for a poll of one's own: no thread, and an overflow is seen.
 
 watchdog's observer holds every "moved away" back for 0.5 s to pair it, and all later events of that folder with it: behind a
 claim, a folder renamed in was heard of after 490 ms (median of 60) instead of 1 ms. It also starts a thread per watch.
@@ -13,12 +13,15 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+MODIFY = 0x002
 ATTRIB = 0x004
 CLOSE_WRITE = 0x008
 MOVED_FROM = 0x040
 MOVED_TO = 0x080
 CREATE = 0x100
 DELETE = 0x200
+DELETE_SELF = 0x400
+MOVE_SELF = 0x800
 UNMOUNT = 0x2000
 OVERFLOW = 0x4000
 IGNORED = 0x8000  # the watched folder is gone
@@ -47,7 +50,7 @@ class Inotify:
         except AttributeError as error:
             raise OSError(errno.ENOSYS, "this system has no inotify") from error
 
-    def add(self, path: Path, mask: int) -> int:
+    def add(self, path: Path | str, mask: int) -> int:
         """Watch a folder; the number that its events carry."""
         return self._checked(self._libc.inotify_add_watch(self.fd, os.fsencode(path), mask | ONLYDIR))
 
