@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestrator.errors import RepositoryError
 from orchestrator.git import identity, known, refs
-from orchestrator.git.command import Git
+from orchestrator.git.command import Git, program
 from orchestrator.store.failpoints import hit
 
 OLDEST = (2, 38)
@@ -339,9 +339,9 @@ def _reserved(repo: Repository, path: Path, name: str, task_id: str) -> bool:
 
 
 def _program_key() -> str | None:
-    for folder in os.get_exec_path():
-        program = Path(folder, "git")
-        if os.access(program, os.X_OK) and program.is_file():
-            facts = program.stat()
-            return f"{program}:{facts.st_ino}:{facts.st_size}:{facts.st_mtime_ns}"
-    return None
+    try:
+        found = program(os.environ.get("PATH"))
+        facts = os.stat(found)  # noqa: PTH116 - asked for every task
+    except OSError:
+        return None
+    return f"{found}:{facts.st_ino}:{facts.st_size}:{facts.st_mtime_ns}"

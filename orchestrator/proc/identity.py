@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -35,8 +36,9 @@ def host() -> str:
     return os.environ.get("ORCH_HOST") or os.uname().nodename
 
 
+@functools.cache
 def boot() -> str:
-    """What changes when the machine starts anew."""
+    """What changes when the machine starts anew; while this process lives it stays."""
     try:
         return (PROC / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -47,12 +49,11 @@ def boot() -> str:
 
 def started(pid: int) -> float | None:
     """When the living process `pid` started: ticks since boot on Linux, epoch seconds elsewhere."""
-    if not PROC.joinpath("self/stat").exists():
-        return _started_elsewhere(pid)
     try:
-        state, *rest = stat_fields(PROC.joinpath(str(pid), "stat").read_bytes())
+        with open(f"{PROC}/{pid}/stat", "rb") as file:  # noqa: PTH123 - of every process, in a table
+            state, *rest = stat_fields(file.read())
     except (OSError, ValueError):
-        return None
+        return None if (PROC / "self/stat").exists() else _started_elsewhere(pid)
     return None if state in DEAD else float(rest[18])
 
 

@@ -37,10 +37,11 @@ READY = "ready"
 class Claim:
     """Made by `Queue.take`, `Queue.reclaim` and `Claim.adopt`. `previous` is the lease of the last holder, if any.
 
-    The order: `begin` with a lease, then anything, then `release`. Paths are relative to the task's `.orch`.
+    The order: `begin` with a lease, then anything, then `release`. Paths are relative to the task's `.orch`, which is `control`;
+    `folder` is where the task lies while this claim holds.
     """
 
-    __slots__ = ("_path", "_said", "_serial", "lease", "lock", "mask", "name", "previous", "queue", "token")
+    __slots__ = ("_path", "_said", "_serial", "control", "folder", "lease", "lock", "mask", "name", "previous", "queue", "token")
 
     def __init__(self, queue: Queue, name: str, token: str, lock: OwnerLock | None, previous: Lease | None = None) -> None:
         from orchestrator.core.masking import Masker  # whoever only looks at the queue makes no claim
@@ -55,6 +56,8 @@ class Claim:
         self._serial = 0
         self._said = 0
         self._path = f"{queue.running}/{name}.{token}"
+        self.folder = Path(self._path)
+        self.control = self.folder / ".orch"
 
     @classmethod
     def adopt(cls, queue: Queue, name: str, token: str, descriptor: int | None) -> Claim:
@@ -68,16 +71,6 @@ class Claim:
             raise claim.lost()
         claim.lease = leases.read(claim.folder)
         return claim
-
-    @property
-    def folder(self) -> Path:
-        """Where the task lies while this claim holds."""
-        return Path(self._path)
-
-    @property
-    def control(self) -> Path:
-        """The task's `.orch`."""
-        return Path(self._path, ".orch")
 
     def fileno(self) -> int:
         """The owner's lock, for handing it to a child; -1 after `detach`."""

@@ -45,11 +45,17 @@ def main(descriptor: int) -> int:
 
 
 def prepare() -> None:
-    """Import everything, and leave it out of garbage collections, which would copy the shared memory page by page."""
+    """Import everything, look up what stays as it is, and leave all of it out of garbage collections: these would copy the shared
+    memory page by page."""
     from importlib import import_module
+
+    from orchestrator.git import command
+    from orchestrator.proc import identity
 
     for name in NEEDED:
         import_module(name)
+    command.program(os.environ.get("PATH"))
+    identity.boot()
     gc.collect()
     gc.freeze()
 
