@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from orchestrator.cli import output
 from orchestrator.cli.options import App
@@ -13,6 +14,9 @@ from orchestrator.core.task import Place, State
 from orchestrator.loop.parts import Mode
 from orchestrator.store import control, leases
 from orchestrator.store.queue import Queue
+
+if TYPE_CHECKING:
+    from orchestrator.executors.protocol import Executor
 
 POLL = 0.05
 PATIENCE = 2.0  # seconds until a person is told what is being waited for
@@ -40,11 +44,23 @@ def task(app: App, name: str) -> int:
 
 
 def _work(app: App, mode: Mode, name: str | None = None) -> int:
+    ready = _expected(app.queue)  # before anything else: where there is no queue, none is made
     from orchestrator.loop.run import run
 
-    _ = app.queue  # before anything else: where there is no queue, none is made
     _warn_without_agent(app)
-    return run(app.settings, mode, name=name, say=speaker(app))
+    return run(app.settings, mode, name=name, say=speaker(app), executors=ready)
+
+
+def _expected(queue: Queue) -> Mapping[str, Executor]:
+    """Where tasks wait, what workers come from is started first: it imports what it needs while we do the same."""
+    if not queue.places((State.PENDING, State.RUNNING)):
+        return {}
+    from orchestrator.executors.local import Local
+    from orchestrator.loop.workers import PROGRAM, environment
+
+    local = Local()
+    local.expect(PROGRAM, environment())
+    return {local.name: local}
 
 
 def _warn_without_agent(app: App) -> None:

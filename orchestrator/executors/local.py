@@ -26,6 +26,10 @@ class Local:
         self._codes: dict[str, int] = {}
         self._nursery = Nursery()
 
+    def expect(self, argv: tuple[str, ...], env: Mapping[str, str]) -> None:
+        """Be ready for workers `argv`, each with its root, name and token added, in this environment."""
+        self._nursery.expect(argv, env)
+
     def start(
         self, argv: tuple[str, ...], *, lock_fd: int | None, log: Path | None, env: Mapping[str, str], cwd: Path | None = None
     ) -> str:

@@ -27,7 +27,8 @@ PROMPT = 0.5  # a worker that is seen to have ended has been reported, or is bei
 
 
 class Nursery:
-    """Made without cost: the process is started by the first `bear`, and ends when this object does. Workers outlive both."""
+    """Made without cost: the process is started by `expect` or the first `bear`, and ends when this object does. Workers outlive
+    both."""
 
     def __init__(self) -> None:
         self._link: socket.socket | None = None
@@ -35,6 +36,11 @@ class Nursery:
         self._made_for: tuple[tuple[str, ...], Mapping[str, str]] | None = None
         self._born: set[int] = set()
         self._codes: dict[int, int] = {}
+
+    def expect(self, argv: tuple[str, ...], env: Mapping[str, str]) -> None:
+        """Workers `argv` (without root, name and token) will be asked for soon: have imported by then what they need."""
+        if argv[-2:] == ("orchestrator", WORK) and sys.platform == "linux":
+            self._open(argv[:-1], env)
 
     def bear(self, argv: tuple[str, ...], *, lock_fd: int, log: Path | None, env: Mapping[str, str]) -> int | None:
         """Start the worker `argv`; its pid. None, and nothing started, where it is no worker of ours or no nursery can be had."""

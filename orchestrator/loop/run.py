@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from orchestrator.agents.routing import Router
 from orchestrator.core.settings import Settings
@@ -34,12 +35,18 @@ BREATH = 0.05  # at most so long between two ticks when events never cease
 
 
 def run(
-    settings: Settings, mode: Mode, *, name: str | None = None, say: Callable[[str], None], program: tuple[str, ...] = PROGRAM
+    settings: Settings,
+    mode: Mode,
+    *,
+    name: str | None = None,
+    say: Callable[[str], None],
+    program: tuple[str, ...] = PROGRAM,
+    executors: Mapping[str, Executor] = MappingProxyType({}),
 ) -> int:
     """Work on the queue of `settings.tasks` as `mode` says (`name` with Mode.TASK, exact or a unique prefix); the exit code.
 
-    `say` gets one line per happening. `program` is what a worker is started with, before ROOT NAME TOKEN. Raises NoSuchTask,
-    and StoreError where the tasks folder can't be used.
+    `say` gets one line per happening. `program` is what a worker is started with, before ROOT NAME TOKEN; `executors` are those
+    that are there already. Raises NoSuchTask, and StoreError where the tasks folder can't be used.
     """
     queue = Queue(Path(settings.tasks))
     queue.ensure()
@@ -50,7 +57,10 @@ def run(
             voice = Voice(queue, say, settings.log_level, secrets.collect(os.environ, (queue.root.parent,)))
             if mode is Mode.LOOP:
                 voice.note(f"Watching {queue.folder(State.PENDING)}. Ctrl-C ends it; running tasks are put back.", "loop_started")
-            return live(build(queue, settings, mode=mode, only=only, me=me, wakeup=wakeup, voice=voice, program=program))
+            loop = build(
+                queue, settings, mode=mode, only=only, me=me, wakeup=wakeup, voice=voice, program=program, executors=executors
+            )
+            return live(loop)
     finally:
         wakeup.close()
 
@@ -65,14 +75,15 @@ def build(
     wakeup: Wakeup,
     voice: Voice,
     program: tuple[str, ...],
+    executors: Mapping[str, Executor],
 ) -> Loop:
     """The parts of one loop, put together."""
-    executors: dict[str, Executor] = {}
+    found = dict(executors)
 
     def executor(name: str) -> Executor:
-        if name not in executors:
-            executors[name] = registry.find(name)
-        return executors[name]
+        if name not in found:
+            found[name] = registry.find(name)
+        return found[name]
 
     workers = Workers(queue, program)
     workers.prepare()
