@@ -31,6 +31,7 @@ from orchestrator.agents.dialogue import typed
 from orchestrator.agents.protocol import Answer, Terminal, Traits
 from orchestrator.core import durations
 from orchestrator.core.outcome import COUNTED, AgentEnd
+from orchestrator.core.value import Value
 from orchestrator.errors import AgentError
 
 Words = tuple[str | tuple[str, ...], ...]
@@ -61,8 +62,8 @@ KEYS = ("argv", "resume", "stdin", "set", "patterns", "exits", "totals", "termin
 TEXTS = ("program", "install", "login")
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Description(Value):
     """What was said of one agent, understood."""
 
     argv: Words

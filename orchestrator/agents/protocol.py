@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.core.outcome import COUNTED, AgentEnd, AgentOutcome, ProcessEnd, Spend, StopRequest
+from orchestrator.core.value import Value
 from orchestrator.proc.command import Command, Finished
 
 ERRORS = 20  # last errors kept for the verdict
 SAID = 16_000  # characters kept of a text that comes in pieces, the last
 
 
-@dataclass(frozen=True, slots=True)
-class Availability:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Availability(Value):
     """Whether an agent can be used here. `detail` says what was found or missing, `fix` what to do about it."""
 
     installed: bool
@@ -29,8 +30,8 @@ class Availability:
     fix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Request(Value):
     """One session: what to ask, where to work and with which complete environment (the child sees nothing else).
 
     `prompt_file` holds the same text as `prompt`; `cmd` is the setting `agent_cmd`; `resume` a session id of this very agent
@@ -64,8 +65,8 @@ class Terminal(StrEnum):
     ALWAYS = "always"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Answer(Value):
     """A prompt that may be answered without a person: `pattern` (a regular expression, searched in the screen's last lines) and
     what is typed."""
 
@@ -73,8 +74,8 @@ class Answer:
     keys: str
 
 
-@dataclass(frozen=True, slots=True)
-class Traits:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Traits(Value):
     """What an agent's program can do and needs, as data: nothing else in the orchestrator knows it by name."""
 
     models: tuple[str, ...] = ()  # patterns (`claude-*`) of the models that are its own when a spec names no agent
@@ -124,8 +125,8 @@ class EventKind(StrEnum):
     END = "end"  # its closing event; data: ok
 
 
-@dataclass(frozen=True, slots=True)
-class AgentEvent:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class AgentEvent(Value):
     """One normalised event of a session; `data` is JSON-ready."""
 
     kind: EventKind
@@ -133,8 +134,8 @@ class AgentEvent:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Closing:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Closing(Value):
     """What a session's events came to. `said` is the last text, which pieces add to while `saying`; `ended` None means that no
     closing event was seen; `open` are the ids of tools whose results are still to come."""
 

@@ -9,12 +9,13 @@ from orchestrator.agents.player import MARK
 from orchestrator.agents.protocol import Agent, AgentEvent, Availability, Closing, Request, Stream, Traits
 from orchestrator.agents.scripted import Scripted
 from orchestrator.core.outcome import AgentOutcome
+from orchestrator.core.value import Value
 from orchestrator.errors import AgentError
 from orchestrator.proc.command import Command, Finished
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Replay(Value):
     """Plays as `player` does; what that prints and how it ends is understood as `original` would."""
 
     player: Scripted

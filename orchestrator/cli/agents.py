@@ -17,6 +17,7 @@ from orchestrator.cli.finding import ABSENT, MISSING, OK, WARNING, Finding
 from orchestrator.cli.installed import Login
 from orchestrator.cli.options import App
 from orchestrator.core.task import State
+from orchestrator.core.value import Value
 from orchestrator.errors import AgentError
 
 PREFIX = "agent "
@@ -24,8 +25,8 @@ HEAD = ("AGENT", "VERSION", "LOGIN", "TO DO")
 GAP = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Seen(Value):
     """One agent as it is on this machine. `chosen`: the settings name it. `wanted`: so does their fallback, or a pending task."""
 
     name: str
@@ -65,8 +66,8 @@ class Seen:
         return ", ".join(part for part in parts[:3] if part) + (f" {parts[3]}" if parts[3] else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Staff:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Staff(Value):
     """Every agent that there is, and what is wrong with plug-ins that can't be loaded."""
 
     agents: tuple[Seen, ...]

@@ -19,13 +19,14 @@ from pathlib import Path
 
 from orchestrator.agents.protocol import Traits
 from orchestrator.core.outcome import ProcessEnd
+from orchestrator.core.value import Value
 
 DEADLINE = 10.0  # seconds; one that is slower is asked again by the next check
 VERSION = re.compile(r"\d+\.\d+(?:[.+-]?\w+)*")
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Login(Value):
     """Whether an agent is logged in: `by` is the variable or file that says so. `known` False: it has no login to look for."""
 
     by: str | None

@@ -17,6 +17,7 @@ from orchestrator.cli.options import App
 from orchestrator.core import retention
 from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
+from orchestrator.core.value import Value
 from orchestrator.errors import GitError, OrchestratorError
 from orchestrator.git import kept, pool, repository, worktree
 from orchestrator.git.repository import Repository
@@ -27,8 +28,8 @@ LOGS = ("agent.log*", "agent.jsonl*", "agent.raw*")
 BLOCK = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Item(Value):
     """One thing on disk. `remove` None: it stays, because of `why`; else it goes, and returns why it could not."""
 
     kind: str  # worktree | refs | logs
@@ -38,8 +39,8 @@ class Item:
     remove: Callable[[], str | None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Known(Value):
     """One task of the queue."""
 
     place: Place

@@ -13,6 +13,7 @@ import click
 from orchestrator.cli import output, prune, reclaim
 from orchestrator.cli.options import App, common, completing, pass_app
 from orchestrator.core.record import Record
+from orchestrator.core.value import Value
 from orchestrator.errors import Misuse, NoSuchTask, OrchestratorError
 from orchestrator.git import kept, repository
 from orchestrator.git.kept import Kept
@@ -95,8 +96,8 @@ def _saved(app: App, name: str | None) -> list[tuple[str, Path]]:
     return [(place.name, path) for place in places for path in saved.listed(app.queue.path(place))]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Found(Value):
     """What one repository keeps. `names`: the tasks' own, by the one that their refs have."""
 
     repo: Repository

@@ -14,13 +14,14 @@ from orchestrator.cli.options import App, common, names_argument, pass_app
 from orchestrator.core.convergence import requeued
 from orchestrator.core.outcome import Reason
 from orchestrator.core.task import Place, State
+from orchestrator.core.value import Value
 from orchestrator.errors import Misuse, OrchestratorError
 from orchestrator.store import inbox, ledger, records, specfile
 from orchestrator.store.ledger import Ledger
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Done(Value):
     """What a verb did with one task."""
 
     name: str

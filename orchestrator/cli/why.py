@@ -15,6 +15,7 @@ from orchestrator.cli.options import App, common, name_argument, one, pass_app
 from orchestrator.cli.view import Look
 from orchestrator.core.candidate import Candidate, WaitingKind
 from orchestrator.core.task import Place, State
+from orchestrator.core.value import Value
 from orchestrator.errors import NoSuchTask
 from orchestrator.store import events
 
@@ -40,8 +41,8 @@ TOLD_APART = frozenset({"schema", "at", "task", "event", "attempt", "detail"})
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Reason(Value):
     """One reason, by kind, with what to do about it."""
 
     kind: str

@@ -15,6 +15,7 @@ from orchestrator.core.limits import Limits
 from orchestrator.core.outcome import AgentEnd, Reason, Spend
 from orchestrator.core.record import HISTORY, Attempt, Record, Restart, Result
 from orchestrator.core.resolving import Resolving
+from orchestrator.core.value import Value
 
 MISSES = 2  # at the verify commit; the second blocks as flaky
 CONFLICTS = 2  # the first is resolved by an agent, or the work done again on the fresh base
@@ -41,8 +42,8 @@ class Next(StrEnum):
     PARK = "park"  # back to pending, for `wait` seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Step(Value):
     """What comes next and why. `wait` is in seconds and only with PARK."""
 
     next: Next

@@ -9,6 +9,7 @@ from orchestrator.core.candidate import Candidate, WaitingKind
 from orchestrator.core.graph import unsatisfiable
 from orchestrator.core.readiness import World, holds, note, until
 from orchestrator.core.task import State
+from orchestrator.core.value import Value
 
 PATIENCE = 60.0  # a wait shorter than this is waited for
 LOOK_AGAIN = 1.0
@@ -19,8 +20,8 @@ PASSING = frozenset({WaitingKind.SETTLING, WaitingKind.STOPPING})
 TIMED = frozenset({WaitingKind.BACKOFF, WaitingKind.LIMIT, WaitingKind.CHECKOUT})
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Drain(Value):
     """`exit_code` counts once `done`. `wait_until` (epoch) is the next moment at which a waiting task may become ready."""
 
     done: bool

@@ -14,14 +14,15 @@ from orchestrator.core import metrics
 from orchestrator.core.gates import Mode
 from orchestrator.core.record import STAYING, Record
 from orchestrator.core.spec import Direction, Metric
+from orchestrator.core.value import Value
 
 KEPT, DISCARDED = "kept", "discarded"
 VERIFY = "verify"
 HEADER = re.compile(rb'^diff --git "?a/.* "?b/(.*?)"?$')
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Series(Value):
     """The samples that were taken one after another at one place of the flow, as one attempt's (0: before the first one).
     `values` hold every clean sample by metric; `defects` are what was wrong with the others."""
 
@@ -32,8 +33,8 @@ class Series:
     defects: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Spread(Value):
     """Where the samples of one metric lie."""
 
     count: int
@@ -42,8 +43,8 @@ class Spread:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Answer(Value):
     """One gate's answer, given in an attempt. `mode` is what a no of it means (`core.gates.Mode`)."""
 
     attempt: int
@@ -53,8 +54,8 @@ class Answer:
     mode: str = Mode.BLOCK.value
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Fate(Value):
     """What became of one attempt's commits: `kept` on the task branch or not, and why."""
 
     attempt: int
@@ -64,8 +65,8 @@ class Fate:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Changed(Value):
     """How much of one file was changed; None where lines can't be counted."""
 
     path: str
@@ -73,8 +74,8 @@ class Changed:
     removed: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Evidence(Value):
     """All of it. `metrics` are those the spec declares; `standing` are the answers on what was verified last, of all `answers`;
     `environment` is where the baseline was measured."""
 

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from shlex import quote
 
+from orchestrator.core.value import Value
+
 GATE = "integration"  # what its command is called in words and events
 
 
-@dataclass(frozen=True, slots=True)
-class Red:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Red(Value):
     """The command said no at `commit` of `base`, in the checkout `repo` whose git folder is `common`. `green`: where it had said
     yes last, None for never. `culprit` is the first commit since then at which it says no, and `tasks` what that landed; without
     one `doubt` says why nobody can be named. `at`: epoch seconds."""

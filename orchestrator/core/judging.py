@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.core.value import Value
+
 LARGEST = 256 * 1024
 SUMMARY = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Evidence(Value):
     """What a verdict rests on: something in a file."""
 
     file: str
@@ -23,8 +25,8 @@ class Evidence:
         return f"{self.file}{f':{self.line}' if self.line else ''}: {self.says}"
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Judgement(Value):
     passes: bool
     summary: str
     evidence: tuple[Evidence, ...]

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.core.value import Value
+
 # `file:line[:col]: message` (ruff, mypy, gcc, eslint's unix format), eslint's compact format, tsc, ruff's default.
 LINES = tuple(
     re.compile(pattern)
@@ -21,8 +23,8 @@ BELOW = re.compile(r"\s+--> (?P<path>[^\s:][^:]*):(?P<line>\d+)(?::\d+)?")  # it
 NUMBER = re.compile(r"\d+")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Finding(Value):
     """`text` is the line of source it is about, where that could be read."""
 
     path: str

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from orchestrator.core.spec import Direction, Kind, Metric
+from orchestrator.core.value import Value
 
 LINE_LIMIT = 64 * 1024
 NAMES_LIMIT = 10_000
@@ -27,8 +28,8 @@ NOT_ZERO = re.compile(r"[^eE]*[1-9]")
 REFUSED_NAMES = frozenset({"__proto__", "constructor", "prototype"})
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Reading(Value):
     """What one benchmark printed: the last value of each name, every value (the last 10,000), and the lines that begin like
     a METRIC line and are none."""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.core.pull import Pull, PullState, Turn
+from orchestrator.core.value import Value
 
 ROUNDS = 10  # how often remarks on one pull request make a new attempt before a person has to look
 DEMAND = 6000  # characters of remarks that an attempt is given
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Remark(Value):
     """Something said about a pull request: a review, a comment, a check that failed. `id` tells it from all others; `place` is
     the `file:line` that it stands at."""
 
@@ -21,8 +22,8 @@ class Remark:
     place: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Look(Value):
     """What a tracker says of a pull request now. `commit` is the one that merged it."""
 
     state: PullState

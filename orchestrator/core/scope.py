@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.core.value import Value
+
 Match = Callable[[str], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Scope(Value):
     """`scope` empty: everything may change but `off_limits` and `forbidden`.
 
     `forbidden` are plain paths inside the repository, no globs: the tasks root, the evaluator's files. Each covers all below it.

@@ -15,6 +15,7 @@ from typing import Any
 from orchestrator.core.evidence import Evidence
 from orchestrator.core.record import Attempt, Result
 from orchestrator.core.spec import Direction
+from orchestrator.core.value import Value
 
 OURS = "orchestrator"
 SHORT = 7
@@ -24,8 +25,8 @@ CRASHED = frozenset({CRASH, "failed"})
 FEWEST = 3  # numbers that a deviation says anything about
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Log(Value):
     """What a log holds: how many runs, and of its last segment the numbers (`kept`: of those, the kept ones).
     `told`: which attempts of which tasks (by id) are in it; 0 is a baseline."""
 

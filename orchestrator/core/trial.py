@@ -15,6 +15,7 @@ from enum import StrEnum
 from orchestrator.core import noise, signflip
 from orchestrator.core.metrics import median, median_bound
 from orchestrator.core.spec import Direction, Kind, Metric
+from orchestrator.core.value import Value
 
 FUTILE_AFTER = 3
 LOOKS = ((8, 0.4), (12, 0.3), (16, 0.3))  # pairs, and the share of alpha spent there: by Bonferroni no more than all of it
@@ -34,16 +35,16 @@ class Verdict(StrEnum):
     GUARD = "guard"  # the number is better, a guarded one is worse or may be
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Pair(Value):
     """One sample of each, taken right after each other."""
 
     incumbent: Mapping[str, float]
     candidate: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Decision(Value):
     """`effect` is the median paired difference (see `differences`), `p` of the last look, `guard` the one that refused."""
 
     verdict: Verdict

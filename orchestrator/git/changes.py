@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from orchestrator.core.value import Value
 from orchestrator.git.repository import Repository
 
 ABSENT = "000000"
@@ -33,8 +34,8 @@ class Status(StrEnum):
     TYPE = "T"  # a file became a link, or the other way round
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Change(Value):
     """One path that differs. Modes are git's (`100644`, `100755`, `120000` a link, `160000` a submodule, `000000` absent)."""
 
     path: str
@@ -45,8 +46,8 @@ class Change:
     new: str
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Review(Value):
     """The changed paths together with their patch, which is cut at a limit."""
 
     changes: tuple[Change, ...]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.value import Value
 from orchestrator.errors import GitError
 from orchestrator.git import changes, lasting, listing, refs, undo
 from orchestrator.git.changes import Change
@@ -29,8 +30,8 @@ REFUSED = re.compile(
 MESSAGE = "orchestrator: land tested work"
 
 
-@dataclass(frozen=True, slots=True)
-class Blocker:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Blocker(Value):
     """Why a checkout of the base can't follow it now. `paths` are the files concerned. `broken_off`: git had begun to write."""
 
     checkout: Path
@@ -43,18 +44,18 @@ class Blocker:
         return f"{self.checkout}: {self.reason}{': ' if self.paths else ''}{', '.join(self.paths[:SHOWN])}{more}"
 
 
-@dataclass(frozen=True, slots=True)
-class Advanced:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Advanced(Value):
     """The base and all its checkouts are at the new commit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Moved(Value):
     """The base is not where the merge was made any more; nothing was changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Blocked(Value):
     """A checkout of the base is in the way; nothing was changed."""
 
     blockers: tuple[Blocker, ...]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core.outcome import ProcessEnd
+from orchestrator.core.value import Value
 from orchestrator.errors import GitError, RepositoryError
 from orchestrator.git import stale
 from orchestrator.proc.capture import Captured, capture
@@ -79,8 +80,8 @@ CHANGING = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Output(Value):
     """What a git command ended with and printed."""
 
     code: int
@@ -88,8 +89,8 @@ class Output:
     stderr: str
 
 
-@dataclass(frozen=True, slots=True)
-class Git:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Git(Value):
     """Git, run at `cwd`. With `git_dir` it asks no `.git` file where the repository is: in a worktree whose `.git` an agent
     deleted, git would climb up to the user's own checkout. `author` holds the GIT_AUTHOR_* and GIT_COMMITTER_* to commit by."""
 

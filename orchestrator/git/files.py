@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orchestrator.core.value import Value
 from orchestrator.git.command import Git
 
 EXECUTABLE = "100755"
 REGULAR = frozenset({"100644", EXECUTABLE})
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class File(Value):
     """One regular file of a commit."""
 
     path: str

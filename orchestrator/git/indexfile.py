@@ -11,6 +11,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.value import Value
+
 HEADER = 12
 MODE = 24
 STAT = 40
@@ -23,8 +25,8 @@ SPLIT = b"link"  # the extension that names the other file
 LENGTH = 0x0FFF  # of the path; a longer one ends where its NUL is
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Findings(Value):
     """`hidden`: some entry's changes are invisible to git. `links`: the paths recorded as repositories of their own."""
 
     hidden: bool = False

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from orchestrator.core.value import Value
 from orchestrator.git import merge, refs, repository
 from orchestrator.git.repository import Repository
 
 FORMAT = "%(refname)%00%(objectname)%00%(committerdate:unix)%00%(contents:subject)"
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Kept(Value):
     """One kept commit. `when` is its committer's time."""
 
     slug: str

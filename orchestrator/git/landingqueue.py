@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.core.value import Value
 from orchestrator.git import refs
 from orchestrator.git.repository import Repository
 from orchestrator.store import durable, locks
@@ -26,8 +27,8 @@ ASK, ANSWER = ".ask", ".answer"
 NEW = ".new.tmp"  # how a file that is being written ends, after a dot and its name
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Wish(Value):
     """What a task wants to land: the commit `tip`, whose work began at `began`, on the branch `base`; and what a commit that
     lands it with others says of it. `alone`: it may be no part of a batch."""
 
@@ -41,8 +42,8 @@ class Wish:
     trailers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Ask(Value):
     """A leader's question: does `new`, the `sides` of these `tasks` merged into `old`, hold for yours? No two have one `key`."""
 
     base: str
@@ -53,16 +54,16 @@ class Ask:
     key: str = field(default_factory=lambda: os.urandom(8).hex())
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Answer(Value):
     """What a member says to the ask with this key: why not, or where `refused` is empty, yes."""
 
     key: str
     refused: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Ticket(Value):
     """A place in the queue that is ours, for as long as the block runs that made it."""
 
     queue: LandingQueue
@@ -86,8 +87,8 @@ class Ticket:
         return self.queue.take(self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class LandingQueue:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class LandingQueue(Value):
     """The queue in `folder`, which exists once somebody had to wait."""
 
     folder: Path

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.value import Value
 from orchestrator.git import refs
 from orchestrator.git.command import Git
 from orchestrator.git.repository import HEADS, Repository, branch, busy
 
 
-@dataclass(frozen=True, slots=True)
-class Checkout:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Checkout(Value):
     """A working tree of the repository. `branch` is the one it is on, or the one it will be on after the rebase or bisect
     that `busy` tells of; git itself shows such a checkout as detached."""
 

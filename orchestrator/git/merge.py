@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from orchestrator.core.value import Value
 from orchestrator.git.command import split
 from orchestrator.git.identity import commit_as
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Merged(Value):
     """The tree of base and tip together, and the `side` that is merged into the base: the second parent."""
 
     tree: str
     side: str
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Conflict(Value):
     """The paths that need a decision, and the `tree` of both sides with git's markers; None where one that can be worked on
     would take another merge."""
 
@@ -67,8 +68,8 @@ def replay(verify: Worktree, began: str, base: str, tip: str) -> Merged | Confli
     return Merged(merged.tree, commit(verify.repo, merged.tree, (base,), f"Work of {tip}, moved to a rewritten base\n"))
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Joined(Value):
     """The tree of a base and the `sides` that go together on it; `files` keep the others out."""
 
     tree: str

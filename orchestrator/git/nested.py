@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestrator.core.value import Value
 from orchestrator.errors import GitError
 from orchestrator.git.command import Git, join, split
 
@@ -20,8 +21,8 @@ UNWANTED = frozenset(
 VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Survey(Value):
     """Paths below the worktree: `repositories` to save as plain files, `unwanted` ones to leave out of every commit."""
 
     repositories: tuple[str, ...] = ()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.core.record import Record
+from orchestrator.core.value import Value
 from orchestrator.git import merge, repository
 from orchestrator.git.repository import Repository
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Range(Value):
     """From which commit to which."""
 
     repo: Repository

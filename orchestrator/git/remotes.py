@@ -6,14 +6,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from shlex import quote
 
+from orchestrator.core.value import Value
 from orchestrator.git.repository import HEADS, Repository
 
 TIMEOUT = 120.0  # a push that takes longer is tried again later
 ORIGIN = "origin"
 
 
-@dataclass(frozen=True, slots=True)
-class Remote:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Remote(Value):
     """`address` is where git pushes to, after `insteadOf` and `pushurl`."""
 
     name: str

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.value import Value
 from orchestrator.errors import RepositoryError
 from orchestrator.git import identity, known, refs
 from orchestrator.git.command import Git, program
@@ -32,8 +33,8 @@ OPERATIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Repository(Value):
     """`top` is the checkout it was found through, with its own `git_dir`; `common` is what all its worktrees share."""
 
     top: Path

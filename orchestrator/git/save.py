@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.value import Value
 from orchestrator.git import given, nested, refs, snapshot, worktree
 from orchestrator.git.command import Git
 from orchestrator.git.identity import commit_as, with_trailers
@@ -41,16 +42,16 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Before(Value):
     """Where a worktree's history and the repository's stash stood before an attempt."""
 
     log: int = 0
     stashes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Collected(Value):
     """Where an agent's work is. `switched_to`: the branch (or "detached") it was found on instead of ours. `extra`: commits
     it left that the tip does not contain, each in need of a ref. `seen`: every commit that was made there: should the base
     have moved to one of these, the agent moved it. `rewritten`: the tip may not continue the history it began from."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.value import Value
 from orchestrator.errors import GitError
 from orchestrator.git import indexfile, nested
 from orchestrator.git.command import Git, join, split
@@ -17,8 +18,8 @@ PREFIX = "orchestrator-index."
 MARKERS = (b"<<<<<<< ", b">>>>>>> ")
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Status(Value):
     """What one `git status` told. `unresolved` are paths of a merge whose conflict markers are still in the file."""
 
     head: str | None
@@ -32,8 +33,8 @@ class Status:
         return bool(self.changed or self.untracked)
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Staged(Value):
     """A filled index: `env` makes git use it, `path` is its file. `rest`: changes of tracked files are still to be added."""
 
     path: Path

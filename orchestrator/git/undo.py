@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.value import Value
 from orchestrator.git import changes, listing, refs, stale
 from orchestrator.git.changes import ABSENT, SUBMODULE, SYMLINK, Change
 from orchestrator.git.command import Git, Locked
@@ -20,16 +21,16 @@ from orchestrator.git.repository import HEADS, Repository
 from orchestrator.store.failpoints import hit
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Entry(Value):
     """What a tree or index has at a path: a mode and an object, `ABSENT` for nothing."""
 
     mode: str
     object: str
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Step(Value):
     """One path to put back: what it should hold, and whether the file and the index entry need it."""
 
     path: str

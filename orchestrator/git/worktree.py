@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.value import Value
 from orchestrator.errors import RepositoryError
 from orchestrator.git import indexfile, refs, snapshot
 from orchestrator.git.command import Git
@@ -36,8 +37,8 @@ UNFINISHED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Worktree:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Worktree(Value):
     """A linked checkout of ours. `admin` is git's folder for it: all git in it is told so, whatever its `.git` says by now."""
 
     repo: Repository

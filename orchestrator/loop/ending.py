@@ -11,6 +11,7 @@ from orchestrator.core import budget, drain
 from orchestrator.core.candidate import Candidate, Waiting
 from orchestrator.core.readiness import not_before, waiting_on
 from orchestrator.core.task import State
+from orchestrator.core.value import Value
 from orchestrator.errors import StoreError
 from orchestrator.loop import takeover
 from orchestrator.loop.parts import Loop, Mode
@@ -26,8 +27,8 @@ DYING = 2.0  # so long is waited for what was killed
 SHOWN = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Over:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Over(Value):
     """The loop ends with `code`; `stopping`: its workers are to put their tasks back first."""
 
     code: int

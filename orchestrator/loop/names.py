@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 
 from orchestrator.core.readiness import LEAST_FINISHED
 from orchestrator.core.task import Place, State, split_token
+from orchestrator.core.value import Value
 from orchestrator.store import durable, snapshot
 from orchestrator.store.queue import Queue
 
 TICK = 2.0  # the coarsest clock of a file system, in seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Listing(Value):
     """A state folder as last listed. `settled`: listed once more so long after the folder's time changed that the next
     change must show in it."""
 
@@ -26,8 +27,8 @@ class Listing:
     places: Mapping[str, Place] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Change(Value):
     """What came and what went between two looks. A folder that was replaced did both."""
 
     came: tuple[Place, ...] = ()

@@ -9,6 +9,7 @@ from enum import StrEnum
 from orchestrator.core import budget
 from orchestrator.core.readiness import World
 from orchestrator.core.settings import Settings
+from orchestrator.core.value import Value
 from orchestrator.executors.protocol import Executor
 from orchestrator.loop.index import Index
 from orchestrator.loop.reading import Reader
@@ -30,8 +31,8 @@ class Mode(StrEnum):
     TASK = "task"  # one named task, now
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Moment(Value):
     """One look at the two clocks: epoch seconds for what is in files, monotonic seconds for waiting."""
 
     now: float

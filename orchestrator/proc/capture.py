@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core.outcome import ProcessEnd
+from orchestrator.core.value import Value
 from orchestrator.proc.pipes import ends
 from orchestrator.proc.spawn import NotStarted, spawn
 
@@ -18,8 +19,8 @@ NOT_FOUND = 127
 TIMED_OUT = 124
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Captured(Value):
     """How a command ended and what it printed. `code` is negative for a signal, 127 where it could not be started
     (`detail` says why), 124 where it was ended for taking too long."""
 

@@ -13,6 +13,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.value import Value
+
 MODIFY = 0x002
 ATTRIB = 0x004
 CLOSE_WRITE = 0x008
@@ -31,8 +33,8 @@ DONT_FOLLOW = 0x0200_0000
 _HEADER = struct.Struct("iIII")
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Event(Value):
     """One event: of which watch, what, and the entry's name (empty for the folder itself)."""
 
     watch: int

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError
 from orchestrator.proc.command import Sink
 
@@ -58,8 +59,8 @@ def spawn(
         raise NotStarted(f"{argv[0]!r} can't be started: {error}.") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Piped:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Piped(Value):
     """A running program and our ends of its pipes, which the holder closes. `stderr` None: it goes where stdout goes; `aside`
     is a pipe beside them."""
 

@@ -7,14 +7,15 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from orchestrator.core.value import Value
 from orchestrator.proc import identity as identities
 
 MARK = "ORCH_MARK"
 NEWEST = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Process(Value):
     """One line of the process table. `start` tells two processes of one pid apart."""
 
     pid: int

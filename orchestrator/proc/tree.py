@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.core.lease import Identity
+from orchestrator.core.value import Value
 from orchestrator.proc import identity as identities
 from orchestrator.proc.table import MARK, Process, carries, descendants, members, table
 
@@ -33,8 +34,8 @@ PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER = 36, 37
 FIRST_PAUSE, LAST_PAUSE = 0.001, 0.02  # between two looks at processes that are about to be gone
 
 
-@dataclass(frozen=True, slots=True)
-class Swept:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Swept(Value):
     """What a sweep found: pids it ended, and pids that did not die in time (stuck in the kernel)."""
 
     ended: tuple[int, ...] = ()

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from frontmatter.default_handlers import YAMLHandler
 
+from orchestrator.core.value import Value
 from orchestrator.errors import Problem, SpecError
 
 MAX_HEADER = 64 * 1024
@@ -48,8 +49,8 @@ Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|N
 Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Header(Value):
     """What stood between the two `---` lines, and what came after. `body_line` is the file line the body begins on."""
 
     data: dict[str, Any]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core.spec import Direction
+from orchestrator.core.value import Value
 from orchestrator.errors import Problem
 from orchestrator.store.sections import Section, bullet_text
 from orchestrator.store.specfile import careful
@@ -29,8 +30,8 @@ DIRECTION = re.compile(r"\b(lower|higher)(?:\s+is)?\s+better\b|^\s*(lower|higher
 WORDS = {"lower": Direction.LOWER, "minimise": Direction.LOWER, "minimize": Direction.LOWER}
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Said(Value):
     """What one place says of one metric: `values` holds only what it really says; `lines` where."""
 
     name: str

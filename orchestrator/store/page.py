@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError
 from orchestrator.store import yamltext
 from orchestrator.store.header import Loader, load
@@ -22,8 +23,8 @@ def refusal(key: str) -> OrchestratorError:
     return OrchestratorError(f"`{key}` can't be changed here without touching other lines.", hint="Change it in an editor.")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Page(Value):
     """A spec's text in lines. `first` and `last` are the line indexes of the YAML, `last` the closing mark's."""
 
     lines: list[str]

@@ -10,6 +10,7 @@ from string import Template
 
 from orchestrator.core.spec import Spec
 from orchestrator.core.task import Place, check_name
+from orchestrator.core.value import Value
 from orchestrator.errors import Misuse, SpecError
 from orchestrator.store import durable, layouts, specfile, templates
 from orchestrator.store.queue import Queue
@@ -22,8 +23,8 @@ SECTIONS = {"acceptance": "Acceptance criteria", "constraints": "Constraints", "
 EXECUTABLE = 0o755
 
 
-@dataclass(frozen=True, slots=True)
-class NewTask:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class NewTask(Value):
     """What to make. `keys` are front matter keys; `sections` texts by acceptance, constraints, notes.
 
     `benchmark` and `holdout` are files (copied in) or commands; without a benchmark a stub is written and the task is a draft.

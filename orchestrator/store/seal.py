@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.spec import Spec
+from orchestrator.core.value import Value
 from orchestrator.errors import ClaimLost, OrchestratorError, StoreError
 from orchestrator.store import durable
 
@@ -52,8 +53,8 @@ class CantSeal(StoreError):
     """The task folder holds what can't be sealed, and will at the next try: a person has to take it out."""
 
 
-@dataclass(frozen=True, slots=True)
-class SealedFile:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class SealedFile(Value):
     """One file (`data`), symbolic link (`link`, its text) or folder (neither) below the task folder."""
 
     path: str
@@ -66,8 +67,8 @@ class SealedFile:
         return self.data is None and self.link is None
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Sealed(Value):
     """An evaluator. `scripts` are files of the repository that its command runs, as they are at the base commit."""
 
     files: tuple[SealedFile, ...]

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from orchestrator.core.value import Value
+
 ALIASES = {
     "goal": "goal",
     "objective": "goal",
@@ -31,8 +33,8 @@ PREFIX = re.compile(r"^autoresearch\s*:\s*", re.IGNORECASE)
 EMPTY = frozenset({"", "-", "default", "auto", "none", "n/a", "(default)", "(optional)"})
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Line(Value):
     """One line of the body with its number in the file. `code`: inside a fenced block."""
 
     number: int
@@ -40,8 +42,8 @@ class Line:
     code: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Section(Value):
     """The lines below one heading, up to the next heading of its level or above."""
 
     number: int
@@ -52,8 +54,8 @@ class Section:
         return "\n".join(line.text for line in self.lines).strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Labelled:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Labelled(Value):
     """A `**Model:** name` line."""
 
     label: str
@@ -61,8 +63,8 @@ class Labelled:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Body(Value):
     """What the prose says, by its section names of `measuring.md` (goal, metrics, acceptance, scope, off_limits …)."""
 
     title: str = ""

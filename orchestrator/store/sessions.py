@@ -12,14 +12,15 @@ from pathlib import Path
 
 from orchestrator.core.evidence import Evidence
 from orchestrator.core.task import Place
+from orchestrator.core.value import Value
 from orchestrator.errors import Misuse, SpecError
 from orchestrator.store import durable, layouts, scaffold, specfile
 from orchestrator.store.queue import Queue
 from orchestrator.store.sessionlog import AUTO, CHECKS, FLAT, IDEAS, LOG, MEASURE, SPEC, bring_up, layout
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Exported(Value):
     """Where a session was written, and how many lines its log got."""
 
     folder: Path

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from orchestrator.core.remarks import Look
+from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError
 
 
@@ -18,16 +19,16 @@ class TrackerError(OrchestratorError):
         self.lasting = lasting
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Where(Value):
     """Which repository: a checkout of it, and the address of the remote that the branch was pushed to."""
 
     checkout: Path
     address: str
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Draft(Value):
     """What a pull request shall say. `branch` is pushed already. `known` is the number of the one it had, which a person wants
     again where that was closed with this very `head`."""
 
@@ -39,8 +40,8 @@ class Draft:
     known: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Opened(Value):
     """A pull request that is there."""
 
     number: int

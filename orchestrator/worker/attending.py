@@ -20,6 +20,7 @@ from orchestrator.core.pull import Pull, Turn
 from orchestrator.core.record import Record
 from orchestrator.core.remarks import Look, demand, fresh, turn
 from orchestrator.core.task import Place, State
+from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError, StoreError
 from orchestrator.git import remotes, repository
 from orchestrator.store import durable, events, locks, records, secrets
@@ -31,8 +32,8 @@ from orchestrator.worker import report
 LOCK = "pulls.lock"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Seen(Value):
     """What was found out about one task's pull request. `problem`: it could not be looked at."""
 
     name: str

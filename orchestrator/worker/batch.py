@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.core.gates import JUDGE
+from orchestrator.core.value import Value
 from orchestrator.git import landingqueue, merge
 from orchestrator.git.identity import with_trailers
 from orchestrator.git.landingqueue import Ask, LandingQueue, Wish
@@ -32,8 +33,8 @@ LARGEST = 8  # members; each of them runs its benchmark at the same time
 SUBJECT = 100  # characters
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Batch(Value):
     """What is to land together: the ask, and the tickets of those asked; the leader has none, and its task is the first."""
 
     ask: Ask

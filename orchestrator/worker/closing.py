@@ -11,6 +11,7 @@ from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Attempt, Landed, Record, Restart, Result
 from orchestrator.core.spec import Land, Review
 from orchestrator.core.task import State
+from orchestrator.core.value import Value
 from orchestrator.worker import integration, judgement, landing, resolution, verify
 from orchestrator.worker.landing import LandEnd, LandOutcome
 from orchestrator.worker.setup import SetupFailed
@@ -20,8 +21,8 @@ from orchestrator.worker.work import Ending, Work, blocked
 CHECKOUT_WAIT = 120.0  # at most so long until a checkout in the way is looked at again; over 60 s, so that a drain ends
 
 
-@dataclass(frozen=True, slots=True)
-class Objection:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Objection(Value):
     """Why work that was at target once can't land."""
 
     result: Result

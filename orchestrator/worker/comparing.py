@@ -13,6 +13,7 @@ from orchestrator.core import metrics, trial
 from orchestrator.core.metrics import median
 from orchestrator.core.spec import Kind, Metric
 from orchestrator.core.trial import Decision, Pair, Verdict
+from orchestrator.core.value import Value
 from orchestrator.worker import noisiness, verify
 from orchestrator.worker.measure import Sample
 from orchestrator.worker.space import Space
@@ -30,8 +31,8 @@ class Place:
 Places = Mapping[bool, Place]  # by whether it is the candidate
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Compared(Value):
     """The answer, in words that tell why, and the candidate's numbers as they count from now on."""
 
     better: bool

@@ -13,6 +13,7 @@ from orchestrator.core.record import Result
 from orchestrator.core.scope import Scope
 from orchestrator.core.spec import Spec
 from orchestrator.core.task import Stage
+from orchestrator.core.value import Value
 from orchestrator.errors import SpecError
 from orchestrator.git import changes, files, repository, save
 from orchestrator.git.changes import Change
@@ -28,8 +29,8 @@ SHOWN = 5  # paths named in a finding
 MEASURED = "changed while the task's work was measured"
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Left(Value):
     """What an agent left behind: the commit that holds all of it, and a finding where it did what it must not."""
 
     start: str
@@ -44,8 +45,8 @@ class Left:
         return self.commit != self.start
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Watch(Value):
     """How things were before the agent started. `evaluator` is the task folder's files on disk."""
 
     start: str

@@ -19,6 +19,7 @@ from typing import Any
 from orchestrator.core.integration import GATE, Red, first_red
 from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import ProcessEnd
+from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError, StoreError
 from orchestrator.git import integrated, landingqueue, repository
 from orchestrator.git.repository import Repository
@@ -36,8 +37,8 @@ LOOKS = 3  # in a row, where others land meanwhile; then it is the turn of one o
 SHOWN = 2000  # characters of the output that an event and the file carry
 
 
-@dataclass(frozen=True, slots=True)
-class Doctor:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Doctor(Value):
     """Who looks at `base`. `run` is the command in a clean, furnished checkout of a commit, `tell` adds an event to the task
     that has landed, or was taken back, just now: `name`."""
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from orchestrator.core.record import Intent, Landed
 from orchestrator.core.spec import Land
 from orchestrator.core.task import Stage
+from orchestrator.core.value import Value
 from orchestrator.git import checkouts, merge, refs
 from orchestrator.git.changes import Change
 from orchestrator.store import locks
@@ -36,8 +37,8 @@ class LandEnd(StrEnum):
     REFUSED = "refused"  # the same, and only a person can change that
 
 
-@dataclass(frozen=True, slots=True)
-class LandOutcome:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class LandOutcome(Value):
     end: LandEnd
     detail: str = ""
     landed: Landed | None = None

@@ -20,6 +20,7 @@ from orchestrator.core.metrics import MetricReader, Reading
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.core.record import Channel
 from orchestrator.core.spec import Kind, Spec
+from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError, StoreError
 from orchestrator.proc import supervise
 from orchestrator.proc.command import Command, Finished, Limits, Pump
@@ -44,8 +45,8 @@ DIED = 128  # and from here on: a command that was ended by a signal, whose numb
 NOISY = 5  # samples all at target that put the one-sided 95 % bound of the median past it: 1 - 0.5^5 = 96.9 %
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Sample(Value):
     """One execution of the benchmark. `defect` None: it ended well and said all that was asked; only then `values` count."""
 
     values: Mapping[str, float]
@@ -59,8 +60,8 @@ class Sample:
     private: Channel | None = None  # how the numbers came, where they weren't printed
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Verdict(Value):
     """A gate's answer. `reason` says in a sentence why it is no, `places` where to look (`file:line: …`, names of tests), `mode`
     what a no means. `full` is what its command printed, for whoever reads more out of it."""
 

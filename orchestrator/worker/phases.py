@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from orchestrator.agents.protocol import Agent
 from orchestrator.core.outcome import AgentEnd, AgentOutcome
+from orchestrator.core.value import Value
 from orchestrator.worker import prompt, skills
 from orchestrator.worker.findings import Watch
 from orchestrator.worker.skills import Skill
@@ -18,8 +19,8 @@ SHOWN = 8_000  # characters of the diff that the next session is shown; the rest
 SAID = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class Phase:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Phase(Value):
     """One session of an attempt. `name` is its skill's, empty for the only one; `so_far` is what lies in the worktree since the
     attempt began, as a patch, and `said` the last words of the session before."""
 

@@ -16,6 +16,7 @@ from orchestrator.agents.log import readable
 from orchestrator.core import gates, metrics
 from orchestrator.core.record import Attempt, Record
 from orchestrator.core.spec import Direction, Metric, Mode, Spec
+from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError
 from orchestrator.store import templates
 from orchestrator.store.layouts import Evaluator
@@ -48,8 +49,8 @@ NOISY_TARGET = (
 INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", "CONTRIBUTING.md", ".github/copilot-instructions.md", ".cursorrules")
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Conflict(Value):
     """Verified work at `tip` that conflicts with `commit` of the branch `base` in `files`; those `marked` hold git's markers by
     now. `brought`: the base's commits that touch them."""
 
@@ -72,8 +73,8 @@ class Conflict:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Part(Value):
     """What is particular to one session: its phase, what those before it left, the skills its agent can't find by itself, what is
     left of a budget, that it goes on after an interruption, where the session before it came to its end, and the conflict that it
     is to resolve: then the words are those of `templates/resolve.md`."""

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.value import Value
 from orchestrator.errors import AgentError
 from orchestrator.store import templates
 from orchestrator.worker.space import Space
@@ -26,8 +27,8 @@ HEAD = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 OWN = (".agents/skills", ".claude/skills")  # where a repository keeps its own, whoever the agent is
 
 
-@dataclass(frozen=True, slots=True)
-class Skill:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Skill(Value):
     """A skill: `folder` holds its SKILL.md. `chosen`: the task asks for it. `copied`: agents find it where they look, too."""
 
     name: str

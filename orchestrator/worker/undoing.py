@@ -23,6 +23,7 @@ from orchestrator.core.masking import Masker
 from orchestrator.core.record import Intent, Landed, Record
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Spec
+from orchestrator.core.value import Value
 from orchestrator.errors import StoreError
 from orchestrator.git import checkouts, included, merge, pool, repository, worktree
 from orchestrator.git.checkouts import Advanced, Moved
@@ -52,8 +53,8 @@ class UndoEnd(StrEnum):
     MOVED = "moved"  # the base moved meanwhile
 
 
-@dataclass(frozen=True, slots=True)
-class UndoOutcome:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class UndoOutcome(Value):
     """`commit` is the one that took it back. Unless that is there, nothing was changed."""
 
     end: UndoEnd
@@ -62,8 +63,8 @@ class UndoOutcome:
     tested: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Undo:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Undo(Value):
     """What is to be undone: the task in `folder`, in a worktree below `root`, tested as `settings` say."""
 
     folder: Path

@@ -11,6 +11,7 @@ from orchestrator.core.outcome import ProcessEnd, StopRequest
 from orchestrator.core.record import Channel
 from orchestrator.core.spec import Kind
 from orchestrator.core.task import Stage
+from orchestrator.core.value import Value
 from orchestrator.proc.supervise import Limits
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.seal import Sealed
@@ -25,8 +26,8 @@ HIDDEN = "Every number that you can see holds, and a hidden check of the same go
 MISSED = "the hidden check failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Streak:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Streak(Value):
     """`passed`: every sample was clean and at target, or of a noisy metric as many as show it. Else `missed` is the last sample
     that was not, `detail` says how, and `chance` that no more is wrong than what a noisy number does by itself."""
 

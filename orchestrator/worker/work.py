@@ -16,6 +16,7 @@ from orchestrator.core.record import Landed, Record, Session
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Kind, Mode, Spec
 from orchestrator.core.task import Stage, State, mark
+from orchestrator.core.value import Value
 from orchestrator.proc import environment, tree
 from orchestrator.store.claim import Claim
 from orchestrator.store.layouts import Evaluator
@@ -27,8 +28,8 @@ from orchestrator.worker.pulse import Pulse
 TELLING = frozenset({Stage.MEASURE, Stage.AGENT})
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Ending(Value):
     """How this claim ends: the folder's next state, why, and for parked tasks not before when (epoch seconds)."""
 
     state: State

@@ -18,6 +18,7 @@ from orchestrator.core.judging import Judgement
 from orchestrator.core.outcome import AgentEnd, AgentOutcome, Reason
 from orchestrator.core.record import Pause
 from orchestrator.core.task import State
+from orchestrator.core.value import Value
 from orchestrator.errors import AgentError
 from orchestrator.store import seal, templates
 from orchestrator.worker import channel, metering, prompt, refusals, routes
@@ -30,8 +31,8 @@ ASKED = 2  # times, where an answer can't be used
 AGAIN = "You were asked this before, and your answer could not be used: {problem}. Give a verdict of the form above."
 
 
-@dataclass(frozen=True, slots=True)
-class Unusable:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Unusable(Value):
     """An answer that is no verdict, and why."""
 
     problem: str = ""

@@ -13,6 +13,7 @@ from pathlib import Path
 from orchestrator.core import gates
 from orchestrator.core.gates import CHECKS, JUDGE, SCOPE, VALIDATOR, VERIFY, Gate, Mode
 from orchestrator.core.settings import Settings
+from orchestrator.core.value import Value
 from orchestrator.store.seal import Sealed
 from orchestrator.worker.gates import commands, lint, tests
 from orchestrator.worker.gates.trial import Comparable, Ran, read
@@ -27,8 +28,8 @@ TABLE: Mapping[str, Callable[[Comparable, Gate], Verdict]] = {
 Run = Callable[[str, str, str, Mapping[str, str]], Verdict]  # by a gate's name, its command, a commit, and more environment
 
 
-@dataclass(frozen=True, slots=True)
-class Reverted:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Reverted(Value):
     """`commit` before the gates, and `base`, which still has the task. `run` takes a command to a clean checkout at `place`."""
 
     run: Run

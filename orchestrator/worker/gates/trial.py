@@ -15,6 +15,7 @@ from orchestrator.core.gates import Gate
 from orchestrator.core.lintdelta import Finding
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.core.testresults import Outcome
+from orchestrator.core.value import Value
 from orchestrator.proc.supervise import Limits
 from orchestrator.store.seal import Sealed
 from orchestrator.worker import channel, findings, measure
@@ -27,8 +28,8 @@ NO_PROGRAM = frozenset({126, 127})  # the shell's words for a command that can't
 DIED = frozenset(measure.DIED + number for number in signal.valid_signals())  # and for one that a signal ended
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Ran(Value):
     """A command of a gate that has run at a commit: how it ended, and what it said of tests or of lines."""
 
     verdict: Verdict
