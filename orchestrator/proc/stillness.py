@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from threading import Thread
 
 from orchestrator.proc import inotify
 from orchestrator.proc.inotify import Inotify
@@ -20,34 +19,45 @@ CHANGES = (
 )  # fmt: skip
 
 
-@contextmanager
-def watching(*places: Path) -> Iterator[Callable[[], bool]]:
-    """For the block, a function: whether it is certain that nothing below `places` was touched since it began.
+class Stillness:
+    """One per worker. Its kernel object is kept: closing one right after its watches takes 20 ms, in which the kernel
+    waits for whoever looks at a watch anywhere."""
 
-    False as well where that can't be known: many folders, no inotify, its limits. What it can't see are writes through a hard
-    link that lies elsewhere, and those of another host.
-    """
-    watch = _watch(places)
-    try:
-        yield lambda: watch is not None and not watch.read()
-    finally:
-        if watch is not None:  # for which the kernel waits for whoever looks at a watch anywhere, 20 ms and more
-            Thread(target=watch.close, daemon=True).start()
+    def __init__(self) -> None:
+        self._inotify: Inotify | None = None
 
+    def __del__(self) -> None:
+        if self._inotify is not None:
+            self._inotify.close()
 
-def _watch(places: Iterable[Path]) -> Inotify | None:
-    try:
-        watch = Inotify()
-    except OSError:
-        return None
-    try:
-        watched = [watch.add(folder, CHANGES | inotify.DONT_FOLLOW) for folder in islice(_folders(places), MOST)]
-    except OSError:
-        watched = None
-    if watched is None or len(watched) == MOST:
-        watch.close()
-        return None
-    return watch
+    @contextmanager
+    def watching(self, *places: Path) -> Iterator[Callable[[], bool]]:
+        """For the block, a function: whether it is certain that nothing below `places` was touched since it began.
+
+        False as well where that can't be known: many folders, no inotify, its limits. What it can't see are writes through a
+        hard link that lies elsewhere, and those of another host.
+        """
+        watches: list[int] = []
+        known = self._watch(places, watches)
+        try:
+            yield lambda: known and self._inotify is not None and not self._inotify.read()
+        finally:
+            self._forget(watches)
+
+    def _watch(self, places: Iterable[Path], watches: list[int]) -> bool:
+        try:
+            self._inotify = self._inotify or Inotify()
+            for folder in islice(_folders(places), MOST):
+                watches.append(self._inotify.add(folder, CHANGES | inotify.DONT_FOLLOW))
+        except OSError:
+            return False
+        return len(watches) < MOST
+
+    def _forget(self, watches: Iterable[int]) -> None:
+        if self._inotify is not None:
+            for watch in watches:
+                self._inotify.remove(watch)
+            self._inotify.read()
 
 
 def _folders(places: Iterable[Path]) -> Iterator[str]:

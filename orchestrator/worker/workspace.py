@@ -35,7 +35,7 @@ from orchestrator.git.changes import Change
 from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
-from orchestrator.proc import stillness
+from orchestrator.proc.stillness import Stillness
 from orchestrator.store import locks
 from orchestrator.worker import beginning, findings, routes, setup, stand
 from orchestrator.worker.findings import Left, Watch
@@ -54,6 +54,7 @@ class Workspace:
         self.tip = ""  # what the task branch holds
         self._tree: Worktree | None = None
         self._stands: dict[str, Stand] = {}  # where commits are measured, by the suffix of their folders' names
+        self._stillness = Stillness()
         self._litter: tuple[str, ...] | None = None  # a benchmark ran in the agent's worktree; what was untracked before
         self._cleared = ""  # the commit up to which everything since the base is known to be in scope
         self._left: Left | None = None  # what the last attempt left
@@ -142,7 +143,7 @@ class Workspace:
         assert work.record.base_commit is not None
         if self.tip == work.record.base_commit:
             assert self._tree is not None
-            with self.at_tip(work) as place, stillness.watching(self._tree.path, self._tree.admin) as still:
+            with self.at_tip(work) as place, self._stillness.watching(self._tree.path, self._tree.admin) as still:
                 yield place
                 if not self._litter and still():  # which saves git a look at every file before the first agent
                     self._litter = None

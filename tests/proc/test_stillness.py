@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.proc import stillness
 from orchestrator.proc.inotify import Inotify
+from orchestrator.proc.stillness import Stillness
 
 
 @pytest.fixture
@@ -58,28 +59,40 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_whatever_is_touched_is_told(top: Path, what: str) -> None:
-    with stillness.watching(top) as still:
+    with Stillness().watching(top) as still:
         CHANGES[what](top)
         assert not still()
 
 
 def test_reading_and_what_happens_elsewhere_is_no_touch(top: Path) -> None:
-    with stillness.watching(top, top.parent / "top/sub") as still:
+    with Stillness().watching(top, top.parent / "top/sub") as still:
         read_it(top)
         (top.parent / "beside").touch()
         assert still()
 
 
 def test_what_can_not_be_known_is_not_still(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with stillness.watching(top, top / "missing") as still:
+    with Stillness().watching(top, top / "missing") as still:
         assert not still()
     monkeypatch.setattr(stillness, "MOST", 3)
-    with stillness.watching(top) as still:
+    with Stillness().watching(top) as still:
         assert not still()
 
     def refused(_: object) -> None:
         raise OSError(errno.EMFILE, "no more of them")
 
     monkeypatch.setattr(Inotify, "__init__", refused)
-    with stillness.watching(top) as still:
+    with Stillness().watching(top) as still:
         assert not still()
+
+
+def test_what_happened_before_or_between_two_looks_is_none_of_the_next_one_s(top: Path) -> None:
+    looker = Stillness()
+    for _ in range(3):
+        (top / "sub/file").write_text("before")
+        with looker.watching(top) as still:
+            assert still()
+            (top / "sub/new").mkdir(exist_ok=True)
+            (top / "file").write_text("while")
+            assert not still()
+        (top / "sub/new/file").write_text("between")
