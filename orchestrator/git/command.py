@@ -111,10 +111,10 @@ class Git(Value):
         changing = next((arg for arg in args[:3] if arg in CHANGING), None)
         if changing:
             hit(f"git.{changing}:before")
-        argv, environ = (program(os.environ.get("PATH")), *OPTIONS, *args), self._environment(env)
-        ended = capture(argv, cwd=self.cwd, env=environ, input=input, timeout=timeout)
+        argv, environ = (*OPTIONS, *args), self._environment(env)
+        ended = _capture(argv, cwd=self.cwd, env=environ, input=input, timeout=timeout)
         if (lock := _lock_in_the_way(self.cwd, ended)) and stale.clear(lock):
-            ended = capture(argv, cwd=self.cwd, env=environ, input=input, timeout=timeout)
+            ended = _capture(argv, cwd=self.cwd, env=environ, input=input, timeout=timeout)
         if changing:
             hit(f"git.{changing}:after")
         if ended.end is ProcessEnd.NOT_STARTED:
@@ -147,6 +147,23 @@ class Locked(GitError):
         self.message = self.stderr
         self.hint = "Wait until that git has ended; if none runs, remove the file."
         self.args = (self.message,)
+
+
+def _capture(
+    args: tuple[str, ...],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    input: bytes | None,  # noqa: A002 - subprocess calls it so
+    timeout: float,
+) -> Captured:
+    """Run git; where it has gone from where it was, the one that is there by now."""
+    known = program(os.environ.get("PATH"))
+    ended = capture((known, *args), cwd=cwd, env=env, input=input, timeout=timeout)
+    if ended.end is ProcessEnd.NOT_STARTED and not os.access(known, os.X_OK):
+        program.cache_clear()
+        ended = capture((program(os.environ.get("PATH")), *args), cwd=cwd, env=env, input=input, timeout=timeout)
+    return ended
 
 
 @functools.lru_cache(maxsize=1)

@@ -39,12 +39,18 @@ def met(repo: Repository, base: str, tip: str) -> str | None:
     return repo.git.run("merge-base", base, tip, ok=(0, 1)).stdout.decode().strip() or None
 
 
+def bases(repo: Repository, base: str, tip: str) -> tuple[str, ...]:
+    """The last commits that both have, none of which has another: mostly one, none where they have nothing in common."""
+    return tuple(repo.git.run("merge-base", "--all", base, tip, ok=(0, 1)).stdout.decode().split())
+
+
 def plain(repo: Repository, base: str, tip: str) -> Merged | None:
-    """Merge two commits that have no file to be merged, which takes no checkout: no attribute decides there. None where there is
-    one, or a conflict, or git has something to say.
+    """Merge two commits that have one base and no file to be merged: no attribute decides there, so it takes no checkout. None
+    where there is such a file, or a conflict, or git has something to say.
 
     Raises GitError where it can't be tried at all (unrelated histories)."""
-    output = repo.git.run("merge-tree", "--write-tree", "-z", "--name-only", "--messages", base, tip, ok=(0, 1))
+    command = ("-c", "merge.renormalize=false", "merge-tree", "--write-tree", "-z", "--name-only", "--messages")
+    output = repo.git.run(*command, base, tip, ok=(0, 1))
     tree, _, told = output.stdout.partition(b"\0")
     return None if output.code or told.strip(b"\0") else Merged(tree.decode(), tip)
 

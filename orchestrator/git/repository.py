@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from orchestrator.store.failpoints import hit
 
 OLDEST = (2, 38)
 HEADS = "refs/heads/"
-ROOM = 128  # bytes that a file of one changing line has at least
+ROOM = 256  # bytes of a file of one changing line, where that is not longer
 FACTS = (
     "--is-bare-repository", "--is-shallow-repository", "--show-object-format",
     "--absolute-git-dir", "--git-common-dir", "--show-toplevel",
@@ -249,24 +250,30 @@ def write(path: Path, text: str) -> None:
 
 
 def overwrite(path: Path, text: str) -> None:
-    """The same for a line that changes often, of which readers strip the end: where the file is there, its bytes are replaced as
-    they lie, by one write that a kill can't cut in two. A fifth of what a file in its place costs."""
+    """The same for a line that changes often, of which readers strip the end: where there is room its bytes are replaced as they
+    lie, by one write that a kill can't cut in two. A fifth of what a file in its place costs.
+
+    A power cut may bring the old line back though what was written to disk later is there: not for what has to come first.
+    """
     data = os.fsencode(text)
     try:
-        file = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        write(path, text.ljust(ROOM, "\n"))  # of one length from the beginning: a power cut can't come between bytes and length
+        file = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # none yet; or an agent made of it what it liked
+        write(path, text.ljust(ROOM, "\n"))
         return
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    hit("git.file:before")
     try:
-        os.pwrite(file, data.ljust(os.fstat(file).st_size, b"\n"), 0)
+        facts = os.fstat(file)
+        fits = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 and len(data) <= facts.st_size <= ROOM
+        if fits:
+            hit("git.file:before")
+            os.pwrite(file, data.ljust(facts.st_size, b"\n"), 0)
+            hit("git.file:after")
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
         os.close(file)
-    hit("git.file:after")
+    if not fits:
+        write(path, text.ljust(ROOM, "\n"))
 
 
 def _sweep(path: Path) -> None:

@@ -16,7 +16,7 @@ from orchestrator.core.value import Value
 from orchestrator.errors import RepositoryError
 from orchestrator.git import indexfile, refs, snapshot
 from orchestrator.git.command import Git
-from orchestrator.git.repository import OPERATIONS, Repository, head, overwrite, write
+from orchestrator.git.repository import OPERATIONS, ROOM, Repository, head, overwrite, write
 
 MARK = "orchestrator"
 IDLE = "idle"
@@ -91,7 +91,7 @@ def ours(repo: Repository) -> tuple[Worktree, ...]:
 
 def begin(worktree: Worktree) -> None:
     """What lies there is kept, and nobody's work any more: whoever comes next makes it anew, unless `finish` comes first."""
-    overwrite(worktree.admin / MARK, f"{worktree.owner or IDLE}{HALF}")
+    write(worktree.admin / MARK, f"{worktree.owner or IDLE}{HALF}".ljust(ROOM))
 
 
 def finish(worktree: Worktree) -> None:

@@ -6,21 +6,22 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core.outcome import ProcessEnd
-from orchestrator.core.value import Value
-from orchestrator.proc.pipes import ends
-from orchestrator.proc.spawn import NotStarted, spawn
+from orchestrator.proc.pipes import Pipes
+from orchestrator.proc.spawn import NotStarted, piped, spawn
 
 NOT_FOUND = 127
 TIMED_OUT = 124
+LINGER = 0.25  # a daemon that the command left behind (ssh's, a credential cache's) may hold its pipes for ever
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Captured(Value):
+@dataclass(frozen=True, slots=True)
+class Captured:
     """How a command ended and what it printed. `code` is negative for a signal, 127 where it could not be started
     (`detail` says why), 124 where it was ended for taking too long."""
 
@@ -43,25 +44,24 @@ def capture(
     input: bytes | None = None,  # noqa: A002 - subprocess calls it so
     timeout: float | None = None,
 ) -> Captured:
-    """Run `argv` to its end. Never raises for what the command does or for its absence; `env` None is our own.
-
-    Files in memory take its output, not pipes: nothing has to be read while it runs, and a daemon that it left behind (ssh's, a
-    credential cache's) may hold them for ever.
-    """
-    given, out, err = files = _memory(input), _memory(), _memory()
+    """Run `argv` to its end. Never raises for what the command does or for its absence; `env` None is our own."""
     try:
-        in_time, code = _run(argv, cwd, env, files, timeout)
-        said, told = _content(out), _content(err)
+        program = piped(argv, cwd=cwd, env=env, feed=input is not None, merge=False)
     except NotStarted as error:
-        told = f"{error.message}\n".encode(errors="replace")
-        return Captured(NOT_FOUND, b"", told, ProcessEnd.NOT_STARTED, error.message)
+        return Captured(NOT_FOUND, b"", f"{error.message}\n".encode(errors="replace"), ProcessEnd.NOT_STARTED, error.message)
+    out, err = bytearray(), bytearray()
+    child = program.process
+    pipes = Pipes(child.pid, program.reads(out.extend, err.extend), feed=program.feed(input))
+    try:
+        in_time = _finish(pipes, None if timeout is None else time.monotonic() + timeout)
     finally:
-        for file in (given, out, err):
-            os.close(file)
+        _end(child, kill=not pipes.exited)
+        pipes.close()
     if not in_time:
         detail = f"{argv[0]!r} was ended: it took longer than {timeout:g} s."
-        return Captured(TIMED_OUT, said, told, ProcessEnd.TIMED_OUT, detail)
-    return Captured(code, said, told, ProcessEnd.SIGNALLED if code < 0 else ProcessEnd.EXITED)
+        return Captured(TIMED_OUT, bytes(out), bytes(err), ProcessEnd.TIMED_OUT, detail)
+    code = child.returncode
+    return Captured(code, bytes(out), bytes(err), ProcessEnd.SIGNALLED if code < 0 else ProcessEnd.EXITED)
 
 
 def detach(
@@ -84,42 +84,21 @@ def detach(
     return child.pid
 
 
-def _run(
-    argv: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None, files: tuple[int, int, int], timeout: float | None
-) -> tuple[bool, int]:
-    """Whether it ended in time, and its code."""
-    child = spawn(argv, cwd=cwd, env=env, stdin=files[0], stdout=files[1], stderr=files[2])
-    in_time = False
-    try:
-        in_time = ends(child.pid, timeout)
-    finally:
-        _end(child, kill=not in_time)
-    return in_time, child.returncode
-
-
-def _memory(data: bytes | None = None) -> int:
-    """A descriptor of a file without a name that holds `data`, at its beginning."""
-    try:
-        file = os.memfd_create("captured")
-    except (AttributeError, OSError):  # not Linux
-        import tempfile
-
-        with tempfile.TemporaryFile(buffering=0) as nameless:
-            file = os.dup(nameless.fileno())
-    if data:
-        with open(file, "wb", closefd=False) as filled:
-            filled.write(data)
-        os.lseek(file, 0, os.SEEK_SET)
-    return file
-
-
-def _content(file: int) -> bytes:
-    size = os.fstat(file).st_size
-    if not size:
-        return b""
-    os.lseek(file, 0, os.SEEK_SET)
-    with open(file, "rb", closefd=False) as filled:
-        return filled.read(size)
+def _finish(pipes: Pipes, deadline: float | None) -> bool:
+    """Wait for the end of the child and of its output; False where the deadline came first."""
+    linger: float | None = None
+    while not pipes.exited or pipes.open:
+        now = time.monotonic()
+        if pipes.exited:
+            linger = linger or now + LINGER
+            if now >= linger and now - pipes.last_output >= LINGER:
+                break
+            pipes.wait(LINGER)
+            continue
+        if deadline is not None and now >= deadline:
+            return False
+        pipes.wait(60.0 if deadline is None else deadline - now)
+    return True
 
 
 def _end(child: subprocess.Popen[bytes], *, kill: bool) -> None:

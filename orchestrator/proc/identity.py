@@ -36,15 +36,20 @@ def host() -> str:
     return os.environ.get("ORCH_HOST") or os.uname().nodename
 
 
-@functools.cache
 def boot() -> str:
-    """What changes when the machine starts anew; while this process lives it stays."""
+    """What changes when the machine starts anew."""
     try:
-        return (PROC / "sys/kernel/random/boot_id").read_text().strip()
+        return _boot_id(PROC)
     except OSError:
         import psutil
 
         return f"{psutil.boot_time():.0f}"
+
+
+@functools.cache
+def _boot_id(proc: Path) -> str:
+    """The kernel's own name for it, which no process sees change."""
+    return (proc / "sys/kernel/random/boot_id").read_text().strip()
 
 
 def started(pid: int) -> float | None:

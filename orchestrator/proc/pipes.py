@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
 import selectors
 import time
 from collections.abc import Mapping
@@ -14,8 +13,6 @@ from orchestrator.proc.command import Sink
 
 CHUNK = 64 * 1024
 DRAIN = 64
-FOR_EVER = float("inf")
-LONGEST = 86_400.0  # seconds of one wait: poll counts milliseconds in 31 bits
 WITHOUT_PIDFD = 0.02  # how often a child is looked at where the kernel (< 5.3) can't tell of its end
 
 
@@ -112,29 +109,6 @@ class Pipes:
 def ended(pid: int) -> os.waitid_result | None:
     """How our child `pid` ended, without reaping it; None while it lives."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-
-
-def ends(pid: int, timeout: float | None) -> bool:
-    """Wait for the end of our child `pid`, without reaping it; False where `timeout` (seconds) came first."""
-    handle, deadline = _pidfd(pid), time.monotonic() + (FOR_EVER if timeout is None else timeout)
-    try:
-        while (left := deadline - time.monotonic()) > 0:
-            if _told(handle, left) or (handle is None and gone(pid)):
-                return True
-    finally:
-        if handle is not None:
-            os.close(handle)
-    return False
-
-
-def _told(handle: int | None, seconds: float) -> bool:
-    """Whether the kernel tells of a process' end within `seconds`, or a shorter time."""
-    if handle is None:
-        time.sleep(min(seconds, WITHOUT_PIDFD))
-        return False
-    waiting = select.poll()
-    waiting.register(handle, select.POLLIN)
-    return bool(waiting.poll(min(seconds, LONGEST) * 1000))
 
 
 def gone(pid: int) -> bool:

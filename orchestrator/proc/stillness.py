@@ -35,7 +35,7 @@ class Stillness:
         """For the block, a function: whether it is certain that nothing below `places` was touched since it began.
 
         False as well where that can't be known: many folders, no inotify, its limits. What it can't see are writes through a
-        hard link that lies elsewhere, and those of another host.
+        hard link that lies elsewhere, and those of another host: they count as made by whoever comes next.
         """
         watches: list[int] = []
         known = self._watch(places, watches)

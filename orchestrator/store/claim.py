@@ -94,8 +94,8 @@ class Claim:
 
     def begin(self, lease: Lease) -> None:
         """Write the lease: who holds the task and how. End the last holder's processes (`previous`) before."""
+        self.lease = lease  # first: a folder that was away for a moment gets it with the next heartbeat
         self._make_control()
-        self.lease = lease
         self._in_folder(lambda: leases.write(self.folder, lease))
         self._in_folder(lambda: disk.unlink(self.control / READY, point="ready"))
 
@@ -161,6 +161,8 @@ class Claim:
         else:
             self._in_folder(lambda: disk.append(f"{self._path}/.orch/{PROGRESS}", data, point="progress"))
             self._said += len(data)
+            if not self.held():  # it may have become a line in the file of whoever has the task now, who passes it over
+                raise self.lost()
 
     # Files of the holder
 

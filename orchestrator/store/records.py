@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +17,7 @@ from typing import Any
 
 from orchestrator.core.outcome import COUNTED
 from orchestrator.core.record import Record, from_dict, to_dict
+from orchestrator.core.task import split_token
 from orchestrator.errors import StoreError
 from orchestrator.store import durable
 
@@ -49,16 +51,20 @@ def read(folder: Path | str) -> Record | None:
 
 
 def _progress(folder: Path | str) -> Record | None:
-    """What the holder said last, of what can be read."""
+    """What the holder said last, of what can be read. A holder that has lost the claim may have added a line just after: the one
+    of whose token the folder's name tells goes before, else whoever said more."""
     path = f"{folder}/{PROGRESS}"
+    _, token = split_token(os.path.basename(folder))  # noqa: PTH119 - as all of this
+    said: list[Record] = []
     try:
-        lines = (_content(path) or b"").splitlines()
+        for line in reversed((_content(path) or b"").splitlines()):
+            with suppress(BadRecord):
+                said.append(parse(line, path))
+                if said[-1].token == token:
+                    return said[-1]
     except StoreError:
         return None
-    for line in reversed(lines):
-        with suppress(BadRecord):
-            return parse(line, path)
-    return None
+    return max(said, key=lambda record: record.serial, default=None)
 
 
 def _content(path: str) -> bytes | None:
@@ -84,14 +90,13 @@ def peek(folder: Path | str, *, running: bool = False) -> Record | None:
 def put(folder: Path | str, record: Record) -> None:
     """Replace the record of a task that nobody holds. Raises Gone where the folder has moved on: the path is the fence.
 
-    One step: a kill before it leaves the old record, after it the new one. What a killed holder said last stays said.
+    One step: a kill before it leaves the old record, after it the new one. What a killed holder said last counts no more:
+    whoever puts a record has read the `latest`.
     """
     durable.mkdir(f"{folder}/.orch", point="control")
     last = _progress(folder)
-    if last and last.id == record.id and last.serial > record.serial:
-        record = replace(record, stage=last.stage, serial=last.serial)
-    data = render(replace(record, serial=record.serial + 1))
-    durable.write(f"{folder}/{FILE}", data, point="record.put", shared=True)
+    serial = max(record.serial, last.serial if last else 0) + 1
+    durable.write(f"{folder}/{FILE}", render(replace(record, serial=serial)), point="record.put", shared=True)
 
 
 def copied(folder: Path | str, name: str, inode: int) -> bool:

@@ -80,13 +80,16 @@ class Sealed(Value):
         """Make a private copy in the new folder `target`."""
         _write(self.files, target)
 
-    def lies_in(self, target: Path) -> bool:
+    def renew(self, target: Path) -> bool:
         """Whether `target` still is what `write` made there, whoever could write to it meanwhile: nothing changed, added, linked
-        to from elsewhere or gone."""
+        to from elsewhere or gone. Then its files are of this moment again, as new ones would be."""
         try:
-            return stat.S_IMODE(os.lstat(target).st_mode) == OURS and _as_sealed(self.files, os.fspath(target))
+            same = stat.S_IMODE(os.lstat(target).st_mode) == OURS and _as_sealed(self.files, os.fspath(target))
+            for file in self.files if same else ():
+                os.utime(target / file.path, follow_symlinks=False)
         except OSError:
             return False
+        return same
 
     def agent_copy(self, target: Path, *, holdout: object = None) -> None:
         """Make the agent's copy in the new folder `target`: all but the hidden holdout that `holdout` (the spec's key) names, and
@@ -176,7 +179,7 @@ def written(path: Path) -> Written:
 def remove(path: Path) -> None:
     """Remove a private copy, whatever a benchmark made of it. What can't be removed stays; nothing is raised."""
     folders = [os.fspath(path)]
-    if os.path.islink(path):  # noqa: PTH114 - what is behind it is not ours
+    if not durable.is_folder(path):  # of a link what is behind it is not ours
         with contextlib.suppress(OSError):
             os.unlink(path)  # noqa: PTH108
         return

@@ -8,7 +8,6 @@ import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
@@ -23,7 +22,7 @@ from orchestrator.store.queue import Queue
 
 SETTLE = 1.0
 FUTURE = 60.0  # a file stamped later than this from now tells of a clock that was set back, not of a fresh change
-MANY = 10_000  # entries of one folder that are looked at; a drop this large is judged by its first part
+MANY = 10_000  # entries of a task's folders that are looked at; a drop this large is judged by its first part
 EDITED = re.compile(r"^\..+\.(?:sw[a-p]|kate-swp)$|^\.#")
 PRIORITY = re.compile(rb"""^(?:\{.*?)?["']?priority["']?[ \t]*:[ \t]*([+-]?\d{1,7})\b""", re.MULTILINE)
 GLANCED = 4096  # bytes of a spec that are searched for its priority
@@ -177,30 +176,28 @@ def _listed(folder: str) -> Listing:
     """One pass over a folder: `.orch` and the folder itself don't count, since we write there; but for an empty one, which
     somebody has just begun to fill. Of a thousand tasks most are two files: this is what a look at them costs."""
     with os.scandir(folder) as entries:
-        top = {entry.name: entry.stat(follow_symlinks=False) for entry in islice(entries, MANY)}
+        top = {entry.name: entry.stat(follow_symlinks=False) for entry in entries}
     names = [name for name in top if name != CONTROL]
     if not names:
         return Listing(top, os.stat(folder).st_ctime, None)  # noqa: PTH116 - as everything here
     newest = max([top[name].st_ctime for name in names])
     edited = next((name for name in names if name[0] == "." and EDITED.match(name)), None)
-    for name in names:
-        if stat.S_ISDIR(top[name].st_mode):
-            for inner, changed in _inside(f"{folder}/{name}", MANY - len(top)):
-                newest = max(newest, changed)
-                edited = inner if inner[0] == "." and EDITED.match(inner) else edited
+    for inner, changed in _inside([f"{folder}/{name}" for name in names if stat.S_ISDIR(top[name].st_mode)]):
+        newest = max(newest, changed)
+        edited = inner if inner[0] == "." and EDITED.match(inner) else edited
     return Listing(top, newest, edited)
 
 
-def _inside(folder: str, most: int) -> Iterator[tuple[str, float]]:
-    """Name and ctime of everything in a folder, links not followed."""
-    waiting = [folder]
-    while waiting and most > 0:
-        with os.scandir(waiting.pop()) as entries:
+def _inside(folders: list[str]) -> Iterator[tuple[str, float]]:
+    """Name and ctime of everything in these folders, links not followed."""
+    left = MANY
+    while folders and left > 0:
+        with os.scandir(folders.pop()) as entries:
             for entry in entries:
-                most -= 1
+                left -= 1
                 yield entry.name, entry.stat(follow_symlinks=False).st_ctime
                 if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
+                    folders.append(entry.path)
 
 
 def _name_problems(place: Place, double: str | None) -> Iterator[str]:

@@ -102,8 +102,8 @@ def land_once(work: Work, space: Workspace, proof: LockProof) -> LandOutcome:
     """One try onto the base as it is now."""
     old = space.base_tip(work)
     moved = old != work.record.base_commit
-    met = merge.met(space.repo, old, space.tip) if moved else work.record.base_commit
-    if space.tip in (old, met):
+    met = merge.bases(space.repo, old, space.tip) if moved else ()
+    if space.tip in (old, *met):
         return nothing_new(work, space, old)
     merged = merging.merged(work, space, old, met) if moved else merge.Merged(f"{space.tip}^{{tree}}", space.tip)
     if isinstance(merged, merge.Conflict):

@@ -31,7 +31,7 @@ from orchestrator.store.seal import Sealed
 from orchestrator.worker import alone, scripts
 from orchestrator.worker.channel import VARIABLES, Private
 
-LEFT = "sealed"
+LEFT = "sealed"  # what a copy is called between two samples
 OUTPUT = 16 * 1024 * 1024  # a benchmark that prints more is defective
 FULL = 1024 * 1024  # kept of the output, its end
 TAIL = 4000  # characters shown to people and to the next prompt
@@ -247,16 +247,25 @@ def check(
 @contextmanager
 def private_copy(sealed: Sealed | None, scratch: Path, *, stays: bool = False) -> Iterator[Path]:
     """A private copy of the sealed files below `scratch`, gone afterwards whatever was done to it. One that `stays` serves the
-    next that may stay too, as long as nothing in it has changed."""
-    copy = scratch / (LEFT if stays else f"sealed-{os.urandom(4).hex()}")
+    next that may stay too, under another name, as long as nothing in it was changed: what a product left for files of that name
+    finds none."""
+    copy = scratch / f"sealed-{os.urandom(4).hex()}"
     try:
-        if sealed and not (stays and sealed.lies_in(copy)):
+        if sealed and not (stays and _moved(scratch / LEFT, copy) and sealed.renew(copy)):
             seals.remove(copy)
             _write(sealed, copy)
         yield copy
     finally:
-        if not stays:
+        if not stays or not _moved(copy, scratch / LEFT):
             seals.remove(copy)
+
+
+def _moved(path: Path, to: Path) -> bool:
+    try:
+        path.rename(to)
+    except OSError:
+        return False
+    return True
 
 
 def put_away(scratch: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from orchestrator.core import reporting
 from orchestrator.git import merge
@@ -16,12 +16,13 @@ from orchestrator.worker.workspace import Workspace
 GOAL = 2000  # characters of the goal that a commit quotes
 
 
-def merged(work: Work, space: Workspace, base: str, met: str | None) -> merge.Merged | merge.Conflict:
-    """The task's work and the base, together; `met` is the last commit that both have."""
+def merged(work: Work, space: Workspace, base: str, met: Sequence[str]) -> merge.Merged | merge.Conflict:
+    """The task's work and the base, together; `met` are the last commits that both have."""
     began = work.record.base_commit or base
-    if met != began and not merge.contains(space.repo, base, began):
+    if began not in met and not merge.contains(space.repo, base, began):
         return merge.replay(space.bare(work, base), began, base, space.tip)
-    return merge.plain(space.repo, base, space.tip) or merge.merge(space.bare(work, base), base, space.tip)
+    plain = merge.plain(space.repo, base, space.tip) if len(met) == 1 else None
+    return plain or merge.merge(space.bare(work, base), base, space.tip)
 
 
 def commit(work: Work, space: Workspace, found: merge.Merged, base: str) -> str:

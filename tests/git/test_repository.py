@@ -295,7 +295,7 @@ def test_what_a_killed_writer_left_goes_with_the_next_write_and_a_living_one_s_s
 
 
 def test_a_line_that_changes_often_is_replaced_where_it_lies(tmp_path: Path) -> None:
-    file, elsewhere = tmp_path / "mark", tmp_path / "elsewhere"
+    file = tmp_path / "mark"
     repository.overwrite(file, "short")
     first = file.stat()
     for line in ("another", "short again"):
@@ -304,9 +304,34 @@ def test_a_line_that_changes_often_is_replaced_where_it_lies(tmp_path: Path) -> 
     assert (file.stat().st_ino, file.stat().st_size) == (first.st_ino, first.st_size)
     repository.overwrite(file, "long " * 100)
     assert refs.content(file) == ("long " * 100).strip()
-    elsewhere.symlink_to(file)
-    with pytest.raises(RepositoryError, match="can't be written"):
-        repository.overwrite(elsewhere, "x")
+
+
+@pytest.mark.parametrize("made", ["a link", "a hard link", "a pipe", "read-only"])
+def test_whatever_an_agent_made_of_such_a_file_another_one_is_put_in_its_place(tmp_path: Path, made: str) -> None:
+    file, elsewhere = tmp_path / "mark", tmp_path / "elsewhere"
+    elsewhere.write_text("a person's own\n" * 10)
+    if made == "a pipe":
+        os.mkfifo(file)
+    elif made == "a link":
+        file.symlink_to(elsewhere)
+    elif made == "a hard link":
+        file.hardlink_to(elsewhere)
+    else:
+        file.touch(0o444)
+    repository.overwrite(file, "ours")
+    assert refs.content(file) == "ours"
+    assert elsewhere.read_text() == "a person's own\n" * 10
+
+
+def test_git_reads_where_a_worktree_is_though_the_line_was_replaced_where_it_lies(repo: Repository, git, base: str) -> None:
+    place = repo.top / ".worktrees" / "fix"
+    for name in ("fix", "another-with-a-longer-name", "fix"):
+        tree = pool.prepare(repo, repo.top / ".worktrees" / name, owner="id-1", branch=None, commit=base)
+        assert str(tree.path) in git(repo.top, "worktree", "list", "--porcelain").splitlines()[-3]
+        pool.retire(tree)
+    git(repo.top, "worktree", "prune", "--expire=now")
+    assert len(git(repo.top, "worktree", "list").splitlines()) == 2
+    assert not place.exists()
 
 
 def test_git_is_found_again_where_the_path_has_changed(top: Path, tmp_path: Path, monkeypatch) -> None:
@@ -315,3 +340,12 @@ def test_git_is_found_again_where_the_path_has_changed(top: Path, tmp_path: Path
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert Git(top).run("--version").stdout == b"another\n"
+
+
+def test_a_git_that_has_gone_from_where_it_was_is_looked_for_again(top: Path, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "git").write_text("#!/bin/sh\necho another\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert Git(top).run("--version").stdout == b"another\n"
+    (tmp_path / "git").unlink()
+    assert Git(top).run("--version").stdout.startswith(b"git version")

@@ -15,6 +15,7 @@ import pytest
 from orchestrator.core.outcome import AgentEnd, Reason, Spend
 from orchestrator.core.record import Attempt, Intent, Landed, Record, Result
 from orchestrator.core.task import State
+from orchestrator.errors import ClaimLost
 from orchestrator.store import events, inbox, records
 from orchestrator.store.claim import Claim
 from orchestrator.store.durable import Gone
@@ -173,15 +174,35 @@ def test_progress_does_not_outlive_a_newer_fact(claim: Claim) -> None:
     assert (untimed(claim.record()).attempts, untimed(claim.record()).stage) == (1, None)
 
 
-def test_a_record_that_is_put_beside_a_killed_holders_progress_counts_and_keeps_its_stage(claim: Claim) -> None:
+def test_a_record_that_is_put_beside_a_killed_holders_progress_counts(claim: Claim) -> None:
     record = replace(claim.fresh_record(), failures=3)
     claim.save(record)
-    for stage in ("agent", "measure"):
-        claim.save(replace(record, stage=stage), durable=False)
-    facts = records.peek(claim.folder)
-    assert facts is not None
-    records.put(claim.folder, replace(facts, failures=0))
-    assert (untimed(claim.record()).failures, untimed(claim.record()).stage) == (0, "measure")
+    for streak in (1, 2, 3):
+        claim.save(replace(record, stage="measure", streak=streak), durable=False)
+    last = records.latest(claim.folder)
+    assert last is not None
+    records.put(claim.folder, replace(last, failures=0))
+    found = untimed(claim.record())
+    assert (found.failures, found.stage, found.streak) == (0, "measure", 3)
+    records.put(claim.folder, replace(record, failures=1))  # whoever has read the facts only
+    assert untimed(claim.record()).failures == 1
+
+
+def test_a_line_that_a_holder_added_when_the_claim_was_lost_already_is_passed_over(queue: Queue, claim: Claim) -> None:
+    record = claim.fresh_record()
+    claim.save(replace(record, attempts=1))
+    claim.save(replace(record, attempts=1, stage="agent"), durable=False)
+    file = claim.control / "progress.jsonl"
+    stray = file.read_bytes().replace(b'"agent"', b'"land"').replace(b'"serial": 2', b'"serial": 9')
+    assert untimed(claim.record()).stage == "agent"
+    moved = claim.folder.rename(queue.root / "running/fix.aaaaaa")
+    assert untimed(records.latest(moved)).stage == "agent"  # of the holder before, as long as the new one has said nothing
+    mine = file.read_bytes() if file.exists() else (moved / ".orch/progress.jsonl").read_bytes()
+    own = mine.replace(claim.token.encode(), b"aaaaaa").replace(b'"agent"', b'"verify"').replace(b'"serial": 2', b'"serial": 3')
+    (moved / ".orch/progress.jsonl").write_bytes(mine + own + stray)
+    assert untimed(records.latest(moved)).stage == "verify"
+    with pytest.raises(ClaimLost):
+        claim.save(replace(record, stage="land"), durable=False)
 
 
 def test_progress_that_has_become_long_begins_anew(claim: Claim) -> None:

@@ -109,6 +109,17 @@ def test_every_sample_runs_from_a_private_copy_of_its_own_that_is_gone_afterward
     assert list((bench.root / "scratch").iterdir()) == []
 
 
+def test_what_a_product_leaves_for_files_of_one_place_and_time_serves_no_other_sample(bench: Bench) -> None:
+    """An interpreter's cache outside the copy, say: it goes by path, time and length."""
+    bench.write('echo "$ORCH_TASK_DIR" >> dirs; stat -c %Y.%y "$ORCH_TASK_DIR/data" >> times; echo METRIC n=0')
+    bench.write("fresh\n", "data")
+    sealed = seal.seal(bench.task)
+    for _ in range(3):
+        assert bench.sample(sealed=sealed, again=True).defect is None
+    for seen in ("dirs", "times"):
+        assert len(set((bench.worktree / seen).read_text().splitlines())) == 3
+
+
 SPOILING = {
     "nothing": "",
     "a file": 'echo spoiled > "$ORCH_TASK_DIR/data"',
@@ -125,6 +136,9 @@ SPOILING = {
     "a link for all": 'mv "$ORCH_TASK_DIR" held; ln -s "$PWD/held" "$ORCH_TASK_DIR"',
     "a folder's mode": 'chmod 755 "$ORCH_TASK_DIR/sub"',
     "all": 'rm -r "$ORCH_TASK_DIR"',
+    "a file for all": 'rm -r "$ORCH_TASK_DIR"; touch "$ORCH_TASK_DIR"',
+    "a pipe for all": 'rm -r "$ORCH_TASK_DIR"; mkfifo "$ORCH_TASK_DIR"',
+    "the next one's place": 'mkdir "${ORCH_TASK_DIR%/*}/sealed"; touch "${ORCH_TASK_DIR%/*}/sealed/file"',
 }
 
 
@@ -143,11 +157,13 @@ def test_a_copy_that_is_left_for_the_next_sample_is_made_anew_where_anything_in_
     first = bench.sample(sealed=sealed, again=True)
     left = (bench.root / "scratch/sealed").stat().st_ino if what == "nothing" else None
     second = bench.sample(sealed=sealed, again=True)
-    assert ("was changed while" in first.defect) if what == "all" and first.defect else first.defect is None
+    assert ("was changed while" in first.defect) if what.endswith("all") and first.defect else first.defect is None
     assert (second.defect, second.output) == (None, first.output.split("\nbenchmark.sh was changed")[0])
     assert left in (None, (bench.root / "scratch/sealed").stat().st_ino)
     assert bench.check("true", sealed).ok is False  # a path that is not there: its copy is its own
     measure.put_away(bench.root / "scratch")
+    if what == "the next one's place":
+        return  # it goes with the scratch
     assert what != "a link for all" or (bench.worktree / "held/data").exists()  # what is behind it is not ours
     assert list((bench.root / "scratch").iterdir()) == []
 
