@@ -144,6 +144,30 @@ class TestMerge:
             commit(repo.top, "elsewhere", "1\n2\n3\n4\n5\n6\nseven\n")
         assert merge.plain(repo, git(repo.top, "rev-parse", "main"), tip) is None
 
+    def test_histories_that_cross_have_two_last_commits_in_common(self, repo: Repository, tree: Worktree, git, commit) -> None:
+        mine = commit(tree.path, "mine", "mine\n")
+        theirs = commit(repo.top, "theirs", "theirs\n")
+        git(tree.path, "merge", "-q", "-m", "x", theirs)
+        git(repo.top, "merge", "-q", "-m", "y", mine)
+        tip, base = tree.head or "", git(repo.top, "rev-parse", "main")
+        assert set(merge.bases(repo, base, tip)) == {mine, theirs}
+        assert merge.bases(repo, base, mine) == (mine,)
+        git(repo.top, "checkout", "-q", "--orphan", "other")
+        git(repo.top, "commit", "-qm", "x")
+        assert merge.bases(repo, base, git(repo.top, "rev-parse", "other")) == ()
+
+    def test_line_ends_that_a_checkout_would_make_equal_decide_nothing_without_one(
+        self, repo: Repository, tree: Worktree, git, commit
+    ) -> None:
+        start = commit(repo.top, "lines", "1\n2\n")
+        worktree.reset(tree, branch="orchestrator/fix", commit=start)
+        git(tree.path, "rm", "-q", "lines")
+        git(tree.path, "commit", "-qm", "removed")
+        base = commit(repo.top, "lines", "1\r\n2\r\n")
+        git(repo.top, "config", "merge.renormalize", "true")
+        (repo.top / ".gitattributes").write_text("lines text eol=lf\n")
+        assert merge.plain(repo, base, tree.head or "") is None
+
     def test_without_a_move_of_the_base_the_tips_tree_is_the_merged_one(
         self, repo: Repository, tree: Worktree, base: str, git, commit
     ) -> None:

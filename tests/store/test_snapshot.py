@@ -375,6 +375,15 @@ def test_a_huge_folder_is_looked_at_only_so_far(queue: Queue, monkeypatch: pytes
     assert look(queue, "t").spec is not None
 
 
+def test_among_many_files_the_benchmark_is_found(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "MANY", 50)
+    folder = drop(queue, "t")
+    for number in range(200):
+        (folder / f"{number}.csv").touch()
+    found = look(queue, "t")
+    assert (found.spec is not None, found.problems) == (True, ())
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_a_folder_that_may_not_be_read_is_shown(queue: Queue) -> None:
     folder = drop(queue, "t")

@@ -11,7 +11,7 @@ from support.desk import COUNT, DONE, LESS, Desk, me
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Result
 from orchestrator.core.task import Stage, State
-from orchestrator.git import worktree
+from orchestrator.git import save, worktree
 from orchestrator.worker import setup
 
 TERM = f"kill -TERM {me()}; sleep 30"
@@ -54,6 +54,28 @@ def test_asked_to_stop_while_a_benchmark_runs_its_litter_is_not_taken_for_work(d
     assert (desk.state(), desk.refs("refs/heads/orchestrator/x")) == (State.PENDING, {"refs/heads/orchestrator/x": desk.main})
     desk.serve()
     assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.CONVERGED])
+
+
+@pytest.mark.parametrize(("leaves", "looks"), [("", 0), ("touch result.log; rm result.log\n", 1), ("touch todo.txt\n", 1)])
+def test_git_looks_for_what_the_benchmark_left_only_where_it_touched_anything(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, leaves: str, looks: int
+) -> None:
+    seen: list[str] = []
+    tidy = save.tidy
+    monkeypatch.setattr(save, "tidy", lambda *args: (seen.append("look"), tidy(*args)))
+    desk.drop(front="scope: [todo.txt]", benchmark=leaves + COUNT)
+    desk.agent(DONE)
+    desk.serve()
+    assert (desk.state(), len(seen)) == (State.CONVERGED, looks)
+
+
+def test_no_copy_of_the_evaluator_but_its_own_lies_there_while_an_agent_works(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(f'ls -A "$ORCH_TASK_DIR/.." > {desk.top}/beside; {LESS}')
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+    assert len(results(desk)) > 1
+    assert sorted((desk.top / "beside").read_text().split()) == ["prompt.md", "task"]
 
 
 LEAVES = "touch result.log; echo >> README; mkdir -p __pycache__; touch __pycache__/x.pyc\n"
