@@ -16,7 +16,7 @@ from orchestrator.core.outcome import AgentEnd, Reason, Spend
 from orchestrator.core.record import Attempt, Intent, Landed, Record, Result
 from orchestrator.core.task import State
 from orchestrator.errors import ClaimLost
-from orchestrator.store import events, inbox, records
+from orchestrator.store import durable, events, inbox, records
 from orchestrator.store.claim import Claim
 from orchestrator.store.durable import Gone
 from orchestrator.store.queue import Queue
@@ -203,6 +203,18 @@ def test_a_line_that_a_holder_added_when_the_claim_was_lost_already_is_passed_ov
     assert untimed(records.latest(moved)).stage == "verify"
     with pytest.raises(ClaimLost):
         claim.save(replace(record, stage="land"), durable=False)
+
+
+def test_a_claim_that_is_lost_while_a_line_is_added_is_lost(queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
+    append = durable.append
+
+    def late(*args: Any, **options: Any) -> None:
+        append(*args, **options)
+        claim.folder.rename(queue.root / "running/fix.aaaaaa")
+
+    monkeypatch.setattr(durable, "append", late)
+    with pytest.raises(ClaimLost):
+        claim.save(claim.fresh_record(), durable=False)
 
 
 def test_progress_that_has_become_long_begins_anew(claim: Claim) -> None:
