@@ -37,11 +37,10 @@ READY = "ready"
 class Claim:
     """Made by `Queue.take`, `Queue.reclaim` and `Claim.adopt`. `previous` is the lease of the last holder, if any.
 
-    The order: `begin` with a lease, then anything, then `release`. Paths are relative to the task's `.orch`, which is `control`;
-    `folder` is where the task lies while this claim holds.
+    The order: `begin` with a lease, then anything, then `release`. Paths are relative to the task's `.orch`.
     """
 
-    __slots__ = ("_path", "_said", "_serial", "control", "folder", "lease", "lock", "mask", "name", "previous", "queue", "token")
+    __slots__ = ("_folder", "_path", "_said", "_serial", "lease", "lock", "mask", "name", "previous", "queue", "token")
 
     def __init__(self, queue: Queue, name: str, token: str, lock: OwnerLock | None, previous: Lease | None = None) -> None:
         from orchestrator.core.masking import Masker  # whoever only looks at the queue makes no claim
@@ -56,8 +55,7 @@ class Claim:
         self._serial = 0
         self._said = 0
         self._path = f"{queue.running}/{name}.{token}"
-        self.folder = Path(self._path)
-        self.control = self.folder / ".orch"
+        self._folder: Path | None = None  # a claim costs 20 microseconds, a path four
 
     @classmethod
     def adopt(cls, queue: Queue, name: str, token: str, descriptor: int | None) -> Claim:
@@ -71,6 +69,17 @@ class Claim:
             raise claim.lost()
         claim.lease = leases.read(claim.folder)
         return claim
+
+    @property
+    def folder(self) -> Path:
+        """Where the task lies while this claim holds."""
+        self._folder = self._folder or Path(self._path)
+        return self._folder
+
+    @property
+    def control(self) -> Path:
+        """The task's `.orch`."""
+        return self.folder / ".orch"
 
     def fileno(self) -> int:
         """The owner's lock, for handing it to a child; -1 after `detach`."""
