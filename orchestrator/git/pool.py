@@ -16,15 +16,15 @@ from pathlib import Path
 from orchestrator.errors import GitError, RepositoryError
 from orchestrator.git import listing, refs, submodules
 from orchestrator.git.command import Locked
-from orchestrator.git.repository import ROOM, Repository, overwrite, write
+from orchestrator.git.repository import Repository, overwrite, write
 from orchestrator.git.worktree import (
-    HALF,
     IDLE,
     MARK,
     POOL,
     TRASH,
     Worktree,
     admin_of,
+    begin,
     broken,
     checkout,
     correct,
@@ -54,7 +54,7 @@ def prepare(repo: Repository, path: Path, *, owner: str, branch: str | None, com
     _refuse_shared(repo, path, branch)
     worktree = find(repo, path)
     if worktree and not broken(worktree):
-        write(worktree.admin / MARK, (owner + HALF).ljust(ROOM))
+        begin(worktree, owner)
         try:
             reset(worktree, branch=branch, commit=commit)
         except Locked:
@@ -116,7 +116,7 @@ def _make(repo: Repository, path: Path, *, owner: str, branch: str | None, commi
     with locks.acquire(repo.worktree_lock, pump) as proof:
         _clear(repo, path)
         worktree = _take(repo, path, commit, proof) or _add(repo, path, commit, proof)
-        write(worktree.admin / MARK, (owner + HALF).ljust(ROOM))
+        begin(worktree, owner)
         fresh = not (worktree.admin / "index").exists()
     try:
         (checkout if fresh else reset)(worktree, branch=branch, commit=commit)

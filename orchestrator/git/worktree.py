@@ -89,9 +89,10 @@ def ours(repo: Repository) -> tuple[Worktree, ...]:
     return tuple(Worktree(repo, place, admin) for admin, place in found if place)
 
 
-def begin(worktree: Worktree) -> None:
-    """What lies there is kept, and nobody's work any more: whoever comes next makes it anew, unless `finish` comes first."""
-    write(worktree.admin / MARK, f"{worktree.owner or IDLE}{HALF}".ljust(ROOM))
+def begin(worktree: Worktree, owner: str | None = None) -> None:
+    """What lies there is kept, and nobody's work any more: whoever comes next makes it anew, unless `finish` comes first. It is
+    `owner`'s from now on, else whose it was."""
+    write(worktree.admin / MARK, f"{owner or worktree.owner or IDLE}{HALF}".ljust(ROOM))
 
 
 def finish(worktree: Worktree) -> None:
