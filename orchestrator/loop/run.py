@@ -100,12 +100,17 @@ def build(
         voice=voice,
         wakeup=wakeup,
         watch=Watch(folders, queue.control, wakeup, voice.warn),
-        clock=lambda: Moment(time.time(), time.monotonic()),
+        clock=now,
         executor=executor,
         only=only,
         began=time.time(),
         quota=1 if mode in (Mode.ONCE, Mode.TASK) else None,
     )
+
+
+def now() -> Moment:
+    """By the clocks of this machine."""
+    return Moment(time.time(), time.monotonic())
 
 
 def router(settings: Settings) -> Router:
@@ -141,8 +146,9 @@ def until_over(loop: Loop) -> Over:
     while True:
         if over := ending.asked(loop):
             return over
+        moment = loop.clock()
         try:
-            tick(loop, loop.clock(), touched)
+            tick(loop, moment, touched)
             over = ending.finished(loop)
             failed = 0
         except StoreError as error:
@@ -154,15 +160,15 @@ def until_over(loop: Loop) -> Over:
         loop.voice.mended()
         if over:
             return over
-        touched = pause(loop)
+        touched = pause(loop, moment)
 
 
-def pause(loop: Loop) -> frozenset[str]:
-    """Sleep until something happens or it is time to look again; the followed folders in which something happened."""
+def pause(loop: Loop, moment: Moment) -> frozenset[str]:
+    """Sleep until something happens or it is time to look again; the followed folders in which something happened. `moment`: the
+    last look's. A wait that has ended since then counts as one still, or nobody would wake up for it."""
     if loop.again and not loop.voice.troubled:
         loop.wakeup.wait(BREATH / 10)
         return loop.watch.heard(loop.workers)[1]
-    moment = loop.clock()
     until = moment.mono + seconds(loop, moment)
     while (left := until - loop.clock().mono) > 0:
         told = loop.wakeup.wait(left)

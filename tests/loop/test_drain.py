@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import signal
+import time
 
-from support.stage import Stage
+import pytest
+from support.stage import STANDIN, Stage
 
+from orchestrator.core.outcome import Reason
 from orchestrator.core.pull import Pull
 from orchestrator.core.record import Landed, Record
+from orchestrator.core.settings import Settings
 from orchestrator.core.task import State
+from orchestrator.loop import run
+from orchestrator.loop.parts import Mode, Moment
+from orchestrator.loop.wakeup import Wakeup
 from orchestrator.store import records
 
 
@@ -72,6 +79,31 @@ def test_drafts_neither_start_nor_count(stage: Stage) -> None:
     assert stage.code(stage.loop("drain")) == 0
     assert stage.state("sketch") is State.PENDING
     assert stage.started() == []
+
+
+def test_a_wait_that_ends_while_the_loop_is_looking_is_not_slept_through(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = stage.task("parked")
+    until = time.time() + 1000
+    records.put(
+        folder,
+        Record(
+            id="1",
+            name="parked",
+            slug="parked",
+            inode=folder.stat().st_ino,
+            reason=Reason.BACKOFF,
+            not_before=until,
+            updated=until,
+        ),
+    )
+    asked: list[float] = []
+    moments = iter([Moment(until - 0.05, time.monotonic())])  # the first look; at the end of it the wait is over
+    monkeypatch.setattr(Wakeup, "wait", lambda self, seconds, wait=Wakeup.wait: asked.append(seconds) or wait(self, seconds))
+    monkeypatch.setattr(run, "now", lambda: next(moments, Moment(until + 0.05, time.monotonic())))
+    settings = Settings(tasks=str(stage.queue.root), settle=0.2)
+    assert run.run(settings, Mode.DRAIN, say=lambda _line: None, program=STANDIN) == 0
+    assert stage.state("parked") is State.CONVERGED
+    assert max(asked) <= run.BUSY
 
 
 def test_a_child_starts_after_its_parent_and_never_after_a_blocked_one(stage: Stage) -> None:
