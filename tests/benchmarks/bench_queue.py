@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Iterator
 
-from support.project import ORCHESTRATOR, Project
+from support.forks import PROGRAM
+from support.project import Project
 
 from tests.benchmarks.harness import Row, drop, milliseconds, project, show
 
@@ -46,7 +47,7 @@ def status(queued: int, most: float) -> Row:
             subprocess.run(argv, cwd=made.top, env=made.env, check=True, stdout=subprocess.DEVNULL)
             return time.perf_counter() - began
 
-        ours = statistics.median(look(*ORCHESTRATOR, "--status") for _ in range(9))
+        ours = statistics.median(look(*PROGRAM, "--status") for _ in range(9))
         bare = statistics.median(
             look(sys.executable, "-c", f"import click, os; os.listdir({str(made.tasks)!r})") for _ in range(9)
         )

@@ -62,6 +62,7 @@ def project(files: int = 100, tasks: int = 0, *, benchmark: str = MARKER, agent:
     """
     with _folder() as top:
         made = Project(top)
+        made.fresh = True
         made.env.pop("PYTHONDONTWRITEBYTECODE", None)
         made.env["PYTHONPYCACHEPREFIX"] = str(Path(tempfile.gettempdir(), f"bench-bytecode-{os.getuid()}"))
         (made.tasks / "pending").mkdir(parents=True)

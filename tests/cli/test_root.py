@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.commands import PROGRAM, Project, wait
+from support.commands import Project, wait
+from support.forks import PROGRAM
 
 from orchestrator import __version__
 from orchestrator.cli.commands import COMMANDS

@@ -11,10 +11,14 @@ import pytest
 from support.project import Project
 
 
+FRESH = ("test_command_line.py", "test_first_hour.py")  # each command there is an interpreter of its own, as everybody's is
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Project]:
     """A project with one repository whose todo.txt holds three lines; the goal of most tests is to empty it."""
     made = Project(tmp_path)
+    made.fresh |= request.path.name in FRESH
     (made.tasks / "pending").mkdir(parents=True)
     made.make_repo({"todo.txt": "one\ntwo\nthree\n", "README": "a repository\n"})
     yield made

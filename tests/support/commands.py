@@ -10,14 +10,14 @@ import select
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PROGRAM = [sys.executable, "-m", "orchestrator"]
+from support import forks
+
 COUNT = "#!/bin/sh\necho METRIC left=$(grep -c . todo.txt)\n"
 PATIENCE = 20.0
 QUICK = {"ORCH_BACKOFF": "100ms", "ORCH_SETTLE": "50ms", "ORCH_STOP_GRACE": "300ms"}
@@ -41,16 +41,7 @@ class Project:
 
     def run(self, *args: str, code: int | None = 0, stdin: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
         """One command to its end; `code` is what it must exit with, None for anything."""
-        done = subprocess.run(
-            [*PROGRAM, *args],
-            cwd=self.top,
-            env={**self.env, **env},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            input=stdin,
-        )
+        done = forks.run(args, cwd=self.top, env={**self.env, **env}, timeout=60, stdin=stdin)
         assert code is None or done.returncode == code, f"{args} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         return done
@@ -67,15 +58,8 @@ class Project:
 
     def start(self, *args: str, **env: str) -> subprocess.Popen[str]:
         """A command in the background, ended after the test."""
-        process = subprocess.Popen(
-            [*PROGRAM, *args],
-            cwd=self.top,
-            env={**self.env, **env},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = forks.start(args, cwd=self.top, env={**self.env, **env}, start_new_session=True, **pipes)
         self.started.append(process)
         return process
 
@@ -168,7 +152,7 @@ class Project:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         settings = {name: value for name, value in self.env.items() if name != "COLUMNS"}
         process = subprocess.Popen(
-            [*PROGRAM, *args],
+            [*forks.PROGRAM, *args],
             cwd=self.top,
             env={**settings, "TERM": "xterm-256color", **env},
             stdin=slave,

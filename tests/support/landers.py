@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from orchestrator.core.task import State
 from orchestrator.git import landingqueue
 from orchestrator.git.landingqueue import LandingQueue
+from support import forks
 from support.desk import Desk
 from support.processes import until
 
@@ -26,7 +26,7 @@ class Landers(Desk):
 
     def __init__(self, top: Path) -> None:
         super().__init__(top)
-        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self.workers: dict[str, subprocess.Popen[str]] = {}
         self._lock: int | None = None
         self.set(converge=1)
         self.agent(MAKE)
@@ -62,8 +62,8 @@ class Landers(Desk):
         assert claim.lock is not None
         descriptor = claim.lock.fileno()
         with (self.top / f"{name}.txt").open("ab") as out:
-            self.workers[name] = subprocess.Popen(
-                [sys.executable, "-m", "orchestrator", "work", str(self.queue.root), name, claim.token],
+            self.workers[name] = forks.start(
+                ["work", str(self.queue.root), name, claim.token],
                 env={**os.environ, "ORCH_OWNER_FD": str(descriptor), **env},
                 pass_fds=(descriptor,), stdout=out, stderr=out, cwd=self.top,
             )  # fmt: skip

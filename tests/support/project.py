@@ -6,14 +6,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-ORCHESTRATOR = [sys.executable, "-m", "orchestrator"]
+from support import forks
+
 QUICK = {"ORCH_BACKOFF": "100ms", "ORCH_SETTLE": "100ms", "ORCH_STOP_GRACE": "300ms"}
 
 COUNT = """#!/bin/sh
@@ -30,6 +30,7 @@ class Project:
         self.tasks = top / "tasks"
         self.repo = top / "repo"
         self.env: dict[str, str] = {**os.environ, **QUICK, "ORCH_TASKS": str(self.tasks), "ORCH_REPO": str(self.repo)}
+        self.fresh = forks.FRESH  # whether each command is an interpreter of its own
         self.started: list[subprocess.Popen[str]] = []
 
     # --- what a person does -----------------------------------------------------------------------------------------
@@ -83,28 +84,24 @@ class Project:
 
     def run(self, *args: str, timeout: float = 60, code: int | None = None, **env: str) -> subprocess.CompletedProcess[str]:
         """One command to its end. `code` is asserted where given."""
-        done = subprocess.run(
-            [*ORCHESTRATOR, *args],
-            cwd=self.top,
-            env={**self.env, **env},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        done = forks.run(args, fresh=self.fresh, cwd=self.top, env={**self.env, **env}, timeout=timeout)
         if code is not None:
             assert done.returncode == code, f"{args} ended with {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.story()}"
         return done
 
     def start(self, *args: str, **env: str) -> subprocess.Popen[str]:
         """A command in the background, its output in `<top>/out-N.txt`. Ended after the test."""
-        return self.start_as((), *args, **env)
+        with self._output() as out:
+            given = {"stdout": out, "stderr": subprocess.STDOUT, "start_new_session": True}
+            process = forks.start(args, fresh=self.fresh, cwd=self.top, env={**self.env, **env}, **given)
+        self.started.append(process)
+        return process
 
     def start_as(self, prefix: Sequence[str], *args: str, **env: str) -> subprocess.Popen[str]:
-        """The same, by way of a program that goes before it (`unshare …`)."""
-        with (self.top / f"out-{len(self.started)}.txt").open("w") as out:
+        """The same in a fresh interpreter, by way of a program that goes before it (`unshare …`)."""
+        with self._output() as out:
             process = subprocess.Popen(
-                [*prefix, *ORCHESTRATOR, *args],
+                [*prefix, *forks.PROGRAM, *args],
                 cwd=self.top,
                 env={**self.env, **env},
                 stdout=out,
@@ -114,6 +111,9 @@ class Project:
             )
         self.started.append(process)
         return process
+
+    def _output(self) -> TextIO:
+        return (self.top / f"out-{len(self.started)}.txt").open("w")
 
     # --- what a person sees -----------------------------------------------------------------------------------------
 

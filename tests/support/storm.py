@@ -91,6 +91,7 @@ class Target:
 class Storm:
     def __init__(self, top: Path, *, tasks: int, kills: int, seed: int) -> None:
         self.project = Project(top)
+        self.project.fresh = True
         self.project.env |= QUICK
         self.project.agent(SESSION.format(top=top))
         self.top = top

@@ -1,0 +1,200 @@
+"""`python -m support.forkserver FD`: imports all of the product once and becomes its command line by `fork`, as often as asked.
+
+The product's own nursery, for its commands: what starts is a process of its own, with its own number, session, environment and
+open files, and runs the program's only door. Two thirds of what a test of a command costs are the imports before it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import fcntl
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+import coverage
+
+from orchestrator import __main__ as door
+from orchestrator.executors import nursery
+from orchestrator.store import failpoints
+from orchestrator.worker import nursery as bearer
+
+LARGEST = 1 << 20
+ASIDE = 500  # descriptors from here on are in nobody's way
+NEEDED = (
+    *(
+        "orchestrator.cli.main",
+        "orchestrator.cli.loop",
+        "orchestrator.cli.status",
+        "orchestrator.cli.verbs",
+        "orchestrator.loop.run",
+    ),
+    *("orchestrator.cli.undo", "orchestrator.cli.pulls", "orchestrator.worker.undoing", *bearer.NEEDED),
+)
+MEASURE = "COVERAGE_PROCESS_CONFIG"
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGWINCH, signal.SIGUSR1, signal.SIGUSR2)
+fresh = nursery.detach  # how the product starts its nursery: as a fresh interpreter
+
+
+def main(descriptor: int) -> NoReturn:
+    """Serve until nobody holds the other end. A command comes through here, too, and ends with its own code."""
+    for name in NEEDED:
+        importlib.import_module(name)
+    sys.path[0] = ""
+    nursery.detach = forked_nursery  # type: ignore[assignment]
+    _end_of_measuring()
+    gc.collect()
+    gc.freeze()
+    link = socket.socket(fileno=descriptor)
+    link.set_inheritable(False)
+    end(serve(link))
+
+
+def serve(link: socket.socket) -> Callable[[], Any]:
+    """Fork a command for each order. Returns in each of these, with what it has to run, and in the server itself at its end."""
+    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    reports: dict[int, int] = {}  # where the end of a command is told
+    while True:
+        ready, _, _ = select.select([link, read], [], [])
+        if read in ready:
+            _tell_ends(read, reports)
+        if link in ready:
+            data, rights, _, _ = socket.recv_fds(link, LARGEST, 16)
+            if not data:
+                return lambda: None
+            if (pid := os.fork()) == 0:
+                _forget(link.detach(), read, write, rights[-1], *reports.values())
+                return _command(json.loads(data), *rights[:-1])
+            reports[pid] = rights.pop()
+            _forget(*rights)
+            link.send(str(pid).encode())
+
+
+def _tell_ends(read: int, reports: dict[int, int]) -> None:
+    with suppress(BlockingIOError):
+        while os.read(read, 4096):
+            pass
+    with suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            report = reports.pop(ended[0])
+            os.write(report, str(ended[1]).encode())
+            os.close(report)
+
+
+def _forget(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _command(order: dict[str, Any], *rights: int) -> Callable[[], None]:
+    """Be this command: everything that a new process would have been given, each file under the number it is known by."""
+    if order["session"]:
+        os.setsid()
+    aside = [fcntl.fcntl(given, fcntl.F_DUPFD_CLOEXEC, ASIDE) for given in rights]
+    _forget(*rights)
+    for number, given in zip((0, 1, 2, *order["keep"]), aside, strict=True):
+        os.dup2(given, number)
+    _forget(*aside)
+    os.chdir(order["cwd"])
+    become(["orchestrator", *order["args"]], order["env"])
+    return door.main
+
+
+def become(argv: Sequence[str], env: Mapping[str, str]) -> None:
+    """Arguments, environment, signals, output and what is remembered as in a process that has just begun."""
+    signal.set_wakeup_fd(-1)
+    for number in HANDLED:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    os.environ.clear()
+    os.environ.update(env)
+    _show(argv, env)
+    sys.argv = [door.__file__, *argv[1:]]
+    time.tzset()
+    failpoints._plan.cache_clear()
+    buffering = 1 if env.get("PYTHONUNBUFFERED") else -1
+    sys.stdout, sys.stderr = os.fdopen(1, "w", buffering, closefd=False), os.fdopen(2, "w", 1, closefd=False)
+    sys.stdin = os.fdopen(0, closefd=False)
+    if MEASURE in env:
+        _end_of_measuring(save=False)
+        coverage.process_startup(force=True)
+
+
+def _show(argv: Sequence[str], env: Mapping[str, str]) -> None:
+    """Let `ps` and /proc tell what this process is, not what the server was: they read the very memory that a program is given
+    its arguments and its environment in (proc(5), `arg_start` to `env_end`), which nothing points to any more."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    arg, arg_end, own, own_end = map(int, fields[45:49])
+    words = [sys.executable, "-m", *argv], [f"{name}={value}" for name, value in env.items()]
+    for (begin, stop), texts in zip(((arg, arg_end), (own, own_end)), words, strict=True):
+        room = stop - begin
+        ctypes.memmove(begin, b"".join(os.fsencode(text) + b"\0" for text in texts)[: room - 1].ljust(room, b"\0"), room)
+
+
+def forked_nursery(argv: tuple[str, ...], *, env: Mapping[str, str], pass_fds: tuple[int, ...]) -> int:
+    """In place of `detach`, in a command of ours: its nursery has imported everything already. The pid."""
+    if argv[-2] != nursery.COMMAND:
+        return fresh(argv, env=env, pass_fds=pass_fds)
+    pid = os.fork()
+    if not pid:
+        _be_nursery(argv, env, pass_fds[0])
+    return pid
+
+
+def _be_nursery(argv: tuple[str, ...], env: Mapping[str, str], link: int) -> NoReturn:
+    os.setsid()
+    void = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(void, number)
+    for number in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        if number > 2 and number != link:
+            with suppress(OSError):
+                os.close(number)
+    become(argv[argv.index("orchestrator") :], env)
+    end(lambda: sys.exit(bearer.main(link)))
+
+
+def _end_of_measuring(*, save: bool = True) -> None:
+    """What the imports have covered is kept once, and not again by all that is forked from here."""
+    if measured := coverage.Coverage.current():
+        measured.stop()
+        if save:
+            measured.save()
+        atexit.unregister(measured._atexit)
+
+
+def end(run: Callable[[], Any]) -> NoReturn:
+    """Run it, and end as an interpreter would that runs nothing else."""
+    code: object = 1
+    try:
+        run()
+        code = 0
+    except SystemExit as asked:
+        code = asked.code or 0
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:  # noqa: BLE001 - shown and ended with, as an interpreter does
+        traceback.print_exc()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else 1)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
