@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from support.project import Project
 
-
 FRESH = ("test_command_line.py", "test_first_hour.py")  # each command there is an interpreter of its own, as everybody's is
 
 
