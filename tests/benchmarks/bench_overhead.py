@@ -3,7 +3,8 @@
 The floor replays, for each task, one after the other and with nothing in between: a bare interpreter start, the agent, the
 five runs of the benchmark (base, attempt, three for the streak), and eleven git commands: two worktrees put on a commit and
 cleaned, the change staged, committed, kept under a ref of its own and listed for the scope check, the merge commit, the
-user's checkout moved forward, the base moved.
+user's checkout moved forward, the base moved. They sync what they write, as the queue's must: by git's defaults a power cut
+leaves a base that names empty objects.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from tests.benchmarks.harness import AGENT, MARKER, Row, drain, milliseconds, project, show, spent
 
+DURABLE = ("-c", "core.fsync=committed,reference")
 SIZES = ((100, 100, 0.12), (10_000, 40, 0.25))
 
 
@@ -35,7 +37,7 @@ def floor(files: int, tasks: int) -> float:
 
 def _one(env: dict[str, str], repo: Path, agent: Path, verify: Path, script: Path, number: int, base: str) -> str:
     def git(cwd: Path, *args: str) -> None:
-        spent(("git", *args), cwd, env)
+        spent(("git", *DURABLE, *args), cwd, env)
 
     def measure(cwd: Path) -> None:
         spent(("/bin/sh", str(script)), cwd, env)

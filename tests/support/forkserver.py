@@ -45,6 +45,7 @@ NEEDED = (
 )
 MEASURE = "COVERAGE_PROCESS_CONFIG"
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGWINCH, signal.SIGUSR1, signal.SIGUSR2)
+measured = coverage.Coverage.current()  # since this interpreter began
 fresh = nursery.detach  # how the product starts its nursery: as a fresh interpreter
 
 
@@ -54,7 +55,9 @@ def main(descriptor: int) -> NoReturn:
         importlib.import_module(name)
     sys.path[0] = ""
     nursery.detach = forked_nursery  # type: ignore[assignment]
-    _end_of_measuring()
+    if measured:  # what the imports have covered is told once
+        measured.stop()
+        measured.save()
     gc.collect()
     gc.freeze()
     link = socket.socket(fileno=descriptor)
@@ -128,9 +131,7 @@ def become(argv: Sequence[str], env: Mapping[str, str]) -> None:
     buffering = 1 if env.get("PYTHONUNBUFFERED") else -1
     sys.stdout, sys.stderr = os.fdopen(1, "w", buffering, closefd=False), os.fdopen(2, "w", 1, closefd=False)
     sys.stdin = os.fdopen(0, closefd=False)
-    if MEASURE in env:
-        _end_of_measuring(save=False)
-        coverage.process_startup(force=True)
+    _measure(MEASURE in env)
 
 
 def _show(argv: Sequence[str], env: Mapping[str, str]) -> None:
@@ -167,12 +168,12 @@ def _be_nursery(argv: tuple[str, ...], env: Mapping[str, str], link: int) -> NoR
     end(lambda: sys.exit(bearer.main(link)))
 
 
-def _end_of_measuring(*, save: bool = True) -> None:
-    """What the imports have covered is kept once, and not again by all that is forked from here."""
-    if measured := coverage.Coverage.current():
+def _measure(wanted: bool) -> None:
+    """Go on measuring what runs, or never tell. To begin anew would take five times as long as a command."""
+    if measured and wanted:
+        measured.start()
+    elif measured:
         measured.stop()
-        if save:
-            measured.save()
         atexit.unregister(measured._atexit)
 
 
