@@ -39,9 +39,9 @@ class Project:
         done = subprocess.run(["git", *args], cwd=self.top, capture_output=True, text=True, check=True, env=self.env)
         return done.stdout.rstrip("\n")
 
-    def run(self, *args: str, code: int | None = 0, stdin: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *args: str, code: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
         """One command to its end; `code` is what it must exit with, None for anything."""
-        done = forks.run(args, cwd=self.top, env={**self.env, **env}, timeout=60, stdin=stdin)
+        done = forks.run(args, cwd=self.top, env={**self.env, **env}, timeout=60)
         assert code is None or done.returncode == code, f"{args} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         return done

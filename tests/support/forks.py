@@ -22,7 +22,7 @@ PROGRAM = (sys.executable, "-m", "orchestrator")
 TESTS = Path(__file__).parents[1]
 MEASURE = "COVERAGE_PROCESS_CONFIG"
 GIVEN = {name: value for name, value in os.environ.items() if name in (MEASURE, "ORCH_TEST_FRESH")}  # before tests lose them
-FRESH = "ORCH_TEST_FRESH" in GIVEN
+FRESH = "ORCH_TEST_FRESH" in GIVEN or sys.platform != "linux"
 ROOM = 16384  # bytes for what a fork shows of its arguments and its environment
 
 
@@ -33,14 +33,11 @@ def start(args: Sequence[str], *, env: Mapping[str, str], fresh: bool = FRESH, *
     return chosen([*PROGRAM, *args], env=env, text=True, **given)
 
 
-def run(
-    args: Sequence[str], *, timeout: float, stdin: str | None = None, fresh: bool = FRESH, **given: Any
-) -> subprocess.CompletedProcess[str]:
+def run(args: Sequence[str], *, timeout: float, fresh: bool = FRESH, **given: Any) -> subprocess.CompletedProcess[str]:
     """The same to its end, and all that it wrote. Raises TimeoutExpired, the command killed."""
-    source = None if stdin is None else subprocess.PIPE
-    with start(args, fresh=fresh, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **given) as process:
+    with start(args, fresh=fresh, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **given) as process:
         try:
-            out, err = process.communicate(stdin, timeout)
+            out, err = process.communicate(timeout=timeout)
         except BaseException:
             process.kill()
             raise

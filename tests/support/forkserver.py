@@ -17,6 +17,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -34,15 +35,9 @@ from orchestrator.worker import nursery as bearer
 LARGEST = 1 << 20
 ASIDE = 500  # descriptors from here on are in nobody's way
 NEEDED = (
-    *(
-        "orchestrator.cli.main",
-        "orchestrator.cli.loop",
-        "orchestrator.cli.status",
-        "orchestrator.cli.verbs",
-        "orchestrator.loop.run",
-    ),
-    *("orchestrator.cli.undo", "orchestrator.cli.pulls", "orchestrator.worker.undoing", *bearer.NEEDED),
-)
+    "orchestrator.cli.main", "orchestrator.cli.loop", "orchestrator.cli.status", "orchestrator.cli.verbs", "orchestrator.cli.undo",
+    "orchestrator.cli.pulls", "orchestrator.loop.run", "orchestrator.worker.undoing", *bearer.NEEDED,
+)  # fmt: skip
 MEASURE = "COVERAGE_PROCESS_CONFIG"
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGWINCH, signal.SIGUSR1, signal.SIGUSR2)
 measured = coverage.Coverage.current()  # since this interpreter began
@@ -146,8 +141,9 @@ def _show(argv: Sequence[str], env: Mapping[str, str]) -> None:
 
 
 def forked_nursery(argv: tuple[str, ...], *, env: Mapping[str, str], pass_fds: tuple[int, ...]) -> int:
-    """In place of `detach`, in a command of ours: its nursery has imported everything already. The pid."""
-    if argv[-2] != nursery.COMMAND:
+    """In place of `detach`, in a command of ours: its nursery has imported everything already. The pid. A loop that watches by
+    a thread and needs another one starts an interpreter."""
+    if argv[-2] != nursery.COMMAND or threading.active_count() > 1:
         return fresh(argv, env=env, pass_fds=pass_fds)
     pid = os.fork()
     if not pid:
@@ -170,10 +166,12 @@ def _be_nursery(argv: tuple[str, ...], env: Mapping[str, str], link: int) -> NoR
 
 def _measure(wanted: bool) -> None:
     """Go on measuring what runs, or never tell. To begin anew would take five times as long as a command."""
-    if measured and wanted:
+    if measured is None:
+        return
+    measured.stop()
+    if wanted:
         measured.start()
-    elif measured:
-        measured.stop()
+    else:
         atexit.unregister(measured._atexit)
 
 
@@ -185,6 +183,8 @@ def end(run: Callable[[], Any]) -> NoReturn:
         code = 0
     except SystemExit as asked:
         code = asked.code or 0
+        if isinstance(code, str):
+            sys.stderr.write(f"{code}\n")
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
