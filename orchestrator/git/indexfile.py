@@ -27,14 +27,17 @@ LENGTH = 0x0FFF  # of the path; a longer one ends where its NUL is
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Findings(Value):
-    """`hidden`: some entry's changes are invisible to git. `links`: the paths recorded as repositories of their own."""
+    """`hidden`: some entry's changes are invisible to git. `links`: the paths recorded as repositories of their own. `entries`:
+    how many there are."""
 
     hidden: bool = False
     links: tuple[str, ...] = ()
+    entries: int = 0
 
 
-def read(index: Path, hash_size: int) -> Findings:
-    """What stands in `index`. One that is split over two files counts as hiding something: git has to be asked."""
+def read(index: Path, hash_size: int, most: int | None = None) -> Findings:
+    """What stands in `index`; of one with more than `most` entries only how many. One that is split over two files counts as
+    hiding something: git has to be asked."""
     try:
         data = index.read_bytes()
     except FileNotFoundError:
@@ -42,10 +45,13 @@ def read(index: Path, hash_size: int) -> Findings:
     version = int.from_bytes(data[4:8], "big")
     if data[:4] != b"DIRC" or version not in (2, 3, COMPRESSED):
         return Findings()
+    entries = int.from_bytes(data[8:12], "big")
+    if most is not None and entries > most:
+        return Findings(entries=entries)
     layout = struct.Struct(f">{MODE}xI{STAT - MODE - 4 + hash_size}xH")  # one call per entry: there may be a hundred thousand
     position, hidden, links, path = HEADER, False, [], b""
     try:
-        for _ in range(int.from_bytes(data[8:12], "big")):
+        for _ in range(entries):
             mode, flags = layout.unpack_from(data, position)
             name = position + layout.size
             if flags & (ASSUME_VALID | EXTENDED):
@@ -67,7 +73,7 @@ def read(index: Path, hash_size: int) -> Findings:
                 links.append(os.fsdecode(path))
     except (struct.error, ValueError, IndexError):  # cut off: git itself will say so
         pass
-    return Findings(hidden or data[position : position + len(SPLIT)] == SPLIT, tuple(links))
+    return Findings(hidden or data[position : position + len(SPLIT)] == SPLIT, tuple(links), entries)
 
 
 def _number(data: bytes, position: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from orchestrator.core.value import Value
 from orchestrator.errors import RepositoryError
-from orchestrator.git import indexfile, refs, snapshot
+from orchestrator.git import indexfile, refs, snapshot, untracked
 from orchestrator.git.command import Git
 from orchestrator.git.repository import OPERATIONS, ROOM, Repository, head, overwrite, write
 
@@ -115,7 +115,8 @@ def reset(worktree: Worktree, *, branch: str | None, commit: str) -> None:
     """Put a worktree of ours at `commit`, as clean as a fresh one."""
     with _changing(worktree):
         checkout(worktree, branch=branch, commit=commit)
-        clean(worktree)
+        if not untracked.none(worktree.path, worktree.admin / "index", worktree.repo.hash_size):
+            clean(worktree)
 
 
 def clean(worktree: Worktree, *, keep_ignored: bool = False) -> None:
