@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,18 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def loop(tmp_path: Path, env: dict[str, str], fresh: bool) -> subprocess.Popen[str]:
+def loop(tmp_path: Path, env: dict[str, str], fresh: bool) -> Iterator[subprocess.Popen[str]]:
     """A loop with nothing to do, that has said so."""
     process = forks.start(
         ["--loop"], fresh=fresh, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
     )
-    assert process.stdout is not None
-    assert f"Watching {tmp_path}/tasks/pending." in process.stdout.readline()
-    return process
+    try:
+        assert process.stdout is not None
+        assert f"Watching {tmp_path}/tasks/pending." in process.stdout.readline()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize(
@@ -48,8 +53,6 @@ def test_the_system_shows_its_own_environment_arguments_folder_and_session(tmp_p
     assert {b"orchestrator", b"--loop"} <= set((place / "cmdline").read_bytes().split(b"\0"))
     assert (place / "cwd").readlink() == tmp_path
     assert os.getsid(loop.pid) == loop.pid
-    loop.kill()
-    loop.communicate()
 
 
 @BOTH
@@ -59,7 +62,6 @@ def test_how_a_signal_ends_it(loop: subprocess.Popen[str], number: int, code: in
     loop.send_signal(number)
     assert loop.wait(20) == code
     assert loop.poll() == code
-    loop.communicate()
 
 
 @BOTH
@@ -67,7 +69,7 @@ def test_who_waits_too_short_is_told(loop: subprocess.Popen[str]) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         loop.wait(0.01)
     loop.terminate()
-    loop.communicate(timeout=20)
+    assert loop.wait(20) == 0
 
 
 @BOTH
