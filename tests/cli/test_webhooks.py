@@ -34,11 +34,13 @@ def forge(project: Project, tmp_path: Path) -> Forge:
 def port(project: Project) -> Iterator[int]:
     process = project.start("webhooks", "--port", "0", GITHUB_WEBHOOK_SECRET=SECRET, PYTHONUNBUFFERED="1")
     assert process.stdout is not None
-    found = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
-    assert found
-    yield int(found[1])
-    process.kill()
-    process.communicate()
+    try:
+        found = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
+        assert found
+        yield int(found[1])
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def post(port: int, path: str, body: bytes, secret: str = SECRET) -> int:
