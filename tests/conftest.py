@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 from support import install
+from support.forks import MEASURE
 
 TESTS = Path(__file__).parent
 SLOW = ("crash", "test_project.py", "e2e", "agents", "loop", "cli")  # what begins first; the rest takes a tenth of a second each
 LIVES = ("crash", "e2e")  # whole lives, in a thousand interpreters
 MEMORY, ROOM = Path("/dev/shm"), 2 << 30  # bytes free there; the suite takes an eighth of them
-MEASURE = "COVERAGE_PROCESS_CONFIG"  # by which the processes that a test starts know that they are measured
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

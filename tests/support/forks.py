@@ -20,7 +20,7 @@ from typing import Any
 
 PROGRAM = (sys.executable, "-m", "orchestrator")
 TESTS = Path(__file__).parents[1]
-MEASURE = "COVERAGE_PROCESS_CONFIG"
+MEASURE = "COVERAGE_PROCESS_CONFIG"  # by which the processes that a test starts know that they are measured
 GIVEN = {name: value for name, value in os.environ.items() if name in (MEASURE, "ORCH_TEST_FRESH")}  # before tests lose them
 FRESH = "ORCH_TEST_FRESH" in GIVEN or sys.platform != "linux"
 ROOM = 16384  # bytes for what a fork shows of its arguments and its environment

@@ -31,6 +31,7 @@ from orchestrator import __main__ as door
 from orchestrator.executors import nursery
 from orchestrator.store import failpoints
 from orchestrator.worker import nursery as bearer
+from support.forks import MEASURE
 
 LARGEST = 1 << 20
 ASIDE = 500  # descriptors from here on are in nobody's way
@@ -38,7 +39,6 @@ NEEDED = (
     "orchestrator.cli.main", "orchestrator.cli.loop", "orchestrator.cli.status", "orchestrator.cli.verbs", "orchestrator.cli.undo",
     "orchestrator.cli.pulls", "orchestrator.loop.run", "orchestrator.worker.undoing", *bearer.NEEDED,
 )  # fmt: skip
-MEASURE = "COVERAGE_PROCESS_CONFIG"
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGWINCH, signal.SIGUSR1, signal.SIGUSR2)
 measured = coverage.Coverage.current()  # since this interpreter began
 fresh = nursery.detach  # how the product starts its nursery: as a fresh interpreter
@@ -190,11 +190,7 @@ def end(run: Callable[[], Any]) -> NoReturn:
         os.kill(os.getpid(), signal.SIGINT)
     except BaseException:  # noqa: BLE001 - shown and ended with, as an interpreter does
         traceback.print_exc()
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code if isinstance(code, int) else 1)
+    bearer.end(code if isinstance(code, int) else 1)
 
 
 if __name__ == "__main__":

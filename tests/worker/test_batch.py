@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import forks
 from support.landers import Landers
 from support.processes import until
 
@@ -311,8 +310,9 @@ def test_undo_takes_back_one_member_and_leaves_the_others(landers: Landers) -> N
 
     def command(*args: str) -> str:
         env = {**os.environ, "ORCH_TASKS": str(landers.queue.root), "ORCH_REPO": str(landers.repo)}
-        argv = [sys.executable, "-m", "orchestrator", *args]
-        return subprocess.run(argv, cwd=landers.top, env=env, capture_output=True, text=True, check=True).stdout
+        done = forks.run(args, cwd=landers.top, env=env, timeout=60)
+        done.check_returncode()
+        return done.stdout
 
     def files() -> set[str]:
         return set(landers.git("ls-tree", "--name-only", "main").split()) & {"a", "b", "c"}
