@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -57,7 +57,8 @@ class Wakeup:
 
     @contextmanager
     def listening(self) -> Iterator[Wakeup]:
-        """Hear SIGINT, SIGTERM, SIGHUP and SIGCHLD while inside; what was there before is put back."""
+        """Hear SIGINT, SIGTERM, SIGHUP and SIGCHLD while inside, even if whoever started this process had blocked them; what was
+        there before is put back."""
         if threading.current_thread() is not threading.main_thread():
             yield self  # Python delivers signals to the main thread only
             return
@@ -71,7 +72,8 @@ class Wakeup:
             for number, handler in handlers:
                 if number is signal.SIGCHLD or signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
                     before.append((number, signal.signal(number, handler)))
-            yield self
+            with _unblocked(number for number, _ in handlers):
+                yield self
         finally:
             for number, handler in before:
                 signal.signal(number, handler)
@@ -84,6 +86,15 @@ class Wakeup:
 
     def _on_stop(self, number: int, _frame: FrameType | None) -> None:
         self._stops.append(signal.Signals(number))
+
+
+@contextmanager
+def _unblocked(numbers: Iterable[signal.Signals]) -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:

@@ -93,6 +93,19 @@ def test_a_signal_has_the_tasks_put_back_and_nothing_started_again(stage: Stage,
     assert len(stage.started()) == 2
 
 
+def test_a_loop_hears_a_signal_that_whoever_started_it_had_blocked(stage: Stage) -> None:
+    stage.task("a", "hold")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        loop = stage.loop("loop")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    worker = stage.runs("a")
+    loop.send_signal(signal.SIGTERM)
+    assert stage.code(loop) == 0
+    assert (stage.state("a"), gone(worker)) == (State.PENDING, True)
+
+
 def test_a_second_signal_tells_workers_not_to_wait_for_their_agents(stage: Stage) -> None:
     stage.task("a", "late")
     loop = stage.loop("loop")

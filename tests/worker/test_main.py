@@ -29,6 +29,7 @@ def test_a_worker_that_comes_too_late_touches_nothing(desk: Desk) -> None:
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.usefixtures("signals")
 def test_a_worker_of_a_queue_that_is_gone_says_so_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(str(tmp_path / "gone"), "x", "abcdef") == 1
     assert capsys.readouterr().err.startswith("orchestrator: Can't open the lock ")
