@@ -83,7 +83,7 @@ class Index:
         pending = self.names.places(State.PENDING)
         again = {place.folder for place in change.came if place.state is State.PENDING}
         again |= {place.folder for place in doubles.keys() ^ self.names.doubles.keys()}
-        again |= {*touched, *islice(self._restless, RESTLESS), *(self._changed() if full else ())}
+        again |= {*touched, *islice(self._restless, RESTLESS), *(self.changed() if full else ())}
         self._backlog.add(again & pending.keys())
         for folder in self._backlog.take():
             if folder in pending:
@@ -101,6 +101,10 @@ class Index:
         return candidate
 
     # Asking
+
+    def changed(self) -> Iterator[str]:
+        """The folders that look different from when they were read."""
+        return (folder for folder, entry in self._entries.items() if entry.key is None or entry.key != self._key(folder))
 
     @property
     def candidates(self) -> Iterator[Candidate]:
@@ -260,9 +264,6 @@ class Index:
                 return
             at += 1
 
-    def _changed(self) -> Iterator[str]:
-        return (folder for folder, entry in self._entries.items() if entry.key is None or entry.key != self._key(folder))
-
     def _key(self, folder: str) -> object:
         """What tells most changes of a task without reading it, two looks each; None where it can't be told. The rest is
         seen when the task is about to be claimed."""
@@ -271,7 +272,10 @@ class Index:
             inside, spec = os.stat(path), os.stat(f"{path}/autoresearch.md")  # noqa: PTH116 - for 5,000 tasks
         except OSError:
             return None
-        return (inside.st_ino, inside.st_mtime_ns, spec.st_ino, spec.st_size, spec.st_mtime_ns, spec.st_ctime_ns)
+        return (
+            *(inside.st_ino, inside.st_mtime_ns, inside.st_ctime_ns),  # the latter tells a folder that was taken and put back
+            *(spec.st_ino, spec.st_size, spec.st_mtime_ns, spec.st_ctime_ns),
+        )
 
 
 def _order(entry: Entry) -> tuple[int, float, str]:

@@ -46,7 +46,7 @@ def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
         prepare(loop, moment)
         loop.looked = moment.mono
     if not loop.watch.follows:
-        touched = islice(loop.index.followed, FOLLOWED)
+        touched = {*islice(loop.index.followed, FOLLOWED), *loop.index.changed()}
     reading = loop.index.unread
     loop.reader.look()
     loop.index.refresh(moment.mono, full=full, touched=touched)

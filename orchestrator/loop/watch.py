@@ -91,7 +91,9 @@ class Watch:
                 self._follow(folder, path)
 
     def heard(self, own: Container[str] = ()) -> tuple[bool, frozenset[str]]:
-        """Whether anything happened, and in which followed folders. Arrivals in running under a token of `own` don't count.
+        """Whether anything happened, and which pending folders to read again: those followed in which it happened, and those that
+        arrived; one that was taken and put back between two looks seems never to have left. Arrivals in running under a token
+        of `own` don't count.
 
         Only inotify can tell what: elsewhere the observer's thread wakes the loop, and nothing is named.
         """
@@ -113,6 +115,8 @@ class Watch:
                 if event.mask & GONE:
                     self._fail(f"{self._path(event.watch)} was removed")
                     return True, frozenset()
+                if self._states[event.watch] is State.PENDING and event.mask & inotify.MOVED_TO:
+                    touched.add(event.name)
                 news = news or self._matters(event, own)
         return news or bool(touched), frozenset(touched)
 

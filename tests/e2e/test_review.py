@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 from support.project import Project
 
@@ -80,6 +81,18 @@ def test_a_running_loop_takes_the_approved_task_up_by_itself(project: Project) -
     project.drop("x", front=FRONT)
     project.wait(lambda: project.record("x").get("review") and project.where("x") == "pending", why="the question")
     project.run("approve", "x", code=0)
+    project.wait(lambda: project.where("x") == "converged", why="the landing")
+
+
+def test_an_approval_between_two_looks_of_a_loop_is_taken_up(project: Project) -> None:
+    """For the approval the task leaves pending and comes back to it: whoever sees only before and after sees no difference."""
+    project.agent(DONE)
+    loop = project.start("--loop")
+    project.drop("x", front=FRONT)
+    project.wait(lambda: "waits for a person" in project.story(), why="the question being known to the loop")
+    loop.send_signal(signal.SIGSTOP)
+    project.run("approve", "x", code=0)
+    loop.send_signal(signal.SIGCONT)
     project.wait(lambda: project.where("x") == "converged", why="the landing")
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +17,7 @@ from support.stage import Stage
 
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.graph import cycles
+from orchestrator.core.outcome import Reason
 from orchestrator.core.readiness import world as fresh_world
 from orchestrator.core.selection import choose, order_key
 from orchestrator.core.task import Place, State
@@ -180,6 +184,26 @@ def test_a_full_look_finds_an_edit_that_nothing_told_of(stage: Stage) -> None:
     assert [order_key(each)[0] for each in index.candidates] == [0]
     index.refresh(31.0, full=True)
     assert [order_key(each)[0] for each in index.candidates] == [-7]
+
+
+@pytest.mark.parametrize("look", [{"full": True}, {"touched": ["a"]}], ids=["full", "told"])
+def test_a_task_that_was_taken_and_put_back_between_two_looks_is_read_again(stage: Stage, look: dict[str, Any]) -> None:
+    """Its name, its folder and its spec are what they were: whether it may start by now, its record tells."""
+    now = time.time()
+    stage.task("a")
+    claim = stage.queue.take("a")
+    assert claim is not None
+    claim.release(State.PENDING, replace(claim.fresh_record(), not_before=now + 60, reason=Reason.BACKOFF))
+    index = Index(stage.queue, reader(stage.queue))
+    index.refresh(0.0, full=True)
+    assert not list(choose(index.hopeful(index.world()), index.world(), now, 9))
+    claim = stage.queue.take("a")
+    assert claim is not None
+    record = claim.record()
+    assert record is not None
+    claim.release(State.PENDING, replace(record, not_before=None, reason=None))
+    index.refresh(1.0, **look)
+    assert [each.name for each in choose(index.hopeful(index.world()), index.world(), now, 9)] == ["a"]
 
 
 def test_a_change_within_one_tick_of_the_file_systems_clock_is_seen(stage: Stage) -> None:

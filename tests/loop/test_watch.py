@@ -7,12 +7,14 @@ import resource
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.processes import until
 from support.stage import Stage
 
+from orchestrator.core.outcome import Reason
 from orchestrator.core.task import State
 from orchestrator.loop.wakeup import Wakeup
 from orchestrator.loop.watch import FOLLOWED, Watch
@@ -52,8 +54,18 @@ def test_an_arrival_in_any_state_folder_wakes(ears: Ears) -> None:
         began = time.monotonic()
         ears.wakeup.wait(5.0)
         assert time.monotonic() - began < 4.0
-        assert ears.watch.heard() == (True, frozenset())
+        assert ears.watch.heard() == (True, frozenset({"t.abcdef"} if state is State.PENDING else ()))
     assert ears.said == []
+
+
+def test_a_task_that_is_taken_and_put_back_is_named(ears: Ears) -> None:
+    ears.arrive("t")
+    ears.arrive("other")
+    ears.watch.start()
+    pending, running = ears.folders[State.PENDING] / "t", ears.folders[State.RUNNING] / "t.abcdef"
+    pending.rename(running)
+    running.rename(pending)
+    assert ears.watch.heard(("abcdef",)) == (True, frozenset({"t"}))
 
 
 def test_what_came_before_the_watch_is_looked_for_once_more(ears: Ears) -> None:
@@ -170,7 +182,7 @@ def test_an_overflow_of_the_kernels_queue_makes_it_poll_until_it_starts_again(ea
     assert "events were dropped" in ears.said[0]
     ears.watch.start()
     ears.arrive("t")
-    assert ears.watch.heard() == (True, frozenset())
+    assert ears.watch.heard() == (True, frozenset({"t"}))
 
 
 def test_a_state_folder_that_is_removed_makes_it_poll(ears: Ears) -> None:
@@ -220,6 +232,29 @@ def test_a_loop_that_polls_still_finds_what_is_dropped(stage: Stage) -> None:
     assert stage.said().count("looking every second") == 1
     loop.send_signal(signal.SIGTERM)
     assert stage.code(loop) == 0
+
+
+def test_a_loop_that_polls_sees_that_a_task_was_taken_and_put_back(stage: Stage) -> None:
+    stage.task("t")
+    parked(stage, "t", time.time() + 60)
+    stage.task("first")
+    loop = stage.loop("loop")
+    stage.until(lambda: stage.state("first") is State.CONVERGED, "a claim while watching")
+    stage.queue.folder(State.BLOCKED).rmdir()
+    stage.until(lambda: "looking every second instead" in stage.said(), "the line")
+    loop.send_signal(signal.SIGSTOP)
+    parked(stage, "t", None)
+    loop.send_signal(signal.SIGCONT)
+    stage.until(lambda: stage.state("t") is State.CONVERGED, "a claim")
+    loop.send_signal(signal.SIGTERM)
+    assert stage.code(loop) == 0
+
+
+def parked(stage: Stage, name: str, until: float | None) -> None:
+    claim = stage.queue.take(name)
+    assert claim is not None
+    record = claim.record() or claim.fresh_record()
+    claim.release(State.PENDING, replace(record, not_before=until, reason=Reason.BACKOFF if until else None))
 
 
 def test_wait_is_ended_from_another_thread_by_a_child_and_by_a_signal(ears: Ears) -> None:
