@@ -20,6 +20,7 @@ GITLINK = 0o160000
 ASSUME_VALID = 0x8000
 EXTENDED = 0x4000
 SKIP_WORKTREE = 0x4000
+STAGE = 0x3000  # which side of a merge that isn't decided an entry is; 0: there is nothing to be decided
 COMPRESSED = 4  # the version in which a path is told by how it differs from the one before
 SPLIT = b"link"  # the extension that names the other file
 LENGTH = 0x0FFF  # of the path; a longer one ends where its NUL is
@@ -28,11 +29,12 @@ LENGTH = 0x0FFF  # of the path; a longer one ends where its NUL is
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Findings(Value):
     """`hidden`: some entry's changes are invisible to git. `links`: the paths recorded as repositories of their own. `entries`:
-    how many there are."""
+    how many there are. `unmerged`: of some path several sides are recorded."""
 
     hidden: bool = False
     links: tuple[str, ...] = ()
     entries: int = 0
+    unmerged: bool = False
 
 
 def read(index: Path, hash_size: int, most: int | None = None) -> Findings:
@@ -49,13 +51,14 @@ def read(index: Path, hash_size: int, most: int | None = None) -> Findings:
     if most is not None and entries > most:
         return Findings(entries=entries)
     layout = struct.Struct(f">{MODE}xI{STAT - MODE - 4 + hash_size}xH")  # one call per entry: there may be a hundred thousand
-    position, hidden, links, path = HEADER, False, [], b""
+    position, hidden, unmerged, links, path = HEADER, False, False, [], b""
     try:
         for _ in range(entries):
             mode, flags = layout.unpack_from(data, position)
             name = position + layout.size
-            if flags & (ASSUME_VALID | EXTENDED):
+            if flags & (ASSUME_VALID | EXTENDED | STAGE):
                 hidden = hidden or bool(flags & ASSUME_VALID)
+                unmerged = unmerged or bool(flags & STAGE)
                 if flags & EXTENDED:
                     hidden = hidden or bool(int.from_bytes(data[name : name + 2], "big") & SKIP_WORKTREE)
                     name += 2
@@ -73,7 +76,7 @@ def read(index: Path, hash_size: int, most: int | None = None) -> Findings:
                 links.append(os.fsdecode(path))
     except (struct.error, ValueError, IndexError):  # cut off: git itself will say so
         pass
-    return Findings(hidden or data[position : position + len(SPLIT)] == SPLIT, tuple(links), entries)
+    return Findings(hidden or data[position : position + len(SPLIT)] == SPLIT, tuple(links), entries, unmerged)
 
 
 def _number(data: bytes, position: int) -> tuple[int, int]:

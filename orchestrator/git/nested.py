@@ -74,6 +74,11 @@ def folded(top: Path, untracked: Iterable[str], files: frozenset[str]) -> Iterat
         yield from (entry.rstrip("/"),) if whole else sorted(inside)
 
 
+def unwanted(name: str) -> bool:
+    """Whether a file or folder of this name belongs in no commit, or its folder doesn't."""
+    return name in UNWANTED or name == VIRTUAL_ENVIRONMENT or name.endswith(".pyc")
+
+
 def _special(top: Path, entry: str) -> Iterator[tuple[str, bool]]:
     """What is a repository (True) or unwanted (False) at or below an untracked entry."""
     path = top / entry

@@ -14,6 +14,7 @@ from orchestrator.git.command import Git
 from orchestrator.git.identity import commit_as, with_trailers
 from orchestrator.git.kept import Kept, attempts, heads, keep, keep_all
 from orchestrator.git.repository import HEADS, Repository, branch, busy
+from orchestrator.git.untracked import harmless
 from orchestrator.git.worktree import Worktree
 from orchestrator.store.failpoints import hit
 
@@ -75,12 +76,13 @@ def commit_all(
 
     A merge that still has its conflict markers is committed and put aside again: `collect` finds that commit as extra."""
     worktree.clear_locks(tree)
-    status = snapshot.look(tree.git, tree.repo.hash_size)
+    apart = given.unchanged(tree)
+    status = snapshot.UNASKED if not apart and _plain(tree) else snapshot.look(tree.git, tree.repo.hash_size)
     if not status.dirty and not status.links:
         return None
     if status.unresolved:
         worktree.forget_operation(tree, keep=REBASING)  # `collect` reads there where the rebase began
-    if not _commit(tree, status, with_trailers(message, trailers), identity):
+    if not _commit(tree, status, apart, with_trailers(message, trailers), identity):
         return None
     if status.unresolved and status.head:
         tree.git.run("reset", "-q", "--hard", status.head)
@@ -170,9 +172,16 @@ def _keep_new(repo: Repository, slug: str, label: str, commits: Iterable[str], b
     return keep_all(repo, slug, {f"{label}-{number}" if number else label: commit for number, commit in enumerate(new)})
 
 
-def _commit(tree: Worktree, status: snapshot.Status, message: str, identity: Mapping[str, str] | None) -> bool:
+def _plain(tree: Worktree) -> bool:
+    """Whether git can be told to commit whatever it finds, without being asked what that is before."""
+    return not worktree.operating(tree) and harmless(tree.path, tree.admin / "index", tree.repo.hash_size)
+
+
+def _commit(
+    tree: Worktree, status: snapshot.Status, apart: frozenset[str], message: str, identity: Mapping[str, str] | None
+) -> bool:
     """One commit of what is staged; then the index it was made from becomes the worktree's own."""
-    with snapshot.staged(tree.git, status, whole=False, apart=given.unchanged(tree)) as staged:
+    with snapshot.staged(tree.git, status, whole=False, apart=apart) as staged:
         every = ("-a",) if staged.rest else ()
         command = ("commit", "-q", "--no-verify", "--cleanup=verbatim", *every, "-F", "-")
         output = commit_as(tree.git, *command, message=message, env=staged.env, identity=identity, ok=(0, 1))

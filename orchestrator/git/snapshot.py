@@ -20,17 +20,19 @@ MARKERS = (b"<<<<<<< ", b">>>>>>> ")
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Status(Value):
-    """What one `git status` told. `unresolved` are paths of a merge whose conflict markers are still in the file."""
+    """What one `git status` told. `unresolved` are paths of a merge whose conflict markers are still in the file. Not `asked`, it
+    tells nothing, and there may be anything but what `git add -A` must not be left alone with."""
 
     head: str | None
     changed: tuple[str, ...]
     untracked: tuple[str, ...]
     unresolved: tuple[str, ...]
     links: tuple[str, ...]
+    asked: bool = True
 
     @property
     def dirty(self) -> bool:
-        return bool(self.changed or self.untracked)
+        return bool(self.changed or self.untracked or not self.asked)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -40,6 +42,9 @@ class Staged(Value):
     path: Path
     env: Mapping[str, str]
     rest: bool
+
+
+UNASKED = Status(None, (), (), (), (), asked=False)
 
 
 def look(git: Git, hash_size: int) -> Status:
@@ -67,7 +72,7 @@ def staged(git: Git, status: Status, *, whole: bool = True, apart: frozenset[str
     try:
         if _index(git).exists():
             _copy(_index(git), path)
-        rest = not whole and not status.untracked and not status.links
+        rest = not whole and status.asked and not status.untracked and not status.links
         if not rest:
             paths = (*status.changed, *status.untracked)
             survey = nested.survey(git, status.untracked, status.links).without(nested.folded(git.cwd, status.untracked, apart))

@@ -1,11 +1,13 @@
-"""Whether anything lies in a worktree that git doesn't track, counted here, since asking git costs a process each time."""
+"""What lies in a worktree of few files that git doesn't track, looked for here, since asking git costs a process each time."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.git import indexfile
+from orchestrator.git import indexfile, nested
+from orchestrator.git.indexfile import Findings
 
 FEW = 1000  # files; from some thousand on git itself is quicker
 OWN = ".git"
@@ -17,8 +19,8 @@ def none(top: Path, index: Path, hash_size: int) -> bool:
     Every file that its `index` names has just been put there: where there are as many as it names, there are no others. False
     says nothing: there may be many, or another repository, or a folder with nothing in it.
     """
-    found = indexfile.read(index, hash_size, most=FEW)
-    if found.hidden or found.links or not 0 < found.entries <= FEW:
+    found = _found(index, hash_size)
+    if found is None:
         return False
     try:
         return (top / OWN).is_file() and _count(top, found.entries + 1) == found.entries + 1
@@ -26,16 +28,47 @@ def none(top: Path, index: Path, hash_size: int) -> bool:
         return False
 
 
+def harmless(top: Path, index: Path, hash_size: int) -> bool:
+    """True where it is certain that `git add -A` may be left alone with the worktree `top`, whatever it finds: no repository lies
+    in there, nothing that belongs in no commit, and no merge that isn't decided. False says nothing.
+    """
+    found = _found(index, hash_size)
+    if found is None or found.unmerged:
+        return False
+    seen = 0
+    try:
+        for folder, entries in _folders(top):
+            seen += len(entries)
+            names = (entry.name for entry in entries if entry.name != OWN or folder != os.fspath(top))
+            if seen > 2 * FEW or any(name == OWN or nested.unwanted(name) for name in names):
+                return False
+    except OSError:
+        return False
+    return True
+
+
+def _found(index: Path, hash_size: int) -> Findings | None:
+    """What stands in the index, where that is all there is to know of it."""
+    found = indexfile.read(index, hash_size, most=FEW)
+    return None if found.hidden or found.links or not 0 < found.entries <= FEW else found
+
+
 def _count(top: Path, most: int) -> int | None:
     """How many entries below are no folders. None where they are more than `most`, or a folder is empty."""
-    folders = [os.fspath(top)]
     seen = 0
-    while folders:
-        with os.scandir(folders.pop()) as listing:
-            entries = list(listing)
-        inside = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-        seen += len(entries) - len(inside)
+    for _, entries in _folders(top):
+        seen += sum(not entry.is_dir(follow_symlinks=False) for entry in entries)
         if not entries or seen > most:
             return None
-        folders += inside
     return seen
+
+
+def _folders(top: Path) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """Every folder, with what lies in it."""
+    folders = [os.fspath(top)]
+    while folders:
+        folder = folders.pop()
+        with os.scandir(folder) as listing:
+            entries = list(listing)
+        yield folder, entries
+        folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]

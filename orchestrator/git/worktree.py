@@ -24,16 +24,18 @@ HALF = " unfinished"
 POOL = ".pool"
 TRASH = "trash-"
 POINTER = "gitdir: "
-UNFINISHED = (
-    *OPERATIONS,
-    "MERGE_MSG",
-    "MERGE_MODE",
-    "AUTO_MERGE",
-    "SQUASH_MSG",
-    "BISECT_LOG",
-    "BISECT_NAMES",
-    "BISECT_TERMS",
-    "sequencer",
+UNFINISHED = frozenset(
+    {
+        *OPERATIONS,
+        "MERGE_MSG",
+        "MERGE_MODE",
+        "AUTO_MERGE",
+        "SQUASH_MSG",
+        "BISECT_LOG",
+        "BISECT_NAMES",
+        "BISECT_TERMS",
+        "sequencer",
+    }
 )
 
 
@@ -153,6 +155,11 @@ def clear_locks(worktree: Worktree) -> None:
     for name in refs.names(worktree.admin):
         if name.endswith(".lock") or name.startswith(snapshot.PREFIX):
             (worktree.admin / name).unlink(missing_ok=True)
+
+
+def operating(worktree: Worktree) -> bool:
+    """Whether a merge, rebase or the like was left half-way there."""
+    return not UNFINISHED.isdisjoint(refs.names(worktree.admin))
 
 
 def forget_operation(worktree: Worktree, *, keep: Collection[str] = ()) -> None:

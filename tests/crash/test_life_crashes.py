@@ -3,7 +3,7 @@
 A life is lived once with a trace of all its failpoints, then once for each of them with a kill there. By default only kills
 that can leave something new behind are tried: none right before a change, where nothing has happened since the kill after
 the last one; and of the lives that share their beginning and end with the first, only the facts they have of their own.
-ORCH_TEST_EVERY_POINT=1 tries every point of the first life, and every point that another has of its own, which takes an hour.
+ORCH_TEST_EVERY_POINT=1 tries every point of the first life, and every point that another has of its own, in a quarter of an hour.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.git import untracked, worktree
+from orchestrator.git import save, untracked, worktree
 from orchestrator.git.command import Git, Output
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
@@ -91,3 +91,49 @@ def test_without_gits_own_file_one_more_is_not_taken_for_it(tree: Worktree) -> N
 def test_a_folder_that_cannot_be_read_is_gits_affair(tree: Worktree, tmp_path: Path) -> None:
     assert not untracked.none(tmp_path / "gone", tree.admin / "index", tree.repo.hash_size)
     assert not untracked.none(tree.path, tree.admin / "no-index", tree.repo.hash_size)
+
+
+def undecided(tree: Worktree, git: Callable[..., str]) -> None:
+    """A stash that does not go with what was committed since: nothing but the index tells of that merge."""
+    (tree.path / "one").write_text("mine")
+    git(tree.path, "stash", "-q")
+    (tree.path / "one").write_text("theirs")
+    git(tree.path, "commit", "-qam", "theirs")
+    git(tree.path, "stash", "pop", ok=False)
+
+
+HARMFUL: dict[str, Callable[[Worktree, Callable[..., str]], object]] = {
+    "another repository": lambda tree, git: nested(tree.path),
+    "packages": lambda tree, git: ((tree.path / "a/node_modules").mkdir(parents=True), (tree.path / "a/node_modules/x").touch()),
+    "a virtual environment": lambda tree, git: ((tree.path / "env").mkdir(), (tree.path / "env/pyvenv.cfg").touch()),
+    "byte code": lambda tree, git: (tree.path / "one.pyc").touch(),
+    "a hidden edit": lambda tree, git: git(tree.path, "update-index", "--assume-unchanged", "one"),
+    "a merge to be decided": undecided,
+    "a merge": lambda tree, git: (tree.admin / "MERGE_MSG").touch(),
+}
+
+
+@pytest.mark.parametrize("kind", HARMFUL)
+def test_before_a_commit_git_is_asked_where_it_must_not_be_left_alone(
+    tree: Worktree, asked: list[str], git: Callable[..., str], kind: str
+) -> None:
+    HARMFUL[kind](tree, git)
+    asked.clear()
+    save.commit_all(tree, "all of it")
+    assert "status" in asked
+
+
+def test_of_few_files_git_commits_whatever_it_finds(tree: Worktree, asked: list[str], git: Callable[..., str]) -> None:
+    (tree.path / "new/deep").mkdir(parents=True)
+    (tree.path / "new/deep/file").write_text("new")
+    (tree.path / "new.ignored").write_text("new")
+    (tree.path / "one").write_text("changed")
+    (tree.path / "two").unlink()
+    commit = save.commit_all(tree, "all of it")
+    assert asked == ["add", "-c"]
+    assert commit == git(tree.path, "rev-parse", "HEAD")
+    told = git(tree.path, "show", "--name-status", "--format=", "HEAD").split()
+    assert told == ["A", "new/deep/file", "M", "one", "D", "two"]
+    assert git(tree.path, "status", "--porcelain") == ""
+    assert save.commit_all(tree, "nothing") is None
+    assert git(tree.path, "rev-parse", "HEAD") == commit
