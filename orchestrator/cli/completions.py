@@ -7,6 +7,8 @@ import click
 from orchestrator.cli import output
 
 VARIABLE = "_ORCHESTRATOR_COMPLETE"
+# What bash inserts it also reads: a task called `$(rm x)` must come as the word that it is. zsh and fish quote by themselves.
+BARE, QUOTED = "COMPREPLY+=($value)", 'COMPREPLY+=("$(printf \'%%q\' "$value")")'
 EPILOG = """\b
 Examples, where each shell reads it:
   bash   orchestrator completions bash > ~/.local/share/bash-completion/completions/orchestrator
@@ -27,5 +29,5 @@ def completions(shell: str) -> int:
     if kind is None:  # pragma: no cover - the three above are part of click
         raise click.UsageError(f"No completion for {shell}.")
     kind_of_shell = kind(root, {}, "orchestrator", VARIABLE)
-    output.out(kind_of_shell.source_template % kind_of_shell.source_vars())
+    output.out(kind_of_shell.source_template.replace(BARE, QUOTED) % kind_of_shell.source_vars())
     return 0

@@ -29,7 +29,7 @@ ABNORMAL = frozenset(
 # Results that are a failure whatever the numbers say, since numbers got that way prove nothing.
 REFUSED = {Result.SCOPE_VIOLATION: Reason.SCOPE_VIOLATION, Result.TAMPERED: Reason.TAMPERED}
 # What a task is said to be blocked by, when its last attempt ended so and there are no more to come; else `exhausted`.
-TYPED = {**REFUSED, Result.GATE: Reason.GATE}
+TYPED = {**REFUSED, Result.GATE: Reason.GATE, Result.CONFLICT: Reason.CONFLICT}
 
 
 class Next(StrEnum):
@@ -119,13 +119,18 @@ def before_attempt(record: Record, limits: Limits) -> Step:
         return _enough(record, limits)
     if record.resolving and record.tries >= resolving.TRIES:
         return _unresolved(record, record.resolving)
-    if limits.max_failures is not None and record.failures >= limits.max_failures:
+    if limits.max_failures is not None and record.failures >= limits.max_failures and not _conflicting(record):
         return _exhausted(record, f"{_attempts(record.failures)} in a row brought no improvement")
     if limits.max_attempts is not None and record.tried >= limits.max_attempts:
         return _exhausted(record, f"{_attempts(record.tried)} since it was queued, the most there may be")
     if over := budget.exceeded(record, limits.budget):
         return Step(Next.BLOCK, Reason.BUDGET, over)
     return Step(Next.AGENT)
+
+
+def _conflicting(record: Record) -> bool:
+    """A conflict with the base has tries of its own, however many attempts came before it."""
+    return record.resolving is not None or (record.history[-1:] != () and record.history[-1].result is Result.CONFLICT)
 
 
 def _enough(record: Record, limits: Limits) -> Step:

@@ -31,7 +31,8 @@ MEASURED = "changed while the task's work was measured"
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Left(Value):
-    """What an agent left behind: the commit that holds all of it, and a finding where it did what it must not."""
+    """What an agent left behind: the commit that holds all of it, and a finding where it did what it must not; a `final` one
+    needs a person."""
 
     start: str
     commit: str
@@ -39,6 +40,7 @@ class Left(Value):
     detail: str = ""
     patch: bytes = b""
     changes: tuple[Change, ...] = ()
+    final: bool = False
 
     @property
     def changed(self) -> bool:
@@ -70,7 +72,7 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
         work.event("finding", detail="the repository's git configuration or hooks changed while the agent ran")
     base = repository.tip(repo, work.record.base)
     if base != before.base and base in collected.seen:
-        return Left(before.start, tip, Result.TAMPERED, f"{work.record.base} was moved to a commit of the agent's")
+        return Left(before.start, tip, Result.TAMPERED, _moved(work.record.base, before.base, base), final=True)
     if problem := tampered(work, before):
         return Left(before.start, tip, Result.TAMPERED, problem)
     review = changes.review(repo, before.start, tip) if tip != before.start else changes.Review((), b"")
@@ -78,6 +80,12 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
         ask_for_scope(work, refused)
         return Left(before.start, tip, Result.SCOPE_VIOLATION, named(refused), review.patch)
     return Left(before.start, tip, patch=review.patch, changes=review.changes)
+
+
+def _moved(base: str, old: str, new: str) -> str:
+    """Nothing is reset (`rulings` 22), since others may have built on it: what would put it back is told."""
+    back = f"`git update-ref {quote(repository.HEADS + base)} {old} {new}` puts it back"
+    return f"the agent moved {base} to its commit {new[:10]}, which has passed nothing; it was at {old[:10]}: {back}"
 
 
 def leaked(work: Work, patch: bytes) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from orchestrator.core import convergence, metrics
 from orchestrator.core.convergence import Next
 from orchestrator.core.limits import task_limits
-from orchestrator.core.outcome import AgentEnd, ProcessEnd
+from orchestrator.core.outcome import AgentEnd, ProcessEnd, Reason
 from orchestrator.core.record import STAYING, Attempt, Record, Result
 from orchestrator.core.task import Stage, State
 from orchestrator.worker import closing, optimize, report, resolution, verify
@@ -15,7 +15,7 @@ from orchestrator.worker.findings import Left
 from orchestrator.worker.measure import Sample
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space
-from orchestrator.worker.work import Ending, Work
+from orchestrator.worker.work import Ending, Work, blocked
 
 NOTHING = "the agent changed nothing"
 STAYS = "it counts as no improvement; its commits stay on the task branch all the same"
@@ -104,7 +104,8 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
     attempt = replace(attempt, commit=left.commit)
     if left.finding:
         space.put_back(work, left)
-        return count(work, before, replace(attempt, result=left.finding, detail=left.detail))
+        ending = count(work, before, replace(attempt, result=left.finding, detail=left.detail))
+        return blocked(Reason.TAMPERED, left.detail) if left.final else ending
     if unfinished := resolution.unfinished(work, space):
         return unresolved(work, attempt, unfinished)
     known = (work.measured, optimize.incumbent(work) if work.optimizing else None)

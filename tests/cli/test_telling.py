@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -507,6 +508,26 @@ def test_check_in_a_folder_without_a_repository_or_commit(project: Project) -> N
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_speak_to_the_program(empty: Project, shell: str) -> None:
     assert "_ORCHESTRATOR_COMPLETE" in empty.run("completions", shell).stdout
+
+
+def test_bash_completes_a_task_s_name_as_the_one_word_that_it_is(empty: Project, tmp_path: Path) -> None:
+    """What it inserts it reads as well: a name must not become a command."""
+    names = {"$(touch made)", "two words", "it's"}
+    for name in names:
+        empty.drop(name)
+    program = tmp_path / "bin" / "orchestrator"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m orchestrator "$@"\n')
+    program.chmod(0o755)
+    ask = """
+    COMP_WORDS=(orchestrator show ''); COMP_CWORD=2; _orchestrator_completion orchestrator
+    IFS=' '; eval "set -- ${COMPREPLY[*]}"; printf '%s\\n' "$@"
+    """
+    script = empty.run("completions", "bash").stdout + ask
+    env = empty.env | {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+    told = subprocess.run(["bash", "-c", script], cwd=empty.top, env=env, capture_output=True, text=True, check=True)
+    assert set(told.stdout.splitlines()) == names
+    assert not (empty.top / "made").exists()
 
 
 def test_task_names_and_commands_are_completed_and_nothing_is_printed_otherwise(project: Project) -> None:

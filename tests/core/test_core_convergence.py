@@ -127,6 +127,21 @@ def test_the_last_failure_names_the_reason_a_task_is_blocked_by(result: Result, 
     assert (step.next, step.reason) == (Next.BLOCK, reason)
 
 
+def test_a_conflict_has_its_own_tries_whatever_failed_before() -> None:
+    record, step = lived(replace(FRESH, failures=4), Result.CONFLICT)
+    assert (record.failures, step.next) == (5, Next.AGENT)
+    resolving = replace(record, resolving=Resolving("k", "fresh", "tip", "began", ("f",), record.attempts))
+    assert lived(resolving, Result.UNCHANGED)[1].next is Next.AGENT
+    assert lived(record, Result.UNCHANGED)[1].reason is Reason.EXHAUSTED
+    again, step = lived(record, Result.CONFLICT)
+    assert (again.conflicts, step.reason) == (2, Reason.CONFLICT)
+
+
+def test_a_ceiling_that_a_conflict_reaches_names_the_conflict() -> None:
+    _, step = lived(FRESH, Result.CONFLICT, limits=Limits(max_failures=5, max_attempts=1))
+    assert (step.next, step.reason) == (Next.BLOCK, Reason.CONFLICT)
+
+
 def test_a_ceiling_ends_a_task_that_improves_for_ever() -> None:
     record, step, count = FRESH, Step(Next.AGENT), 0
     while step.next is Next.AGENT:

@@ -291,13 +291,23 @@ def test_tampering_with_the_benchmark_is_a_finding_and_never_a_pass(project: Pro
     assert project.git("rev-parse", "main") == before
 
 
-def test_moving_the_base_by_the_agent_is_tampering(project: Project) -> None:
-    project.drop("pusher", front="max_failures: 1")
+def test_moving_the_base_by_the_agent_is_tampering_and_needs_a_person(project: Project) -> None:
+    """Its commit has passed nothing, and is on the base: whatever came next would find it there."""
+    before = project.git("rev-parse", "main")
+    project.drop("pusher")
     project.agent(f"{ALL_GONE}; git commit -qam mine; git update-ref refs/heads/main HEAD")
 
-    project.run(code=1)
+    said = project.run(code=1, ORCH_VERIFY_CMD="false").stdout
 
-    assert project.record("pusher")["history"][0]["result"] == "tampered"
+    moved = project.git("rev-parse", "main")
+    assert [each["result"] for each in project.record("pusher")["history"]] == ["tampered"]
+    assert project.record("pusher")["reason"] == "tampered"
+    back = f"`git update-ref refs/heads/main {before} {moved}` puts it back"
+    assert f"the agent moved main to its commit {moved[:10]}, which has passed nothing" in said
+    assert back in said
+    assert back in " ".join(project.run("why", "pusher", code=0).stdout.split())
+    project.git(*back.split("`")[1].split()[1:])
+    assert project.git("status", "--porcelain", "--untracked-files=no") == ""
 
 
 def test_two_repositories_are_served_by_one_queue(project: Project) -> None:
