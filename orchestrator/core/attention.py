@@ -1,4 +1,4 @@
-"""Whether a converged task's pull request still needs to be looked at. Pure."""
+"""Whether a converged task's pull request still needs to be looked at, and whether its work is on the base. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ def attended(record: Record | None, name: str) -> bool:
     return unfinished(record) is not None or (record.landed is not None and record.landed.state == PullState.OPEN)
 
 
-def open_pull(record: Record | None, name: str) -> str:
-    """The address of the pull request that a converged task's work waits in; empty where it waits in none."""
-    return record.pull.url if record is not None and record.pull is not None and attended(record, name) else ""
+def off_base(record: Record | None, name: str) -> str:
+    """Why the work of the converged task called `name` isn't on its base, as the end of a sentence; empty where it is, or was
+    never meant to be. A copy's record tells of another task."""
+    if record is None or record.name != name:
+        return ""
+    if record.pull is not None and attended(record, name):
+        return f"is not on its base yet: its pull request {record.pull.url} has to be merged"
+    undone = record.landed.undone if record.landed else None
+    return f"is not on its base any more: it was undone by {undone[:10]}" if undone else ""
 
 
 def unfinished(record: Record) -> Turn | None:

@@ -30,7 +30,7 @@ class World(Value):
 
     `notes` says in a word why a parent is where it is (`exhausted`, `draft`, `invalid`). `capacity` is the number of free
     slots, None where it doesn't matter. `paused` are the accounts that refuse work. `overspent` says why nothing may
-    be spent now. `proposed` are converged tasks whose pull requests, by address, aren't merged: their work isn't on the base.
+    be spent now. `off_base` are converged tasks whose work isn't on the base, with the reason in words.
     """
 
     states: Mapping[str, State] = field(default_factory=dict)
@@ -40,12 +40,12 @@ class World(Value):
     capacity: int | None = None
     paused: Mapping[str, Pause] = field(default_factory=dict)
     overspent: str | None = None
-    proposed: Mapping[str, str] = field(default_factory=dict)
+    off_base: Mapping[str, str] = field(default_factory=dict)
 
     def satisfied(self, parent: str) -> bool:
         """Whether a task that depends on `parent` may start. A name in use again is its new task's, not the remembered one's."""
         state = self.states.get(parent)
-        return (state is State.CONVERGED and parent not in self.proposed) or (state is None and parent in self.converged_before)
+        return (state is State.CONVERGED and parent not in self.off_base) or (state is None and parent in self.converged_before)
 
 
 def world(
@@ -55,20 +55,20 @@ def world(
     states: dict[str, State] = {}
     notes: dict[str, str] = {}
     depends: dict[str, tuple[str, ...]] = {}
-    proposed: dict[str, str] = {}
+    off_base: dict[str, str] = {}
     for candidate in sorted(candidates, key=lambda each: LEAST_FINISHED.index(each.place.state)):
         if candidate.name in states:
             continue
         states[candidate.name] = candidate.place.state
         if word := note(candidate):
             notes[candidate.name] = word
-        if candidate.place.state is State.CONVERGED and (url := attention.open_pull(candidate.record, candidate.name)):
-            proposed[candidate.name] = url
+        if candidate.place.state is State.CONVERGED and (why := attention.off_base(candidate.record, candidate.name)):
+            off_base[candidate.name] = why
         if candidate.spec is not None and candidate.spec.depends_on and candidate.place.state is not State.CONVERGED:
             depends[candidate.name] = candidate.spec.depends_on
     return World(
         states=states, notes=notes, converged_before=converged_before, cycles=find_cycles(depends), capacity=capacity,
-        proposed=proposed,
+        off_base=off_base,
     )  # fmt: skip
 
 
@@ -170,8 +170,8 @@ def parent_text(parent: str, world: World) -> str:
         return f"no task is called {parent}"
     if parent in world.cycles:
         return f"{parent} is in a cycle: {path_text(world.cycles[parent])}"
-    if parent in world.proposed:
-        return f"{parent} is not on its base yet: its pull request {world.proposed[parent]} has to be merged"
+    if parent in world.off_base:
+        return f"{parent} {world.off_base[parent]}"
     word = world.notes.get(parent)
     return f"{parent} is {state}" + (f" ({word})" if word else "")
 

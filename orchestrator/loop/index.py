@@ -139,7 +139,7 @@ class Index:
         others = self._ledger.records(everywhere(self.names, State.RUNNING, State.BLOCKED))
         return World(
             states=self.names.states, converged_before=self._remembered, cycles=self._cycles,
-            paused=ledger.paused((*pending, *others), now), overspent=self._overspent(now, day), proposed=self._proposed(),
+            paused=ledger.paused((*pending, *others), now), overspent=self._overspent(now, day), off_base=self._off_base(),
         )  # fmt: skip
 
     def used(self, since: float) -> Spend:
@@ -183,11 +183,12 @@ class Index:
             return None
         return budget.overspent(ledger.used_today(self._ledger.records(everywhere(self.names, *State)), now), day)
 
-    def _proposed(self) -> Mapping[str, str]:
-        """The parents whose work waits in a pull request, each with its address."""
+    def _off_base(self) -> Mapping[str, str]:
+        """The parents whose work waits in a pull request or was undone, each with that in words."""
         places = (self.names.where(name) for name in self._parents)
-        told = self._ledger.records(place for place in places if place is not None and place.state is State.CONVERGED)
-        return {record.name: url for _, record in told if (url := attention.open_pull(record, record.name))}
+        converged = (place for place in places if place is not None and place.state is State.CONVERGED)
+        told = self._ledger.records(converged, again=True)
+        return {record.name: why for _, record in told if (why := attention.off_base(record, record.name))}
 
     def _record(self, folder: str) -> Record | None:
         return self._entries[folder].candidate.record

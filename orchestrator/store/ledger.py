@@ -19,16 +19,16 @@ Told = Iterable[tuple[State, Record]]
 
 class Ledger:
     """Records of tasks by where they lie, read again when the file has changed; in blocked and converged nothing changes but
-    what became of a pull request."""
+    what became of a pull request, and whether it was undone, for which one has to ask `again`."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._known: dict[Place, tuple[Key, Record | None]] = {}
 
-    def records(self, places: Iterable[Place]) -> Iterator[tuple[State, Record]]:
-        """The record of each of these tasks that has one."""
+    def records(self, places: Iterable[Place], *, again: bool = False) -> Iterator[tuple[State, Record]]:
+        """The record of each of these tasks that has one. `again`: look at each file, wherever it lies."""
         for place in places:
-            if (record := self._record(place)) is not None:
+            if (record := self._record(place, again)) is not None:
                 yield place.state, record
 
     def forget(self, places: Iterable[Place]) -> None:
@@ -36,9 +36,9 @@ class Ledger:
         for place in places:
             self._known.pop(place, None)
 
-    def _record(self, place: Place) -> Record | None:
+    def _record(self, place: Place, again: bool) -> Record | None:
         known = self._known.get(place)
-        ended = place.state in {State.BLOCKED, State.CONVERGED}
+        ended = place.state in {State.BLOCKED, State.CONVERGED} and not again
         if known is not None and ended and not attention.attended(known[1], place.name):
             return known[1]
         folder = self._queue.path(place)

@@ -92,6 +92,25 @@ def test_a_parent_that_nobody_knows_holds_its_child_and_is_named(project: Projec
     assert turns.read_text().split() == ["perent", "child"]
 
 
+def test_a_parent_that_was_undone_holds_its_child_until_it_has_landed_again(project: Project) -> None:
+    """A loop that knew it as converged, and nothing moved in the queue since."""
+    own_files(project, "parent", "child", "other")
+    drop_own(project, "parent")
+    turns = logging_agent(project)
+    project.start("--loop")
+    project.wait(lambda: project.where("parent") == "converged", why="the parent")
+    drop_own(project, "early", "depends_on: [parent]\ndraft: true")
+    project.run("undo", "parent", code=0)
+    drop_own(project, "child", "depends_on: [parent]\npriority: 9")
+    drop_own(project, "other")
+    project.wait(lambda: project.where("other") == "converged", why="a task that waits for nobody")
+    assert project.where("child") == "pending"
+    assert turns.read_text().split() == ["parent", "other"]
+    told = " ".join(project.run("why", "child", code=0).stdout.split())
+    assert "parent is not on its base any more: it was undone by" in told
+    assert "converged, then undone" in project.run("--graph", code=0).stdout
+
+
 def test_a_cycle_is_named_by_why_and_graph_and_nobody_in_it_is_started(project: Project) -> None:
     own_files(project, "hen", "egg", "free")
     drop_own(project, "hen", "depends_on: [egg]")
