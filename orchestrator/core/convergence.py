@@ -161,9 +161,11 @@ def resealed(record: Record, digest: str) -> Record:
     if record.seal == digest:
         return record
     fresh = replace(record, seal=digest, streak=0, streak_commit=None)
-    if record.seal is None:
-        return fresh
-    return replace(fresh, baseline={}, best={}, values={}, best_commit=None, samples={}, noisy=())
+    return fresh if record.seal is None else _unmeasured(fresh)
+
+
+def _unmeasured(record: Record) -> Record:
+    return replace(record, baseline={}, best={}, values={}, best_commit=None, samples={}, noisy=())
 
 
 def given_up(record: Record) -> Record:
@@ -173,9 +175,10 @@ def given_up(record: Record) -> Record:
 
 
 def requeued(record: Record) -> Record:
-    """Queued again by a person (`retry`, or a move by hand): counted afresh; the history, the branch and its commits stay."""
+    """Queued again by a person (`retry`, or a move by hand): counted afresh; the history, the branch and its commits stay. What
+    was undone begins anew at the commit that took it back: to merge its commits again would bring nothing."""
     return replace(
-        given_up(record),
+        _anew(given_up(record)),
         failures=0,
         tried=0,
         conflicts=0,
@@ -194,6 +197,11 @@ def requeued(record: Record) -> Record:
         pauses={},
         session=None,
     )
+
+
+def _anew(record: Record) -> Record:
+    undone = record.landed.undone if record.landed else None
+    return replace(_unmeasured(record), restart=Restart(undone, undone)) if undone else record
 
 
 def ended(record: Record, step: Step, now: float) -> Record:

@@ -143,3 +143,21 @@ def test_queued_again_after_it_was_undone_it_is_done_again(project: Project) -> 
     assert (project.top / "todo.txt").read_text() == ""
     assert record(project)["landed"]["commit"] == project.git("rev-parse", "main")
     assert record(project)["attempts"] == 2
+
+
+def test_what_a_person_is_asked_about_after_it_was_undone_can_land(project: Project) -> None:
+    """The commits that were merged once bring nothing when they are merged again: the work is done anew, on the base without it."""
+    project.drop("x", front="metric: {name: left, target: 0}\nreview: required")
+    project.agent(AGENT)
+    project.run(code=75)
+    project.run("approve", "x")
+    project.run()
+    project.run("undo", "x")
+    undone = project.git("rev-parse", "main")
+    project.run("queue", "x")
+    project.run(code=75)
+    project.run("approve", "x")
+    project.run()
+    assert (project.top / "new.txt").exists()
+    assert project.git("merge-base", "main^2", "main^1") == undone
+    assert [attempt["result"] for attempt in record(project)["history"]] == ["converged", "converged"]

@@ -253,6 +253,15 @@ def test_an_agent_that_was_killed_has_not_tried_to_resolve_a_conflict() -> None:
     assert (record.tries, step.next) == (1, Next.PARK)
 
 
+def test_queued_again_what_was_undone_begins_where_it_was_taken_back_and_unmeasured() -> None:
+    done = replace(FRESH, landed=Landed("merge", "main", "merge", undone="undo"))
+    again = convergence.requeued(done)
+    assert (again.restart, again.landed) == (Restart("undo", "undo"), None)
+    assert (again.baseline, again.best, again.best_commit) == ({}, {}, None)
+    kept = convergence.requeued(replace(done, landed=Landed("merge", "main", "merge")))
+    assert (kept.restart, kept.baseline) == (None, FRESH.baseline)
+
+
 def test_whoever_gives_a_resolution_up_or_queues_the_task_again_goes_back_to_the_verified_work() -> None:
     for again in (convergence.given_up, convergence.requeued):
         record = again(replace(FRESH, resolving=RESOLVING, base_commit="fresh"))
