@@ -15,7 +15,7 @@ from orchestrator.core.evidence import Evidence, points
 from orchestrator.core.spec import Spec
 from orchestrator.core.task import Place
 from orchestrator.errors import Misuse, OrchestratorError, SpecError
-from orchestrator.store import dossier, records, specfile
+from orchestrator.store import dossier, records, seal, specfile
 from orchestrator.worker.report import changed
 
 EPILOG = """\b
@@ -52,16 +52,17 @@ def of(app: App, place: Place) -> Evidence:
         raise OrchestratorError(
             f"Nothing has been done for {place.name!r} yet.", hint=f"`orchestrator why {quote(place.name)}` says why."
         )
-    spec = _spec(folder)
-    found = dossier.read(folder, record, title=spec.title, goal=spec.goal, metrics=spec.metrics)
+    judged = seal.judged(folder, record.seal) if record.seal else None  # the spec may have been edited since
+    spec = _spec(folder) or judged or Spec()  # the numbers are in the record; only what was asked may be missing
+    found = dossier.read(folder, record, title=spec.title, goal=spec.goal, metrics=(judged or spec).metrics)
     return replace(found, changes=changed(folder, found))
 
 
-def _spec(folder: Path) -> Spec:
+def _spec(folder: Path) -> Spec | None:
     try:
         return specfile.read(folder)
     except (SpecError, OSError):
-        return Spec()  # the numbers are in the record; only what was asked is missing
+        return None
 
 
 def _draw(found: Evidence, path: Path) -> None:

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.spec import Spec
 from orchestrator.core.value import Value
-from orchestrator.errors import ClaimLost, OrchestratorError, StoreError
-from orchestrator.store import durable
+from orchestrator.errors import ClaimLost, OrchestratorError, SpecError, StoreError
+from orchestrator.store import durable, specfile
 
 if TYPE_CHECKING:
     from orchestrator.store.claim import Claim
@@ -115,9 +115,8 @@ class Sealed(Value):
 
     def keep(self, claim: Claim) -> None:
         """Leave a copy for people under `.orch/sealed/DIGEST/`, once per evaluator; a large one only as a list of its files."""
-        folder = claim.folder / ".orch" / "sealed"
-        durable.mkdir(folder, point="sealed")
-        folder /= self.digest[:12]
+        folder = kept(claim.folder, self.digest)
+        durable.mkdir(folder.parent, point="sealed")
         if (folder / INDEX).exists():
             return
         durable.mkdir(folder, point="sealed")
@@ -130,6 +129,19 @@ class Sealed(Value):
     def get(self, path: str) -> SealedFile | None:
         """The file or link at `path` (relative, with slashes)."""
         return next((file for file in self.files if file.path == path), None)
+
+
+def kept(folder: Path, digest: str) -> Path:
+    """Where the task folder `folder` has the copy for people of the evaluator sealed as `digest`."""
+    return folder / ".orch" / "sealed" / digest[:12]
+
+
+def judged(folder: Path, digest: str) -> Spec | None:
+    """The spec that decided on the task, as it was sealed then; None where no copy of it can be read."""
+    try:
+        return specfile.read(kept(folder, digest))
+    except (SpecError, OSError):
+        return None
 
 
 def seal(folder: Path, spec: Spec | None = None) -> Sealed:

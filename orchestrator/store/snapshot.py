@@ -7,10 +7,12 @@ import re
 import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
+from orchestrator.core.lease import Lease
+from orchestrator.core.record import Record
 from orchestrator.core.spec import Spec
 from orchestrator.core.task import Place, State, name_problem
 from orchestrator.core.value import Value
@@ -122,10 +124,11 @@ class Look(Value):
             return Candidate(place, None, problems=(f"{folder}: {(error.strerror or 'it cannot be read').lower()}",))
         lease = leases.read(Path(folder)) if place.state is State.RUNNING else None
         controlled = listing is None or CONTROL in listing.top
+        record = records.peek(folder, running=place.state is State.RUNNING) if controlled else None
         return Candidate(
             place=place,
-            spec=reading.spec,
-            record=records.peek(folder, running=place.state is State.RUNNING) if controlled else None,
+            spec=_judging(place, folder, reading.spec, record, lease),
+            record=record,
             problems=tuple(problems),
             holds=holds,
             arrived=arrived,
@@ -153,6 +156,25 @@ class Look(Value):
         lease = leases.last(folder) if controlled else None
         if lease and self.queue.owner_alive(lease.token) and not records.copied(folder, place.name, place.inode):
             yield Waiting(WaitingKind.STOPPING, f"its last worker (process {lease.owner.pid}) is still stopping")
+
+
+def _judging(place: Place, folder: str, spec: Spec | None, record: Record | None, lease: Lease | None) -> Spec | None:
+    """The spec with what decides on the task's numbers as it was when they were measured: an edit counts from the next claim."""
+    sealed = None
+    if lease and lease.spec:
+        sealed = specfile.from_json(lease.spec)
+    elif place.state is State.CONVERGED and record and record.seal and not (spec and _older(folder, record.updated)):
+        from orchestrator.store import seal  # hardly anybody edits what has converged
+
+        sealed = seal.judged(Path(folder), record.seal)
+    if sealed is None or spec is None:
+        return spec or sealed
+    return spec if spec.metrics == sealed.metrics else replace(spec, metrics=sealed.metrics)
+
+
+def _older(folder: str, moment: float) -> bool:
+    path = specfile.path_of(Path(folder))
+    return path is None or path.stat().st_mtime <= moment
 
 
 def glance(folder: str) -> tuple[int, float, str]:
