@@ -100,6 +100,7 @@ def stop(app: App) -> int:
         lambda: any(queue.owner_alive(token) for token in tokens),
         lambda: f"waiting for {output.count(count, 'loop')} to put {'its' if count == 1 else 'their'} tasks back …",
     )
+    control.forget_stop(queue, tokens)
     left = _stop_orphans(queue)
     if tokens:
         app.say(

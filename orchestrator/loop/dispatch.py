@@ -38,6 +38,8 @@ def start(loop: Loop, claim: Claim, executor: str | None, moment: Moment, *, pre
             settings=config.to_json(loop.settings), spec=spec, spec_key=key, once=loop.mode is Mode.ONCE,
             previous=previous, loop=loop.me.token,
         )  # fmt: skip
+        if previous is None:
+            claim.requests()  # what came too late for an earlier holder is not asked of this one
         claim.begin(lease)
         if previous is None:
             claim.event("claimed", attempt=attempts(claim), token=claim.token, loop=loop.me.token)

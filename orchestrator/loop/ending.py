@@ -116,9 +116,17 @@ def _held(candidate: Candidate, reasons: Sequence[Waiting]) -> str:
 
 
 def _drained(loop: Loop) -> Over | None:
+    """Judged by all as it is at this moment: what was edited since, or came by no event, may well be ready."""
+    if not _judged(loop).done:
+        return None
+    loop.index.refresh(loop.clock().mono, full=True)
+    verdict = _judged(loop)
+    return Over(verdict.exit_code) if verdict.done and not loop.index.unread else None
+
+
+def _judged(loop: Loop) -> drain.Drain:
     moment = loop.clock()
-    verdict = drain.verdict(tuple(loop.index.everything), loop.world(moment), moment.now, False)
-    return Over(verdict.exit_code) if verdict.done else None
+    return drain.verdict(tuple(loop.index.everything), loop.world(moment), moment.now, False)
 
 
 def _code_of(loop: Loop) -> int:

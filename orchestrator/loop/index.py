@@ -15,12 +15,12 @@ from orchestrator.core.candidate import Candidate
 from orchestrator.core.graph import cycles
 from orchestrator.core.outcome import Spend
 from orchestrator.core.readiness import World, not_before
-from orchestrator.core.record import Record
+from orchestrator.core.record import Pause, Record
 from orchestrator.core.selection import order_key
 from orchestrator.core.task import Place, State
 from orchestrator.loop.backlog import Backlog, Clock
 from orchestrator.loop.names import Names, everywhere
-from orchestrator.store import ledger, snapshot
+from orchestrator.store import ledger, snapshot, specfile
 from orchestrator.store.ledger import Ledger
 from orchestrator.store.queue import Queue
 
@@ -83,12 +83,12 @@ class Index:
         pending = self.names.places(State.PENDING)
         again = {place.folder for place in change.came if place.state is State.PENDING}
         again |= {place.folder for place in doubles.keys() ^ self.names.doubles.keys()}
-        again |= {*touched, *islice(self._restless, RESTLESS), *(self.changed() if full else ())}
+        again |= {*touched, *islice(self._restless, RESTLESS), *((*self.changed(), *self._refused()) if full else ())}
         self._backlog.add(again & pending.keys())
         for folder in self._backlog.take():
             if folder in pending:
                 self._reread(pending[folder])
-        if full:
+        if full or any(place.state is State.CONVERGED for place in change.went):
             self._remembered = self._queue.remembered()
         self._arrange(changed=bool(change) or full)
 
@@ -105,6 +105,10 @@ class Index:
     def changed(self) -> Iterator[str]:
         """The folders that look different from when they were read."""
         return (folder for folder, entry in self._entries.items() if entry.key is None or entry.key != self._key(folder))
+
+    def _refused(self) -> Iterator[str]:
+        """The folders of tasks that can't be used as they are: what is wrong may be mended, or pass, without a trace in them."""
+        return (folder for folder in self.followed if self._entries[folder].candidate.problems)
 
     @property
     def candidates(self) -> Iterator[Candidate]:
@@ -135,11 +139,9 @@ class Index:
 
     def world(self, now: float = 0.0, day: Budget = NO_BUDGET) -> World:
         """What readiness depends on beside a task's own folder. `day` is what all tasks together may use in one."""
-        pending = [(State.PENDING, record) for record in map(self._record, self._paused) if record is not None]
-        others = self._ledger.records(everywhere(self.names, State.RUNNING, State.BLOCKED))
         return World(
             states=self.names.states, converged_before=self._remembered, cycles=self._cycles,
-            paused=ledger.paused((*pending, *others), now), overspent=self._overspent(now, day), off_base=self._off_base(),
+            paused=self._pauses(now), overspent=self._overspent(now, day), off_base=self._off_base(),
         )  # fmt: skip
 
     def used(self, since: float) -> Spend:
@@ -172,11 +174,15 @@ class Index:
     def next_due(self, now: float) -> float | None:
         """When the first parked task may go on (epoch), None where none is parked."""
         parked = (not_before(self._record(folder), now) for folder in self._parked)
-        others = self._ledger.records(everywhere(self.names, State.RUNNING, State.BLOCKED))
-        ends = (pause.until for pause in ledger.paused(others, now).values())
+        ends = (pause.until for pause in self._pauses(now).values())
         return min((due for due in (*parked, *ends) if due is not None), default=None)
 
     # Inside
+
+    def _pauses(self, now: float) -> Mapping[str, Pause]:
+        pending = [(State.PENDING, record) for record in map(self._record, self._paused) if record is not None]
+        others = self._ledger.records(everywhere(self.names, State.RUNNING, State.BLOCKED))
+        return ledger.paused((*pending, *others), now)
 
     def _overspent(self, now: float, day: Budget) -> str | None:
         if day == NO_BUDGET:
@@ -266,17 +272,21 @@ class Index:
             at += 1
 
     def _key(self, folder: str) -> object:
-        """What tells most changes of a task without reading it, two looks each; None where it can't be told. The rest is
-        seen when the task is about to be claimed."""
+        """What tells most changes of a task without reading it; None where it can't be told. The rest is seen when the task is
+        about to be claimed."""
         path = f"{self._queue.pending}/{folder}"
-        try:
-            inside, spec = os.stat(path), os.stat(f"{path}/autoresearch.md")  # noqa: PTH116 - for 5,000 tasks
-        except OSError:
-            return None
-        return (
-            *(inside.st_ino, inside.st_mtime_ns, inside.st_ctime_ns),  # the latter tells a folder that was taken and put back
-            *(spec.st_ino, spec.st_size, spec.st_mtime_ns, spec.st_ctime_ns),
-        )
+        files = (path, *(f"{path}/{name}" for name in specfile.LAYOUT))
+        prints = tuple(map(_print, files))
+        return None if prints[0] is None else prints
+
+
+def _print(path: str) -> tuple[int, ...] | None:
+    """What changes with a file; of a folder the ctime tells that it was taken and put back."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - for 5,000 tasks
+    except OSError:
+        return None
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _order(entry: Entry) -> tuple[int, float, str]:

@@ -51,9 +51,13 @@ class Names:
         self.doubles: Mapping[Place, str] = {}
 
     def refresh(self, mono: float, *, full: bool = False) -> Change:
-        """Look again; what has changed. `full`: list even what seems unchanged. `mono` is our monotonic clock."""
+        """Look again; what has changed. `full`: list even what seems unchanged. `mono` is our monotonic clock.
+
+        Raises StoreError where one folder can't be listed; what the others say is then found by the next look.
+        """
         came: list[Place] = []
         went: list[Place] = []
+        listed = dict(self._listed)
         for state, listing in self._listed.items():
             mtime = _mtime(f"{self._queue.root}/{state}")
             if mtime == listing.mtime and listing.settled and not full:
@@ -63,7 +67,8 @@ class Names:
             came += fresh
             if fresh or len(places) != len(listing.places):
                 went += [place for folder, place in listing.places.items() if places.get(folder) is not place]
-            self._listed[state] = Listing(mtime, since, mono - since > TICK, places)
+            listed[state] = Listing(mtime, since, mono - since > TICK, places)
+        self._listed = listed
         change = Change(tuple(came), tuple(went))
         if change:
             self._follow(change)

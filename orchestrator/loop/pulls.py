@@ -18,12 +18,16 @@ PROGRAM = (sys.executable, "-P", "-m", "orchestrator", "pulls", "-q", "--tasks")
 
 def attend(loop: Loop, moment: Moment) -> None:
     """Start a look where one is due. It moves folders, of which this loop hears as it does of a person's moves."""
-    if loop.mode is not Mode.LOOP or (loop.attended is not None and moment.mono - loop.attended < loop.settings.pull_interval):
+    if loop.mode is not Mode.LOOP:
         return
     executor = loop.executor(DEFAULT)
-    if loop.attendant is not None and executor.alive(loop.attendant):
+    if loop.attendant is not None:
+        if executor.alive(loop.attendant):
+            return
+        loop.attendant, loop.idle, loop.again = None, None, True  # a parent's work may be on its base by now
+    if loop.attended is not None and moment.mono - loop.attended < loop.settings.pull_interval:
         return
-    loop.attendant, loop.attended = None, moment.mono
+    loop.attended = moment.mono
     places = loop.index.names.places(State.CONVERGED).values()
     if not any(attention.attended(records.peek(loop.queue.path(place)), place.name) for place in places):
         return

@@ -149,6 +149,7 @@ def until_over(loop: Loop) -> Over:
         moment = loop.clock()
         try:
             tick(loop, moment, touched)
+            touched = frozenset()
             over = ending.finished(loop)
             failed = 0
         except StoreError as error:
@@ -160,7 +161,7 @@ def until_over(loop: Loop) -> Over:
         loop.voice.mended()
         if over:
             return over
-        touched = pause(loop, moment)
+        touched |= pause(loop, moment)
 
 
 def pause(loop: Loop, moment: Moment) -> frozenset[str]:

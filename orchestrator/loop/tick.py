@@ -22,6 +22,7 @@ from orchestrator.store import integrations, records
 SWEEP = 3600.0  # seconds between removals of what crashes left behind
 RESCAN = 30.0  # seconds between looks at everything: events get lost
 LET_GO = 5.0  # a worker has so long to notice that its folder has gone
+FEW = 100  # pending tasks: so many are looked at in every tick, whatever is heard of them
 GRACES = 5  # and, asked to stop then, so many times the settings' grace until it is killed
 
 
@@ -45,8 +46,8 @@ def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
     if full:
         prepare(loop, moment)
         loop.looked = moment.mono
-    if not loop.watch.follows:
-        touched = {*islice(loop.index.followed, FOLLOWED), *loop.index.changed()}
+    if not loop.watch.follows or len(loop.index.names.places(State.PENDING)) <= FEW:
+        touched = {*touched, *islice(loop.index.followed, FOLLOWED), *loop.index.changed()}
     reading = loop.index.unread
     loop.reader.look()
     loop.index.refresh(moment.mono, full=full, touched=touched)

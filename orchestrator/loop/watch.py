@@ -87,8 +87,8 @@ class Watch:
             self._inside.pop(watch, None)
             self._inotify.remove(watch)
         for folder, path in folders.items():
-            if folder not in self._followed and len(self._followed) < FOLLOWED:
-                self._follow(folder, path)
+            if folder in self._followed or len(self._followed) < FOLLOWED:
+                self._follow(folder, path)  # again where it is: another folder may be in its place
 
     def heard(self, own: Container[str] = ()) -> tuple[bool, frozenset[str]]:
         """Whether anything happened, and which pending folders to read again: those followed in which it happened, and those that
@@ -161,6 +161,9 @@ class Watch:
         except OSError as error:
             self._fail(_reason(error))
             return
+        if (before := self._followed.get(folder)) not in (None, watch):
+            self._inside.pop(before, None)
+            self._inotify.remove(before)
         self._followed[folder] = watch
         self._inside[watch] = folder
 

@@ -64,7 +64,7 @@ class SpecCache:
         reading = self._known(inode, signature)
         if reading is None:
             reading = read(Path(folder))
-            if not _racy(status.st_ctime_ns, now):
+            if not _racy(status.st_ctime_ns, now) and all(problem.line for problem in reading.problems):
                 self._readings[inode] = reading
                 self._entries[inode] = [signature, *_plain(reading)]
                 self._dirty = True

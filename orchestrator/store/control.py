@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+from orchestrator.errors import StoreError
 from orchestrator.store import durable, events
 from orchestrator.store.owners import Kind, OwnerLock
 from orchestrator.store.queue import Queue
@@ -31,6 +34,14 @@ def request_stop(queue: Queue, who: str = "") -> tuple[str, ...]:
         data = json.dumps({"schema": 1, "who": who, "at": events.stamp(), "loops": tokens}).encode()
         durable.write(queue.control / STOP, data, point="stop", shared=True)
     return tokens
+
+
+def forget_stop(queue: Queue, tokens: Sequence[str]) -> None:
+    """All of these loops have ended: while the file names them, one that is made by hand would seem to mean them again."""
+    path = queue.control / STOP
+    with suppress(OSError, StoreError):
+        if tokens and set(_loops(path.read_bytes())) <= set(tokens):
+            durable.unlink(path, point="stop.done")
 
 
 def stop_requested_since(queue: Queue, started: float, token: str | None = None) -> bool:

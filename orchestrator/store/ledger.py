@@ -19,7 +19,8 @@ Told = Iterable[tuple[State, Record]]
 
 class Ledger:
     """Records of tasks by where they lie, read again when the file has changed; in blocked and converged nothing changes but
-    what became of a pull request, and whether it was undone, for which one has to ask `again`."""
+    whether an account still refuses work, what became of a pull request, and whether it was undone, for which one has to ask
+    `again`."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -38,7 +39,7 @@ class Ledger:
 
     def _record(self, place: Place, again: bool) -> Record | None:
         known = self._known.get(place)
-        ended = place.state in {State.BLOCKED, State.CONVERGED} and not again
+        ended = place.state in {State.BLOCKED, State.CONVERGED} and not again and not (known and known[1] and known[1].pauses)
         if known is not None and ended and not attention.attended(known[1], place.name):
             return known[1]
         folder = self._queue.path(place)

@@ -146,8 +146,10 @@ class Queue:
 
     def settle_names(self) -> list[tuple[Place, Place]]:
         """Finish what people began by hand: strip the token of a folder moved out of running, put a folder without a
-        token back to pending. What would replace something stays where it is. Returns (before, after) of each."""
+        token back to pending. What would replace something stays where it is. Returns (before, after) of each. Raises
+        StoreError, all others moved, where one can't be."""
         moved = []
+        failed: StoreError | None = None
         for place in self.places():
             target = State.PENDING if place.state is State.RUNNING and place.token is None else place.state
             if target is State.RUNNING or (target is place.state and place.folder == place.name):
@@ -156,6 +158,10 @@ class Queue:
                 moved.append((place, self.move(place, target)))
             except (durable.Gone, durable.Taken):
                 continue  # moved on meanwhile; or a second folder of that name, which the status shows
+            except StoreError as error:
+                failed = failed or error
+        if failed:
+            raise failed
         return moved
 
     def scratch(self, token: str | None = None) -> Path:

@@ -114,7 +114,7 @@ class Look(Value):
             listing = _listed(folder) if place.state is State.PENDING and not link else None
             known = None if link else self.cache.read(folder, self.now, listing.top if listing else None)
             reading, arrived = known or (specs.read(Path(folder)), status.st_ctime)  # the spec's own ctime: no move changes that
-            problems = [*_name_problems(place, double), *reading.lines(folder)]
+            problems = [*_name_problems(place, double), *reading.lines(folder), *_immovable(place, folder)]
             if listing and reading.spec and not problems:
                 problems += _evaluator_problems(folder, reading.spec, listing)
             holds = tuple(self._holds(place, folder, listing)) if listing else ()
@@ -220,6 +220,12 @@ def _inside(folders: list[str]) -> Iterator[tuple[str, float]]:
                 yield entry.name, entry.stat(follow_symlinks=False).st_ctime
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)
+
+
+def _immovable(place: Place, folder: str) -> Iterator[str]:
+    """To move a folder one has to be allowed to write into it, too: another's would be chosen again and again, and never had."""
+    if place.state is State.PENDING and not os.access(folder, os.W_OK) and os.access(f"{folder}/..", os.W_OK):
+        yield f"{folder}: found a folder that you may not write to, expected one of yours; `chown` or copy it"
 
 
 def _name_problems(place: Place, double: str | None) -> Iterator[str]:

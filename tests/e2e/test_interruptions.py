@@ -156,6 +156,30 @@ def test_ctrl_c_puts_tasks_back_and_ends_with_130(project: Project) -> None:
     assert project.where("interrupted") == "pending"
 
 
+def test_a_request_that_came_too_late_is_not_asked_of_the_next_claim(project: Project) -> None:
+    project.agent(ALL_GONE)
+    folder = project.drop("x")
+    (folder / ".orch").mkdir(exist_ok=True)
+    (folder / ".orch/inbox").mkdir()
+    (folder / ".orch/inbox/1-old.json").write_text('{"kind": "block"}')
+    project.drop("y", benchmark="#!/bin/sh\nsleep 1.2; echo METRIC left=$(grep -c . todo.txt)\n")
+    (project.folder("y") / ".orch").mkdir(exist_ok=True)
+    (project.folder("y") / ".orch/inbox").mkdir()
+    (project.folder("y") / ".orch/inbox/1-old.json").write_text('{"kind": "block"}')
+    project.run(code=0)
+    assert [project.where(name) for name in ("x", "y")] == ["converged", "converged"]
+
+
+def test_a_stop_by_hand_is_heard_after_one_by_command(project: Project) -> None:
+    project.start("--loop")
+    project.wait(lambda: "Watching" in project.story(), why="the first loop")
+    project.run("--stop", code=0)
+    second = project.start("--loop")
+    project.wait(lambda: project.story().count("Watching") == 2, why="the second loop")
+    (project.tasks / ".orch/stop").touch()
+    assert second.wait(20) == 0
+
+
 def test_stop_without_a_loop_is_no_error(project: Project) -> None:
     project.run("--stop", code=0)
 

@@ -111,6 +111,20 @@ def test_a_parent_that_was_undone_holds_its_child_until_it_has_landed_again(proj
     assert "converged, then undone" in project.run("--graph", code=0).stdout
 
 
+def test_a_drain_ends_by_what_the_specs_say_then_and_not_by_what_they_said(project: Project) -> None:
+    own_files(project, "slow", "edited")
+    drop_own(project, "edited", "depends_on: [nobody]")
+    drop_own(project, "slow")
+    logging_agent(project, 'while [ -e "$HOME/wait" ]; do sleep 0.02; done; : > "$ORCH_TASK.todo"')
+    (Path(project.env["HOME"]) / "wait").touch()
+    drain = project.start()
+    project.wait((project.top / "turns").exists, why="the agent of the other task")
+    project.run("edit", "edited", "--depends-on", "", code=0)
+    (Path(project.env["HOME"]) / "wait").unlink()
+    assert drain.wait(20) == 0
+    assert project.where("edited") == "converged"
+
+
 def test_a_cycle_is_named_by_why_and_graph_and_nobody_in_it_is_started(project: Project) -> None:
     own_files(project, "hen", "egg", "free")
     drop_own(project, "hen", "depends_on: [egg]")
