@@ -56,7 +56,7 @@ def recover(app: App, words: tuple[str, ...], action: str | None, branch: str | 
     if verb == "prune":
         return _prune(app, name and _where(app, name)[1], age, dry_run=dry_run)
     if label is None and (action or branch):
-        raise Misuse("Which of them?", hint="Give a label of the list: `orchestrator recover show NAME LABEL`.")
+        raise Misuse("Which of them?", hint=f"Give a label of the list: `orchestrator recover {action or 'show'} NAME LABEL`.")
     if label is None:
         _list(app, _everything(app) if name is None else [_of_task(app, name)], _saved(app, name))
         return 0

@@ -125,7 +125,8 @@ def _attempt_lines(candidate: Candidate) -> Iterator[str]:
 
 
 def _attempt_row(attempt: Attempt) -> tuple[str, ...]:
-    commit = (attempt.commit or "")[:10]
+    commit = attempt.commit or ""
+    commit = "" if "-" in commit else commit[:10]  # a plain folder has none: what stands there is a name for our own use
     return (
         str(attempt.number),
         clean(attempt.agent),

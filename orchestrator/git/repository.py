@@ -320,7 +320,10 @@ def _refused(path: Path, stderr: str) -> RepositoryError:
             f"git refuses {path}: another user owns it.", hint=f"git config --global --add safe.directory {path}"
         )
     if "not a git repository" in stderr:
-        return NotARepository(f"{path} is not a git repository.", hint="git init there, or correct `repo`.")
+        return NotARepository(
+            f"{path} is not a git repository.",
+            hint="git init there, or correct `repo` (`repo: .` in a spec works in the project's folder as it is).",
+        )
     if "must be run in a work tree" in stderr:
         return RepositoryError(f"{path} is inside a git directory.", hint="Give the checkout itself as `repo`.")
     return RepositoryError(f"git can't use {path}: {stderr.strip() or 'no message'}", hint="See what `git status` says there.")

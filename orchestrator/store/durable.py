@@ -52,7 +52,7 @@ def explain(error: OSError, doing: str, path: AnyPath) -> StoreError:
     """`error` as a sentence with the path and what to do about it."""
     message = f"Can't {doing} {os.fspath(path)}: {error.strerror or error}."
     if error.errno in GONE:
-        return Gone(message, hint="It was moved or removed meanwhile.")
+        return Gone(message, hint="It isn't there: moved or removed meanwhile, or never made.")
     if error.errno == errno.EEXIST:
         return Taken(message, hint="Move or rename what is there.")
     return StoreError(message, hint=HINTS.get(error.errno or 0, "Look at the path and its permissions."))
