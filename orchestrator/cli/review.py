@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from shlex import quote
 
 import click
@@ -12,11 +13,12 @@ from orchestrator.core.record import Answer, Record
 from orchestrator.core.review import answered
 from orchestrator.core.task import Place, State
 from orchestrator.errors import OrchestratorError
-from orchestrator.store import records
+from orchestrator.store import records, seal, specfile
 
 COMMIT = click.option("--commit", metavar="COMMIT", default="", help="Only if it is this commit that waits.")
 APPROVED = "is approved and lands next"
 REJECTED = "is rejected and goes back to its agent"
+VOID = "is approved, but what decides on it was edited since it was verified: it is measured anew, and you are asked again"
 
 
 @click.command(epilog="\b\nExample: orchestrator diff fix-auth && orchestrator approve fix-auth")
@@ -49,10 +51,19 @@ def _answer(app: App, name: str, commit: str, answer: Answer, note: str, told: s
     with hold.claimed(app.queue, place) as claim:
         record = _awaited(place, claim.record(), commit)
         assert record.review is not None
+        told = VOID if answer is Answer.APPROVED and _edited(claim.folder, record.review.seal) else told
         claim.event(answer.value, commit=record.review.commit, note=note)
         claim.release(State.PENDING, answered(record, answer, note))
     app.say(f"{output.name_text(place.name)} {told} ({record.review.commit[:10]}).")
     return 0
+
+
+def _edited(folder: Path, verified: str) -> bool:
+    """Whether the evaluator, as the next claim seals it, is another one than what was `verified` was measured by."""
+    try:
+        return seal.seal(folder, specfile.read(folder)).digest != verified
+    except OrchestratorError:
+        return True
 
 
 def _awaited(place: Place, record: Record | None, commit: str) -> Record:

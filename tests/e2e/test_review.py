@@ -84,6 +84,17 @@ def test_a_running_loop_takes_the_approved_task_up_by_itself(project: Project) -
     project.wait(lambda: project.where("x") == "converged", why="the landing")
 
 
+def test_whoever_approves_after_an_edit_of_what_decides_is_told_that_he_will_be_asked_again(project: Project) -> None:
+    waiting(project)
+    assert "edited since" not in project.run("edit", "x", "--priority", "3", code=0).stdout
+    project.run("edit", "x", "--converge", "2", code=0)
+    assert "what decides on it was edited since it was verified" in project.run("approve", "x", code=0).stdout
+    project.run(code=75)
+    assert "approved and lands next" in project.run("approve", "x", code=0).stdout
+    project.run(code=0)
+    assert project.where("x") == "converged"
+
+
 def test_an_approval_between_two_looks_of_a_loop_is_taken_up(project: Project) -> None:
     """For the approval the task leaves pending and comes back to it: whoever sees only before and after sees no difference."""
     project.agent(DONE)
