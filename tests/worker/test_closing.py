@@ -73,11 +73,11 @@ def test_a_second_conflict_needs_a_person(desk: Desk) -> None:
     assert desk.merges() == 0
 
 
-def test_a_conflict_at_the_limit_of_failures_ends_it_there(desk: Desk) -> None:
+def test_a_conflict_at_the_limit_of_failures_still_has_its_one_more_attempt(desk: Desk) -> None:
     desk.drop(front="max_failures: 1")
     desk.agent(f"{desk.call} (cd {desk.repo} && echo $n > todo.txt && git commit -qam more); {DONE}")
     desk.serve()
-    assert (desk.state(), desk.record().reason, desk.calls()) == (State.BLOCKED, Reason.EXHAUSTED, 1)
+    assert (desk.state(), desk.record().reason, desk.calls()) == (State.BLOCKED, Reason.CONFLICT, 2)
 
 
 def test_a_conflict_of_work_that_was_counted_before_is_counted_as_a_conflict_only(desk: Desk) -> None:
