@@ -26,6 +26,7 @@ from orchestrator.store.queue import Queue
 
 NO_BUDGET = Budget()
 RESTLESS = 500  # tasks that are settling or being edited, looked at in one tick
+LEAF = 2  # links to a folder without folders in it, on most file systems
 MANY = 100  # changes at once, from which on sorting anew is quicker than inserting
 
 Read = Callable[[Place, str | None], Candidate]  # the second: which other folder has the same name, in words
@@ -275,9 +276,11 @@ class Index:
         """What tells most changes of a task without reading it; None where it can't be told. The rest is seen when the task is
         about to be claimed."""
         path = f"{self._queue.pending}/{folder}"
-        files = (path, *(f"{path}/{name}" for name in specfile.LAYOUT))
-        prints = tuple(map(_print, files))
-        return None if prints[0] is None else prints
+        inside, spec = _print(path), _print(f"{path}/{specfile.SPEC}")
+        if inside is None or inside[-1] == LEAF:
+            return inside and (inside, spec)
+        other = _print(f"{path}/{specfile.AUTO}")
+        return inside, spec, other, other and _print(f"{path}/{specfile.AUTO_SPEC}")
 
 
 def _print(path: str) -> tuple[int, ...] | None:
@@ -286,7 +289,7 @@ def _print(path: str) -> tuple[int, ...] | None:
         status = os.stat(path)  # noqa: PTH116 - for 5,000 tasks
     except OSError:
         return None
-    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_nlink)
 
 
 def _order(entry: Entry) -> tuple[int, float, str]:

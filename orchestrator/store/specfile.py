@@ -21,7 +21,6 @@ from orchestrator.errors import Problem, SpecError
 SPEC = "autoresearch.md"
 AUTO = ".auto"
 AUTO_SPEC = f"{AUTO}/prompt.md"
-LAYOUT = (SPEC, AUTO, AUTO_SPEC)  # where it may lie, and what changes with which of them counts
 LOG = "autoresearch.jsonl"
 MAX_BYTES = 1024 * 1024
 Key = tuple[int, int, int, int]
