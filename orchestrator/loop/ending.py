@@ -121,7 +121,8 @@ def _drained(loop: Loop) -> Over | None:
         return None
     loop.index.refresh(loop.clock().mono, full=True)
     verdict = _judged(loop)
-    return Over(verdict.exit_code) if verdict.done and not loop.index.unread else None
+    loop.again = not verdict.done or bool(loop.index.unread)  # no event will tell of what was just found
+    return None if loop.again else Over(verdict.exit_code)
 
 
 def _judged(loop: Loop) -> drain.Drain:

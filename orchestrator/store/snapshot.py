@@ -173,8 +173,8 @@ def _judging(place: Place, folder: str, spec: Spec | None, record: Record | None
 
 
 def _older(folder: str, moment: float) -> bool:
-    path = specfile.path_of(Path(folder))
-    return path is None or path.stat().st_mtime <= moment
+    found = specfile.files_of(folder)
+    return found is None or found[0].st_mtime <= moment
 
 
 def glance(folder: str) -> tuple[int, float, str]:
