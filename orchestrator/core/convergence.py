@@ -130,7 +130,7 @@ def before_attempt(record: Record, limits: Limits) -> Step:
 
 def _conflicting(record: Record) -> bool:
     """A conflict with the base has tries of its own, however many attempts came before it."""
-    return record.resolving is not None or (record.history[-1:] != () and record.history[-1].result is Result.CONFLICT)
+    return record.resolving is not None or any(last.result is Result.CONFLICT for last in record.history[-1:])
 
 
 def _enough(record: Record, limits: Limits) -> Step:

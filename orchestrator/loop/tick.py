@@ -46,8 +46,10 @@ def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
     if full:
         prepare(loop, moment)
         loop.looked = moment.mono
+    if not loop.watch.follows:
+        touched = {*touched, *islice(loop.index.followed, FOLLOWED)}
     if not loop.watch.follows or len(loop.index.names.places(State.PENDING)) <= FEW:
-        touched = {*touched, *islice(loop.index.followed, FOLLOWED), *loop.index.changed()}
+        touched = {*touched, *loop.index.changed()}
     reading = loop.index.unread
     loop.reader.look()
     loop.index.refresh(moment.mono, full=full, touched=touched)
