@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from orchestrator.cli import output, specs
+from orchestrator.cli.app import App
 from orchestrator.cli.keys import front_matter, spec_options
-from orchestrator.cli.options import App, common, pass_app
+from orchestrator.cli.options import common, pass_app
 from orchestrator.core.spec import Spec
 
 EPILOG = """\b

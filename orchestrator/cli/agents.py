@@ -13,9 +13,9 @@ from typing import Any
 from orchestrator.agents import registry
 from orchestrator.agents.protocol import Availability, Traits
 from orchestrator.cli import installed, output
+from orchestrator.cli.app import App
 from orchestrator.cli.finding import ABSENT, MISSING, OK, WARNING, Finding
 from orchestrator.cli.installed import Login
-from orchestrator.cli.options import App
 from orchestrator.core.task import State
 from orchestrator.core.value import Value
 from orchestrator.errors import AgentError

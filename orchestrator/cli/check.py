@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli import agents, output, trackers
+from orchestrator.cli.app import App
 from orchestrator.cli.finding import ABSENT, COLORS, MISSING, OK, WARNING, Finding
-from orchestrator.cli.options import App
 from orchestrator.core.task import State
 from orchestrator.errors import OrchestratorError
 

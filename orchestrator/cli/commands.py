@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from orchestrator import __version__
-from orchestrator.cli.options import App, common, completing, pass_app
+from orchestrator.cli.app import App
+from orchestrator.cli.options import common, completing, pass_app
 from orchestrator.cli.output import ReaderGone
 from orchestrator.core.task import State
 from orchestrator.errors import Misuse

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 
 from orchestrator.cli import output
-from orchestrator.cli.options import App
+from orchestrator.cli.app import App
 from orchestrator.store import config as configuration
 
 NUMBERS = ("alpha", "min_effect", "budget_usd_day")  # fractions that are no seconds

@@ -13,8 +13,9 @@ from shlex import quote
 import click
 
 from orchestrator.cli import output, status, view
+from orchestrator.cli.app import App
 from orchestrator.cli.loop import speaker
-from orchestrator.cli.options import App, common, pass_app
+from orchestrator.cli.options import common, pass_app
 from orchestrator.cli.show import lines as show_lines
 from orchestrator.cli.why import same
 from orchestrator.core.settings import Settings

@@ -9,7 +9,8 @@ from shlex import quote
 import click
 
 from orchestrator.cli import output
-from orchestrator.cli.options import App, common, name_argument, one, pass_app
+from orchestrator.cli.app import App
+from orchestrator.cli.options import common, name_argument, one, pass_app
 from orchestrator.core.record import Record
 from orchestrator.errors import OrchestratorError
 from orchestrator.git import changes, kept, ranges, repository

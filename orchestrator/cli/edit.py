@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from orchestrator.cli import output, specs
+from orchestrator.cli.app import App
 from orchestrator.cli.keys import changes, spec_options
-from orchestrator.cli.options import App, common, name_argument, one, pass_app
+from orchestrator.cli.options import common, name_argument, one, pass_app
 from orchestrator.core.spec import LIVE, Spec
 from orchestrator.core.task import Place, State
 from orchestrator.errors import Misuse, OrchestratorError, SpecError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.cli import output, view, words
-from orchestrator.cli.options import App
+from orchestrator.cli.app import App
 from orchestrator.cli.view import Look
 from orchestrator.core import graph as graphs
 from orchestrator.core.candidate import Candidate

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from orchestrator.cli import output
-from orchestrator.cli.options import App, common, pass_app
+from orchestrator.cli.app import App
+from orchestrator.cli.options import common, pass_app
 from orchestrator.core.task import State
 from orchestrator.errors import Misuse, OrchestratorError, RepositoryError
 

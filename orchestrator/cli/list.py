@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli import output, view, words
-from orchestrator.cli.options import App, common, pass_app
+from orchestrator.cli.app import App
+from orchestrator.cli.options import common, pass_app
 from orchestrator.cli.table import task_table
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.task import State

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 import click
 
 from orchestrator.cli import output, session_log
+from orchestrator.cli.app import App
 from orchestrator.cli.following import POLL, Follower
-from orchestrator.cli.options import App, common, name_argument, one, pass_app
+from orchestrator.cli.options import common, name_argument, one, pass_app
 from orchestrator.cli.why import event_text
 from orchestrator.core.task import Place, State
 from orchestrator.errors import Misuse

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from orchestrator.cli import output
-from orchestrator.cli.options import App
+from orchestrator.cli.app import App
 from orchestrator.core.task import Place, State
 from orchestrator.loop.parts import Mode
 from orchestrator.store import control, leases

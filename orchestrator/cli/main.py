@@ -7,17 +7,19 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-
-import click
+from typing import TYPE_CHECKING
 
 from orchestrator.cli import output
-from orchestrator.cli.commands import root
 from orchestrator.errors import OrchestratorError
+
+if TYPE_CHECKING:
+    import click
 
 FAULT = 3
 INTERRUPTED = 130
 MISUSE = 2
 PROGRAM = "orchestrator"
+STATUS = {("--status",): False, ("--status", "--json"): True}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,25 +35,48 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    words = tuple(sys.argv[1:] if argv is None else argv)
     try:
-        result = root.main(argv, prog_name=PROGRAM, standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        return _status(json=STATUS[words]) if words in STATUS else _parsed(words)
     except OrchestratorError as error:
         output.error(error.message, error.hint)
         return error.exit_code
-    except click.UsageError as error:
-        output.error(_sentence(error.format_message()), f"See `{_command(error)} --help`.")
-        return MISUSE
-    except click.ClickException as error:
-        output.error(error.format_message())
-        return 1
-    except (click.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         output.err("")
         return INTERRUPTED
     except output.ReaderGone:
         raise
     except Exception as error:  # noqa: BLE001 - our own fault: never a traceback in a person's face
         return _fault(error)
+
+
+def _status(*, json: bool) -> int:
+    """What is asked most often, by people's prompts and by scripts: a sixth of its time would be click's."""
+    from orchestrator.cli.app import App
+    from orchestrator.cli.status import status
+
+    try:
+        return status(App(json=json), watch=False)
+    except BrokenPipeError as error:
+        raise output.ReaderGone from error
+
+
+def _parsed(words: Sequence[str]) -> int:
+    import click
+
+    from orchestrator.cli.commands import root
+
+    try:
+        result = root.main(words, prog_name=PROGRAM, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.UsageError as error:
+        output.error(_sentence(error.format_message()), f"See `{_command(error)} --help`.")
+        return MISUSE
+    except click.ClickException as error:
+        output.error(error.format_message())
+        return 1
+    except click.Abort:
+        raise KeyboardInterrupt from None
 
 
 def _command(error: click.UsageError) -> str:

@@ -1,96 +1,22 @@
-"""Options that many commands share, and what they come to: settings, the queue, how to print."""
+"""Options and arguments that many commands share."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from orchestrator.cli import output
+from orchestrator.cli.app import App
 from orchestrator.core.task import State
 from orchestrator.errors import Misuse
 
 if TYPE_CHECKING:
-    from orchestrator.core.settings import Settings
-    from orchestrator.store.config import Config
     from orchestrator.store.queue import Queue
 
 F = TypeVar("F", bound=Callable[..., Any])
 FLAGS = ("tasks", "repo", "parallel", "agent", "model", "effort", "fallback", "record")  # those that are settings
-
-
-@dataclass
-class App:
-    """One invocation: what the flags said, and what follows from them, found out when it is asked for."""
-
-    flags: dict[str, object] = field(default_factory=dict)
-    json: bool = False
-    no_color: bool = False
-    quiet: bool = False
-    verbose: bool = False
-
-    @cached_property
-    def config(self) -> Config:
-        """The effective configuration. Its warnings are told once, on stderr. Raises Misuse for a value that can't be."""
-        from orchestrator.store import config
-
-        loaded = config.load(self._settings_flags(), os.environ, Path.cwd())
-        for warning in loaded.warnings if not self.quiet else ():
-            output.err(f"orchestrator: {output.clean(warning)}")
-        return loaded
-
-    @property
-    def settings(self) -> Settings:
-        return self.config.settings
-
-    @cached_property
-    def queue(self) -> Queue:
-        """The queue as it is. Raises Misuse where there is none, so that a wrong folder is noticed."""
-        from orchestrator.store.queue import Queue
-
-        root = Path(self.settings.tasks)
-        if not root.is_dir():
-            from shlex import quote
-
-            above = next((folder for folder in Path.cwd().parents if (folder / "tasks/pending").is_dir()), None)
-            hint = "`orchestrator init` makes one here; --tasks DIR names another."
-            found = f"There is one above: `orchestrator -C {quote(str(above))} …`."
-            raise Misuse(f"There is no tasks folder at {root}.", hint=found if above else hint)
-        return Queue(root)
-
-    @cached_property
-    def new_queue(self) -> Queue:
-        """The queue, its folders made where they are missing: for commands that put something in."""
-        from orchestrator.store.queue import Queue
-
-        queue = Queue(Path(self.settings.tasks))
-        queue.ensure()
-        return queue
-
-    @property
-    def color(self) -> bool:
-        return output.color_wanted(sys.stdout, no_color=self.no_color)
-
-    @property
-    def rich(self) -> bool:
-        """Whether a person looks at a terminal, so that tables may fit themselves to it."""
-        return output.terminal(sys.stdout)
-
-    def say(self, text: str) -> None:
-        """A line for people: not with --quiet, not into a JSON document."""
-        if not self.quiet and not self.json:
-            output.out(output.clean(text, lines=True))
-
-    def _settings_flags(self) -> dict[str, object]:
-        level = "quiet" if self.quiet else "verbose" if self.verbose else None
-        flags = {name: value for name, value in self.flags.items() if value is not None}
-        return {**flags, **({"log_level": level} if level else {})}
 
 
 pass_app = click.make_pass_decorator(App, ensure=True)

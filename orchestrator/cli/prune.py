@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import click
 
 from orchestrator.cli import output, reclaim
-from orchestrator.cli.options import App, common, pass_app
+from orchestrator.cli.app import App
+from orchestrator.cli.options import common, pass_app
 from orchestrator.cli.reclaim import Item
 from orchestrator.core import durations
 from orchestrator.errors import Misuse, OrchestratorError

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli import output
-from orchestrator.cli.options import App, common, pass_app
+from orchestrator.cli.app import App
+from orchestrator.cli.options import common, pass_app
 from orchestrator.core.pull import Turn
 
 if TYPE_CHECKING:

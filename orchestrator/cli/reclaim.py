@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.cli import worktrees
-from orchestrator.cli.options import App
+from orchestrator.cli.app import App
 from orchestrator.core import retention
 from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State

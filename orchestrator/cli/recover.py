@@ -11,7 +11,8 @@ from shlex import quote
 import click
 
 from orchestrator.cli import output, prune, reclaim
-from orchestrator.cli.options import App, common, completing, pass_app
+from orchestrator.cli.app import App
+from orchestrator.cli.options import common, completing, pass_app
 from orchestrator.core.record import Record
 from orchestrator.core.value import Value
 from orchestrator.errors import Misuse, NoSuchTask, OrchestratorError

@@ -9,7 +9,8 @@ from shlex import quote
 import click
 
 from orchestrator.cli import output
-from orchestrator.cli.options import App, common, name_argument, one, pass_app
+from orchestrator.cli.app import App
+from orchestrator.cli.options import common, name_argument, one, pass_app
 from orchestrator.core import plot, reporting
 from orchestrator.core.evidence import Evidence, points
 from orchestrator.core.spec import Spec

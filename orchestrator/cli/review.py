@@ -8,7 +8,8 @@ from shlex import quote
 import click
 
 from orchestrator.cli import hold, output
-from orchestrator.cli.options import App, common, name_argument, one, pass_app
+from orchestrator.cli.app import App
+from orchestrator.cli.options import common, name_argument, one, pass_app
 from orchestrator.core.record import Answer, Record
 from orchestrator.core.review import answered
 from orchestrator.core.task import Place, State

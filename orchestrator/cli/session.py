@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from orchestrator.cli import output
-from orchestrator.cli.options import App, common, name_argument, one, pass_app
+from orchestrator.cli.app import App
+from orchestrator.cli.options import common, name_argument, one, pass_app
 from orchestrator.core.task import check_name
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import click
 
 from orchestrator.cli import output, verdicts, view, words
-from orchestrator.cli.options import App, common, name_argument, one, pass_app
+from orchestrator.cli.app import App
+from orchestrator.cli.options import common, name_argument, one, pass_app
 from orchestrator.cli.output import clean
 from orchestrator.cli.view import Look
 from orchestrator.cli.why import reasons, same

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.cli import output, view
-from orchestrator.cli.options import App
+from orchestrator.cli.app import App
 from orchestrator.cli.output import clean
 from orchestrator.cli.table import task_table
 from orchestrator.cli.view import Look

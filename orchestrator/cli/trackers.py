@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.cli import output
+from orchestrator.cli.app import App
 from orchestrator.cli.finding import MISSING, OK, WARNING, Finding
-from orchestrator.cli.options import App
 from orchestrator.core.spec import Land
 from orchestrator.core.task import State
 from orchestrator.errors import RepositoryError

@@ -9,7 +9,8 @@ from shlex import quote
 import click
 
 from orchestrator.cli import output
-from orchestrator.cli.options import App, common, one, pass_app
+from orchestrator.cli.app import App
+from orchestrator.cli.options import common, one, pass_app
 from orchestrator.cli.options import completing as names_of
 from orchestrator.core.task import Place, State
 from orchestrator.errors import OrchestratorError, SpecError

@@ -10,7 +10,8 @@ from shlex import quote
 import click
 
 from orchestrator.cli import hold, output
-from orchestrator.cli.options import App, common, names_argument, pass_app
+from orchestrator.cli.app import App
+from orchestrator.cli.options import common, names_argument, pass_app
 from orchestrator.core.convergence import requeued
 from orchestrator.core.outcome import Reason
 from orchestrator.core.task import Place, State

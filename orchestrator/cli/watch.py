@@ -7,7 +7,7 @@ import sys
 import time
 
 from orchestrator.cli import output, view
-from orchestrator.cli.options import App
+from orchestrator.cli.app import App
 from orchestrator.cli.status import lines
 
 EVERY = 1.0

@@ -14,7 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import click
 
 from orchestrator.cli import output
-from orchestrator.cli.options import App, common, pass_app
+from orchestrator.cli.app import App
+from orchestrator.cli.options import common, pass_app
 from orchestrator.cli.pulls import tell
 from orchestrator.core.hooks import GITHUB, GITLAB, Answer, Door
 from orchestrator.errors import Misuse

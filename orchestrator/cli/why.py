@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import click
 
 from orchestrator.cli import output, view, words
-from orchestrator.cli.options import App, common, name_argument, one, pass_app
+from orchestrator.cli.app import App
+from orchestrator.cli.options import common, name_argument, one, pass_app
 from orchestrator.cli.view import Look
 from orchestrator.core.candidate import Candidate, WaitingKind
 from orchestrator.core.task import Place, State

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.cli.options import App
+from orchestrator.cli.app import App
 from orchestrator.core.record import Record
 from orchestrator.errors import OrchestratorError
 from orchestrator.git import included, pool, repository, save, worktree

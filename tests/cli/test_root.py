@@ -197,12 +197,28 @@ def test_watching_into_a_pipe_prints_again_only_what_changed(project: Project) -
     wait(lambda: "1 pending" in (process.stdout.readline() if process.stdout else ""), "the new task")
 
 
+@pytest.mark.parametrize("words", [["--status"], ["--status", "--json"]])
+def test_the_short_way_to_a_status_says_what_the_whole_command_line_says(project: Project, words: list[str]) -> None:
+    project.drop("a", "draft: true")
+    project.drop("b", "prioritee: 3\npriority: high")
+    short, whole = (project.run(*words, *more, code=0).stdout for more in ((), ("--no-color",)))
+    assert short == whole
+    assert "priority" in short
+
+
+def test_the_short_way_to_a_status_tells_a_mistake_like_the_whole_command_line(project: Project) -> None:
+    environment = {"ORCH_TASKS": "nowhere"}
+    short, whole = (project.run("--status", *more, code=2, **environment).stderr for more in ((), ("--no-color",)))
+    assert short == whole
+    assert "There is no tasks folder" in short
+
+
 def test_nothing_heavy_is_imported_to_ask_for_the_status(project: Project) -> None:
     project.drop("a")
     project.run("--status")
     script = (
         "import sys\nbefore = set(sys.modules)\nfrom orchestrator.cli.main import main\nmain(['--status'])\n"
-        "heavy = {'pydantic', 'yaml', 'rich', 'psutil', 'watchdog', 'pexpect', 'asyncio', 'logging', 'subprocess', 'platformdirs', 'hashlib', 'shutil'}\n"
+        "heavy = {'click', 'pydantic', 'yaml', 'rich', 'psutil', 'watchdog', 'pexpect', 'asyncio', 'logging', 'subprocess', 'platformdirs', 'hashlib', 'shutil'}\n"
         "print(sorted(heavy & set(sys.modules) - before), file=sys.stderr)\n"
     )
     wait(lambda: _imported(project, script) == "[]", "a status from the cache alone")
