@@ -28,3 +28,10 @@ class Value:
     def _fields(self) -> tuple[Any, ...]:
         names = self.__match_args__
         return attrgetter(*names)(self) if len(names) > 1 else tuple(getattr(self, name) for name in names)
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON can say it, Values as their fields by name. No mapping is copied, which is most of what `asdict` costs."""
+    if isinstance(value, Value):
+        return {name: plain(getattr(value, name)) for name in value.__match_args__}
+    return [plain(each) for each in value] if isinstance(value, tuple) else value

@@ -75,6 +75,7 @@ class Loop:
     stopping: bool = False
     swept: float | None = None  # monotonic time of the last removal of leavings
     looked: float | None = None  # monotonic time of the last look at everything
+    asked: float = float("-inf")  # monotonic time at which each of few tasks was last asked whether it has changed
     idle: tuple[int, float] | None = None  # (index version, until): nothing can be chosen before one of them changes
     shown: int = -1  # the index version whose invalid tasks were shown
     pruned: int = -1  # the index version at which retention looked

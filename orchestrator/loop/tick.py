@@ -22,7 +22,8 @@ from orchestrator.store import integrations, records
 SWEEP = 3600.0  # seconds between removals of what crashes left behind
 RESCAN = 30.0  # seconds between looks at everything: events get lost
 LET_GO = 5.0  # a worker has so long to notice that its folder has gone
-FEW = 100  # pending tasks: so many are looked at in every tick, whatever is heard of them
+FEW = 100  # pending tasks: so many are looked at whatever is heard of them
+OFTEN = 0.2  # seconds between two such looks
 GRACES = 5  # and, asked to stop then, so many times the settings' grace until it is killed
 
 
@@ -48,8 +49,9 @@ def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
         loop.looked = moment.mono
     if not loop.watch.follows:
         touched = {*touched, *islice(loop.index.followed, FOLLOWED)}
-    if not loop.watch.follows or len(loop.index.names.places(State.PENDING)) <= FEW:
+    if not loop.watch.follows or (len(loop.index.names.places(State.PENDING)) <= FEW and moment.mono - loop.asked >= OFTEN):
         touched = {*touched, *loop.index.changed()}
+        loop.asked = moment.mono
     reading = loop.index.unread
     loop.reader.look()
     loop.index.refresh(moment.mono, full=full, touched=touched)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from orchestrator.core.lease import Identity, Lease
 from orchestrator.core.task import State, split_token
+from orchestrator.core.value import plain
 from orchestrator.store import durable
 
 FILE = ".orch/lease.json"
@@ -40,7 +40,7 @@ def last(folder: Path | str) -> Lease | None:
 
 def write(folder: Path, lease: Lease) -> None:
     """Put `lease` into `folder`; not made durable, since losing a lease is only a reclaim."""
-    data = json.dumps({"schema": 1, **asdict(lease)}).encode()
+    data = json.dumps({"schema": 1, **plain(lease)}).encode()
     durable.write(folder / FILE, data, point="lease", durable=False)
 
 

@@ -14,12 +14,12 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.spec import Spec
-from orchestrator.core.value import Value
+from orchestrator.core.value import Value, plain
 from orchestrator.errors import ClaimLost, OrchestratorError, SpecError, StoreError
 from orchestrator.store import durable, specfile
 
@@ -267,9 +267,8 @@ def judging(spec: Spec) -> dict[str, str]:
 
 
 def _said(spec: Spec) -> dict[str, Any]:
-    said = {key: value for key, value in asdict(spec).items() if key in JUDGES}
-    plain = asdict(Spec())
-    return said | {key: value for key, value in asdict(spec).items() if key in JUDGES_IF_SAID and value != plain[key]}
+    more = (key for key in JUDGES_IF_SAID if getattr(spec, key) != getattr(specfile.UNSAID, key))
+    return {key: plain(getattr(spec, key)) for key in (*JUDGES, *more)}
 
 
 def _fingerprint(file: SealedFile) -> bytes:
@@ -305,8 +304,8 @@ def _unchanged(file: SealedFile, path: str) -> bool:
         return stat.S_ISLNK(status.st_mode) and os.readlink(path) == file.link  # noqa: PTH115
     if file.data is None:
         return stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) == OURS
-    plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and stat.S_IMODE(status.st_mode) == _mode(file)
-    return plain and status.st_size == len(file.data) and _content(path, status.st_size) == file.data
+    same = stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and stat.S_IMODE(status.st_mode) == _mode(file)
+    return same and status.st_size == len(file.data) and _content(path, status.st_size) == file.data
 
 
 def _mode(file: SealedFile) -> int:

@@ -10,12 +10,13 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.core import gates
 from orchestrator.core.spec import LIVE, Direction, Kind, Land, Metric, Mode, Review, Spec
+from orchestrator.core.value import plain
 from orchestrator.errors import Problem, SpecError
 
 SPEC = "autoresearch.md"
@@ -23,6 +24,7 @@ AUTO = ".auto"
 AUTO_SPEC = f"{AUTO}/prompt.md"
 LOG = "autoresearch.jsonl"
 MAX_BYTES = 1024 * 1024
+UNSAID = Spec()
 Key = tuple[int, int, int, int]
 WHY = {
     errno.ENOENT: "no file",
@@ -171,8 +173,8 @@ def _refused(path: Path, found: str, expected: str, line: int = 0, column: int =
 
 def to_json(spec: Spec) -> dict[str, Any]:
     """`spec` as plain data; what has its default is left out."""
-    plain = asdict(Spec())
-    return {key: value for key, value in asdict(spec).items() if value != plain[key]}
+    said = ((name, getattr(spec, name)) for name in Spec.__match_args__)
+    return {name: plain(value) for name, value in said if value != getattr(UNSAID, name)}
 
 
 def from_json(data: Mapping[str, Any]) -> Spec:

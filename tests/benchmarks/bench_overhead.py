@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.benchmarks.harness import AGENT, MARKER, Row, drain, milliseconds, project, show, spent
 
 DURABLE = ("-c", "core.fsync=committed,reference")
-SIZES = ((100, 100, 0.12), (10_000, 40, 0.25))
+SIZES = ((100, 100, 0.12), (10_000, 100, 0.25))
 
 
 def floor(files: int, tasks: int) -> float:
