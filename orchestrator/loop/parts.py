@@ -31,6 +31,9 @@ class Mode(StrEnum):
     TASK = "task"  # one named task, now
 
 
+ERRANDS = frozenset({Mode.ONCE, Mode.TASK})
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Moment(Value):
     """One look at the two clocks: epoch seconds for what is in files, monotonic seconds for waiting."""

@@ -18,7 +18,7 @@ from orchestrator.executors.protocol import Executor
 from orchestrator.loop import ending, pulls
 from orchestrator.loop.ending import Over
 from orchestrator.loop.index import Index
-from orchestrator.loop.parts import Loop, Mode, Moment
+from orchestrator.loop.parts import ERRANDS, Loop, Mode, Moment
 from orchestrator.loop.reading import Reader
 from orchestrator.loop.tick import RESCAN, tick
 from orchestrator.loop.voice import Voice
@@ -26,7 +26,7 @@ from orchestrator.loop.wakeup import Wakeup
 from orchestrator.loop.watch import Watch
 from orchestrator.loop.workers import PROGRAM, Workers, fault
 from orchestrator.store import control, secrets
-from orchestrator.store.owners import OwnerLock
+from orchestrator.store.owners import Kind, OwnerLock
 from orchestrator.store.queue import Queue
 
 BUSY = 1.0  # seconds between looks while something settles or runs
@@ -53,7 +53,7 @@ def run(
     only = queue.find(name or "").name if mode is Mode.TASK else None
     wakeup = Wakeup()
     try:
-        with wakeup.listening(), registered(queue) as me:
+        with wakeup.listening(), registered(queue, mode) as me:
             voice = Voice(queue, say, settings.log_level, secrets.collect(os.environ, (queue.root.parent,)))
             if mode is Mode.LOOP:
                 voice.note(f"Watching {queue.folder(State.PENDING)}. Ctrl-C ends it; running tasks are put back.", "loop_started")
@@ -104,7 +104,7 @@ def build(
         executor=executor,
         only=only,
         began=time.time(),
-        quota=1 if mode in (Mode.ONCE, Mode.TASK) else None,
+        quota=1 if mode in ERRANDS else None,
     )
 
 
@@ -191,9 +191,9 @@ def seconds(loop: Loop, moment: Moment) -> float:
 
 
 @contextmanager
-def registered(queue: Queue) -> Iterator[OwnerLock]:
+def registered(queue: Queue, mode: Mode) -> Iterator[OwnerLock]:
     """Be one of the loops of this queue."""
-    lock = control.register_loop(queue)
+    lock = control.register_loop(queue, Kind.ERRAND if mode in ERRANDS else Kind.LOOP)
     try:
         yield lock
     finally:

@@ -10,11 +10,12 @@ from orchestrator.core.outcome import Reason
 from orchestrator.core.task import Place, State, mark
 from orchestrator.errors import ClaimLost, OrchestratorError, StoreError
 from orchestrator.loop import dispatch
-from orchestrator.loop.parts import Loop, Mode, Moment
+from orchestrator.loop.parts import ERRANDS, Loop, Moment
 from orchestrator.loop.voice import ending
 from orchestrator.loop.workers import fault
 from orchestrator.proc import identity, tree
 from orchestrator.store import durable, leases, records
+from orchestrator.store.owners import Kind
 from orchestrator.store.queue import Queue
 
 
@@ -31,9 +32,9 @@ def reclaim(loop: Loop, moment: Moment) -> None:
 def adopt(loop: Loop, moment: Moment) -> None:
     """Answer for living workers whose loop is dead: they take slots here and are stopped with this loop.
 
-    Of several loops the oldest adopts. A worker that hasn't written its lease yet is adopted in a later tick.
+    Of several loops that may, the oldest adopts. A worker that hasn't written its lease yet is adopted in a later tick.
     """
-    if loop.mode in (Mode.ONCE, Mode.TASK):
+    if loop.mode in ERRANDS:
         return
     alive: dict[str, bool] = {loop.me.token: True}
     for place in loop.index.names.places(State.RUNNING).values():
@@ -106,7 +107,7 @@ def _finished_release(loop: Loop, place: Place, moment: Moment) -> bool:
 
 def _oldest(loop: Loop) -> bool:
     here = loop.queue.me().host
-    loops = [owner for owner in loop.queue.owners.loops() if owner.identity.host == here]
+    loops = [owner for owner in loop.queue.owners.loops() if owner.kind is Kind.LOOP and owner.identity.host == here]
     return not loops or loops[0].token == loop.me.token
 
 

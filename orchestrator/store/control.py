@@ -19,9 +19,9 @@ LOG = "daemon.jsonl"
 LOG_LARGEST = 1 << 20
 
 
-def register_loop(queue: Queue) -> OwnerLock:
+def register_loop(queue: Queue, kind: Kind = Kind.LOOP) -> OwnerLock:
     """Register this process as a loop, alive for as long as it holds the lock returned. Its `started` goes with it."""
-    lock = queue.owners.acquire(Kind.LOOP)
+    lock = queue.owners.acquire(kind)
     data = {"schema": 1, "token": lock.token, "started": lock.started, **asdict(queue.me())}
     durable.write(queue.control / LOOP, json.dumps(data).encode(), point="loop", durable=False, shared=True)
     return lock

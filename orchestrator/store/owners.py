@@ -28,7 +28,11 @@ PROBES = 100
 
 class Kind(StrEnum):
     LOOP = "loop"
+    ERRAND = "errand"  # a loop that works on one task and ends with it: it answers for nobody else's
     WORKER = "worker"
+
+
+LOOPS = frozenset({Kind.LOOP, Kind.ERRAND})
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -156,7 +160,7 @@ class Owners:
     def loops(self) -> tuple[Owner, ...]:
         """The living loops, oldest first."""
         owners = (self.read(token) for token in self.tokens())
-        return tuple(sorted((o for o in owners if o and o.kind is Kind.LOOP and self.alive(o.token)), key=lambda o: o.since))
+        return tuple(sorted((o for o in owners if o and o.kind in LOOPS and self.alive(o.token)), key=lambda o: o.since))
 
     def sweep(self, named: Callable[[], frozenset[str]], now: float) -> int:
         """Remove the files of dead owners that no folder names; how many. `now` by the file system's clock.

@@ -276,6 +276,18 @@ def test_of_two_loops_the_older_one_adopts(stage: Stage) -> None:
     assert stage.state("a") is State.PENDING
 
 
+def test_a_loop_for_one_task_keeps_no_younger_one_from_adopting(stage: Stage) -> None:
+    stage.task("mine", "hold")
+    stage.loop("task", name="mine")
+    stage.runs("mine")
+    stage.task("a", "hold")
+    dead = stage.loop("loop")
+    stage.runs("a")
+    dead.kill()
+    stage.loop("loop")
+    stage.until(lambda: "answers for its worker" in stage.said(2), "the adoption")
+
+
 def test_while_nothing_can_be_written_tasks_stay_pending_and_one_line_says_why(stage: Stage) -> None:
     loop = stage.loop("loop")
     stage.until(stage.registered, "the loop")
