@@ -14,10 +14,11 @@ from orchestrator.cli import output, specs
 from orchestrator.cli.app import App
 from orchestrator.cli.keys import changes, spec_options
 from orchestrator.cli.options import common, name_argument, one, pass_app
+from orchestrator.cli.review import outdated
 from orchestrator.core.spec import LIVE, Spec
 from orchestrator.core.task import Place, State
 from orchestrator.errors import Misuse, OrchestratorError, SpecError
-from orchestrator.store import specfile
+from orchestrator.store import records, specfile
 
 EPILOG = """\b
 Examples:
@@ -30,6 +31,7 @@ from its next claim. Edited while an agent ran it may be the agent's doing: `ret
 """
 
 KEPT = "The task's own is as it was."
+ASKED_ANEW = "what waits for your word was verified before that: approved, it is measured anew and you are asked again"
 
 
 @click.command(epilog=EPILOG)
@@ -110,9 +112,20 @@ def _put(app: App, place: Place, before: str, after: str, seen: specfile.Key) ->
     specs.put(app.queue, place.name, after, seen=seen)
     now = app.queue.find(place.name)
     spec = specfile.parse(Path(specfile.SPEC), after)
-    app.say(f"{output.name_text(place.name)} is changed{_when(now, _old(before), spec)}.")
+    app.say(f"{output.name_text(place.name)} is changed{_when(now, _old(before), spec) or _asked_anew(app, now)}.")
     for warning in (*(f"warning: {each}" for each in spec.warnings), *specs.unroutable(app.settings, spec)):
         output.err(output.clean(warning))
+
+
+def _asked_anew(app: App, place: Place) -> str:
+    """What becomes of a question that a person has yet to answer."""
+    folder = app.queue.path(place)
+    waits = place.state is State.PENDING and outdated(folder, records.peek(folder))
+    return (
+        "; what waits for your word was verified before that: approved, it is measured anew and you are asked again"
+        if waits
+        else ""
+    )
 
 
 def _old(text: str) -> Spec | None:

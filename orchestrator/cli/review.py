@@ -52,17 +52,19 @@ def _answer(app: App, name: str, commit: str, answer: Answer, note: str, told: s
     with hold.claimed(app.queue, place) as claim:
         record = _awaited(place, claim.record(), commit)
         assert record.review is not None
-        told = VOID if answer is Answer.APPROVED and _edited(claim.folder, record.review.seal) else told
+        told = VOID if answer is Answer.APPROVED and outdated(claim.folder, record) else told
         claim.event(answer.value, commit=record.review.commit, note=note)
         claim.release(State.PENDING, answered(record, answer, note))
     app.say(f"{output.name_text(place.name)} {told} ({record.review.commit[:10]}).")
     return 0
 
 
-def _edited(folder: Path, verified: str) -> bool:
-    """Whether the evaluator, as the next claim seals it, is another one than what was `verified` was measured by."""
+def outdated(folder: Path, record: Record | None) -> bool:
+    """Whether a person's word is awaited on what was measured by another evaluator than the next claim will seal."""
+    if record is None or record.ended or record.review is None or record.review.answer:
+        return False
     try:
-        return seal.seal(folder, specfile.read(folder)).digest != verified
+        return seal.seal(folder, specfile.read(folder)).digest != record.review.seal
     except OrchestratorError:
         return True
 

@@ -120,7 +120,8 @@ def _pending(seen: Look, candidate: Candidate) -> Iterator[Reason]:
     for told in words.conflict_text(candidate):
         yield Reason("conflict", told, f"An agent does that; `orchestrator diff {quote(candidate.name)}` shows how far it is.")
     for reason in waiting:
-        yield Reason(reason.kind.value, reason.detail, NEXT.get(reason.kind, "").format(name=quote(candidate.name)))
+        detail = reason.detail + (_outdated(seen, candidate) if reason.kind is WaitingKind.REVIEW else "")
+        yield Reason(reason.kind.value, detail, NEXT.get(reason.kind, "").format(name=quote(candidate.name)))
     if any(reason.kind is not WaitingKind.CAPACITY for reason in waiting):
         return
     if not seen.loops:
@@ -143,6 +144,13 @@ def _pending(seen: Look, candidate: Candidate) -> Iterator[Reason]:
             "neither it nor a setting says which agent works on it",
             "`orchestrator --check` lists agents; choose one with --agent, ORCH_AGENT or `agent:` in the spec.",
         )
+
+
+def _outdated(seen: Look, candidate: Candidate) -> str:
+    from orchestrator.cli.review import outdated
+
+    edited = outdated(seen.queue.path(candidate.place), candidate.record)
+    return "; what decides on it was edited since, so that it is measured anew once approved" if edited else ""
 
 
 def _running(seen: Look, candidate: Candidate) -> Iterator[Reason]:

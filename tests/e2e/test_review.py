@@ -86,8 +86,10 @@ def test_a_running_loop_takes_the_approved_task_up_by_itself(project: Project) -
 
 def test_whoever_approves_after_an_edit_of_what_decides_is_told_that_he_will_be_asked_again(project: Project) -> None:
     waiting(project)
-    assert "edited since" not in project.run("edit", "x", "--priority", "3", code=0).stdout
-    project.run("edit", "x", "--converge", "2", code=0)
+    assert "verified before" not in project.run("edit", "x", "--priority", "3", code=0).stdout
+    assert "edited since" not in project.run("why", "x", code=0).stdout
+    assert "was verified before that" in project.run("edit", "x", "--converge", "2", code=0).stdout
+    assert "what decides on it was edited since" in project.run("why", "x", code=0).stdout
     assert "what decides on it was edited since it was verified" in project.run("approve", "x", code=0).stdout
     project.run(code=75)
     assert "approved and lands next" in project.run("approve", "x", code=0).stdout
