@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from orchestrator.core import attention
+from orchestrator.core import attention, budget
+from orchestrator.core.budget import Budget
 from orchestrator.core.settings import Settings
 from orchestrator.core.task import Place, State
 from orchestrator.loop.index import Index
@@ -12,8 +13,9 @@ from orchestrator.store import durable, records
 from orchestrator.store.queue import Queue
 
 
-def prune(queue: Queue, index: Index, settings: Settings) -> tuple[str, ...]:
-    """Remove the oldest converged tasks beyond `keep_converged` (0 keeps all) that no other task depends on; their names.
+def prune(queue: Queue, index: Index, settings: Settings, now: float) -> tuple[str, ...]:
+    """Remove the oldest converged tasks beyond `keep_converged` (0 keeps all) that no other task depends on; their names. What a
+    day's budget counts stays for that day.
 
     The name is remembered before the folder goes: a crash in between leaves a converged task, never a forgotten one.
     """
@@ -22,8 +24,9 @@ def prune(queue: Queue, index: Index, settings: Settings) -> tuple[str, ...]:
     if settings.keep_converged <= 0 or surplus <= 0:
         return ()
     needed = index.parents()
+    counted = now - budget.DAY if budget.of_a_day(settings) != Budget() else float("inf")
     oldest = sorted(converged.values(), key=lambda place: _arrival(queue, place))
-    removed = [place for place in oldest if place.name not in needed and not _open(queue, place)][:surplus]
+    removed = [place for place in oldest if place.name not in needed and not _kept(queue, place, counted)][:surplus]
     known, told = queue.remembered(), {record.id for record in queue.removed()}
     for place in removed:
         record = records.peek(queue.path(place))
@@ -34,9 +37,10 @@ def prune(queue: Queue, index: Index, settings: Settings) -> tuple[str, ...]:
     return tuple(place.name for place in removed)
 
 
-def _open(queue: Queue, place: Place) -> bool:
-    """Whether its pull request is still open."""
-    return attention.attended(records.peek(queue.path(place)), place.name)
+def _kept(queue: Queue, place: Place, counted: float) -> bool:
+    """Whether its pull request is still open, or what it used since `counted` (epoch) is to be known still."""
+    record = records.peek(queue.path(place))
+    return attention.attended(record, place.name) or (record is not None and record.updated > counted)
 
 
 def _arrival(queue: Queue, place: Place) -> float:

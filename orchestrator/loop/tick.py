@@ -38,7 +38,7 @@ def tick(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
     follow_moves(loop, moment)
     fill_slots(loop, moment)
     pulls.attend(loop, moment)
-    retire(loop)
+    retire(loop, moment)
 
 
 def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
@@ -166,13 +166,13 @@ def follow_moves(loop: Loop, moment: Moment) -> None:
             worker.executor.stop(worker.handle, kill=False)
 
 
-def retire(loop: Loop) -> None:
+def retire(loop: Loop, moment: Moment) -> None:
     """Remove the oldest converged tasks beyond the number to keep; not looked for again until something changes."""
     if loop.pruned == loop.index.version or loop.index.unread:  # what is not read may depend on any of them
         return
     loop.pruned = loop.index.version
     try:
-        for name in retention.prune(loop.queue, loop.index, loop.settings):
+        for name in retention.prune(loop.queue, loop.index, loop.settings, moment.now):
             loop.voice.note(f"{name}: converged long ago, removed (keep_converged is {loop.settings.keep_converged})", "removed")
     except StoreError as error:
         loop.pruned = -1

@@ -208,6 +208,16 @@ def test_a_task_whose_pull_request_is_open_is_not_removed(stage: Stage) -> None:
     assert (stage.state("merged"), stage.state("open")) == (None, State.CONVERGED)
 
 
+def test_what_a_day_s_budget_counts_is_not_removed_on_that_day(stage: Stage) -> None:
+    now = time.time()
+    for name, updated in (("yesterday", now - 90_000), ("today", now)):
+        folder = stage.task(name, state=State.CONVERGED)
+        records.put(folder, Record(name, name, folder.stat().st_ino, name, updated=updated))
+    stage.task("new")
+    assert stage.code(stage.loop("drain", keep_converged=1, budget_usd_day=5.0)) == 0
+    assert (stage.state("yesterday"), stage.state("today")) == (None, State.CONVERGED)
+
+
 def test_a_removed_task_still_releases_its_children(stage: Stage) -> None:
     stage.queue.remember("long-ago")
     stage.task("child", front="depends_on: [long-ago]")
