@@ -19,6 +19,11 @@ FAULT = 3
 INTERRUPTED = 130
 MISUSE = 2
 PROGRAM = "orchestrator"
+PLAINER = {
+    "is not a valid integer range": "is no whole number",
+    "is not a valid integer": "is no whole number",
+    "is not a valid float": "is no number",
+}
 STATUS = {("--status",): False, ("--status", "--json"): True}
 
 
@@ -70,7 +75,7 @@ def _parsed(words: Sequence[str]) -> int:
         result = root.main(words, prog_name=PROGRAM, standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.UsageError as error:
-        output.error(_sentence(error.format_message()), f"See `{_command(error)} --help`.")
+        output.error(_sentence(error.format_message()), f"See `{_command(error, words)} --help`.")
         return MISUSE
     except click.ClickException as error:
         output.error(error.format_message())
@@ -79,12 +84,19 @@ def _parsed(words: Sequence[str]) -> int:
         raise KeyboardInterrupt from None
 
 
-def _command(error: click.UsageError) -> str:
-    return error.ctx.command_path if error.ctx else PROGRAM
+def _command(error: click.UsageError, words: Sequence[str]) -> str:
+    """The command that was misused. An option without its value is refused before click knows whose it is."""
+    from orchestrator.cli.commands import COMMANDS
+
+    if error.ctx:
+        return error.ctx.command_path
+    return " ".join((PROGRAM, *[word for word in words if word in COMMANDS][:1]))
 
 
 def _sentence(text: str) -> str:
     plain = " ".join(text.split())
+    for theirs, ours in PLAINER.items():
+        plain = plain.replace(theirs, ours)
     return plain if plain.endswith((".", "?", "!")) else f"{plain}."
 
 

@@ -34,6 +34,20 @@ def test_an_unknown_word_starts_nothing_and_says_what_there_is(project: Project,
     assert not (project.tasks / ".orch" / "loop.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["add", "x", "--benchmark"], "Option '--benchmark' requires an argument."),
+        (["edit", "x", "--target", "abc"], "Invalid value for '--target': 'abc' is no number."),
+        (["webhooks", "--port", "abc"], "Invalid value for '--port': 'abc' is no whole number."),
+    ],
+)
+def test_a_value_that_is_missing_or_no_number_is_told_with_its_command_s_help(
+    project: Project, words: list[str], told: str
+) -> None:
+    assert project.refused(*words).splitlines() == [f"orchestrator: {told}", f"  See `orchestrator {words[0]} --help`."]
+
+
 def test_a_word_that_is_nearly_a_command_is_named(project: Project) -> None:
     assert "orchestrator retry" in project.refused("rerty")
 
