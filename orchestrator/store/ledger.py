@@ -39,14 +39,19 @@ class Ledger:
 
     def _record(self, place: Place, again: bool) -> Record | None:
         known = self._known.get(place)
-        ended = place.state in {State.BLOCKED, State.CONVERGED} and not again and not (known and known[1] and known[1].pauses)
-        if known is not None and ended and not attention.attended(known[1], place.name):
+        if known is not None and not again and _settled(place, known[1]):
             return known[1]
         folder = self._queue.path(place)
         key = _key(f"{folder}/{records.FILE}")
         if known is None or known[0] != key:
             known = self._known[place] = (key, records.peek(folder) if key else None)
         return known[1]
+
+
+def _settled(place: Place, record: Record | None) -> bool:
+    """Whether the record of a task that lies there changes no more, unless a person does something about it."""
+    ended = place.state in {State.BLOCKED, State.CONVERGED}
+    return ended and not (record and record.pauses) and not attention.attended(record, place.name)
 
 
 def paused(told: Told, now: float) -> dict[str, Pause]:
