@@ -138,14 +138,16 @@ def deciding(metrics: Sequence[Metric], values: Iterable[str]) -> tuple[Metric, 
     return tuple(metric for metric in metrics if metric.target is not None)
 
 
-def defect(metrics: Sequence[Metric], reading: Reading) -> str | None:
-    """What is wrong with a benchmark's output, as a sentence with the line; None where nothing is."""
+def defect(metrics: Sequence[Metric], reading: Reading, known: Iterable[str] = ()) -> str | None:
+    """What is wrong with a benchmark's output, as a sentence with the line; None where nothing is. `known` are the names that it
+    gave on the base: where none is declared these are expected, or whoever breaks half of a benchmark would reach its target."""
     if reading.bad_lines:
         line = reading.bad_lines[0]
         return f"The benchmark printed {line!r}, which is no METRIC line; expected 'METRIC name=number', finite and decimal."
     if not reading.values:
         return "The benchmark printed no METRIC line; expected 'METRIC name=number' on a line of its own."
-    missing = [metric.name for metric in metrics if metric.name not in reading.values]
+    expected = [metric.name for metric in metrics] or known
+    missing = [name for name in expected if name not in reading.values]
     if missing:
         printed = ", ".join(list(reading.values)[:5])
         return f"The benchmark printed no line 'METRIC {missing[0]}=number'; it printed: {printed}."
@@ -241,6 +243,18 @@ def lost(metrics: Sequence[Metric], values: Mapping[str, float], best: Mapping[s
         for metric in decisive(metrics)
         if metric.kind is not Kind.NOISY
         and (metric.name not in values or _loss(metric, values[metric.name], best) > metric.tolerance)
+    )
+
+
+def worsened(metrics: Sequence[Metric], values: Mapping[str, float], before: Mapping[str, float]) -> str:
+    """The guards that are worse than they were `before`, for people; empty where none is. Of noisy ones no sample says so."""
+    return "; ".join(
+        f"{metric.name} is {_number(values[metric.name])}, was {_number(before[metric.name])} and must not get worse"
+        for metric in metrics
+        if metric.guard
+        and metric.kind is not Kind.NOISY
+        and metric.name in values
+        and _worse(metric, values[metric.name], before)
     )
 
 

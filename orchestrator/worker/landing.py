@@ -139,7 +139,8 @@ def falls_short(work: Work, space: Workspace, old: str, new: str) -> str | None:
         from orchestrator.worker import comparing
 
         return comparing.still_better(work, space, old, new) if new != old else None
-    streak = verify.merged(work, space.checkout(work, new), new)
+    before = verify.guards_at(work, space, old) if new != old else work.record.baseline
+    streak = verify.merged(work, space.checkout(work, new), new, before)
     if streak.passed:
         return None
     work.feedback = streak.missed.output if streak.missed else work.feedback

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -118,13 +118,14 @@ def sample(
     scratch: Path,
     channels: Sequence[Channel] = (),
     again: bool = False,
+    known: Collection[str] = (),
 ) -> Sample:
     """Run the sealed benchmark once in `worktree`. `end` STOPPED: `pump` asked for it, and the sample says nothing.
 
     `env` is the child's whole environment but for `ORCH_TASK_DIR` (the private copy made below `scratch`) and `ORCH_MEASURING`.
     Without `limits.output` 16 MiB apply. `channels` are the private ones that it is offered: numbers that it writes to one of
     them count instead of printed ones. A single one it has to use; of several none is as good, and two are a defect. `again`: the
-    private copy is left for the next sample, until `put_away`.
+    private copy is left for the next sample, until `put_away`. `known`: the metrics that it gave before, where none is declared.
     """
     reader, output = MetricReader(), Output()
     private = Private(channels, scratch, OUTPUT)
@@ -152,7 +153,7 @@ def sample(
         return Sample({}, None, ProcessEnd.STOPPED, None, 0.0)
     finally:
         told = private.told()
-    judged = _judged(spec, finished, limits, _reading(told, reader, channels), output, changed)
+    judged = _judged(spec, finished, limits, _reading(told, reader, channels), output, changed, known)
     return _by_channel(judged, told, channels)
 
 
@@ -174,13 +175,19 @@ def _by_channel(judged: Sample, told: Mapping[Channel, bytes], channels: Sequenc
 
 
 def _judged(
-    spec: Spec, finished: Finished, limits: Limits, reading: Reading, output: Output, changed: str | None = None
+    spec: Spec,
+    finished: Finished,
+    limits: Limits,
+    reading: Reading,
+    output: Output,
+    changed: str | None = None,
+    known: Collection[str] = (),
 ) -> Sample:
     broken = _defect("The benchmark", finished, limits)
     if broken and finished.end is not ProcessEnd.OUTPUT_LIMIT:
         broken += _last_word(output.tail())
     edited = WRITTEN.format(changed, "benchmark") if changed else None
-    defect = broken or edited or metrics.defect(spec.metrics, reading)
+    defect = broken or edited or metrics.defect(spec.metrics, reading, known)
     stopped = finished.end is ProcessEnd.STOPPED
     return Sample(
         values={} if defect else reading.values,

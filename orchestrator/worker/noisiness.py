@@ -16,9 +16,9 @@ Samples = Mapping[str, tuple[float, ...]]
 
 
 def asked(spec: Spec) -> bool:
-    """A noisy metric, or one that is to be optimized and may be noisy. All others are measured once, as ever."""
-    kinds = {metric.kind for metric in spec.metrics}
-    return Kind.NOISY in kinds or (spec.mode is Mode.OPTIMIZE and Kind.AUTO in kinds)
+    """A noisy metric, or one that may be noisy and is to be optimized or must not get worse. All others are measured once."""
+    kinds = {metric.kind for metric in spec.metrics if metric.kind is Kind.NOISY or metric.guard or spec.mode is Mode.OPTIMIZE}
+    return not kinds.isdisjoint((Kind.NOISY, Kind.AUTO))
 
 
 def find_out(work: Work, place: Path, first: Sample) -> tuple[Sample, Samples, tuple[str, ...]]:
@@ -41,7 +41,8 @@ def find_out(work: Work, place: Path, first: Sample) -> tuple[Sample, Samples, t
 
 
 def _noisy(work: Work, metric: Metric, samples: tuple[float, ...]) -> bool:
-    return metric.kind is Kind.NOISY or (work.optimizing and metric.kind is Kind.AUTO and len(set(samples)) > 1)
+    may_be = metric.kind is Kind.AUTO and (work.optimizing or metric.guard)
+    return metric.kind is Kind.NOISY or (may_be and len(set(samples)) > 1)
 
 
 def tell(work: Work) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,8 @@ def sample(work: Work, place: Path, *, first: bool = False) -> Sample:
     After the `first`, on the base, it has to say its numbers the way it did there: by a private channel, or in print.
     """
     since = (work.record.private,) if work.record.private else ()
-    return _execute(work, place, work.shown, work.evaluator, tuple(Channel) if first else since, again=True)
+    known = tuple(work.record.baseline) if work.record.seal == work.sealed.digest and not first else ()
+    return _execute(work, place, work.shown, work.evaluator, tuple(Channel) if first else since, again=True, known=known)
 
 
 def _execute(
@@ -54,6 +55,7 @@ def _execute(
     channels: Sequence[Channel] = tuple(Channel),
     *,
     again: bool = False,
+    known: Collection[str] = (),
 ) -> Sample:
     with findings.guarded(work):
         result = measure.sample(
@@ -67,6 +69,7 @@ def _execute(
             scratch=work.scratch,
             channels=channels,
             again=again,
+            known=known,
         )
     if result.end is ProcessEnd.STOPPED:
         raise Stopped(work.pulse.beat() or StopRequest.RELEASE)
@@ -94,18 +97,34 @@ def hidden(work: Work, space: Space, commit: str) -> bool:
     return False
 
 
-def at_target(work: Work, result: Sample) -> bool:
-    """Whether this sample is a clean one with every deciding metric at its target, or as good as it was when it was kept."""
+def at_target(work: Work, result: Sample, before: Mapping[str, float] | None = None) -> bool:
+    """Whether this sample is a clean one with every deciding metric at its target and no guard worse than `before` (by default
+    the baseline), or as good as it was when it was kept."""
     if work.holding:
         return not (result.defect or metrics.lost(work.judged.metrics, result.values, work.record.best))
-    return measure.at_target(work.spec, result)
+    return measure.at_target(work.spec, result) and not _worsened(work, result, before)
 
 
-def shortfall(work: Work, result: Sample) -> str:
+def shortfall(work: Work, result: Sample, before: Mapping[str, float] | None = None) -> str:
     """What keeps this sample from its target, in words."""
     if work.holding:
         return result.defect or metrics.lost(work.judged.metrics, result.values, work.record.best)
-    return result.defect or metrics.shortfall(work.spec.metrics, result.values)
+    short = metrics.shortfall(work.spec.metrics, result.values), _worsened(work, result, before)
+    return result.defect or "; ".join(filter(None, short))
+
+
+def _worsened(work: Work, result: Sample, before: Mapping[str, float] | None) -> str:
+    return metrics.worsened(work.judged.metrics, result.values, work.record.baseline if before is None else before)
+
+
+def guards_at(work: Work, space: Space, commit: str) -> Mapping[str, float]:
+    """What the guards are held against on a base that has moved on to `commit`: what others did there is not the task's doing.
+    Raises SetupFailed."""
+    if not any(metric.guard for metric in work.spec.metrics):
+        return work.record.baseline
+    result = sample(work, space.checkout(work, commit))
+    tell(work, "base", result, commit=commit)
+    return work.record.baseline if result.defect else result.values
 
 
 def streak(work: Work, space: Space, commit: str) -> Streak:
@@ -137,7 +156,7 @@ def noisy_target(work: Work) -> bool:
     return not work.holding and any(metric.kind is Kind.NOISY for metric in metrics.deciding(work.judged.metrics, ()))
 
 
-def shown(work: Work, place: Path, commit: str, where: str) -> Streak:
+def shown(work: Work, place: Path, commit: str, where: str, before: Mapping[str, float] | None = None) -> Streak:
     """The medians of the noisy metrics are shown to be at their targets (`core.noise.standing`). A defect, or a metric that
     repeats and is not there, is a miss like any other. A kill begins it anew."""
     from orchestrator.core import noise
@@ -148,11 +167,11 @@ def shown(work: Work, place: Path, commit: str, where: str) -> Streak:
     missed = None
     while (standing := noise.standing(hits, work.converge)) is Standing.OPEN:
         result = sample(work, place)
-        hits.append(at_target(work, result))
+        hits.append(at_target(work, result, before))
         missed = missed if hits[-1] else result
         tell(work, where, result, commit=commit, streak=sum(hits))
-        if result.defect or (exact and not metrics.at_target(exact, result.values)):
-            return Streak(False, result, shortfall(work, result))
+        if result.defect or (exact and not metrics.at_target(exact, result.values)) or _worsened(work, result, before):
+            return Streak(False, result, shortfall(work, result, before))
     if standing is Standing.SHOWN:
         work.note(streak=sum(hits), streak_commit=None, misses=len(hits) - sum(hits))
         return Streak(True)
@@ -161,13 +180,13 @@ def shown(work: Work, place: Path, commit: str, where: str) -> Streak:
     return Streak(False, missed, f"{sum(hits)} of {len(hits)} samples, the last miss: {shortfall(work, missed)}", chance=True)
 
 
-def merged(work: Work, place: Path, commit: str) -> Streak:
-    """The merged commit once more: one sample, or as many as a noisy target takes."""
+def merged(work: Work, place: Path, commit: str, before: Mapping[str, float]) -> Streak:
+    """The merged commit once more: one sample, or as many as a noisy target takes. `before`: the guards' values on the base."""
     if noisy_target(work):
-        return shown(work, place, commit, "merged")
+        return shown(work, place, commit, "merged", before)
     result = sample(work, place)
     tell(work, "merged", result, commit=commit)
-    return Streak(True) if at_target(work, result) else Streak(False, result, shortfall(work, result))
+    return Streak(True) if at_target(work, result, before) else Streak(False, result, shortfall(work, result, before))
 
 
 def gates(work: Work, space: Space, commit: str, base: str | None = None) -> tuple[Verdict, ...]:

@@ -203,3 +203,59 @@ def test_the_evidence_of_an_attempt_lies_beside_its_log(project: Project) -> Non
     assert "| left | 3 | 0 | 0 |" in report
     assert "3 of 3 samples" in report
     assert "63%" in report  # three passes prove no more than that, and the report says so
+
+
+TWO = "#!/bin/sh\n[ ! -s todo.txt ] || echo METRIC left=$(grep -c . todo.txt)\n[ -e broken ] || echo METRIC failed=2\n[ -s todo.txt ] || echo METRIC left=0\n"
+
+
+def test_a_metric_that_was_printed_on_the_base_and_no_longer_is_never_counts_as_reached(project: Project) -> None:
+    project.drop("half", benchmark=TWO, front="max_failures: 2")
+    project.agent(f"{ALL_GONE}; touch broken")
+
+    project.run(code=1)
+
+    record = project.record("half")
+    assert record["reason"] == "exhausted"
+    assert record["history"][0]["result"] == "benchmark-defect"
+    assert "no line 'METRIC failed=number'" in record["history"][0]["detail"]
+    assert "broken" not in project.git("ls-tree", "--name-only", "main")
+
+
+GUARDED = "metrics: [{name: left, target: 0}, {name: size, guard: true, tolerance: 2}]\nmax_failures: 1"
+SIZED = "#!/bin/sh\necho METRIC left=$(grep -c . todo.txt)\necho METRIC size=$(cat size.txt 2> /dev/null || echo 10)\n"
+
+
+def test_a_guard_that_got_worse_keeps_a_task_from_converging(project: Project) -> None:
+    project.drop("fat", benchmark=SIZED, front=GUARDED)
+    project.agent(f"{ALL_GONE}; echo 13 > size.txt")
+
+    project.run(code=1)
+
+    assert "size is 13, was 10 and must not get worse" in project.record("fat")["history"][0]["detail"]
+    assert project.git("show", "main:todo.txt") != ""
+
+
+def test_a_guard_may_get_worse_by_its_tolerance(project: Project) -> None:
+    project.drop("ok", benchmark=SIZED, front=GUARDED)
+    project.agent(f"{ALL_GONE}; echo 12 > size.txt")
+    project.run(code=0)
+    assert project.where("ok") == "converged"
+
+
+def test_what_others_did_to_a_guard_on_the_base_is_not_held_against_the_task(project: Project) -> None:
+    project.drop("late", benchmark=SIZED, front=GUARDED)
+    theirs = "echo 50 > size.txt; git add size.txt; git commit -qm theirs"
+    project.agent(f"{ALL_GONE}; (cd {project.repo}; {theirs})")
+    project.run(code=0)
+    assert project.git("show", "main:size.txt") == "50"
+    assert project.git("show", "main:todo.txt") == ""
+
+
+def test_a_guard_that_varies_by_itself_does_not_decide_by_single_samples(project: Project) -> None:
+    varying = "#!/bin/sh\necho x >> $ORCH_TASKS/../count\necho METRIC left=$(grep -c . todo.txt)\necho METRIC size=$(grep -c . $ORCH_TASKS/../count)\n"
+    project.drop(
+        "noisy", benchmark=varying, front="metrics: [{name: left, target: 0}, {name: size, guard: true}]\nmax_failures: 1"
+    )
+    project.agent(ALL_GONE)
+    project.run(code=0)
+    assert project.record("noisy")["noisy"] == ["size"]
