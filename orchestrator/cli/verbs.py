@@ -118,8 +118,9 @@ def _queue(app: App, place: Place) -> Done:
     if place.state is State.PENDING and not undrafted and _waits(app, place):
         return _retry(app, place)
     if place.state in (State.BLOCKED, State.CONVERGED):
+        doubt = _doubt(app, place)
         moved = app.queue.move(place, State.PENDING)
-        return Done(place.name, moved.state, "is pending again; it begins anew, on the same branch")
+        return Done(place.name, moved.state, f"is pending again; it begins anew, on the same branch{doubt}")
     return Done(place.name, place.state, "is no draft any more, and pending" if undrafted else "is pending already")
 
 
@@ -145,8 +146,9 @@ def _retry(app: App, place: Place) -> Done:
             hint=f"`orchestrator queue {quote(place.name)}` runs it once more.",
         )
     if place.state is State.BLOCKED:
+        doubt = _doubt(app, place)
         moved = app.queue.move(place, State.PENDING)
-        return Done(place.name, moved.state, "is pending again; its counters begin anew, on the same branch")
+        return Done(place.name, moved.state, f"is pending again; its counters begin anew, on the same branch{doubt}")
     record = records.peek(app.queue.path(place))
     if not _waits(app, place) and (record is None or (record.reason is None and not record.failures)):
         return Done(place.name, place.state, "is pending already")
@@ -154,6 +156,16 @@ def _retry(app: App, place: Place) -> Done:
         fresh = requeued(claim.record() or claim.fresh_record())
         claim.release(State.PENDING, replace(fresh, forced=time.time()))
     return Done(place.name, State.PENDING, "need not wait any longer; its counters begin anew")
+
+
+def _doubt(app: App, place: Place) -> str:
+    """What the task's next run takes for a person's own from now on, though an agent may have done it."""
+    record = records.peek(app.queue.path(place))
+    if record is None or not record.doubt:
+        return ""
+    return (
+        f". Taken for yours from now on: {record.doubt}. If it isn't, `orchestrator block {quote(place.name)}` and put it right"
+    )
 
 
 def _waits(app: App, place: Place) -> bool:

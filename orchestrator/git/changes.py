@@ -59,6 +59,17 @@ def changed(repo: Repository, old: str, new: str) -> tuple[Change, ...]:
     return _parse(repo.git.run(*RAW, old, new).stdout)[0]
 
 
+def entries(repo: Repository, commit: str, paths: Sequence[str]) -> tuple[Change, ...]:
+    """What lies at these paths in a commit, as additions; whatever isn't there is left out."""
+    rows = repo.git.split("ls-tree", "-r", "-z", commit, "--", *(f":(top,literal){path}" for path in paths))
+    found = []
+    for row in rows:
+        facts, _, path = row.partition("\t")
+        mode, _, blob = facts.split(" ")[:3]
+        found.append(Change(path, Status.ADDED, ABSENT, mode, "", blob))
+    return tuple(found)
+
+
 def review(repo: Repository, old: str, new: str, *, limit: int = PATCH_LIMIT) -> Review:
     """The same with the patch, by one process."""
     changes, patch = _parse(repo.git.run(*RAW, "-p", "--binary", old, new).stdout)

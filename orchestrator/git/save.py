@@ -30,6 +30,7 @@ __all__ = [
     "Collected",
     "Kept",
     "attempts",
+    "been",
     "before",
     "collect",
     "commit_all",
@@ -62,6 +63,11 @@ class Collected(Value):
     extra: tuple[str, ...] = ()
     seen: frozenset[str] = frozenset()
     rewritten: bool = False
+
+
+def been(tree: Worktree) -> frozenset[str]:
+    """Every commit that its HEAD was at since its task began."""
+    return frozenset(commit for commit, _ in _log(tree.admin))
 
 
 def before(tree: Worktree) -> Before:

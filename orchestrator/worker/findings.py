@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 
 from orchestrator.core.gates import Mode
+from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Result
 from orchestrator.core.scope import Scope
 from orchestrator.core.spec import Spec
@@ -21,12 +22,14 @@ from orchestrator.git.repository import Repository
 from orchestrator.store import seal, settingsfiles, specfile
 from orchestrator.store.layouts import EvaluatorKind
 from orchestrator.store.seal import SealedFile
-from orchestrator.worker import scripts
+from orchestrator.worker import meddling, scripts
 from orchestrator.worker.gates import asked
-from orchestrator.worker.work import Work
+from orchestrator.worker.meddling import Rules
+from orchestrator.worker.work import Leaving, Work, blocked
 
 SHOWN = 5  # paths named in a finding
 MEASURED = "changed while the task's work was measured"
+RECONFIGURED = "the repository's git configuration or hooks"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -56,12 +59,14 @@ class Watch(Value):
     config: str
     evaluator: Mapping[str, bytes]
     saved: save.Before | None = None
+    rules: Rules = field(default_factory=Rules)
 
 
 def watch(work: Work, repo: Repository, start: str, saved: save.Before) -> Watch:
     """Look before the agent starts."""
     assert work.record.base is not None
-    return Watch(start, repository.tip(repo, work.record.base), repository.config_digest(repo), evaluator_files(work), saved)
+    base, config = repository.tip(repo, work.record.base), repository.config_digest(repo)
+    return Watch(start, base, config, evaluator_files(work), saved, meddling.rules(repo))
 
 
 def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected) -> Left:
@@ -69,11 +74,17 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
     assert work.record.base is not None
     tip = collected.tip
     if repository.config_digest(repo) != before.config:
-        work.event("finding", detail="the repository's git configuration or hooks changed while the agent ran")
-    base = repository.tip(repo, work.record.base)
-    if base != before.base and base in collected.seen:
-        return Left(before.start, tip, Result.TAMPERED, _moved(work.record.base, before.base, base), final=True)
-    if problem := tampered(work, before):
+        suspect(work, f"{RECONFIGURED} changed while the agent ran")
+        if told := meddling.reruled(repo, before.rules):
+            detail = f"the agent changed how git fills a checkout ({told}), so that what is measured is not what is committed"
+            return Left(before.start, tip, Result.TAMPERED, detail, final=True)
+    own = (collected.seen | {tip}) - {before.start}
+    if moved := meddling.taken(repo, work.record.base, before.base, own, "the agent moved"):
+        return Left(before.start, tip, Result.TAMPERED, moved, final=True)
+    edited = _edited(work, before)
+    if edited:
+        mistrust(work, edited)
+    if problem := _copy_edited(work) or edited:
         return Left(before.start, tip, Result.TAMPERED, problem)
     review = changes.review(repo, before.start, tip) if tip != before.start else changes.Review((), b"")
     if refused := strays(work, repo, review.changes):
@@ -82,19 +93,17 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
     return Left(before.start, tip, patch=review.patch, changes=review.changes)
 
 
-def _moved(base: str, old: str, new: str) -> str:
-    """Nothing is reset (`rulings` 22), since others may have built on it: what would put it back is told."""
-    back = f"`git update-ref {quote(repository.HEADS + base)} {old} {new}` puts it back"
-    return f"the agent moved {base} to its commit {new[:10]}, which has passed nothing; it was at {old[:10]}: {back}"
+def suspect(work: Work, detail: str) -> None:
+    """Something that a person should look at, in the report and in the story. Nothing is refused for it."""
+    work.doubts = (*work.doubts, detail)
+    work.event("finding", detail=detail)
 
 
 def leaked(work: Work, patch: bytes) -> None:
     """Tell of secrets in what the attempt adds. Whether they may be there is a person's to say, so nothing is refused for it."""
     added = b"\n".join(line for line in patch.split(b"\n") if line.startswith(b"+"))
     if names := work.mask.named(added):
-        detail = f"possible secret in the change: the value of {', '.join(names)} (masked in diff.patch, not in the commit)"
-        work.doubts = (detail,)
-        work.event("finding", detail=detail)
+        suspect(work, f"possible secret in the change: the value of {', '.join(names)} (masked in diff.patch, not in the commit)")
 
 
 def strayed(work: Work, repo: Repository, collected: save.Collected) -> None:
@@ -106,11 +115,19 @@ def strayed(work: Work, repo: Repository, collected: save.Collected) -> None:
 
 def tampered(work: Work, before: Watch) -> str | None:
     """Whether the evaluator was changed, in the task folder or in the copy the agent was given."""
+    return _copy_edited(work) or _edited(work, before)
+
+
+def _copy_edited(work: Work) -> str | None:
     copy = agent_copy(work)
     for name in (work.evaluator.path, work.evaluator.checks):
         sealed = work.sealed.get(name) if name else None
         if name and sealed and sealed.data is not None and content(copy / name) not in (None, sealed.data):
             return f"the agent changed {name} in its copy of the task folder"
+    return None
+
+
+def _edited(work: Work, before: Watch) -> str | None:
     now = evaluator_files(work)
     if changed := [path for path, content in before.evaluator.items() if now.get(path) != content]:
         named = ", ".join(changed[:SHOWN])
@@ -120,11 +137,12 @@ def tampered(work: Work, before: Watch) -> str | None:
 
 @contextmanager
 def guarded(work: Work) -> Iterator[None]:
-    """While work is measured: what an agent made runs there, and may edit the task's folder as the agent itself might have."""
+    """While work is measured: what an agent made runs there, and may edit the task's folder as the agent itself might have, or
+    what is the user's. Raises Leaving where it moved the base: no further step may take that for anybody's work."""
     if not (work.number or work.record.attempts):  # the base, as people made it
         yield
         return
-    folder, spec = work.claim.folder, _spec_key(work)
+    folder, spec, base, config = work.claim.folder, _spec_key(work), meddling.base_now(work), meddling.stamp(work)
     before = seal.prints(folder)
     try:
         yield
@@ -134,6 +152,10 @@ def guarded(work: Work) -> Iterator[None]:
         now = seal.prints(folder)
         if now and (changed := sorted(path for path in {*before, *now} if before.get(path) != now.get(path))):
             mistrust(work, f"{', '.join(changed[:SHOWN])} in the task folder {MEASURED}")
+        if meddling.stamp(work) != config:
+            suspect(work, f"{RECONFIGURED} {MEASURED}")
+    if moved := meddling.taken_meanwhile(work, base):
+        raise Leaving(blocked(Reason.TAMPERED, moved))
 
 
 def _spec_key(work: Work) -> tuple[int, ...] | None:
@@ -143,7 +165,8 @@ def _spec_key(work: Work) -> tuple[int, ...] | None:
 
 def mistrust(work: Work, detail: str) -> None:
     """What is sealed at the next claim counts only after a person has queued the task again."""
-    work.save(doubt=detail)
+    known = work.record.doubt or ""
+    work.save(doubt=known if detail in known else f"{known}; {detail}".removeprefix("; "))
     work.event("finding", detail=f"{detail}; it counts once a person has confirmed it")
 
 
@@ -191,8 +214,22 @@ def strays(work: Work, repo: Repository, changed: Iterable[Change]) -> Mapping[s
     changed = tuple(changed)
     forbids = Scope(forbidden=(*forbidden(work, repo), *resettled(work, repo, changed)))
     if work.spec.enforcement is not Mode.BLOCK:
-        return forbids.explained(change.path for change in changed)
-    return outside(work.spec, repo, changed, forbids.forbidden)
+        found = forbids.explained(change.path for change in changed)
+    else:
+        found = outside(work.spec, repo, changed, forbids.forbidden)
+    return _own(work, repo, changed, found) if found else found
+
+
+def _own(work: Work, repo: Repository, changed: Iterable[Change], found: Mapping[str, str]) -> Mapping[str, str]:
+    """Without what is as the base has it by now: an agent that merged or rebased brought that along, and landing it changes
+    nothing."""
+    tip = repository.find_branch(repo, work.record.base or "")
+    if tip is None or tip == work.record.base_commit:
+        return found
+    there = {entry.path: (entry.mode, entry.new) for entry in changes.entries(repo, tip, [*found])}
+    absent = (changes.ABSENT, "")
+    same = {each.path for each in changed if there.get(each.path, absent) in ((each.mode, each.new), (each.mode, ""))}
+    return {path: why for path, why in found.items() if path not in same}
 
 
 def outside(spec: Spec, repo: Repository, changed: Iterable[Change], forbidden: tuple[str, ...] = ()) -> Mapping[str, str]:

@@ -164,6 +164,15 @@ def unfinished_release(record: Record | None, lease: Lease) -> Ending | None:
     return Ending(state, record.reason, record.detail or "", None, record.landed)
 
 
+def words_of(ending: Ending, record: Record) -> str:
+    """How it ends, in words. Whoever reads why a task is blocked is the one who may queue it again, and `retry` takes for a
+    person's own what changed while an agent ran: that is said there, too."""
+    doubt = record.doubt or ""
+    if ending.state is not State.BLOCKED or not doubt or doubt in ending.detail:
+        return ending.detail
+    return f"{ending.detail}; and {doubt}: `retry` takes that for yours, so put it right before if it isn't"
+
+
 def later(record: Record | None, settings: Settings, detail: str) -> Ending:
     """Something that may pass by itself: wait, twice as long each time."""
     wait = convergence.backoff(record.backoffs if record else 0, settings.backoff, settings.backoff_max)
@@ -179,7 +188,7 @@ def leave(claim: Claim, pulse: Pulse, record: Record | None, ending: Ending) -> 
     final = replace(
         record,
         reason=ending.reason,
-        detail=ending.detail or None,
+        detail=words_of(ending, record) or None,
         not_before=ending.not_before,
         backoffs=record.backoffs + ending.failed,
         stage=None,

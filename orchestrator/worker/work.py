@@ -17,6 +17,7 @@ from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Kind, Mode, Spec
 from orchestrator.core.task import Stage, State, mark
 from orchestrator.core.value import Value
+from orchestrator.git.repository import Repository
 from orchestrator.proc import environment, tree
 from orchestrator.store.claim import Claim
 from orchestrator.store.layouts import Evaluator
@@ -68,6 +69,7 @@ class Work:
     hidden: Evaluator | None  # the holdout
     scratch: Path  # private to this worker, outside the task folder; gone with it
     once: bool = False
+    repo: Repository | None = None  # from the moment its space is opened, where that is in one
     verdicts: tuple[Verdict, ...] = ()  # the gates' last answers, for the report
     asked: Mapping[str, str] | None = None  # what decides on work in the spec as it lies there; None: as it was sealed
     compared: dict[tuple[str, str], Any] = field(default_factory=dict)  # what gates' commands said of other commits

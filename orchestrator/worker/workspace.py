@@ -74,6 +74,7 @@ class Workspace:
 
     def open(self, work: Work) -> Ending | None:
         """Branch and worktree, made or taken up again; what a dead owner left uncommitted is kept first."""
+        work.repo = self.repo
         work.enter(Stage.SETUP)
         beginning.begin(work, self.repo)
         findings.seal_scripts(work, self.repo)

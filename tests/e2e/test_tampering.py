@@ -215,3 +215,82 @@ def test_an_agent_that_kills_its_worker_each_time_is_not_paid_for_ever_and_its_w
     project.agent(": > todo.txt")
     project.run("retry", "t", code=0)
     project.run(code=0)
+
+
+EDITS = {
+    "gates": ("sed -i /gates/d {spec}", "gates in the spec changed while an agent ran"),
+    "target": ("sed -i 's/target: 0/target: 2/' {spec}", "metrics in the spec changed while an agent ran"),
+    "benchmark": (
+        "echo 'echo METRIC left=0' >> {spec}/../benchmark.sh",
+        "benchmark.sh in the task folder changed while the agent ran",
+    ),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_an_agent_edited_is_told_where_a_person_decides_on_a_retry(project: Project, edit: str) -> None:
+    script, told = EDITS[edit]
+    front = "metric: {name: left, target: 0}\ngates: {mine: 'test ! -e evil'}\nmax_failures: 2"
+    project.drop("x", front=front)
+    project.agent(
+        "touch evil; "
+        + script.format(
+            spec=f"$(echo {project.tasks}/running/x.*/autoresearch.md | sed 's,/autoresearch.md,,')/autoresearch.md"
+        ).replace("autoresearch.md/../", "")
+    )
+
+    assert told in project.run(code=1).stdout
+    assert told in project.run("why", "x", code=0).stdout
+    assert f"Taken for yours from now on: {told}" in project.run("retry", "x", code=0).stdout
+
+
+MOVERS = {
+    "by what is measured": ("printf 'git update-ref refs/heads/main HEAD\n' > product.sh", "what was measured moved main"),
+    "by a merge in the user's checkout": (
+        "echo junk > junk; git add -A; git commit -qm half; git -C {repo} merge -q --no-ff -m m orchestrator/x", "the agent moved main"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mover", MOVERS)
+def test_a_base_that_has_come_to_hold_the_task_s_unlanded_work_blocks_it(project: Project, mover: str) -> None:
+    script, told = MOVERS[mover]
+    before = project.commit({"product.sh": "true\n"})
+    project.drop("x", benchmark="#!/bin/sh\nsh product.sh\necho METRIC left=$(grep -c . todo.txt)\n")
+    project.agent(script.format(repo=project.repo))
+
+    project.run(code=1)
+
+    record = project.record("x")
+    assert record["reason"] == "tampered"
+    assert told in record["detail"]
+    assert before in record["detail"]
+
+
+def test_an_agent_that_changes_how_git_fills_a_checkout_is_refused(project: Project) -> None:
+    project.drop("x")
+    project.agent(
+        "git config filter.z.smudge ': |'; git config filter.z.clean 'cat'; echo 'todo.txt filter=z' > .gitattributes;"
+        " git add .gitattributes; rm todo.txt; git checkout -q todo.txt; git commit -qm x"
+    )
+    project.run(code=1)
+    assert project.record("x")["reason"] == "tampered"
+    assert "filter.z.clean, filter.z.smudge" in project.record("x")["detail"]
+
+
+def test_any_other_setting_that_an_agent_or_the_product_makes_is_told_in_the_report(project: Project) -> None:
+    project.commit({"product.sh": "true\n"})
+    project.drop("x", benchmark="#!/bin/sh\nsh product.sh\necho METRIC left=$(grep -c . todo.txt)\n")
+    project.agent(": > todo.txt; git config user.nickname me; echo 'git config user.nickname you' > product.sh")
+    project.run(code=0)
+    report = project.run("report", "x", code=0).stdout
+    assert "git configuration or hooks changed while the agent ran" in report
+    assert "git configuration or hooks changed while the task's work was measured" in report
+
+
+def test_what_an_agent_merged_or_rebased_from_the_base_is_not_held_against_it(project: Project) -> None:
+    project.drop("x", front="metric: {name: left, target: 0}\nscope: [todo.txt]\nmax_failures: 1")
+    theirs = "echo theirs > user.txt; git add user.txt; git commit -qm theirs; git rm -q --cached notes.txt 2> /dev/null; true"
+    project.agent(f"(cd {project.repo}; {theirs}); git merge -q --no-edit main; : > todo.txt")
+    project.run(code=0)
+    assert project.git("show", "main:user.txt") == "theirs"
+    assert project.git("show", "main:todo.txt") == ""

@@ -1,0 +1,99 @@
+"""What is the user's and no attempt's: the base branch and the repository's configuration, held against how they were."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+
+from orchestrator.core.value import Value
+from orchestrator.errors import GitError
+from orchestrator.git import refs, repository, save, worktree
+from orchestrator.git.repository import Repository
+from orchestrator.worker.work import Work
+
+MANY = 1000  # commits that the base may have moved by, and are looked through
+# Settings by which a checkout holds something else than the commit: numbers measured in it are not the commit's.
+CONVERTING = re.compile(r"(filter\..+|core\.(attributesfile|autocrlf|eol|worktree|sparsecheckout.*))\n", re.IGNORECASE)
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Rules(Value):
+    """How git is told to put files into a checkout, as text: the repository's configuration and its attributes."""
+
+    config: str = ""
+    attributes: str = ""
+
+
+def rules(repo: Repository) -> Rules:
+    """As they are now."""
+    return Rules(*((refs.content(path) or "") for path in _files(repo)))
+
+
+def reruled(repo: Repository, before: Rules) -> str:
+    """What of them is another now than `before`, in words; empty where a checkout still holds what its commit does."""
+    now = rules(repo)
+    if now == before:
+        return ""
+    old, new = _converting(repo, before.config), _converting(repo, now.config)
+    changed = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+    changed += ["info/attributes"] if now.attributes != before.attributes else []
+    return ", ".join(changed[:5])
+
+
+def taken(repo: Repository, base: str, old: str, own: Collection[str], who: str) -> str:
+    """Whether `base`, once at `old`, has come to hold commits of the task's `own` that were not landed, in words; else empty.
+    Nothing is reset (`rulings` 22), since others may have built on it: what would put it back is told."""
+    new = repository.find_branch(repo, base)
+    if new in (None, old):
+        return ""
+    try:
+        brought = {new, *repo.git.text("rev-list", f"--max-count={MANY}", f"{old}..{new}").split()}
+    except GitError:  # what it was at is gone altogether
+        brought = {new}
+    if brought.isdisjoint(own):
+        return ""
+    back = f"`git update-ref {quote(repository.HEADS + base)} {old} {new}` puts it back"
+    return f"{who} {base} to commit {str(new)[:10]}, with work that has passed nothing; it was at {old[:10]}: {back}"
+
+
+def base_now(work: Work) -> str | None:
+    """Where the base is; None where there is none to be moved."""
+    return repository.find_branch(work.repo, work.record.base) if work.repo and work.record.base else None
+
+
+def taken_meanwhile(work: Work, old: str | None) -> str:
+    """`taken`, of what ran where the task's work is measured: no commit that one of its checkouts ever held has landed yet."""
+    if work.repo is None or old is None or base_now(work) == old:
+        return ""
+    branch = refs.read(work.repo.common, f"{repository.HEADS}{work.record.branch}")
+    mine = (tree for tree in worktree.ours(work.repo) if tree.owner == work.record.id)
+    own = {commit for tree in mine for commit in save.been(tree)} | {branch or ""}
+    return taken(work.repo, str(work.record.base), old, own - {old, work.record.base_commit}, "what was measured moved")
+
+
+def stamp(work: Work) -> Stamp:
+    """What changes when somebody writes the repository's configuration."""
+    return tuple(_facts(path) for path in _files(work.repo)) if work.repo else ()
+
+
+def _files(repo: Repository) -> tuple[Path, Path]:
+    return repo.common / "config", repo.common / "info" / "attributes"
+
+
+def _converting(repo: Repository, config: str) -> Mapping[str, str]:
+    listed = repo.git.run("config", "-f", "-", "-z", "--list", input=config.encode(errors="surrogateescape"), ok=(0, 1, 128))
+    entries = listed.stdout.decode(errors="replace").split("\0")
+    return {found[1]: entry[found.end() :] for entry in entries if (found := CONVERTING.match(entry))}
+
+
+def _facts(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
