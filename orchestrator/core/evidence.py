@@ -89,6 +89,7 @@ class Evidence(Value):
     fates: tuple[Fate, ...] = ()
     changes: tuple[Changed, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
+    findings: tuple[str, ...] = ()  # what a person should look at
 
     @property
     def shown(self) -> tuple[Metric, ...]:
@@ -110,6 +111,7 @@ def gather(title: str, goal: str, declared: tuple[Metric, ...], record: Record, 
         standing=_standing(record, told),
         fates=_fates(record, told),
         environment=next((event for event in reversed(told) if event["event"] == "environment"), {}),
+        findings=tuple(dict.fromkeys(str(event.get("detail", "")) for event in told if event["event"] == "finding")),
     )
 
 

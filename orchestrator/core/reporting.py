@@ -51,6 +51,7 @@ def page(evidence: Evidence) -> str:
         *(f"- {way}" for way in _ways(evidence)),
         f"- {worth(record, evidence.metrics)}",
         *(f"- {line}" for line in (*_gate_lines(evidence), *_review(evidence))),
+        *(f"- Look at this: {finding}" for finding in evidence.findings),
         f"- Attempts: {_attempts(evidence)}",
         f"- Spend: {budget.told(record.spend)}",
         f"- Evaluator: {record.seal or 'not sealed'}",
@@ -118,6 +119,7 @@ def document(evidence: Evidence) -> dict[str, Any]:
         ],
         "gates": [asdict(answer) for answer in evidence.answers],
         "standing": [asdict(answer) for answer in evidence.standing],
+        "findings": list(evidence.findings),
         "attempts": [asdict(fate) for fate in evidence.fates],
         "changes": [asdict(change) for change in evidence.changes],
         "spend": asdict(record.spend),
@@ -153,6 +155,9 @@ def _ways(evidence: Evidence) -> Iterator[str]:
     way = metrics.way(evidence.metrics, record.baseline, record.values)  # empty where there is no target
     if way := way or (metrics.way_of(evidence.metrics, record.baseline, record.best) if record.best else ""):
         yield way
+    for name in (metric.name for metric in evidence.metrics if metric.guard):
+        if name in record.baseline and name in record.values:
+            yield f"{name} {record.baseline[name]:.10g} -> {record.values[name]:.10g}, which must not get worse"
 
 
 def _gate_lines(evidence: Evidence) -> Iterator[str]:
