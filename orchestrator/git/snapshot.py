@@ -66,13 +66,14 @@ def staged(git: Git, status: Status, *, whole: bool = True, apart: frozenset[str
     """Everything uncommitted that belongs in a commit, in an index of its own, which is gone after the block. The files named
     `apart` don't.
 
-    Without `whole`, changes to tracked files are left to `git commit -a` where there is nothing else."""
+    Without `whole`, changes to tracked files are left to `git commit -a` where there is nothing else: unless the checkout is
+    sparse, of which it would leave out what lies outside."""
     path = _index(git).with_name(f"{PREFIX}{os.getpid()}")
     env = {"GIT_INDEX_FILE": str(path)}
     try:
         if _index(git).exists():
             _copy(_index(git), path)
-        rest = not whole and status.asked and not status.untracked and not status.links
+        rest = not whole and status.asked and not status.untracked and not status.links and not _sparse(git)
         if not rest:
             paths = (*status.changed, *status.untracked)
             survey = nested.survey(git, status.untracked, status.links).without(nested.folded(git.cwd, status.untracked, apart))
@@ -155,13 +156,17 @@ def _marked(path: Path) -> bool:
 def _unhide(git: Git) -> None:
     """Take the flags back; those of a sparse checkout are git's own and stay."""
     rows = git.split("ls-files", "-v", "-z")
-    sparse = (_index(git).parent / "info" / "sparse-checkout").exists()
+    sparse = _sparse(git)
     trusted = [row[2:] for row in rows if row[0].islower()]
     skipped = [row[2:] for row in rows if row[0] in "Ss" and not sparse]
     if trusted:
         git.run("update-index", "--no-assume-unchanged", "-z", "--stdin", input=join(trusted))
     if skipped:
         git.run("update-index", "--no-skip-worktree", "-z", "--stdin", input=join(skipped))
+
+
+def _sparse(git: Git) -> bool:
+    return (_index(git).parent / "info" / "sparse-checkout").exists()
 
 
 def _index(git: Git) -> Path:

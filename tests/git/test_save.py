@@ -215,6 +215,22 @@ class TestCommitAll:
         made = save.commit_all(tree, "x")
         assert git(tree.path, "show", f"{made}:one") == "eno\neno\neno"
 
+    @pytest.mark.parametrize("beside", [(), ("new",)], ids=["alone", "with a new file"])
+    def test_an_edit_outside_of_the_user_s_sparse_checkout_is_saved(
+        self, repo: Repository, git, commit, beside: tuple[str, ...]
+    ) -> None:
+        base = commit(repo.top, "out/there", "before\n")
+        git(repo.top, "sparse-checkout", "set", "nothing")
+        tree = pool.prepare(repo, repo.top / ".worktrees" / "fix", owner="id-1", branch=BRANCH, commit=base)
+        assert not (tree.path / "out").exists()
+        (tree.path / "out").mkdir()
+        for name in ("out/there", "one", *beside):
+            (tree.path / name).write_text("edited\n")
+        made = save.commit_all(tree, "x") or ""
+        assert git(tree.path, "show", f"{made}:out/there") == "edited"
+        assert git(tree.path, "diff", "--name-only", base, made).split() == sorted(("out/there", "one", *beside))
+        assert git(tree.path, "status", "--porcelain") == ""
+
     def test_a_sparse_checkout_saves_what_lies_outside_of_it(self, repo: Repository, tree: Worktree, git, commit) -> None:
         commit(tree.path, "in/file", "x")
         commit(tree.path, "out/file", "x")
