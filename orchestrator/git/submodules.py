@@ -1,4 +1,5 @@
-"""Submodules of a worktree keep their own repositories inside git's folder for it: removing it would remove their commits."""
+"""Submodules of a worktree keep their own repositories inside git's folder for it: removing it would remove their commits, and
+what lies uncommitted in their files, which no commit of the worktree takes up."""
 
 from __future__ import annotations
 
@@ -6,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.errors import GitError
+from orchestrator.git import nested
 from orchestrator.git.command import Git
+from orchestrator.git.worktree import admin_of
+
+SHOWN = 3  # paths that are named
 
 
 def unsaved(admin: Path) -> str | None:
-    """Why the worktree with this git folder must stay: a submodule with commits that are nowhere else. None where it need not."""
+    """Why the worktree with this git folder must stay: a submodule with commits that are nowhere else, or with uncommitted edits.
+    None where it need not."""
     for module in _modules(admin / "modules"):
         try:
             only_here = Git(module, module).text("rev-list", "-n1", "--all", "HEAD", "--not", "--remotes")
@@ -18,7 +24,31 @@ def unsaved(admin: Path) -> str | None:
             return f"its submodule {module.name} can't be read ({error.stderr.strip()})"
         if only_here:
             return f"its submodule {module.name} has commits that are nowhere else ({only_here[:12]})"
+    return edited(admin)
+
+
+def edited(admin: Path) -> str | None:
+    """Which submodule of the worktree has uncommitted edits, in words; None where none has, or there are none."""
+    for module in _modules(admin / "modules"):
+        try:
+            paths = _uncommitted(module)
+        except GitError as error:
+            return f"its submodule {module.name} can't be read ({error.stderr.strip()})"
+        if paths:
+            more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+            return f"its submodule {module.name} has uncommitted edits ({', '.join(paths[:SHOWN])}{more})"
     return None
+
+
+def _uncommitted(module: Path) -> list[str]:
+    """What is changed or new in the files of a submodule, but for what belongs in no commit. One without files has nothing."""
+    found = Git(module, module).run("config", "core.worktree", ok=(0, 1)).stdout.decode(errors="surrogateescape").strip()
+    place = (module / found).resolve()
+    pointed = admin_of(place) if found else None
+    if pointed is None or (place / pointed).resolve() != module.resolve():
+        return []
+    rows = Git(place, module).split("status", "--porcelain", "-z", "--no-renames", "-uall", "--ignore-submodules=dirty")
+    return [row[3:] for row in rows if not any(nested.unwanted(name) for name in row[3:].split("/"))]
 
 
 def _modules(folder: Path) -> Iterator[Path]:

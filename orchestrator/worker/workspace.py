@@ -28,6 +28,7 @@ from orchestrator.git import (
     refs,
     repository,
     save,
+    submodules,
     throwaway,
     worktree,
 )
@@ -228,6 +229,8 @@ class Workspace:
         if collected.tip != watch.start or extra:
             save.keep_all(self.repo, work.record.slug, {label: collected.tip, **extra})
         self.tip = collected.tip
+        if self._tree and (edits := submodules.edited(self._tree.admin)):
+            work.event("notice", detail=f"{edits}: they can't be taken, and are in no commit")
         left = self._left = findings.judge(work, self.repo, watch, collected)
         if self._cleared == watch.start and not left.finding:
             self._cleared = self.tip

@@ -297,6 +297,21 @@ def test_a_repository_with_a_submodule_is_worked_on_and_the_submodule_stays(proj
     assert project.git("status", "--porcelain") == ""
 
 
+def test_edits_inside_a_submodule_are_told_and_keep_the_worktree(project: Project) -> None:
+    library = project.make_repo({"lib.txt": "library\n"}, project.top / "library")
+    project.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(library), "lib")
+    project.commit({})
+    project.drop("task", front="setup: git -c protocol.file.allow=always submodule --quiet update --init")
+    project.agent(f"{ALL_GONE}; echo only here > lib/other.txt")
+
+    told(project, code=0)
+
+    assert project.git("show", "main:todo.txt") == ""
+    assert (project.repo / ".worktrees/task/lib/other.txt").read_text() == "only here\n"
+    told_of = [event for event in project.events("task") if "other.txt" in str(event.get("detail"))]
+    assert [event["event"] for event in told_of] == ["notice", "worktree_kept"]
+
+
 def test_a_config_that_git_cannot_read_is_a_sentence(project: Project) -> None:
     never_run(project)
     project.drop("task")

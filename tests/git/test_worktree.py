@@ -267,6 +267,41 @@ def test_a_submodules_own_commits_keep_the_worktree(repo: Repository, tree: Work
     assert not tree.path.exists()
 
 
+@pytest.mark.parametrize("name", ["lib", "deep/lib"])
+@pytest.mark.parametrize("file", ["x", "other.txt", "new/y"])
+def test_uncommitted_edits_in_a_submodule_keep_the_worktree(
+    repo: Repository, tree: Worktree, tmp_path: Path, git, commit, name: str, file: str
+) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    git(library, "init", "-q")
+    commit(library, "x", "x\n")
+    git(tree.path, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(library), name)
+    edited = tree.path / name / file
+    edited.parent.mkdir(exist_ok=True)
+    edited.write_text("only here\n")
+    why = pool.retire(tree)
+    assert why is not None
+    assert ("its submodule lib has uncommitted edits" in why, file in why) == (True, True)
+    assert edited.read_text() == "only here\n"
+    git(tree.path / name, "clean", "-fdq")
+    git(tree.path / name, "checkout", "-q", "-f")
+    (tree.path / name / "__pycache__").mkdir()
+    (tree.path / name / "__pycache__" / "x.pyc").touch()
+    assert pool.retire(tree) is None
+
+
+def test_a_submodule_without_files_keeps_nothing(repo: Repository, tree: Worktree, tmp_path: Path, git, commit) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    git(library, "init", "-q")
+    commit(library, "x", "x\n")
+    git(tree.path, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(library), "lib")
+    git(tree.path, "commit", "-qm", "x")
+    git(tree.path, "submodule", "deinit", "-f", "lib")
+    assert pool.retire(tree) is None
+
+
 def test_several_workers_make_worktrees_at_once(repo: Repository, root: Path, base: str) -> None:
     errors: list[BaseException] = []
 
