@@ -56,7 +56,7 @@ def restore(repo: Repository, base: str, old: str, new: str) -> None:
         for _ in range(2):  # a folder that has to be a file again can be one when its files are gone
             if not (steps := [step for step in _steps(place, changed, wanted) if step.file or step.index]):
                 break
-            _put_back(place, steps)
+            _put_back(place, steps, "0" * (2 * repo.hash_size))
 
 
 def _wanted(repo: Repository, changed: tuple[Change, ...], old: str, tip: str) -> dict[str, Entry]:
@@ -91,8 +91,9 @@ def _steps(place: Checkout, changed: tuple[Change, ...], wanted: Mapping[str, En
         )
 
 
-def _put_back(place: Checkout, steps: list[Step]) -> None:
-    """Files first, removals before additions (a file may have become a folder); the index last, since it tells `git status`."""
+def _put_back(place: Checkout, steps: list[Step], none: str) -> None:
+    """Files first, removals before additions (a file may have become a folder); the index last, since it tells `git status`.
+    `none` is how this repository's git calls no object."""
     for step in steps:
         if step.file and step.entry == NOTHING:
             hit("undo.file:before")
@@ -110,7 +111,7 @@ def _put_back(place: Checkout, steps: list[Step]) -> None:
     entries = {step.path: step.entry for step in steps if step.index}
     if entries:
         hit("undo.index:before")
-        place.git.run("update-index", "-z", "--index-info", input=_info(entries))
+        place.git.run("update-index", "-z", "--index-info", input=_info(entries, none))
         if hidden := [step.path for step in steps if step.sparse and step.entry != NOTHING]:
             place.git.run("update-index", "--skip-worktree", "-z", "--stdin", input=b"\0".join(map(os.fsencode, hidden)) + b"\0")
     if steps:
@@ -181,10 +182,9 @@ def _entries(rows: list[str]) -> dict[str, Entry]:
     return found
 
 
-def _info(entries: Mapping[str, Entry]) -> bytes:
+def _info(entries: Mapping[str, Entry], none: str = "") -> bytes:
     rows = (
-        f"{entry.mode} {entry.object or '0' * 40}\t{path}" if entry != NOTHING else f"0 {'0' * 40}\t{path}"
-        for path, entry in entries.items()
+        f"{entry.mode} {entry.object}\t{path}" if entry != NOTHING else f"0 {none}\t{path}" for path, entry in entries.items()
     )
     return b"".join(os.fsencode(row) + b"\0" for row in rows)
 

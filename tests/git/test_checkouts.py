@@ -23,6 +23,12 @@ def proof(repo: Repository) -> Iterator[LockProof]:
 
 
 @pytest.fixture
+def sha256(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every repository that is made from now on has hashes of 32 bytes."""
+    monkeypatch.setenv("GIT_DEFAULT_HASH", "sha256")
+
+
+@pytest.fixture
 def landing(repo: Repository, tree: Worktree, base: str, git, commit) -> tuple[str, str]:
     """Old and new commit of a landing that edits, deletes and adds."""
     commit(tree.path, "one", "landed\n")
@@ -331,6 +337,16 @@ class TestRecover:
         assert (repo.top / "two").exists()
         assert not (repo.top / "deep").exists()
         assert repository.tip(repo, "main") == landing[0]
+
+    @pytest.mark.usefixtures("sha256")
+    @pytest.mark.parametrize("label", ["land.read-tree:after", "land.update-ref:before"])
+    def test_a_repository_with_longer_hashes_is_put_right_too(self, repo: Repository, landing, git, label: str) -> None:
+        assert len(landing[0]) == 64
+        self.kill_at(repo, landing, label)
+        assert not checkouts.recover(repo, "main", *landing)
+        assert git(repo.top, "status", "--porcelain") == ""
+        assert (repo.top / "two").exists()
+        assert not (repo.top / "deep").exists()
 
     def test_a_kill_after_it_is_a_landing(self, repo: Repository, landing, git) -> None:
         self.kill_at(repo, landing, "land.update-ref:after")
