@@ -26,4 +26,4 @@ def secure(repo: Repository, commits: Iterable[str], known: Iterable[str], names
 def settle(repo: Repository, name: str) -> None:
     """Make sure that the ref `name` is where git has just moved it: git syncs the file, and not its name."""
     if refs.files(repo.common):
-        durable.sync((repo.common / name).parent)
+        durable.sync((repo.common / refs.real(repo.common, name)).parent)

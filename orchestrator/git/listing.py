@@ -33,8 +33,13 @@ def checkouts(repo: Repository) -> tuple[Checkout, ...]:
 
 
 def holding(repo: Repository, name: str) -> tuple[Checkout, ...]:
-    """The checkouts that are on the branch `name`."""
-    return tuple(checkout for checkout in checkouts(repo) if checkout.branch == name)
+    """The checkouts that are on the branch `name`, be it by another name: one of the two may be a symbolic ref to the other."""
+    real = refs.real(repo.common, HEADS + name)
+    return tuple(
+        checkout
+        for checkout in checkouts(repo)
+        if checkout.branch and (checkout.branch == name or refs.real(repo.common, HEADS + checkout.branch) == real)
+    )
 
 
 def _main(repo: Repository) -> Checkout | None:

@@ -65,8 +65,17 @@ def target(common: Path, name: str) -> str | None:
     if not files(common):
         output = Git(common).run("symbolic-ref", "-q", name, ok=(0, 1, 128))
         return output.stdout.decode(errors="surrogateescape").strip() or None
-    text = content(common / name)
+    text = content(f"{common}/{name}")
     return text.removeprefix(SYMBOLIC).strip() if text and text.startswith(SYMBOLIC) else None
+
+
+def real(common: Path, name: str) -> str:
+    """The full name of the ref that `name` leads to in the end: itself, unless it is a symbolic one."""
+    for _ in range(DEPTH):
+        if (further := target(common, name)) is None:
+            break
+        name = further
+    return name
 
 
 def below(common: Path, prefix: str) -> bool:

@@ -67,6 +67,28 @@ class TestAdvance:
         assert git(repo.top, "status", "--porcelain") == ""
         assert (repo.top / "two").exists()
 
+    @pytest.mark.parametrize("base_name", ["main", "master", "other"])
+    @pytest.mark.parametrize("on", ["main", "master", "other"])
+    def test_a_checkout_on_another_name_of_the_base_follows(
+        self, repo: Repository, landing, proof: LockProof, git, base_name: str, on: str
+    ) -> None:
+        git(repo.top, "branch", "-m", "main", "master")
+        git(repo.top, "symbolic-ref", "refs/heads/main", "refs/heads/master")
+        git(repo.top, "symbolic-ref", "refs/heads/other", "refs/heads/main")
+        git(repo.top, "symbolic-ref", "HEAD", f"refs/heads/{on}")
+        assert checkouts.advance(repo, base_name, *landing, proof) == Advanced()
+        assert landed(git, repo.top, landing[1])
+        assert git(repo.top, "rev-parse", "master") == landing[1]
+        assert git(repo.top, "symbolic-ref", "refs/heads/main") == "refs/heads/master"
+
+    def test_a_checkout_on_another_name_of_the_base_is_waited_for(self, repo: Repository, landing, proof: LockProof, git) -> None:
+        git(repo.top, "branch", "-m", "main", "master")
+        git(repo.top, "symbolic-ref", "refs/heads/main", "refs/heads/master")
+        (repo.top / "one").write_text("dirty\n")
+        assert isinstance(checkouts.advance(repo, "main", *landing, proof), Blocked)
+        assert repository.tip(repo, "main") == landing[0]
+        assert (repo.top / "one").read_text() == "dirty\n"
+
     def test_a_base_that_is_checked_out_nowhere_just_moves(self, repo: Repository, landing, proof: LockProof, git) -> None:
         git(repo.top, "checkout", "-q", "-b", "mine")
         assert checkouts.advance(repo, "main", *landing, proof) == Advanced()
