@@ -62,9 +62,10 @@ class Blocked(Value):
 
 
 def blockers(repo: Repository, base: str, old: str, new: str) -> tuple[Blocker, ...]:
-    """What can be told beforehand: a checkout in the middle of something, and files that nobody tracks where NEW has one."""
+    """What can be told beforehand: a checkout that isn't where it was, or is in the middle of something, and files that nobody
+    tracks where NEW has one."""
     places = listing.holding(repo, base)
-    return _blockers(places, changes.changed(repo, old, new)) if places else ()
+    return _astray(repo, base) or (_blockers(places, changes.changed(repo, old, new)) if places else ())
 
 
 def advance(
@@ -77,7 +78,7 @@ def advance(
     places = listing.holding(repo, base)
     if changed is None:
         changed = changes.changed(repo, old, new) if places else ()
-    if found := _blockers(places, changed) or _refusals(places, changed, old, new):
+    if found := _astray(repo, base) or _blockers(places, changed) or _refusals(places, changed, old, new):
         return Blocked(found)
     for number, place in enumerate(places):
         hit("land.read-tree:before")
@@ -144,6 +145,12 @@ def _refusal(place: Checkout, changed: Sequence[Change], old: str, stderr: str) 
     dirty = [path for path in place.git.split("diff-index", "-z", "--name-only", old) if path in ours]
     reason = "uncommitted changes would be overwritten" if dirty else stderr.strip().removeprefix("error: ")
     return Blocker(place.path, reason, tuple(dirty))
+
+
+def _astray(repo: Repository, base: str) -> tuple[Blocker, ...]:
+    """Left behind, the next commit in one of these would take the landing back."""
+    reason = "this checkout of {} isn't there; if it was moved: git worktree repair NEW-PLACE, if deleted: git worktree prune"
+    return tuple(Blocker(place.path, reason.format(base)) for place in listing.astray(repo, base))
 
 
 def _blockers(places: Iterable[Checkout], changed: Sequence[Change]) -> tuple[Blocker, ...]:

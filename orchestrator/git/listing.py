@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from orchestrator.core.value import Value
 from orchestrator.git import refs
 from orchestrator.git.command import Git
 from orchestrator.git.repository import HEADS, Repository, branch, busy
+from orchestrator.git.worktree import MARK
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -34,10 +36,22 @@ def checkouts(repo: Repository) -> tuple[Checkout, ...]:
 
 def holding(repo: Repository, name: str) -> tuple[Checkout, ...]:
     """The checkouts that are on the branch `name`, be it by another name: one of the two may be a symbolic ref to the other."""
+    return _on(repo, name, checkouts(repo))
+
+
+def astray(repo: Repository, name: str) -> tuple[Checkout, ...]:
+    """The linked checkouts on the branch `name` whose folder isn't where git notes it: moved, not mounted, or deleted. Ours among
+    them are gone for good, and nobody will go on there."""
+    found = ((admin, _place(admin)) for admin in refs.entries(repo.common / "worktrees"))
+    lost = (_checkout(repo, path, admin) for admin, path in found if path and not path.is_dir() and not (admin / MARK).exists())
+    return _on(repo, name, lost)
+
+
+def _on(repo: Repository, name: str, found: Iterable[Checkout]) -> tuple[Checkout, ...]:
     real = refs.real(repo.common, HEADS + name)
     return tuple(
         checkout
-        for checkout in checkouts(repo)
+        for checkout in found
         if checkout.branch and (checkout.branch == name or refs.real(repo.common, HEADS + checkout.branch) == real)
     )
 
@@ -51,9 +65,13 @@ def _main(repo: Repository) -> Checkout | None:
 
 
 def _linked(repo: Repository, admin: Path) -> Checkout | None:
-    pointer = refs.content(f"{admin}/gitdir")
-    path = (admin / pointer).parent if pointer else None
+    path = _place(admin)
     return _checkout(repo, path, admin) if path and path.is_dir() else None
+
+
+def _place(admin: Path) -> Path | None:
+    pointer = refs.content(f"{admin}/gitdir")
+    return (admin / pointer).parent if pointer else None
 
 
 def _checkout(repo: Repository, path: Path, git_dir: Path) -> Checkout:

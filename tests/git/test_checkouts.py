@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +89,43 @@ class TestAdvance:
         assert isinstance(checkouts.advance(repo, "main", *landing, proof), Blocked)
         assert repository.tip(repo, "main") == landing[0]
         assert (repo.top / "one").read_text() == "dirty\n"
+
+    def test_a_linked_checkout_of_the_base_that_was_moved_is_waited_for(
+        self, repo: Repository, landing, proof: LockProof, tmp_path: Path, git
+    ) -> None:
+        git(repo.top, "checkout", "-q", "-b", "mine")
+        git(repo.top, "worktree", "add", "-q", str(tmp_path / "linked"), "main")
+        (tmp_path / "linked").rename(tmp_path / "moved")
+        outcome = checkouts.advance(repo, "main", *landing, proof)
+        assert isinstance(outcome, Blocked)
+        assert outcome.blockers == checkouts.blockers(repo, "main", *landing)
+        assert str(outcome.blockers[0]).startswith(f"{tmp_path / 'linked'}: ")
+        assert all(fix in outcome.blockers[0].reason for fix in ("git worktree repair", "git worktree prune"))
+        assert repository.tip(repo, "main") == landing[0]
+        git(repo.top, "worktree", "repair", str(tmp_path / "moved"))
+        assert checkouts.advance(repo, "main", *landing, proof) == Advanced()
+        assert landed(git, tmp_path / "moved", landing[1])
+
+    def test_a_deleted_checkout_that_git_was_told_to_forget_is_not_waited_for(
+        self, repo: Repository, landing, proof: LockProof, tmp_path: Path, git
+    ) -> None:
+        git(repo.top, "checkout", "-q", "-b", "mine")
+        git(repo.top, "worktree", "add", "-q", str(tmp_path / "linked"), "main")
+        shutil.rmtree(tmp_path / "linked")
+        assert isinstance(checkouts.advance(repo, "main", *landing, proof), Blocked)
+        git(repo.top, "worktree", "prune")
+        assert checkouts.advance(repo, "main", *landing, proof) == Advanced()
+
+    def test_lost_checkouts_of_other_branches_and_of_ours_are_not_waited_for(
+        self, repo: Repository, tree: Worktree, landing, proof: LockProof, tmp_path: Path, git
+    ) -> None:
+        git(repo.top, "checkout", "-q", "-b", "mine")
+        for number, place in enumerate(("other", "detached")):
+            git(repo.top, "worktree", "add", "-q", *(("--detach",) if number else ("-b", place)), str(tmp_path / place))
+            shutil.rmtree(tmp_path / place)
+        git(tree.path, "checkout", "-q", "main")
+        shutil.rmtree(tree.path)
+        assert checkouts.advance(repo, "main", *landing, proof) == Advanced()
 
     def test_a_base_that_is_checked_out_nowhere_just_moves(self, repo: Repository, landing, proof: LockProof, git) -> None:
         git(repo.top, "checkout", "-q", "-b", "mine")
