@@ -54,6 +54,7 @@ OPTIONS = tuple(
         "core.hooksPath=/dev/null",
         "core.fsmonitor=false",
         "core.safecrlf=false",
+        "core.preferSymlinkRefs=false",
         "core.ignoreStat=false",  # these three by a `git config` of an agent's would keep edits of its own from git's eyes
         "core.trustctime=true",
         "core.checkStat=default",

@@ -237,7 +237,7 @@ def _poolable(worktree: Worktree) -> bool:
 
 def _detach(worktree: Worktree) -> None:
     """Let go of the branch, so that it can be removed or checked out elsewhere."""
-    if not (refs.content(worktree.admin / "HEAD") or "").startswith(refs.SYMBOLIC):
+    if refs.symbolic(f"{worktree.admin}/HEAD") is None:
         return
     if refs.files(worktree.repo.common) and worktree.head:
         write(worktree.admin / "HEAD", f"{worktree.head}\n")

@@ -27,11 +27,12 @@ def read(common: Path, name: str) -> str | None:
         return _ask(common, name)
     for _ in range(DEPTH):
         text = content(f"{common}/{name}")
-        if text is None:
-            return _packed(common, name)
-        if not text.startswith(SYMBOLIC):
+        if text is not None and not text.startswith(SYMBOLIC):
             return text if OBJECT.fullmatch(text) else None
-        name = text.removeprefix(SYMBOLIC).strip()
+        further = text.removeprefix(SYMBOLIC).strip() if text else _link(f"{common}/{name}")
+        if further is None:
+            return _packed(common, name)
+        name = further
     return None
 
 
@@ -65,8 +66,13 @@ def target(common: Path, name: str) -> str | None:
     if not files(common):
         output = Git(common).run("symbolic-ref", "-q", name, ok=(0, 1, 128))
         return output.stdout.decode(errors="surrogateescape").strip() or None
-    text = content(f"{common}/{name}")
-    return text.removeprefix(SYMBOLIC).strip() if text and text.startswith(SYMBOLIC) else None
+    return symbolic(f"{common}/{name}")
+
+
+def symbolic(path: str) -> str | None:
+    """The full name of the ref that the file at `path` names; None where it holds an object, or isn't there."""
+    text = content(path)
+    return text.removeprefix(SYMBOLIC).strip() if text and text.startswith(SYMBOLIC) else _link(path)
 
 
 def real(common: Path, name: str) -> str:
@@ -108,6 +114,16 @@ def names(folder: Path) -> list[str]:
 def entries(folder: Path) -> list[Path]:
     """The same as paths, sorted."""
     return [folder / name for name in sorted(names(folder))]
+
+
+def _link(path: str) -> str | None:
+    """The ref that a link stands for, as git made symbolic ones once, and does by core.preferSymlinkRefs. What it leads to need
+    not be there: the ref may be packed, or lie in the folder that all worktrees share."""
+    try:
+        found = os.readlink(path)  # noqa: PTH115
+    except OSError:
+        return None
+    return found if found.startswith("refs/") else None
 
 
 def _packed(common: Path, name: str) -> str | None:

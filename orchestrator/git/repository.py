@@ -127,8 +127,8 @@ def head(git_dir: Path, common: Path) -> str | None:
     if not refs.files(common):
         output = Git(git_dir, git_dir).run("rev-parse", "--verify", "-q", "HEAD", ok=(0, 1, 128))
         return output.stdout.decode().strip() or None
-    text = refs.content(f"{git_dir}/HEAD") or ""
-    return refs.read(common, text.removeprefix(refs.SYMBOLIC)) if text.startswith(refs.SYMBOLIC) else text or None
+    name = refs.symbolic(f"{git_dir}/HEAD")
+    return refs.read(common, name) if name else refs.content(f"{git_dir}/HEAD") or None
 
 
 def branch(git_dir: Path, common: Path) -> str | None:
@@ -136,7 +136,7 @@ def branch(git_dir: Path, common: Path) -> str | None:
     if not refs.files(common):
         name = os.fsdecode(Git(git_dir, git_dir).run("symbolic-ref", "-q", "HEAD", ok=(0, 1, 128)).stdout).strip()
     else:
-        name = (refs.content(f"{git_dir}/HEAD") or "").partition(refs.SYMBOLIC)[2]
+        name = refs.symbolic(f"{git_dir}/HEAD") or ""
     return name.removeprefix(HEADS) or None
 
 

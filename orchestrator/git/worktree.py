@@ -143,7 +143,8 @@ def checkout(worktree: Worktree, *, branch: str | None, commit: str) -> None:
 
 def usable(worktree: Worktree) -> bool:
     """Whether git's folder and the files are both there and belong together: an agent, or a person, may have removed either."""
-    if not worktree.path.is_dir() or not (worktree.admin / "HEAD").is_file():
+    head_file = worktree.admin / "HEAD"
+    if not worktree.path.is_dir() or not (head_file.is_file() or head_file.is_symlink()):
         return False
     if admin_of(worktree.path) != worktree.admin:
         _point(worktree)
@@ -221,7 +222,8 @@ def correct(worktree: Worktree) -> None:
         overwrite(admin / "gitdir", f"{worktree.path / '.git'}\n")
     if not refs.content(admin / "commondir"):
         write(admin / "commondir", "../..\n")
-    if not refs.content(admin / "HEAD") and (commit := _last(admin) or head(worktree.repo.git_dir, worktree.repo.common)):
+    named = refs.content(admin / "HEAD") or refs.symbolic(f"{admin}/HEAD")
+    if not named and (commit := _last(admin) or head(worktree.repo.git_dir, worktree.repo.common)):
         write(admin / "HEAD", f"{commit}\n")
 
 

@@ -68,6 +68,12 @@ class TestAdvance:
         assert git(repo.top, "status", "--porcelain") == ""
         assert (repo.top / "two").exists()
 
+    def test_a_checkout_whose_head_is_a_link_follows(self, repo: Repository, landing, proof: LockProof, git) -> None:
+        git(repo.top, "-c", "core.preferSymlinkRefs=true", "symbolic-ref", "HEAD", "refs/heads/main")
+        assert (repo.common / "HEAD").is_symlink()
+        assert checkouts.advance(repo, "main", *landing, proof) == Advanced()
+        assert landed(git, repo.top, landing[1])
+
     @pytest.mark.parametrize("base_name", ["main", "master", "other"])
     @pytest.mark.parametrize("on", ["main", "master", "other"])
     def test_a_checkout_on_another_name_of_the_base_follows(

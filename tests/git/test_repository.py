@@ -148,6 +148,28 @@ def test_a_loose_ref_wins_over_an_older_packed_one(repo: Repository, git, commit
     assert repository.tip(repo, "main") == new
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_head_that_is_a_link_is_on_its_branch(repo: Repository, git, base: str, packed: bool) -> None:
+    if packed:
+        git(repo.top, "pack-refs", "--all")
+    (repo.common / "HEAD").unlink()
+    (repo.common / "HEAD").symlink_to("refs/heads/main")
+    assert git(repo.top, "symbolic-ref", "HEAD") == "refs/heads/main"
+    assert repository.branch(repo.git_dir, repo.common) == "main"
+    assert repository.head(repo.git_dir, repo.common) == base
+    assert repository.discover(repo.top) == repo
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_symbolic_ref_that_is_a_link_leads_to_its_branch(repo: Repository, git, base: str, packed: bool) -> None:
+    git(repo.top, "-c", "core.preferSymlinkRefs=true", "symbolic-ref", "refs/heads/alias", "refs/heads/main")
+    if packed:
+        git(repo.top, "pack-refs", "--all")
+    assert (repo.common / "refs" / "heads" / "alias").is_symlink()
+    assert refs.read(repo.common, "refs/heads/alias") == base
+    assert refs.real(repo.common, "refs/heads/alias") == "refs/heads/main"
+
+
 def test_a_deleted_base_is_an_error(repo: Repository) -> None:
     with pytest.raises(RepositoryError, match="gone"):
         repository.tip(repo, "nothing")

@@ -32,6 +32,24 @@ def test_a_worktree_is_on_its_branch_at_the_commit(repo: Repository, tree: Workt
     assert (tree.path / "one").read_text() == (repo.top / "one").read_text()
 
 
+def test_in_a_repository_that_prefers_links_one_is_made_and_its_work_saved(top: Path, git) -> None:
+    git(top, "config", "core.preferSymlinkRefs", "true")
+    repo = repository.discover(top)
+    base = repository.tip(repo, "main")
+    tree = pool.prepare(repo, top / ".worktrees" / "fix", owner="id-1", branch="orchestrator/fix", commit=base)
+    git(tree.path, "checkout", "-q", "-b", "agents-own")
+    (tree.path / "one").write_text("edited")
+    assert (tree.admin / "HEAD").is_symlink()
+    assert worktree.usable(tree)
+    assert worktree.find(repo, tree.path) == tree
+    found = save.collect(tree, "orchestrator/fix", base, message="x")
+    assert (found.switched_to, git(top, "show", f"{found.tip}:one")) == ("agents-own", "edited")
+    assert repository.branch(tree.admin, repo.common) == "orchestrator/fix"
+    git(tree.path, "checkout", "-q", "agents-own")
+    assert pool.retire(tree) is None
+    assert git(top, "worktree", "list", "--porcelain").split()[-1] == "detached"
+
+
 def test_without_a_branch_it_is_detached(repo: Repository, root: Path, base: str, git) -> None:
     tree = pool.prepare(repo, root / "fix.verify", owner="id-1", branch=None, commit=base)
     assert git(tree.path, "symbolic-ref", "-q", "HEAD", ok=False) == ""
