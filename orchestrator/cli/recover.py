@@ -209,10 +209,11 @@ def _choose(found: Sequence[Kept], name: str, label: str) -> Kept:
 
 
 def _patch(repo: Repository, chosen: Kept, record: Record | None) -> bytes:
-    """What it changed since the base it began on: everything between the fork and it."""
+    """What it changed since the base it began on: everything between the fork and it. By plumbing, since `git diff` makes of it
+    what the user has set for reading (`diff.noprefix`), and it is to be applied."""
     base = record.base if record else repository.base_branch(repo, None)
     old = kept.began(repo, chosen.commit, base, record.base_commit if record else None)
-    return repo.git.run("diff", *PLAIN, old, chosen.commit).stdout + _stashed(repo, chosen.commit)
+    return repo.git.run("diff-tree", "-r", "-p", "-M", *PLAIN, old, chosen.commit).stdout + _stashed(repo, chosen.commit)
 
 
 def _stashed(repo: Repository, commit: str) -> bytes:

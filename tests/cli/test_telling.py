@@ -294,6 +294,14 @@ def test_recover_applies_to_the_working_tree_all_or_nothing(converged: Project) 
     assert (converged.top / "todo.txt").read_text() == "two\nthree\n"
 
 
+@pytest.mark.parametrize("setting", ["diff.noprefix=true", "diff.mnemonicPrefix=true", "color.ui=always", "diff.renames=copies"])
+def test_recover_applies_whatever_the_user_has_set_for_diffs(converged: Project, setting: str) -> None:
+    converged.git("config", *setting.split("="))
+    (converged.top / "todo.txt").write_text("one\ntwo\nthree\n")
+    converged.run("recover", "apply", "fix", "1")
+    assert (converged.top / "todo.txt").read_text() == "two\nthree\n"
+
+
 def test_all_that_an_attempt_changed_is_shown_and_applied_after_it_was_merged_and_undone(converged: Project) -> None:
     converged.run("undo", "fix")
     assert "-one\n-two\n three\n" in converged.run("recover", "show", "fix", "2").stdout
