@@ -195,13 +195,14 @@ def holder(repo: Repository, slug: str) -> str | None:
 
 
 def exclude(repo: Repository, lines: list[str] | tuple[str, ...]) -> None:
-    """Add `lines` to the repository's own ignore file, which is in no commit. Those already there are left alone."""
+    """Add `lines` to the repository's own ignore file, which is in no commit. Those already there are left alone, and so is a
+    link to where a person keeps it."""
     path = repo.common / "info" / "exclude"
     present = refs.content(path) or ""
     missing = [line for line in lines if line not in present.splitlines()]
     if missing:
         path.parent.mkdir(exist_ok=True)
-        write(path, "\n".join([*([present] if present else []), *missing, ""]))
+        write(path.resolve(), "\n".join([*([present] if present else []), *missing, ""]))
 
 
 def tracked(repo: Repository, path: Path) -> bool:

@@ -246,6 +246,18 @@ def test_excludes_are_added_once_and_keep_what_was_there(repo: Repository, git) 
     assert git(repo.top, "status", "--porcelain") == ""
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_excludes_that_lie_elsewhere_are_written_there(repo: Repository, tmp_path: Path, there: bool) -> None:
+    path, shared = repo.common / "info" / "exclude", tmp_path / "shared"
+    path.unlink()
+    path.symlink_to(shared)
+    if there:
+        shared.write_text("*.log\n")
+    repository.exclude(repo, ["/tasks/"])
+    assert path.is_symlink()
+    assert shared.read_text() == ("*.log\n" if there else "") + "/tasks/\n"
+
+
 def test_tracked_tells_whether_git_knows_anything_below_a_path(repo: Repository) -> None:
     (repo.top / "new").mkdir()
     assert repository.tracked(repo, repo.top / "one")
