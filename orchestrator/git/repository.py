@@ -172,7 +172,8 @@ def tip(repo: Repository, name: str) -> str:
 
 
 def reserve(repo: Repository, slug: str, task_id: str) -> str:
-    """`slug`, or `slug-2` and so on: the first that names no branch, worktree or refs of another task, kept for this one.
+    """`slug`, or `slug-2` and so on: the first that names no branch, nor a folder of them, worktree or refs of another task,
+    kept for this one.
 
     Raises RepositoryError where a branch called `orchestrator` makes every branch of ours impossible."""
     if refs.read(repo.common, f"{HEADS}orchestrator"):
@@ -336,7 +337,7 @@ def _reserved(repo: Repository, path: Path, name: str, task_id: str) -> bool:
     if (owner := refs.content(path)) is not None:
         temporary.unlink(missing_ok=True)  # we were killed right after the link
         return owner == task_id
-    if refs.read(repo.common, f"{HEADS}orchestrator/{name}") or refs.below(repo.common, f"refs/orchestrator/{name}"):
+    if any(refs.below(repo.common, f"{namespace}orchestrator/{name}") for namespace in (HEADS, "refs/")):
         return False
     try:
         temporary.write_text(task_id)

@@ -220,6 +220,19 @@ class TestReserving:
         git(repo.top, "update-ref", "refs/orchestrator/fix-2/0001", base)
         assert repository.reserve(repo, "fix", "id-1") == "fix-3"
 
+    @pytest.mark.parametrize("packed", [False, True])
+    def test_a_name_below_which_there_are_branches_is_never_used(self, repo: Repository, git, packed: bool) -> None:
+        git(repo.top, "branch", "orchestrator/fix/mine")
+        if packed:
+            git(repo.top, "pack-refs", "--all")
+        name = repository.reserve(repo, "fix", "id-1")
+        git(repo.top, "branch", f"orchestrator/{name}")
+        assert name == "fix-2"
+
+    def test_a_name_below_which_there_are_no_branches_any_more_is_free(self, repo: Repository, git) -> None:
+        (repo.common / "refs/heads/orchestrator/fix").mkdir(parents=True)
+        assert repository.reserve(repo, "fix", "id-1") == "fix"
+
     def test_two_tasks_at_once_never_share_one(self, repo: Repository) -> None:
         names: list[str] = []
         threads = [
