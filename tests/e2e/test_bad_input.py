@@ -297,6 +297,31 @@ def test_a_repository_with_a_submodule_is_worked_on_and_the_submodule_stays(proj
     assert project.git("status", "--porcelain") == ""
 
 
+def test_in_a_sparse_checkout_an_edit_of_a_file_outside_of_it_lands(project: Project) -> None:
+    project.commit({"d/x": "before\n"})
+    project.git("sparse-checkout", "set", "nothing")
+    project.drop("task")
+    project.agent(f"{ALL_GONE}; mkdir -p d; echo WORK > d/x")
+
+    told(project, code=0)
+
+    assert project.git("show", "main:d/x") == "WORK"
+    assert project.git("show", "main:todo.txt") == ""
+    assert project.git("status", "--porcelain") == ""
+    assert not (project.repo / "d").exists()
+
+
+def test_a_branch_below_the_task_s_name_is_in_nobody_s_way(project: Project) -> None:
+    project.git("branch", "orchestrator/task/mine")
+    project.drop("task")
+    project.agent(ALL_GONE)
+
+    told(project, code=0)
+
+    assert project.git("show", "main:todo.txt") == ""
+    assert project.record("task")["branch"] == "orchestrator/task-2"
+
+
 def test_edits_inside_a_submodule_are_told_and_keep_the_worktree(project: Project) -> None:
     library = project.make_repo({"lib.txt": "library\n"}, project.top / "library")
     project.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(library), "lib")
