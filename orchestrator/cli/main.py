@@ -52,7 +52,7 @@ def _run(argv: Sequence[str] | None) -> int:
     except output.ReaderGone:
         raise
     except Exception as error:  # noqa: BLE001 - our own fault: never a traceback in a person's face
-        return _fault(error)
+        return _nowhere() if isinstance(error, FileNotFoundError) and not _somewhere() else _fault(error)
 
 
 def _status(*, json: bool) -> int:
@@ -98,6 +98,20 @@ def _sentence(text: str) -> str:
     for theirs, ours in PLAINER.items():
         plain = plain.replace(theirs, ours)
     return plain if plain.endswith((".", "?", "!")) else f"{plain}."
+
+
+def _somewhere() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _nowhere() -> int:
+    """The folder that the command was called in is none any more: what is looked for from there can't be found."""
+    output.error("The current folder is gone.", "`cd` to one that exists, or name the project: `orchestrator -C DIR …`.")
+    return MISUSE
 
 
 def _fault(error: Exception) -> int:

@@ -243,3 +243,16 @@ def _imported(project: Project, script: str) -> str:
         [sys.executable, "-c", script], cwd=project.top, env=project.env, capture_output=True, text=True, check=True
     )
     return done.stderr.strip()
+
+
+@pytest.mark.parametrize("words", ["--status", "list", ""])
+def test_a_current_folder_that_is_gone_is_told_and_no_fault_of_ours(project: Project, words: str) -> None:
+    gone = f'mkdir gone; cd gone; rmdir ../gone; exec "$@" {words}'
+    done = subprocess.run(
+        ["sh", "-c", gone, "sh", *PROGRAM], cwd=project.top, env=project.env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[0] == "orchestrator: The current folder is gone."
+    assert not (Path(project.env["XDG_STATE_HOME"]) / "orchestrator").exists()
+    elsewhere = f'mkdir gone; cd gone; rmdir ../gone; exec "$@" -C {project.top} --status'
+    assert subprocess.run(["sh", "-c", elsewhere, "sh", *PROGRAM], cwd=project.top, env=project.env, check=False).returncode == 0
