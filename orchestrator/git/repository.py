@@ -167,7 +167,8 @@ def tip(repo: Repository, name: str) -> str:
     if found := find_branch(repo, name):
         return found
     raise RepositoryError(
-        f"The branch {name!r} of {repo.top} is gone.", hint=f"Make it again, or correct `base`: git branch {name} …"
+        f"The branch {name!r} of {repo.top} is gone.",
+        hint=f"Make it again (git branch {name} …), or name another as `base` in the spec, and retry.",
     )
 
 

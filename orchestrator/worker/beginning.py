@@ -18,6 +18,7 @@ def begin(work: Work, repo: Repository) -> None:
     if work.record.branch is None:
         _decide(work, repo)
     else:
+        _follow_name(work, repo)
         _follow_base(work, repo)
         _follow_merge(work, repo)
 
@@ -35,6 +36,16 @@ def _decide(work: Work, repo: Repository) -> None:
         slug=slug,
         branch=f"orchestrator/{slug}",
     )
+
+
+def _follow_name(work: Work, repo: Repository) -> None:
+    """Where the base is gone, the one that spec or settings name by now: it was renamed, or a person wants another. Raises
+    RepositoryError where that doesn't exist either."""
+    gone, wanted = str(work.record.base), work.spec.base or work.settings.base
+    if not wanted or repository.find_branch(repo, gone):
+        return
+    work.save(base=repository.base_branch(repo, wanted))
+    work.event("notice", detail=f"its base is {work.record.base} by now, since {gone} is gone")
 
 
 def _follow_base(work: Work, repo: Repository) -> None:

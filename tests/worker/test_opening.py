@@ -77,6 +77,37 @@ def test_what_kept_a_task_that_nobody_worked_on_may_be_mended_on_its_base(desk: 
     assert (desk.state(), desk.record().base_commit) == (State.CONVERGED, began)
 
 
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_a_base_that_was_renamed_is_followed_where_the_spec_names_it(desk: Desk, attempts: int) -> None:
+    """Before anybody worked on the task, and after."""
+    desk.drop(front="" if attempts else "setup: test -f needed")
+    desk.agent(LESS if attempts else DONE)
+    desk.serve(once=bool(attempts))
+    desk.git("branch", "-m", "main", "trunk")
+    if attempts:
+        desk.serve()
+        assert (desk.state(), desk.record().reason, desk.record().base) == (State.BLOCKED, Reason.REPO, "main")
+        assert "name another as `base` in the spec" in (desk.record().detail or "")
+    desk.move("x", State.PENDING)
+    (desk.folder() / "autoresearch.md").write_text("---\nbase: trunk\n---\n# x\n\n## Goal\n\nMake it so.\n")
+    desk.agent(DONE)
+    desk.serve()
+    assert (desk.state(), desk.record().base, desk.record().attempts) == (State.CONVERGED, "trunk", attempts + 1)
+    assert desk.show("todo.txt", "trunk") == ""
+    assert [each["detail"] for each in desk.events(event="notice")] == ["its base is trunk by now, since main is gone"]
+
+
+def test_a_base_that_is_gone_and_another_that_is_not_there_is_told(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(LESS)
+    desk.serve(once=True)
+    desk.git("branch", "-m", "main", "trunk")
+    desk.set(base="trnk")
+    desk.serve()
+    assert (desk.state(), desk.record().reason, desk.record().base) == (State.BLOCKED, Reason.REPO, "main")
+    assert "has no branch called 'trnk'" in (desk.record().detail or "")
+
+
 def test_a_restart_at_the_base_that_fails_goes_to_the_base_of_the_next_time(desk: Desk) -> None:
     desk.drop(front="setup: test -f needed")
     desk.agent(DONE)
