@@ -11,7 +11,9 @@ import click
 from orchestrator.cli import output
 from orchestrator.cli.app import App
 from orchestrator.cli.options import common, name_argument, one, pass_app
+from orchestrator.cli.worktrees import repository_of
 from orchestrator.core.record import Record
+from orchestrator.core.task import Place
 from orchestrator.errors import OrchestratorError
 from orchestrator.git import changes, kept, ranges, repository
 from orchestrator.git.ranges import Range
@@ -28,8 +30,7 @@ from orchestrator.store import records
 def diff(app: App, name: str, attempt: str | None, stat: bool) -> int:
     """Print what has been committed for a task so far: from where it began to its branch, or what it landed."""
     place = one(app, name)
-    record = records.peek(app.queue.path(place))
-    found = range_of(record, place.name, attempt)
+    found = range_of(app, place, attempt)
     if app.json:
         output.document(_document(place.name, found))
     elif stat:
@@ -39,11 +40,13 @@ def diff(app: App, name: str, attempt: str | None, stat: bool) -> int:
     return 0
 
 
-def range_of(record: Record | None, name: str, attempt: str | None) -> Range:
+def range_of(app: App, place: Place, attempt: str | None) -> Range:
     """The commits to compare. Raises OrchestratorError where there is nothing yet."""
+    folder, name = app.queue.path(place), place.name
+    record = records.peek(folder)
     if record is None or record.repo is None or record.base_commit is None:
         raise OrchestratorError(f"Nothing has been done for {name!r} yet.", hint=f"`orchestrator why {quote(name)}` says why.")
-    repo = _repository(record.repo)
+    repo = _repository(app, folder, record)
     if attempt is not None:
         commit = _labelled(repo, record.slug, attempt)
         return Range(repo, kept.began(repo, commit, record.base, record.base_commit), commit)
@@ -52,12 +55,12 @@ def range_of(record: Record | None, name: str, attempt: str | None) -> Range:
     return found
 
 
-def _repository(path: str) -> Repository:
+def _repository(app: App, folder: Path, record: Record) -> Repository:
     try:
-        return repository.discover(Path(path))
+        return repository_of(app, folder, record)
     except repository.NotARepository as error:
         raise OrchestratorError(
-            f"{path} has no git: there is nothing to compare.", hint="The work lies there, as it is."
+            f"{record.repo} has no git: there is nothing to compare.", hint="The work lies there, as it is."
         ) from error
 
 

@@ -40,7 +40,7 @@ def pulls(app: App) -> int:
     from orchestrator.worker import attending
 
     found = []
-    for seen in attending.attend(app.new_queue):
+    for seen in attending.attend(app.new_queue, app.settings.repo):
         found.append(seen)
         tell(app, seen)
     if app.json:

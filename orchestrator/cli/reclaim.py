@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def find(app: App, age: float, *, now: float | None = None) -> list[Item]:
     moment = time.time() if now is None else now
     known = [Known(place, path, records.peek(path, running=True)) for place, path in _places(app)]
     found: list[Item] = []
-    for repo in repositories(app, (each.record for each in known)):
+    for repo in repositories(app, {each.place: each.record for each in known}):
         found += _worktrees(app, repo, known)
         found += refs(repo, known, moment, age, app.queue.removed())
     return [*found, *_logs(known, moment, age)]
@@ -66,9 +66,9 @@ def refs(repo: Repository, known: list[Known], now: float, age: float, removed: 
     for each in kept.attempts(repo):
         by_slug.setdefault(each.slug, []).append(each)
     for slug, theirs in sorted(by_slug.items()):
-        tasks = [(each.place.state, each.record) for each in known if each.record and _owns(repo, slug, each.record)]
+        tasks = [(each.place.state, each.record) for each in known if each.record and owns(repo, slug, each.record)]
         owner = repository.holder(repo, slug)
-        tasks = tasks or [(State.CONVERGED, each) for each in removed if _owns(repo, slug, each) and each.id == owner]
+        tasks = tasks or [(State.CONVERGED, each) for each in removed if owns(repo, slug, each) and each.id == owner]
         why = "no task of this queue is known by it" if len(tasks) != 1 else retention.why_kept(*tasks[0], now, age)
         told = f"{slug}: {len(theirs)} attempts' commits"
         if why is None and not _base_has(repo, tasks[0][1]):
@@ -76,8 +76,9 @@ def refs(repo: Repository, known: list[Known], now: float, age: float, removed: 
         yield Item("refs", told, 0, why or "landed", None if why else lambda theirs=theirs: _forget(repo, theirs))  # type: ignore[misc]
 
 
-def _owns(repo: Repository, slug: str, record: Record) -> bool:
-    return record.slug == slug and record.repo == str(repo.top)
+def owns(repo: Repository, slug: str, record: Record) -> bool:
+    """Whether these refs are that task's; also in a repository that was moved, or copied, since they were made."""
+    return record.slug == slug and (record.repo == str(repo.top) or repository.holder(repo, slug) == record.id)
 
 
 def disk(path: Path) -> int:
@@ -95,18 +96,23 @@ def _places(app: App) -> Iterator[tuple[Place, Path]]:
     return ((place, app.queue.path(place)) for place in app.queue.places())
 
 
-def repositories(app: App, known: Iterable[Record | None]) -> Iterator[Repository]:
-    """Those that tasks were worked on in, and the project's own; each once, from whichever folder it was found."""
-    settings, seen = app.settings, set()
-    own = settings.repo or str(Path(settings.tasks).parent)
-    for path in dict.fromkeys((*(each.repo for each in known if each and each.repo), own)):
+def repositories(app: App, known: Mapping[Place, Record | None]) -> Iterator[Repository]:
+    """The project's own, and those that tasks were worked on in; each once, from whichever folder it was found."""
+    seen = set()
+    for place, record in (None, None), *known.items():
+        if place and (record is None or record.repo is None or Path(record.repo) in seen):
+            continue
         try:
-            repo = repository.discover(Path(path))
+            repo = worktrees.repository_of(app, app.queue.path(place), record) if place and record else _own(app)
         except OrchestratorError:
             continue  # gone, or none: there is nothing of ours to find
         if repo.top not in seen:
             seen.add(repo.top)
             yield repo
+
+
+def _own(app: App) -> Repository:
+    return repository.discover(Path(app.settings.repo or Path(app.settings.tasks).parent))
 
 
 def _worktrees(app: App, repo: Repository, known: list[Known]) -> Iterator[Item]:

@@ -10,10 +10,11 @@ from shlex import quote
 
 import click
 
-from orchestrator.cli import output, prune, reclaim
+from orchestrator.cli import output, prune, reclaim, worktrees
 from orchestrator.cli.app import App
 from orchestrator.cli.options import common, completing, pass_app
 from orchestrator.core.record import Record
+from orchestrator.core.task import Place
 from orchestrator.core.value import Value
 from orchestrator.errors import Misuse, NoSuchTask, OrchestratorError
 from orchestrator.git import kept, repository
@@ -114,16 +115,16 @@ def _of_task(app: App, name: str) -> Found:
 def _everything(app: App) -> list[Found]:
     """Of every repository that tasks of this queue were worked on in."""
     known = _known(app)
-    shared = {repo.common: repo for repo in reclaim.repositories(app, known.values())}  # two checkouts may have the same refs
+    shared = {repo.common: repo for repo in reclaim.repositories(app, known)}  # two checkouts may have the same refs
     return [_found(repo, None, known) for repo in shared.values()]
 
 
-def _known(app: App) -> dict[str, Record | None]:
-    return {place.name: records.peek(app.queue.path(place)) for place in app.queue.places()}
+def _known(app: App) -> dict[Place, Record | None]:
+    return {place: records.peek(app.queue.path(place)) for place in app.queue.places()}
 
 
-def _found(repo: Repository, slug: str | None, known: Mapping[str, Record | None]) -> Found:
-    names = {record.slug: name for name, record in known.items() if record}
+def _found(repo: Repository, slug: str | None, known: Mapping[Place, Record | None]) -> Found:
+    names = {record.slug: place.name for place, record in known.items() if record}
     return Found(repo, _holding(repo, _sorted(kept.attempts(repo, slug))), names)
 
 
@@ -139,15 +140,16 @@ def _where(app: App, name: str) -> tuple[Repository, str, Record | None]:
     except NoSuchTask:
         repo = _repository(app)
         if kept.attempts(repo, name):
-            removed = (each for each in app.queue.removed() if (each.slug, each.repo) == (name, str(repo.top)))
+            removed = (each for each in app.queue.removed() if reclaim.owns(repo, name, each))
             return repo, name, next(removed, None)
         raise
-    record = records.peek(app.queue.path(place))
+    folder = app.queue.path(place)
+    record = records.peek(folder)
     if record is None or record.repo is None:
         raise OrchestratorError(
             f"Nothing has been done for {place.name!r} yet.", hint=f"`orchestrator why {quote(place.name)}` says why."
         )
-    return repository.discover(Path(record.repo)), record.slug, record
+    return worktrees.repository_of(app, folder, record), record.slug, record
 
 
 def _repository(app: App) -> Repository:

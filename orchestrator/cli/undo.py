@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from shlex import quote
 
 import click
@@ -58,9 +57,8 @@ def undo(app: App, name: str) -> int:
 
 
 def _undo(app: App, place: Place) -> UndoOutcome:
-    from orchestrator.cli.worktrees import root_of
+    from orchestrator.cli.worktrees import repository_of, root_of
     from orchestrator.core.spec import Spec
-    from orchestrator.git import repository
     from orchestrator.store import records, seal, secrets, specfile
     from orchestrator.worker import undoing
 
@@ -69,7 +67,7 @@ def _undo(app: App, place: Place) -> UndoOutcome:
     if record is None or record.repo is None:
         hint = f"Only what has landed can be undone; `orchestrator why {quote(place.name)}` says where it is."
         raise OrchestratorError(f"{place.name!r} has not landed anything.", hint=hint)
-    repo = repository.discover(Path(record.repo))
+    repo = repository_of(app, folder, record)
     try:
         spec = specfile.read(folder)
     except (SpecError, OSError):
@@ -80,7 +78,7 @@ def _undo(app: App, place: Place) -> UndoOutcome:
     )
     scratch = app.new_queue.scratch()
     try:
-        what = Undo(folder, root_of(app, folder, record), repo, spec, settings, mask, scratch)
+        what = Undo(folder, root_of(app, folder, record, repo), repo, spec, settings, mask, scratch)
         outcome = undoing.undo(what)
         if outcome.end is UndoEnd.UNDONE and record.landed and record.landed.base:
             undoing.look(what, app.queue, record.landed.base)

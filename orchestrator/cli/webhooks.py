@@ -43,7 +43,7 @@ def webhooks(app: App, host: str, port: int) -> int:
         while True:
             news.wait()
             news.clear()
-            for seen in attending.attend(queue):
+            for seen in attending.attend(queue, app.settings.repo):
                 tell(app, seen)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from orchestrator.cli.app import App
 from orchestrator.core.record import Record
 from orchestrator.errors import OrchestratorError
-from orchestrator.git import included, pool, repository, save, worktree
+from orchestrator.git import belonging, following, included, pool, save, worktree
+from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import leases, records, saved
 
@@ -18,19 +19,27 @@ def remove(app: App, name: str) -> str:
     record = records.peek(folder)
     if record is None or record.repo is None or record.branch is None:
         return ""
-    root = root_of(app, folder, record)
     try:
+        repo = repository_of(app, folder, record)
+        root = root_of(app, folder, record, repo)
         places = (root / f"{record.slug}{suffix}" for suffix in ("", ".verify", ".rival"))
-        kept = [why for path in places if (why := _remove(folder, record, path))]
+        kept = [why for path in places if (why := _remove(folder, record, repo, path))]
     except OrchestratorError as error:
         return f"; its worktree stays: {error.message}"
     return f"; its worktree stays: {kept[0]}" if kept else "; its worktree is removed, its commits are kept"
 
 
-def root_of(app: App, folder: Path, record: Record) -> Path:
+def repository_of(app: App, folder: Path, record: Record) -> Repository:
+    """Where the task in `folder` was worked on, wherever that is by now. Raises RepositoryError where that can't be told."""
+    return belonging.of_task(folder, record, app.settings.repo, app.queue.root.parent)
+
+
+def root_of(app: App, folder: Path, record: Record, repo: Repository) -> Path:
     """Where this task's worktrees are: as it is set now, else as its last worker was told."""
     lease = leases.last(folder)
-    return Path(app.settings.worktrees or (lease.settings.get("worktrees") if lease else None) or f"{record.repo}/.worktrees")
+    told = lease.settings.get("worktrees") if lease else None
+    there = following.moved(Path(told), Path(record.repo or ""), repo.top) if told else repo.top / ".worktrees"
+    return Path(app.settings.worktrees or there)
 
 
 def retire(folder: Path, record: Record, tree: Worktree, label: str, *, pooled: int = pool.POOLED) -> str | None:
@@ -42,8 +51,7 @@ def retire(folder: Path, record: Record, tree: Worktree, label: str, *, pooled: 
     return pool.retire(tree, most=pooled)
 
 
-def _remove(folder: Path, record: Record, path: Path) -> str | None:
-    repo = repository.discover(Path(record.repo or ""))
+def _remove(folder: Path, record: Record, repo: Repository, path: Path) -> str | None:
     found = worktree.find(repo, path)
     if found is None or found.owner != record.id:
         return None

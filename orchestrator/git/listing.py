@@ -10,7 +10,7 @@ from orchestrator.core.value import Value
 from orchestrator.git import refs
 from orchestrator.git.command import Git
 from orchestrator.git.repository import HEADS, Repository, branch, busy
-from orchestrator.git.worktree import MARK
+from orchestrator.git.worktree import MARK, elsewhere
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -66,7 +66,7 @@ def _main(repo: Repository) -> Checkout | None:
 
 def _linked(repo: Repository, admin: Path) -> Checkout | None:
     path = _place(admin)
-    return _checkout(repo, path, admin) if path and path.is_dir() else None
+    return _checkout(repo, path, admin) if path and path.is_dir() and not elsewhere(admin, path) else None
 
 
 def _place(admin: Path) -> Path | None:

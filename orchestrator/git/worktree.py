@@ -70,12 +70,12 @@ class Worktree(Value):
 def find(repo: Repository, path: Path) -> Worktree | None:
     """Our worktree at `path`, be it whole or broken; None where there is none of ours."""
     here = admin_of(path)
-    if here and _ours(repo, here):
+    if here and owned(repo, here):
         found = Worktree(repo, path, here)
         correct(found)
         return found
     for admin in refs.entries(repo.common / "worktrees"):
-        if place_of(admin) == path and _ours(repo, admin):
+        if place_of(admin) == path and owned(repo, admin) and not elsewhere(admin, path):
             worktree = Worktree(repo, path, admin)
             if path.is_dir():
                 correct(worktree)
@@ -87,8 +87,8 @@ def find(repo: Repository, path: Path) -> Worktree | None:
 
 def ours(repo: Repository) -> tuple[Worktree, ...]:
     """Every worktree of ours that this repository knows, idle ones included."""
-    found = ((admin, place_of(admin)) for admin in refs.entries(repo.common / "worktrees") if _ours(repo, admin))
-    return tuple(Worktree(repo, place, admin) for admin, place in found if place)
+    found = ((admin, place_of(admin)) for admin in refs.entries(repo.common / "worktrees") if owned(repo, admin))
+    return tuple(Worktree(repo, place, admin) for admin, place in found if place and not elsewhere(admin, place))
 
 
 def begin(worktree: Worktree, owner: str | None = None) -> None:
@@ -205,7 +205,14 @@ def place_of(admin: Path) -> Path | None:
     return Path(text).parent if text else None
 
 
-def _ours(repo: Repository, admin: Path) -> bool:
+def elsewhere(admin: Path, place: Path) -> bool:
+    """Whether the folder that git's `admin` calls its own is another repository's, of which this one is a copy."""
+    other = admin_of(place)
+    return other not in (None, admin) and place_of(place / other) == place and not (place / other).samefile(admin)
+
+
+def owned(repo: Repository, admin: Path) -> bool:
+    """Whether this folder of git's is this repository's, of a worktree that we made."""
     return inside(repo, admin) and (admin / MARK).is_file()
 
 

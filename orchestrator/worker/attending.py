@@ -22,7 +22,8 @@ from orchestrator.core.remarks import Look, demand, fresh, turn
 from orchestrator.core.task import Place, State
 from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError, StoreError
-from orchestrator.git import remotes, repository
+from orchestrator.git import belonging, remotes
+from orchestrator.git.repository import Repository
 from orchestrator.store import durable, events, locks, records, secrets
 from orchestrator.store.queue import Queue
 from orchestrator.trackers import registry
@@ -42,16 +43,16 @@ class Seen(Value):
     problem: str = ""
 
 
-def attend(queue: Queue) -> Iterator[Seen]:
+def attend(queue: Queue, named: str | None = None) -> Iterator[Seen]:
     """Look at every open pull request of the queue's tasks, one after the other. Another one who does just that is waited for,
-    since it may be past what there is to see by now."""
+    since it may be past what there is to see by now. `named`: the repository that the settings name."""
     with locks.acquire(queue.control / "locks" / LOCK):
         for place in queue.places((State.CONVERGED,)):
-            if seen := look(queue, place):
+            if seen := look(queue, place, named):
                 yield seen
 
 
-def look(queue: Queue, place: Place) -> Seen | None:
+def look(queue: Queue, place: Place, named: str | None = None) -> Seen | None:
     """Look at this task's pull request and act on it; None where it has none that is open."""
     record = records.peek(queue.path(place))
     if record is None or record.pull is None or not attention.attended(record, place.name):
@@ -61,7 +62,8 @@ def look(queue: Queue, place: Place) -> Seen | None:
         if unfinished := attention.unfinished(record):
             _move(queue, place, record, unfinished)
             return Seen(place.name, pull.url, unfinished)
-        found = _ask(record, pull)
+        repo = belonging.of_task(queue.path(place), record, named, queue.root.parent)
+        found = _ask(repo, record, pull)
         found_turn = turn(pull, found)
         if found_turn is not Turn.WAIT:
             _act(queue, place, record, pull, found, found_turn)
@@ -72,8 +74,7 @@ def look(queue: Queue, place: Place) -> Seen | None:
         return Seen(place.name, pull.url, Turn.WAIT, f"{error.message} {error.hint}".strip())
 
 
-def _ask(record: Record, pull: Pull) -> Look:
-    repo = repository.discover(Path(record.repo or ""))
+def _ask(repo: Repository, record: Record, pull: Pull) -> Look:
     remote = remotes.of(repo, record.base or "")
     return registry.find(pull.tracker).look(Where(repo.top, remote.address if remote else ""), pull.number)
 

@@ -12,8 +12,8 @@ from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Record
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Mode, Spec
-from orchestrator.git import repository
-from orchestrator.git.repository import NotARepository
+from orchestrator.git import belonging, repository
+from orchestrator.git.repository import NotARepository, Repository
 from orchestrator.store import layouts, seal, specfile
 from orchestrator.store.claim import Claim
 from orchestrator.worker.folder import PlainFolder
@@ -91,12 +91,11 @@ def last_feedback(claim: Claim, record: Record) -> str:
 
 def find_space(work: Work) -> Space:
     """Where the task is worked on. Raises RepositoryError where that can't be told or used."""
-    named = work.spec.repo or work.settings.repo
     project = work.claim.queue.root.parent
+    path = belonging.named(work.spec, work.settings.repo, project)
     if work.record.repo and work.record.branch:
-        return Workspace(repository.discover(Path(work.record.repo)))
-    if named:
-        path = Path((work.spec.repo and project / Path(work.spec.repo).expanduser()) or named)
+        return Workspace(where_it_began(work, path, project))
+    if path:
         try:
             return Workspace(repository.discover(path))
         except NotARepository:
@@ -107,3 +106,12 @@ def find_space(work: Work) -> Space:
         return Workspace(repository.discover(project))
     except NotARepository:
         return Workspace(repository.discover(Path.cwd()))
+
+
+def where_it_began(work: Work, named: Path | None, project: Path) -> Repository:
+    """The task's repository, wherever that is by now; the record follows. A kill before that leaves it to be found again."""
+    repo = belonging.of(work.record, named, project)
+    if str(repo.top) != work.record.repo:
+        work.event("notice", detail=f"{work.record.repo}, where it was begun, is {repo.top} here")
+        work.save(durable=False, repo=str(repo.top))
+    return repo

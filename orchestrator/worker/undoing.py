@@ -147,7 +147,7 @@ def told(what: Undo, record: Record, commit: str) -> Record:
     with suppress(StoreError):  # the record says it all
         base = record.landed.base if record.landed else None
         events.append(what.folder, "undone", task=record.name, attempt=record.attempts, commit=commit, base=base)
-    report.renew(what.folder, record, what.mask)
+    report.renew(what.folder, replace(record, repo=str(what.repo.top)), what.mask)
     return record
 
 

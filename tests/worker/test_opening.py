@@ -144,6 +144,18 @@ def test_a_task_stays_with_the_repository_it_began_in(desk: Desk) -> None:
     assert space.repo.top == desk.repo
 
 
+def test_a_task_is_not_taken_up_in_a_repository_that_knows_nothing_of_it(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(LESS)
+    desk.serve(once=True)
+    another = desk.top / "another"
+    desk.git("clone", "-q", str(desk.repo), str(another))
+    desk.set(repo=str(another))
+    desk.serve()
+    assert (desk.state(), desk.record().reason, desk.record().repo) == (State.BLOCKED, Reason.REPO, str(desk.repo))
+    assert f"begun in the repository {desk.repo} and {another} knows nothing of it" in (desk.record().detail or "")
+
+
 def test_a_repository_without_a_commit_is_no_plain_folder(desk: Desk) -> None:
     desk.drop(front="repo: empty")
     desk.git("init", "-q", str(desk.top / "empty"))
