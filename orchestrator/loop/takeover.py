@@ -50,9 +50,10 @@ def adopt(loop: Loop, moment: Moment) -> None:
 
 
 def end_orphans(root: Path, token: str, lease: Lease | None) -> None:
-    """End what a dead owner left running, before anybody else works on its task: by its mark, and the agent it named."""
+    """End what a dead owner left running, before anybody else works on its task: by its mark, and the agent it named. An owner
+    that lives, and holds nothing here, holds the original of a queue that was copied."""
     tree.end_marked(mark(root, token))
-    if lease is not None and lease.agent is not None:
+    if lease is not None and lease.agent is not None and not identity.alive(lease.owner):
         tree.end_process(lease.agent, grace=0.0)
 
 

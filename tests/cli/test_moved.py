@@ -253,3 +253,19 @@ def test_the_current_directory_is_no_evidence(project: Project) -> None:
     clone.run()
     assert (record(project)["repo"], project.git("show", "main:todo.txt")) == (str(project.top), "")
     assert "new.txt" in clone.run("diff", "x", "--stat").stdout
+
+
+def test_a_copy_made_while_an_agent_is_at_work_leaves_it_alone(project: Project) -> None:
+    started, go = (Path(project.env["TMPDIR"]) / name for name in ("started", "go"))
+    project.drop("x")
+    project.agent(f"touch {started}; while [ ! -e {go} ]; do sleep 0.05; done; {DONE}")
+    project.start("--loop")
+    wait(started.exists, "the agent")
+    copy = copied(project)
+    copy.agent(DONE)
+    copy.run()
+    assert (copy.state("x"), project.state("x")) == ("converged", "running")
+    go.touch()
+    wait(lambda: project.state("x") == "converged", "the original")
+    project.run("--stop")
+    assert [(each["end"], each["result"]) for each in record(project)["history"]] == [("finished", "converged")]
