@@ -7,7 +7,7 @@ import math
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from orchestrator.core.spec import Direction, Kind, Metric
@@ -31,11 +31,12 @@ REFUSED_NAMES = frozenset({"__proto__", "constructor", "prototype"})
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Reading(Value):
     """What one benchmark printed: the last value of each name, every value (the last 10,000), and the lines that begin like
-    a METRIC line and are none."""
+    a METRIC line and are none. `again`: names that got another value after the benchmark had ended."""
 
     values: Mapping[str, float] = field(default_factory=dict)
     samples: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     bad_lines: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
 
 
 class MetricReader:
@@ -56,6 +57,11 @@ class MetricReader:
             del self._tail[: end + 1]
         # Longer than the limit is all that must be remembered of a line that will be refused anyway.
         del self._tail[LINE_LIMIT + 1 :]
+
+    def so_far(self) -> Mapping[str, float]:
+        """The values as they would count if the stream ended here."""
+        last = _parse(bytes(self._tail))
+        return {**{name: values[-1] for name, values in self._samples.items()}, **dict([last] if last else [])}
 
     def finish(self) -> Reading:
         """The reading, after the stream's end; a last line needs no newline."""
@@ -122,6 +128,13 @@ def written(data: bytes) -> Reading:
     return Reading({name: float(value) for name, value in said.items()} if not bad else {}, bad_lines=bad[:BAD_LINES_SHOWN])
 
 
+def since(own: Mapping[str, float], last: Reading) -> Reading:
+    """The `last` reading of what a benchmark said, where its `own` values are those it had said when it ended. What it started
+    may say more after that (a `tee` its last lines), but not something else."""
+    again = tuple(name for name, value in own.items() if last.values.get(name, value) != value)
+    return replace(last, values={**last.values, **own}, again=again)
+
+
 def _usable(name: str, value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float) or name in REFUSED_NAMES or not name.strip():
         return False
@@ -144,6 +157,11 @@ def defect(metrics: Sequence[Metric], reading: Reading, known: Iterable[str] = (
     if reading.bad_lines:
         line = reading.bad_lines[0]
         return f"The benchmark printed {line!r}, which is no METRIC line; expected 'METRIC name=number', finite and decimal."
+    if reading.again:
+        return (
+            f"The metric {reading.again[0]} was printed again, with another value, after the benchmark had ended: something it "
+            "started still writes."
+        )
     if not reading.values:
         return "The benchmark printed no METRIC line; expected 'METRIC name=number' on a line of its own."
     expected = [metric.name for metric in metrics] or known

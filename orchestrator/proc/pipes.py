@@ -7,7 +7,7 @@ import errno
 import os
 import selectors
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from orchestrator.proc.command import Sink
 
@@ -22,8 +22,16 @@ class Pipes:
     The child stays a zombie until its owner reaps it, so its pid can't name another process meanwhile.
     """
 
-    def __init__(self, pid: int, reads: Mapping[int, Sink], *, feed: tuple[int, bytes] | None = None) -> None:
+    def __init__(
+        self,
+        pid: int,
+        reads: Mapping[int, Sink],
+        *,
+        feed: tuple[int, bytes] | None = None,
+        on_exit: Callable[[], None] | None = None,
+    ) -> None:
         self.pid = pid
+        self._on_exit = on_exit
         self.exited = False
         self.last_output = time.monotonic()
         self._selector = selectors.PollSelector()  # for four descriptors and two waits, epoll only costs more calls
@@ -46,6 +54,7 @@ class Pipes:
 
     def wait(self, seconds: float) -> bool:
         """One wait, of at most `seconds`, that hands over what has come and notices the child's end. Whether anything came."""
+        before = self.exited
         limit = seconds if self._pidfd is not None or self.exited else min(seconds, WITHOUT_PIDFD)
         ready = self._selector.select(max(0.0, limit))
         for key, _ in ready:
@@ -58,7 +67,15 @@ class Pipes:
                 self._read(key.fd)
         if self._pidfd is None and not self.exited:
             self.exited = gone(self.pid)
+        if self.exited and not before:
+            self._end()
         return bool(ready)
+
+    def _end(self) -> None:
+        """What the child itself wrote is in the pipes by now: it is handed over before anything counts as said after its end."""
+        self.drain()
+        if self._on_exit is not None:
+            self._on_exit()
 
     def drain(self) -> None:
         """Hand over what is in the pipes now. Bounded, in case someone unknown to us still writes."""

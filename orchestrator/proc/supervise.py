@@ -35,11 +35,13 @@ def run(
     err: Sink | None = None,
     on_terminal: Callable[[Keyboard], None] | None = None,
     aside: Aside | None = None,
+    on_exit: Callable[[], None] | None = None,
 ) -> Finished:
     """Run `command` to its end. `sink` gets stdout, and stderr with it unless `err` does; `pump` is called before the
     start and at least every 0.25 s, and stops the program by returning a request. `on_terminal` gets the keyboard of one that
-    has a terminal; one that has none may be given another pipe, `aside`, which counts as output. Raises only what a callback
-    raises.
+    has a terminal; one that has none may be given another pipe, `aside`, which counts as output. `on_exit` is called once the
+    program itself has ended and the sinks have what it wrote: what they get later, something that it started says. Raises only
+    what a callback raises.
     """
     with tree.subreaper() as handed:
         others = tree.children()
@@ -55,7 +57,7 @@ def run(
         leave_nothing = partial(_clear, child, None if handed else command.env.get(tree.MARK), others)
         with contextlib.ExitStack() as stack:
             stack.callback(leave_nothing)
-            pipes = stack.enter_context(contextlib.closing(Pipes(child.pid, child.reads, feed=child.feed)))
+            pipes = stack.enter_context(contextlib.closing(Pipes(child.pid, child.reads, feed=child.feed, on_exit=on_exit)))
             watch = Watch(pipes, meter, limits, pump, began=began)
             if on_start is not None:
                 on_start(child.pid)

@@ -23,16 +23,24 @@ class Private:
         self._file = scratch / f"metrics-{os.urandom(8).hex()}" if Channel.FILE in channels else None
         self._piped = bytearray()
         self._most = most
+        self.own: Mapping[Channel, bytes] = {}  # what was there when the benchmark had ended
         self.env = {VARIABLES[Channel.FILE]: str(self._file)} if self._file else {}
         self.aside = Aside(VARIABLES[Channel.DESCRIPTOR], self._take) if Channel.DESCRIPTOR in channels else None
 
+    def ended(self) -> None:
+        """The benchmark itself has ended: what is there by now is its own word."""
+        self.own = self._said()
+
     def told(self) -> Mapping[Channel, bytes]:
-        """What was written to which of them, where it was anything. The file is gone afterwards."""
-        told = {Channel.FILE: read(self._file, self._most) if self._file else b"", Channel.DESCRIPTOR: bytes(self._piped)}
+        """What was written to which of them, where it was anything at any time. The file is gone afterwards."""
+        told = self._said()
         if self._file:
             with suppress(OSError):
                 self._file.unlink(missing_ok=True)
-        return {channel: data for channel, data in told.items() if data.strip()}
+        return {channel: data for channel, data in told.items() if data.strip() or self.own.get(channel, b"").strip()}
+
+    def _said(self) -> Mapping[Channel, bytes]:
+        return {Channel.FILE: read(self._file, self._most) if self._file else b"", Channel.DESCRIPTOR: bytes(self._piped)}
 
     def _take(self, data: bytes) -> None:
         self._piped += data[: self._most - len(self._piped)]

@@ -130,6 +130,11 @@ def sample(
     reader, output = MetricReader(), Output()
     private = Private(channels, scratch, OUTPUT)
     env = {**env, **private.env}
+    own: dict[str, float] = {}
+
+    def ended() -> None:
+        own.update(reader.so_far())
+        private.ended()
 
     def sink(data: bytes) -> None:
         reader.feed(data)
@@ -145,7 +150,9 @@ def sample(
             if isinstance(command, str):
                 return Sample({}, None, ProcessEnd.NOT_STARTED, None, 0.0, defect=command, output=command)
             before = seals.written(copy / evaluator.path) if evaluator.path else None
-            finished = supervise.run(command, _capped(limits), sink=sink, err=output.add, pump=pump, aside=private.aside)
+            finished = supervise.run(
+                command, _capped(limits), sink=sink, err=output.add, pump=pump, aside=private.aside, on_exit=ended
+            )
             changed = scripts.changed(sealed, worktree)
             if evaluator.path and seals.written(copy / evaluator.path) != before:
                 changed = evaluator.path
@@ -153,15 +160,18 @@ def sample(
         return Sample({}, None, ProcessEnd.STOPPED, None, 0.0)
     finally:
         told = private.told()
-    judged = _judged(spec, finished, limits, _reading(told, reader, channels), output, changed, known)
+    reading = _reading(told, private.own, metrics.since(own, reader.finish()), channels)
+    judged = _judged(spec, finished, limits, reading, output, changed, known)
     return _by_channel(judged, told, channels)
 
 
-def _reading(told: Mapping[Channel, bytes], reader: MetricReader, channels: Sequence[Channel]) -> Reading:
-    """What counts of what was written and what was printed."""
-    printed = reader.finish()
+def _reading(
+    told: Mapping[Channel, bytes], own: Mapping[Channel, bytes], printed: Reading, channels: Sequence[Channel]
+) -> Reading:
+    """What counts of what was written and what was printed. `own`: what was written when the benchmark ended."""
     if told:
-        return metrics.written(next(iter(told.values())))
+        channel, data = next(iter(told.items()))
+        return metrics.since(metrics.written(own.get(channel, b"")).values, metrics.written(data))
     return Reading() if len(channels) == 1 else printed
 
 

@@ -355,3 +355,13 @@ def test_being_a_subreaper_ends_with_the_run(run: Run) -> None:
     orphan = run.folder / "orphan"
     subprocess.run([sys.executable, "-S", "-c", f"import os\nif not os.fork(): open({str(orphan)!r}, 'w')"], check=True)
     assert not tree.children() - before
+
+
+def test_the_end_is_told_once_with_all_that_was_written_before_it_and_nothing_of_later(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+    ends: list[bytes] = []
+    late = "(until grep -q '^State:.Z' /proc/$$/status; do :; done; sleep 0.05; echo late) & yes | head -c 60000"
+    command = Command(("sh", "-c", late), cwd=tmp_path, env={"PATH": os.environ["PATH"]})
+    supervise(command, Limits(), sink=heard.append, pump=lambda: None, on_exit=lambda: ends.append(b"".join(heard)))
+    assert ends == [b"y\n" * 30000]
+    assert b"".join(heard).endswith(b"late\n")

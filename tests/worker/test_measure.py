@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.outcome import ProcessEnd, StopRequest
+from orchestrator.core.record import Channel
 from orchestrator.core.spec import Kind, Metric, Spec
 from orchestrator.errors import StoreError
 from orchestrator.proc.command import Limits
@@ -50,6 +51,7 @@ class Bench:
         limits: Limits | None = None,
         pump: Callable[[], StopRequest | None] = lambda: None,
         again: bool = False,
+        channels: tuple[Channel, ...] = (),
     ) -> Sample:
         return measure.sample(
             sealed or seal.seal(self.task),
@@ -61,6 +63,7 @@ class Bench:
             pump=pump,
             scratch=self.root / "scratch",
             again=again,
+            channels=channels,
         )
 
     def check(self, command: str, sealed: seal.Sealed | None = None, limits: Limits | None = None) -> Verdict:
@@ -475,3 +478,50 @@ def test_without_a_state_folder_the_lock_lies_in_the_home(bench: Bench, bare_env
     bench.write("echo METRIC n=0")
     assert bench.sample(NOISE).values == {"n": 0.0}
     assert (bare_environment / ".local/state/orchestrator/measure.lock").exists()
+
+
+# What is said after the benchmark's end
+
+AFTER = "(until grep -q '^State:.Z' /proc/$$/status; do :; done; sleep 0.05; {late}) &\n{said}\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "late"),
+    [
+        ("echo METRIC n=3", "echo METRIC n=0"),
+        ("printf 'METRIC n=3'", "echo e-9"),
+        ("echo METRIC n=3 >&$ORCH_METRICS_FD", "echo METRIC n=0 >&$ORCH_METRICS_FD"),
+        ("echo METRIC n=3 > $ORCH_METRICS_FILE", "echo METRIC n=0 >> $ORCH_METRICS_FILE"),
+        ("""echo '{"n": 3}' > $ORCH_METRICS_FILE""", """echo '{"n": 0}' > $ORCH_METRICS_FILE"""),
+    ],
+)
+def test_a_value_that_is_replaced_after_the_benchmark_has_ended_is_a_defect(bench: Bench, said: str, late: str) -> None:
+    bench.write(AFTER.format(said=said, late=late))
+    sample = bench.sample(channels=tuple(Channel))
+    assert sample.defect == (
+        "The metric n was printed again, with another value, after the benchmark had ended: something it started still writes."
+    )
+    assert sample.values == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "late"),
+    [
+        ("echo METRIC n=3", "echo METRIC n=3"),
+        ("echo METRIC n=3", "echo METRIC m=0"),
+        (":", "echo METRIC n=3"),
+        ("printf METR", "echo 'IC n=3'"),
+        ("echo METRIC n=3 > $ORCH_METRICS_FILE", "rm $ORCH_METRICS_FILE"),
+        ("printf '{' > $ORCH_METRICS_FILE", """echo '"n": 3}' >> $ORCH_METRICS_FILE"""),
+        ("echo METRIC n=3 >&$ORCH_METRICS_FD", "echo METRIC n=3 >&$ORCH_METRICS_FD"),
+    ],
+)
+def test_what_is_said_first_or_again_after_the_end_is_as_good_as_before(bench: Bench, said: str, late: str) -> None:
+    bench.write(AFTER.format(said=said, late=late))
+    sample = bench.sample(channels=tuple(Channel))
+    assert (sample.defect, sample.values["n"]) == (None, 3.0)
+
+
+def test_what_lay_in_the_pipe_when_the_benchmark_ended_is_its_own_word(bench: Bench) -> None:
+    bench.write("for i in $(seq 3000); do echo METRIC n=$i; done; echo METRIC n=0")
+    assert bench.sample().values == {"n": 0.0}
