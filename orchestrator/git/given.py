@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from orchestrator.git import nested, snapshot
 from orchestrator.git.repository import write
+from orchestrator.git.untracked import hollow
 from orchestrator.git.worktree import Worktree
 
 FILE = "orchestrator.given"
@@ -20,9 +21,10 @@ Print = list[int]
 
 
 def note(tree: Worktree) -> None:
-    """Take what lies in the worktree now, uncommitted and not ignored, as given."""
+    """Take what lies in the worktree now, uncommitted and not ignored, as given, and folders without a file."""
     untracked = snapshot.look(tree.git, tree.repo.hash_size).untracked
-    if not untracked:
+    entries = (*untracked, *hollow(tree.git))
+    if not entries:
         forget(tree)
         return
     survey = nested.survey(tree.git, untracked, ())
@@ -30,7 +32,7 @@ def note(tree: Worktree) -> None:
     names = [name for name in os.fsdecode(listed).split("\0") if name and not name.endswith("/")]
     names += [name for repository in survey.repositories for name in nested.files(tree.git, repository)]
     files = {name: print_ for name in names if (print_ := _print(tree, name))}
-    write(tree.admin / FILE, json.dumps({"entries": untracked, "files": files}))
+    write(tree.admin / FILE, json.dumps({"entries": entries, "files": files}))
 
 
 def forget(tree: Worktree) -> None:

@@ -14,7 +14,7 @@ from orchestrator.git.command import Git
 from orchestrator.git.identity import commit_as, with_trailers
 from orchestrator.git.kept import Kept, attempts, heads, keep, keep_all
 from orchestrator.git.repository import HEADS, Repository, branch, busy
-from orchestrator.git.untracked import harmless
+from orchestrator.git.untracked import harmless, hollow
 from orchestrator.git.worktree import Worktree
 from orchestrator.store.failpoints import hit
 
@@ -144,20 +144,22 @@ def keep_everything(tree: Worktree, slug: str, label: str, *, base: str | None =
 
 def tidy(tree: Worktree, keep: Collection[str] = ()) -> None:
     """Take away what a benchmark left in a worktree where all work is committed. What `keep` names stays, and so does what
-    belongs in no commit (installed packages, caches)."""
+    belongs in no commit (installed packages, caches). So does what git ignores, and folders without a file go like the rest."""
     worktree.clear_locks(tree)
     status = snapshot.look(tree.git, tree.repo.hash_size)
     if status.changed:
         tree.git.run("checkout", "-q", "-f")
-    if litter := [path for path in status.untracked if path not in keep]:
+    kept = tuple(path for path in keep if path.endswith("/"))
+    left = (*status.untracked, *hollow(tree.git))
+    if litter := [path for path in left if path not in keep and not path.startswith(kept)]:
         stays = (*nested.survey(tree.git, litter, ()).unwanted, *keep)
         paths = [*(f":(top,literal){path}" for path in litter), *(f":(top,exclude,literal){path}" for path in stays)]
         tree.git.run("clean", "-ffdq", "--", *paths)
 
 
 def untracked(tree: Worktree) -> tuple[str, ...]:
-    """What git doesn't track there and doesn't ignore."""
-    return snapshot.look(tree.git, tree.repo.hash_size).untracked
+    """What git doesn't track there and doesn't ignore, and folders without a file."""
+    return (*snapshot.look(tree.git, tree.repo.hash_size).untracked, *hollow(tree.git))
 
 
 def pending(tree: Worktree) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.git import indexfile, nested
+from orchestrator.git.command import Git
 from orchestrator.git.indexfile import Findings
 
 FEW = 1000  # files; from some thousand on git itself is quicker
@@ -45,6 +46,51 @@ def harmless(top: Path, index: Path, hash_size: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def hollow(git: Git) -> tuple[str, ...]:
+    """The folders in which no file lies, the topmost of each, named as in a status, which tells of none of them. Those that git
+    ignores may be among them; what lies in another repository, or belongs in no commit, is not looked at."""
+    found = _hollow(git.cwd)
+    if found is None:
+        listed = git.split("ls-files", "-z", "-o", "--directory", "--exclude-standard")
+        found = [name for name in listed if name.endswith("/") and _without_files(git.cwd / name)]
+    return tuple(found)
+
+
+def _hollow(top: Path) -> list[str] | None:
+    """None where there is so much that git is quicker."""
+    names, filled, seen = [""], {""}, 0
+    for name in names:  # which grows meanwhile
+        try:
+            with os.scandir(top / name) as listing:
+                entries = list(listing)
+        except OSError:  # not to be read, so nobody knows that there is nothing
+            filled.add(name)
+            continue
+        seen += len(entries)
+        if seen > 2 * FEW:
+            return None
+        inner = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not nested.unwanted(entry.name)]
+        if len(inner) < len(entries) or OWN in inner:
+            filled.add(name)
+        if not name or all(entry.name != OWN for entry in entries):
+            names += [f"{name}{each}/" for each in inner if each != OWN]
+    for name in reversed(names):
+        if name in filled:
+            filled.add(_above(name))
+    return [name for name in names if name not in filled and _above(name) in filled]
+
+
+def _above(name: str) -> str:
+    return name[: name.rfind("/", 0, -1) + 1]
+
+
+def _without_files(folder: Path) -> bool:
+    try:
+        return all(entry.is_dir(follow_symlinks=False) for _, entries in _folders(folder) for entry in entries)
+    except OSError:
+        return False
 
 
 def _found(index: Path, hash_size: int) -> Findings | None:

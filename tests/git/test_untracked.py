@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.git import save, untracked, worktree
+from orchestrator.git import given, save, untracked, worktree
 from orchestrator.git.command import Git, Output
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
@@ -137,3 +137,32 @@ def test_of_few_files_git_commits_whatever_it_finds(tree: Worktree, asked: list[
     assert git(tree.path, "status", "--porcelain") == ""
     assert save.commit_all(tree, "nothing") is None
     assert git(tree.path, "rev-parse", "HEAD") == commit
+
+
+@pytest.mark.parametrize("few", [untracked.FEW, 0])
+def test_folders_without_a_file_are_litter_like_any_other(tree: Worktree, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(untracked, "FEW", few)
+    for name in ("left", "deep/er", "kept/made", "kept/more", "folder.ignored/in", "inner/own", "node_modules", "made/empty"):
+        (tree.path / name).mkdir(parents=True)
+    (tree.path / "made/file").touch()
+    (tree.path / "link").symlink_to("left")
+    Git(tree.path / "inner").run("init", "-q")
+    (tree.path / "shut").mkdir(mode=0o000)
+    save.tidy(tree, ("kept/", "inner/"))
+    left = sorted(str(path.relative_to(tree.path)) for path in tree.path.glob("**/*/") if "/.git" not in str(path))
+    kept = ["folder.ignored", "folder.ignored/in", "inner", "inner/own", "kept", "kept/made", "kept/more", "node_modules"]
+    assert [path for path in left if path not in (".git", "shut")] == kept
+
+
+def test_what_is_given_includes_folders_without_a_file(tree: Worktree) -> None:
+    (tree.path / "out/deep").mkdir(parents=True)
+    given.note(tree)
+    (tree.path / "out/result").touch()
+    (tree.path / "more").mkdir()
+    save.tidy(tree, given.entries(tree))
+    assert ((tree.path / "out/deep").is_dir(), (tree.path / "more").exists()) == (True, False)
+
+
+def test_where_nothing_is_left_a_look_costs_one_git(tree: Worktree, asked: list[str]) -> None:
+    save.tidy(tree)
+    assert asked == ["status"]

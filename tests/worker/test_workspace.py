@@ -34,6 +34,16 @@ def test_what_a_benchmark_leaves_in_the_worktree_is_nobodys_change(desk: Desk, f
     assert desk.show("README") == "a repository"
 
 
+@pytest.mark.parametrize("front", ["", "setup: mkdir -p made"])
+def test_an_empty_folder_that_a_benchmark_leaves_is_gone_before_the_next_sample(desk: Desk, front: str) -> None:
+    needs = "test -d made || exit 1\n" if front else ""
+    desk.drop(front=front, benchmark=f"mkdir out || exit 1\n{needs}{COUNT}")
+    desk.agent(LESS)
+    desk.set(converge=1)
+    desk.serve()
+    assert (desk.state(), set(results(desk))) == (State.CONVERGED, {Result.IMPROVED, Result.CONVERGED})
+
+
 def test_a_benchmark_killed_in_the_middle_leaves_no_work_but_a_ref(desk: Desk) -> None:
     desk.drop(front="scope: [todo.txt]")
     desk.agent(DONE)
