@@ -59,6 +59,10 @@ class PlainFolder:
     def checkout(self, work: Work, commit: str) -> Path:
         return self.path
 
+    @contextmanager
+    def checkouts(self, work: Work, commit: str) -> Iterator[Callable[[], Path]]:
+        yield lambda: self.path
+
     def rival(self, work: Work, commit: str) -> Path:
         return self.path
 

@@ -140,7 +140,7 @@ def falls_short(work: Work, space: Workspace, old: str, new: str) -> str | None:
 
         return comparing.still_better(work, space, old, new) if new != old else None
     before = verify.guards_at(work, space, old) if new != old else work.record.baseline
-    streak = verify.merged(work, space.checkout(work, new), new, before)
+    streak = verify.merged(work, space, new, before)
     if streak.passed:
         return None
     work.feedback = streak.missed.output if streak.missed else work.feedback

@@ -35,6 +35,9 @@ class Space(Protocol):
     def checkout(self, work: Work, commit: str) -> Path:
         """A clean checkout of `commit`."""
 
+    def checkouts(self, work: Work, commit: str) -> AbstractContextManager[Callable[[], Path]]:
+        """For several samples of `commit`: a function to call before each, which gives its clean checkout."""
+
     def rival(self, work: Work, commit: str) -> Path:
         """A second clean checkout, of what it is compared with."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,14 +133,16 @@ def streak(work: Work, space: Space, commit: str) -> Streak:
     A streak that an earlier claim had begun at this commit with this evaluator is continued.
     """
     work.enter(Stage.VERIFY)
-    place = space.checkout(work, commit)
-    if noisy_target(work):
-        return shown(work, place, commit, "verify")
+    with space.checkouts(work, commit) as clean:
+        return shown(work, clean, commit, "verify") if noisy_target(work) else _in_a_row(work, clean, commit)
+
+
+def _in_a_row(work: Work, clean: Callable[[], Path], commit: str) -> Streak:
     key = f"{commit}:{work.sealed.digest}"
     count = work.record.streak if work.record.streak_commit == key else 0
     seen = [work.record.values] * count
     while count < measure.needed(work.judged, work.converge, seen):
-        result = sample(work, place)
+        result = sample(work, clean())
         count += 1
         seen.append(result.values)
         tell(work, "verify", result, commit=commit, streak=count)
@@ -156,7 +158,7 @@ def noisy_target(work: Work) -> bool:
     return not work.holding and any(metric.kind is Kind.NOISY for metric in metrics.deciding(work.judged.metrics, ()))
 
 
-def shown(work: Work, place: Path, commit: str, where: str, before: Mapping[str, float] | None = None) -> Streak:
+def shown(work: Work, clean: Callable[[], Path], commit: str, where: str, before: Mapping[str, float] | None = None) -> Streak:
     """The medians of the noisy metrics are shown to be at their targets (`core.noise.standing`). A defect, or a metric that
     repeats and is not there, is a miss like any other. A kill begins it anew."""
     from orchestrator.core import noise
@@ -166,7 +168,7 @@ def shown(work: Work, place: Path, commit: str, where: str, before: Mapping[str,
     hits: list[bool] = []
     missed = None
     while (standing := noise.standing(hits, work.converge)) is Standing.OPEN:
-        result = sample(work, place)
+        result = sample(work, clean())
         hits.append(at_target(work, result, before))
         missed = missed if hits[-1] else result
         tell(work, where, result, commit=commit, streak=sum(hits))
@@ -180,11 +182,12 @@ def shown(work: Work, place: Path, commit: str, where: str, before: Mapping[str,
     return Streak(False, missed, f"{sum(hits)} of {len(hits)} samples, the last miss: {shortfall(work, missed)}", chance=True)
 
 
-def merged(work: Work, place: Path, commit: str, before: Mapping[str, float]) -> Streak:
+def merged(work: Work, space: Space, commit: str, before: Mapping[str, float]) -> Streak:
     """The merged commit once more: one sample, or as many as a noisy target takes. `before`: the guards' values on the base."""
     if noisy_target(work):
-        return shown(work, place, commit, "merged", before)
-    result = sample(work, place)
+        with space.checkouts(work, commit) as clean:
+            return shown(work, clean, commit, "merged", before)
+    result = sample(work, space.checkout(work, commit))
     tell(work, "merged", result, commit=commit)
     return Streak(True) if at_target(work, result, before) else Streak(False, result, shortfall(work, result, before))
 

@@ -6,7 +6,7 @@ The agent's worktree is on the task's branch; the verify worktree is ours alone,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,6 +163,24 @@ class Workspace:
     def checkout(self, work: Work, commit: str) -> Path:
         """A clean checkout of `commit`, furnished like the agent's."""
         return self._stand(work, stand.VERIFY).at(work, commit)
+
+    @contextmanager
+    def checkouts(self, work: Work, commit: str) -> Iterator[Callable[[], Path]]:
+        """For several samples: what one of them leaves is gone before the next. Where none touched anything no git is started."""
+        verify = self._stand(work, stand.VERIFY)
+        with ExitStack() as watched:
+            still: Callable[[], bool] | None = None
+
+            def clean() -> Path:
+                nonlocal still
+                if still is None or not still():
+                    watched.close()
+                    path, tree = verify.at(work, commit), verify.tree
+                    assert tree is not None
+                    still = watched.enter_context(self._stillness.watching(path, tree.admin))
+                return verify.path
+
+            yield clean
 
     def rival(self, work: Work, commit: str) -> Path:
         """A second one, beside the first."""

@@ -12,7 +12,9 @@ from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Result
 from orchestrator.core.task import Stage, State
 from orchestrator.git import save, worktree
-from orchestrator.worker import setup
+from orchestrator.git.command import Git
+from orchestrator.worker import setup, verify
+from orchestrator.worker.workspace import Workspace
 
 TERM = f"kill -TERM {me()}; sleep 30"
 
@@ -338,6 +340,39 @@ def test_the_verify_worktree_is_clean_each_time_and_keeps_what_setup_made(desk: 
     space.checkout(work, desk.main)
     assert sorted(path.name for path in place.iterdir()) == [".git", ".gitignore", "README", "todo.txt", "tool.ignored"]
     assert (place / "todo.txt").read_text() != ""
+
+
+LITTER = {
+    "a folder": "mkdir out || exit 1; touch out/f",
+    "an empty folder": "mkdir out || exit 1",
+    "a change": "grep -q '^a repository$' README || exit 1; echo more > README",
+    "a commit": "git rev-parse -q --verify HEAD^{/evil} && exit 1; git commit -q --allow-empty -m evil",
+}
+
+
+@pytest.mark.parametrize("leaves", LITTER.values(), ids=LITTER)
+@pytest.mark.parametrize("kind", ["deterministic", "noisy"])
+def test_no_sample_of_a_streak_finds_what_another_left_but_what_git_ignores(desk: Desk, leaves: str, kind: str) -> None:
+    built = f"test -e built.ignored || echo >> {desk.top}/builds; touch built.ignored"
+    front = f"metric: {{name: left, target: 0, kind: {kind}}}"
+    desk.drop(front=front, benchmark=f"#!/bin/sh\ngrep -q . todo.txt || {{ {leaves}; {built}; }}\n{COUNT}")
+    work, space = desk.opened()
+    assert isinstance(space, Workspace)
+    done = desk.commit({"todo.txt": ""})
+    assert verify.streak(work, space, done).passed
+    assert (desk.top / "builds").read_text().count("\n") == 1
+
+
+def test_between_samples_that_touch_nothing_no_git_is_started(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.drop(front="converge: 5")
+    work, space = desk.opened()
+    done = desk.commit({"todo.txt": ""})
+    space.checkout(work, done)
+    asked: list[str] = []
+    run = Git.run
+    monkeypatch.setattr(Git, "run", lambda self, *args, **more: (asked.append(args[0]), run(self, *args, **more))[1])
+    assert verify.streak(work, space, done).passed
+    assert (asked, len(desk.events(event="measured"))) == (["checkout", "clean"], 5)
 
 
 def test_a_setup_that_fails_in_the_verify_worktree_is_said(desk: Desk) -> None:
