@@ -38,6 +38,7 @@ __all__ = [
     "keep_all",
     "keep_everything",
     "keep_lost",
+    "keep_new",
     "pending",
     "tidy",
     "untracked",
@@ -132,6 +133,11 @@ def collect(
     return Collected(tip, None if on == branch_name else on or "detached", extra, seen, rewritten)
 
 
+def been(tree: Worktree) -> list[str]:
+    """Every commit that a worktree has been at since it was this task's."""
+    return [commit for commit, _ in _log(tree.admin)]
+
+
 def keep_everything(tree: Worktree, slug: str, label: str, *, base: str | None = None) -> tuple[str, ...]:
     """Give every commit of our worktree, and everything uncommitted in it, a ref. Returns the labels. It changes neither
     files nor branches, so it may be called at any time and any number of times; before any reset or removal it must be.
@@ -139,7 +145,7 @@ def keep_everything(tree: Worktree, slug: str, label: str, *, base: str | None =
     log = {commit for commit, _ in _log(tree.admin)}
     commits = [*_uncommitted(tree), tree.head, *log, *_operation_commits(tree.admin), *_made_on(tree, _stashes(tree.repo), log)]
     commits += _inner(tree)
-    return _keep_new(tree.repo, slug, label, filter(None, commits), base)
+    return keep_new(tree.repo, slug, label, filter(None, commits), base)
 
 
 def tidy(tree: Worktree, keep: Collection[str] = ()) -> None:
@@ -171,10 +177,11 @@ def keep_lost(repo: Repository, path: Path, slug: str, label: str, *, base: str 
     """The same for a folder that was a worktree of ours, and that git no longer knows since an agent made it forget."""
     if not path.is_dir() or worktree.find(repo, path):
         return ()
-    return _keep_new(repo, slug, label, [_lost(repo, path, base)], base)
+    return keep_new(repo, slug, label, [_lost(repo, path, base)], base)
 
 
-def _keep_new(repo: Repository, slug: str, label: str, commits: Iterable[str], base: str | None) -> tuple[str, ...]:
+def keep_new(repo: Repository, slug: str, label: str, commits: Iterable[str], base: str | None) -> tuple[str, ...]:
+    """Keep those of the `commits` that no ref of the task's and not `base` has. Returns the labels."""
     known = (*filter(None, (base,)), f"--glob=refs/orchestrator/{slug}/")
     new = heads(repo, commits, known)
     return keep_all(repo, slug, {f"{label}-{number}" if number else label: commit for number, commit in enumerate(new)})

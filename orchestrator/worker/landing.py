@@ -52,6 +52,7 @@ def land(work: Work, space: Space) -> LandOutcome:
     work.enter(Stage.LAND)
     if not isinstance(space, Workspace):
         return LandOutcome(LandEnd.LANDED, landed=Landed(None, None, "none"))
+    space.hold(work)
     if work.spec.land is Land.PR:
         from orchestrator.worker import proposing  # only tasks that ask for it pay for its imports
 

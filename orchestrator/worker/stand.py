@@ -23,6 +23,7 @@ class Stand:
     path: Path
     tree: Worktree | None = None
     furnished: str = ""
+    head: str = ""  # where its HEAD was then: a setup may commit
 
     def at(self, work: Work, commit: str) -> Path:
         """A clean checkout of `commit`, furnished like the agent's. The same commit is not checked out twice in a row."""
@@ -33,10 +34,16 @@ class Stand:
             worktree.checkout(self.tree, branch=None, commit=commit)
             made = given.entries(self.tree)
             save.tidy(self.tree, made) if made else worktree.clean(self.tree, keep_ignored=True)
+        self.head = (self.tree.head if self.tree else None) or ""
         return self.path
+
+    @property
+    def moved(self) -> bool:
+        """Whether what was measured there has gone to another commit."""
+        return self.tree is not None and bool(self.head) and self.tree.head not in (self.head, None)
 
     def bare(self, work: Work, commit: str) -> Worktree:
         """The worktree at `commit`, as git makes it."""
-        self.furnished = ""
+        self.furnished = self.head = ""
         self.tree = pool.prepare(self.repo, self.path, owner=work.record.id, branch=None, commit=commit, pump=work.pulse.wait)
         return self.tree

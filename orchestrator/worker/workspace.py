@@ -38,10 +38,11 @@ from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.proc.stillness import Stillness
 from orchestrator.store import locks
-from orchestrator.worker import beginning, findings, routes, setup, stand
+from orchestrator.worker import beginning, findings, routes, setup, stand, unmoved
 from orchestrator.worker.findings import Left, Watch
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.stand import Stand
+from orchestrator.worker.unmoved import Standing
 from orchestrator.worker.work import Ending, Work, blocked
 
 MEASURED = frozenset({Stage.MEASURE, Stage.VERIFY, Stage.LAND})  # all work is committed; what else lies there is a benchmark's
@@ -56,6 +57,7 @@ class Workspace:
         self._tree: Worktree | None = None
         self._stands: dict[str, Stand] = {}  # where commits are measured, by the suffix of their folders' names
         self._stillness = Stillness()
+        self._stood: Standing | None = None  # where the branch was when measuring began
         self._litter: tuple[str, ...] | None = None  # a benchmark ran in the agent's worktree; what was untracked before
         self._cleared = ""  # the commit up to which everything since the base is known to be in scope
         self._left: Left | None = None  # what the last attempt left
@@ -158,10 +160,25 @@ class Workspace:
         assert self._tree is not None
         furnished = work.spec.setup or work.settings.hooks.get("after_create")
         self._litter = save.untracked(self._tree) if furnished else ()
-        yield self.path
+        self.hold(work)
+        try:
+            yield self.path
+        finally:
+            self.hold(work)
+
+    def hold(self, work: Work) -> None:
+        """See that nothing but an agent has moved the task's branch, or a commit that is measured: what did is taken back."""
+        if self._tree is None or work.record.stage not in MEASURED or not worktree.usable(self._tree):
+            return
+        now = unmoved.standing(self._tree, self._branch(work))
+        self._stood = self._stood or now
+        stands = [each for each in self._stands.values() if each.moved]
+        if stands or now != self._stood:
+            unmoved.put_back(work, self._tree, stands, self._stood, now)
 
     def checkout(self, work: Work, commit: str) -> Path:
         """A clean checkout of `commit`, furnished like the agent's."""
+        self.hold(work)
         return self._stand(work, stand.VERIFY).at(work, commit)
 
     @contextmanager
@@ -174,6 +191,7 @@ class Workspace:
             def clean() -> Path:
                 nonlocal still
                 if still is None or not still():
+                    self.hold(work)
                     watched.close()
                     path, tree = verify.at(work, commit), verify.tree
                     assert tree is not None
@@ -184,6 +202,7 @@ class Workspace:
 
     def rival(self, work: Work, commit: str) -> Path:
         """A second one, beside the first."""
+        self.hold(work)
         return self._stand(work, stand.RIVAL).at(work, commit)
 
     def _stand(self, work: Work, suffix: str) -> Stand:
@@ -195,6 +214,8 @@ class Workspace:
     def watch(self, work: Work) -> Watch:
         """How things are before the agent starts, to see afterwards what it touched."""
         assert self._tree is not None
+        self.hold(work)
+        self._stood = None  # whatever happens now is the agent's doing
         self._tidy()
         if work.route is not None and (litter := routes.traits(work).leaves):
             repository.exclude(self.repo, litter)
@@ -203,6 +224,7 @@ class Workspace:
     def leave(self, work: Work) -> None:
         """The claim ends and the worktree stays: without a benchmark's litter, which the next claim would take for work."""
         with suppress(OrchestratorError):  # then it does: the litter is kept, and judged by the scope
+            self.hold(work)
             self._tidy()
 
     def _tidy(self) -> None:
@@ -302,6 +324,8 @@ class Workspace:
             return
         number = work.record.attempts + 1
         start = self.tip or beginning.branch_tip(work, self.repo)
+        self.hold(work)
+        self._stood = None
         self._mend(work)
         self._tidy()
         save.keep_everything(self._tree, work.record.slug, self._cut(work), base=work.record.base_commit)
@@ -362,6 +386,8 @@ class Workspace:
 
     def _reset(self, work: Work, commit: str) -> None:
         assert self._tree is not None
+        self.hold(work)
+        self._stood = None
         self._keep_copies(work, self._tree)
         worktree.begin(self._tree)
         worktree.reset(self._tree, branch=self._branch(work), commit=commit)
@@ -375,6 +401,7 @@ class Workspace:
 
     def bare(self, work: Work, commit: str) -> Worktree:
         """The verify worktree at `commit`, without what setup makes: git merges there."""
+        self.hold(work)
         return self._stand(work, stand.VERIFY).bare(work, commit)
 
     def marked(self, work: Work, commit: str = "") -> tuple[str, ...]:
@@ -396,6 +423,7 @@ class Workspace:
 
     def retire(self, work: Work) -> None:
         """All is saved: the worktrees go back to the pool, or away with it where nobody is left to use them. The branch stays."""
+        self.hold(work)
         place = self._place(work)
         pooled = pool.POOLED if others(work) else 0
         beside = (stand.VERIFY, stand.RIVAL) if work.optimizing else (stand.VERIFY,)

@@ -480,3 +480,61 @@ def test_a_task_whose_name_is_that_of_anothers_verify_worktree_gets_a_place_of_i
     desk.serve("x")
     assert (place / "todo.txt").read_text() == "two\nthree\n"
     assert desk.record("x.verify").attempts == 1
+
+
+# What a product commits while it is measured
+
+EVIL = "test -e junk || { echo evil > junk; git add junk; git commit -qm evil; }"
+MOVES = {
+    "the branch": EVIL,
+    "the branch from beside": f"{EVIL}; git update-ref refs/heads/orchestrator/x HEAD",
+    "another branch": f"git checkout -q -b evil; {EVIL}",
+    "a detached commit": f"git checkout -q --detach; {EVIL}",
+    "no branch left": f"{EVIL}; git update-ref -d refs/heads/orchestrator/x",
+}
+
+
+@pytest.mark.parametrize("moves", MOVES.values(), ids=MOVES)
+def test_what_is_committed_while_work_is_measured_is_kept_and_neither_lands_nor_counts(desk: Desk, moves: str) -> None:
+    desk.drop(front="land: branch", benchmark=f"grep -q three todo.txt || {{ {moves}; }}\n{COUNT}")
+    desk.agent("sed -i '$d' todo.txt")
+    desk.serve()
+    landed, *rest = desk.record().history[::-1]
+    assert (desk.state(), [attempt.result for attempt in rest]) == (State.CONVERGED, [Result.IMPROVED] * 2)
+    assert desk.tip("orchestrator/x") == landed.commit == desk.record().landed.commit
+    assert desk.git("log", "--format=%s", "orchestrator/x", "--not", "main").count("evil") == 0
+    found = desk.events(event="finding")
+    kept = {label: commit for label, commit in desk.refs().items() if label.startswith("extra/")}
+    assert found
+    assert all(f"extra/000{number}-measured" in kept for number in (1, 2, 3))
+    assert all(label in str(found) for label in kept)
+    assert all(desk.show("junk", commit) == "evil" for commit in kept.values())
+
+
+def test_a_commit_made_by_the_baseline_or_a_gate_is_taken_back_too(desk: Desk) -> None:
+    moved = f"{EVIL}; git update-ref refs/heads/orchestrator/x HEAD"
+    desk.drop(front=f"land: branch\ngates: {{late: '{moved}'}}", benchmark=f"grep -q three todo.txt && {{ {EVIL}; }}\n{COUNT}")
+    desk.agent(f"test ! -e junk && {DONE}")
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.CONVERGED])
+    assert desk.tip("orchestrator/x") == desk.record().history[-1].commit
+    assert {"extra/0000-measured", "extra/0001-measured"} <= set(desk.refs())
+
+
+def test_asked_to_stop_while_a_product_commits_the_next_claim_has_the_branch_as_it_was(desk: Desk) -> None:
+    once = f"mkdir {desk.top}/once 2>/dev/null && {{ {EVIL}; {TERM}; }}\n"
+    desk.drop(front="land: branch", benchmark=f"grep -q . todo.txt || {{ {once} }}\n{COUNT}")
+    desk.agent(DONE)
+    desk.serve()
+    assert desk.state() is State.PENDING
+    assert desk.git("log", "--format=%s", "orchestrator/x").count("evil") == 0
+    desk.serve()
+    assert (desk.state(), desk.show("todo.txt", "orchestrator/x")) == (State.CONVERGED, "")
+    assert "junk" not in desk.git("ls-tree", "--name-only", "orchestrator/x")
+
+
+def test_a_setup_that_commits_is_no_finding(desk: Desk) -> None:
+    desk.drop(front="setup: git commit -q --allow-empty -m setup")
+    desk.agent(DONE)
+    desk.serve()
+    assert (desk.state(), desk.events(event="finding")) == (State.CONVERGED, [])
