@@ -32,7 +32,8 @@ Examples:
   orchestrator recover prune --older-than 90d        forget the attempts of tasks that landed so long ago
 
 `list` may be left out, and `recover fix-auth --show 2` says the same as `recover show fix-auth 2`.
-A number is an attempt; cut/… is what lay uncommitted when an attempt was interrupted; extra/… what an agent committed elsewhere.
+A number is an attempt; cut/… is what lay uncommitted when an attempt was interrupted; extra/… what was committed elsewhere,
+or while work was measured.
 """
 
 VERBS = frozenset({"list", "show", "apply", "prune"})

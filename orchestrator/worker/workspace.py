@@ -23,6 +23,7 @@ from orchestrator.git import (
     included,
     kept,
     lasting,
+    loose,
     merge,
     pool,
     refs,
@@ -60,6 +61,7 @@ class Workspace:
         self._stood: Standing | None = None  # where the branch was when measuring began
         self._litter: tuple[str, ...] | None = None  # a benchmark ran in the agent's worktree; what was untracked before
         self._cleared = ""  # the commit up to which everything since the base is known to be in scope
+        self._began: float | None = None  # when the last agent started
         self._left: Left | None = None  # what the last attempt left
 
     @property
@@ -219,6 +221,7 @@ class Workspace:
         self._tidy()
         if work.route is not None and (litter := routes.traits(work).leaves):
             repository.exclude(self.repo, litter)
+        self._began = loose.clock(self._tree)
         return findings.watch(work, self.repo, self.tip, save.before(self._tree))
 
     def leave(self, work: Work) -> None:
@@ -379,10 +382,23 @@ class Workspace:
         if self._tree.admin.is_dir():
             save.keep_everything(self._tree, slug, self._cut(work), base=base)
         save.keep_lost(self.repo, self._tree.path, slug, self._cut(work), base=base)
+        if not self._tree.admin.is_dir():
+            self._find_lost(work)
         branch, commit = self._branch(work), beginning.branch_tip(work, self.repo)
         path, pump = self._tree.path, work.pulse.nap
         self._tree = pool.prepare(self.repo, path, owner=work.record.id, branch=branch, commit=commit, pump=pump)
         self._furnish(work)
+
+    def _find_lost(self, work: Work) -> None:
+        """Git's log of the worktree went with it: what the agent committed there may have no name left."""
+        if self._began is None or not (found := loose.lost(self.repo, self._began)):
+            return
+        number = f"{work.number or work.record.attempts:04d}"
+        extra = {f"extra/{number}-lost{f'-{index}' if index else ''}": commit for index, commit in enumerate(found)}
+        labels = save.keep_all(self.repo, work.record.slug, extra)
+        lasting.secure(self.repo, found, filter(None, (work.record.base_commit,)))
+        told = f"the agent removed its worktree, with commits that nothing else named any more: kept as {', '.join(labels)}"
+        work.event("finding", detail=told)
 
     def _reset(self, work: Work, commit: str) -> None:
         assert self._tree is not None

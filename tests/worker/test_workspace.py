@@ -216,6 +216,32 @@ def test_commits_made_before_the_worktree_was_removed_stay_reachable(desk: Desk)
     assert (desk.top / "mine").read_text().strip() in desk.refs().values()
 
 
+MINE = f"{LESS}; git commit -qam mine; git commit -q --allow-empty -m last; git rev-parse HEAD > "
+GONE = 'git worktree remove --force "$ORCH_WORKTREE"'
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        f"git checkout -q --detach; {MINE}{{mine}}; {GONE}",
+        f'git checkout -q --detach; {MINE}{{mine}}; cd {{repo}}; rm -rf "$ORCH_WORKTREE"; git worktree prune',
+        f'git checkout -q --detach; {MINE}{{mine}}; rm -rf "$(git rev-parse --absolute-git-dir)"',
+        f"{MINE}{{mine}}; cd {{repo}}; {GONE}; git branch -qD orchestrator/x",
+    ],
+)
+def test_commits_whose_worktree_the_agent_removed_with_gits_folder_are_found_kept_and_told(desk: Desk, act: str) -> None:
+    desk.git("commit", "-q", "--allow-empty", "-m", "a person's")
+    desk.drop(front="max_failures: 1")
+    amend = f"git -C {desk.repo} commit -q --amend --allow-empty -m amended"
+    desk.agent(f"{amend}; {act.format(mine=desk.top / 'mine', repo=desk.repo)}")
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.BLOCKED, [Result.UNCHANGED])
+    assert {label: commit for label, commit in desk.refs().items() if label.startswith("extra/")} == {
+        "extra/0001-lost": (desk.top / "mine").read_text().strip()
+    }
+    assert "extra/0001-lost" in str(desk.events(event="finding"))
+
+
 @pytest.mark.parametrize("act", ["git commit -qam own", "git commit -qam own; echo more > more.txt", "git stash -q"])
 def test_what_an_agents_own_git_wrote_is_synced_before_the_attempt_is_counted(
     desk: Desk, act: str, monkeypatch: pytest.MonkeyPatch
