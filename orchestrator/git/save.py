@@ -66,11 +66,6 @@ class Collected(Value):
     rewritten: bool = False
 
 
-def been(tree: Worktree) -> frozenset[str]:
-    """Every commit that its HEAD was at since its task began."""
-    return frozenset(commit for commit, _ in _log(tree.admin))
-
-
 def before(tree: Worktree) -> Before:
     """What to hand to `collect` after the attempt that begins now."""
     return Before(len(_log(tree.admin)), tuple(_stashes(tree.repo)))
