@@ -108,7 +108,8 @@ class Git(Value):
         timeout: float = TIMEOUT,
     ) -> Output:
         """Run `git ARGS`. Raises GitError where it ends with a code that is not in `ok`; an empty `ok` takes every code. One that
-        was killed, or took too long, has told nothing: that is always an error, and another try may go better."""
+        was killed, took too long, or could not be started for want of processes or memory, has told nothing: that is always an
+        error, and another try may go better. Raises RepositoryError where there is no git to be run."""
         changing = next((arg for arg in args[:3] if arg in CHANGING), None)
         if changing:
             hit(f"git.{changing}:before")
@@ -118,8 +119,10 @@ class Git(Value):
             ended = _capture(argv, cwd=self.cwd, env=environ, input=input, timeout=timeout)
         if changing:
             hit(f"git.{changing}:after")
-        if ended.end is ProcessEnd.NOT_STARTED:
-            raise RepositoryError(f"git can't be run: {ended.detail}", hint="Install git 2.38 or newer.")
+        if ended.end is ProcessEnd.NOT_STARTED and not ended.shortage:
+            missing = locate("git", None, None) is None
+            hint = "Install git 2.38 or newer." if missing else "See what `git version` says there."
+            raise RepositoryError(f"git can't be run: {ended.detail}", hint=hint)
         if ended.code in ok or (not ok and ended.end is ProcessEnd.EXITED):
             return Output(ended.code, ended.stdout, os.fsdecode(ended.stderr))
         if lock := _lock_in_the_way(self.cwd, ended):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.proc.pipes import Pipes
-from orchestrator.proc.spawn import NotStarted, piped, spawn
+from orchestrator.proc.spawn import NotStarted, Shortage, piped, spawn
 
 NOT_FOUND = 127
 TIMED_OUT = 124
@@ -23,13 +23,14 @@ LINGER = 0.25  # a daemon that the command left behind (ssh's, a credential cach
 @dataclass(frozen=True, slots=True)
 class Captured:
     """How a command ended and what it printed. `code` is negative for a signal, 127 where it could not be started
-    (`detail` says why), 124 where it was ended for taking too long."""
+    (`detail` says why; `shortage`: for want of what every process takes), 124 where it was ended for taking too long."""
 
     code: int
     stdout: bytes
     stderr: bytes
     end: ProcessEnd = ProcessEnd.EXITED
     detail: str = ""
+    shortage: bool = False
 
     @property
     def ok(self) -> bool:
@@ -48,7 +49,8 @@ def capture(
     try:
         program = piped(argv, cwd=cwd, env=env, feed=input is not None, merge=False)
     except NotStarted as error:
-        return Captured(NOT_FOUND, b"", f"{error.message}\n".encode(errors="replace"), ProcessEnd.NOT_STARTED, error.message)
+        said = f"{error.message}\n".encode(errors="replace")
+        return Captured(NOT_FOUND, b"", said, ProcessEnd.NOT_STARTED, error.message, isinstance(error, Shortage))
     out, err = bytearray(), bytearray()
     child = program.process
     pipes = Pipes(child.pid, program.reads(out.extend, err.extend), feed=program.feed(input))

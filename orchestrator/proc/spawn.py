@@ -28,8 +28,15 @@ REASONS = {
 }
 
 
+SHORT = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+
+
 class NotStarted(OrchestratorError):
     """A program that can't be started here: missing, not executable, or refused by the system."""
+
+
+class Shortage(NotStarted):
+    """The system has not what one more process takes: that passes, and says nothing of the program."""
 
 
 def spawn(
@@ -54,7 +61,7 @@ def spawn(
             pass_fds=tuple(pass_fds), start_new_session=True, bufsize=0,
         )  # fmt: skip
     except OSError as error:
-        raise NotStarted(explain(argv[0], cwd, env, error)) from error
+        raise refused(argv[0], cwd, env, error) from error
     except ValueError as error:  # a NUL byte, a lone surrogate, an environment name with "="
         raise NotStarted(f"{argv[0]!r} can't be started: {error}.") from error
 
@@ -104,11 +111,18 @@ def piped(
     except (OSError, NotStarted) as error:
         for descriptor in chain.from_iterable(pipes.values()):
             os.close(descriptor)
-        raise error if isinstance(error, NotStarted) else NotStarted(explain(argv[0], cwd, env, error)) from error
+        raise error if isinstance(error, NotStarted) else refused(argv[0], cwd, env, error) from error
     for descriptor in theirs.values():
         os.close(descriptor)
     ours = {name: pipe[1 if name == "in" else 0] for name, pipe in pipes.items()}
     return Piped(process, ours["out"], ours.get("err"), ours.get("in"), ours.get("aside"))
+
+
+def refused(program: str, cwd: Path | None, env: Mapping[str, str] | None, error: OSError) -> NotStarted:
+    """What to raise where the system refused to start `program`."""
+    if error.errno in SHORT:
+        return Shortage(f"{program!r} can't be started: {REASONS[error.errno]}.", hint="It is tried again later.")
+    return NotStarted(explain(program, cwd, env, error))
 
 
 def explain(program: str, cwd: Path | None, env: Mapping[str, str] | None, error: OSError) -> str:

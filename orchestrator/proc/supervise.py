@@ -19,7 +19,7 @@ from orchestrator.core.outcome import ProcessEnd
 from orchestrator.proc import tree
 from orchestrator.proc.command import Aside, Child, Command, Finished, Keyboard, Limits, Pump, Sink
 from orchestrator.proc.pipes import Pipes, ended, gone
-from orchestrator.proc.spawn import NotStarted, piped
+from orchestrator.proc.spawn import NotStarted, Shortage, piped
 from orchestrator.proc.watch import Meter, Watch
 
 __all__ = ["Command", "Finished", "Limits", "run"]
@@ -40,8 +40,8 @@ def run(
     """Run `command` to its end. `sink` gets stdout, and stderr with it unless `err` does; `pump` is called before the
     start and at least every 0.25 s, and stops the program by returning a request. `on_terminal` gets the keyboard of one that
     has a terminal; one that has none may be given another pipe, `aside`, which counts as output. `on_exit` is called once the
-    program itself has ended and the sinks have what it wrote: what they get later, something that it started says. Raises only
-    what a callback raises.
+    program itself has ended and the sinks have what it wrote: what they get later, something that it started says. Raises
+    what a callback raises, and Shortage: whoever runs a program must not take that for an answer of it.
     """
     with tree.subreaper() as handed:
         others = tree.children()
@@ -52,6 +52,8 @@ def run(
         try:
             other = aside and replace(aside, sink=meter.into(aside.sink))
             child = _start(command, meter.into(sink), None if err is None else meter.into(err), other)
+        except Shortage:
+            raise
         except NotStarted as error:
             return Finished(ProcessEnd.NOT_STARTED, None, None, time.monotonic() - began, error.message)
         leave_nothing = partial(_clear, child, None if handed else command.env.get(tree.MARK), others)

@@ -11,7 +11,7 @@ from orchestrator.proc import table
 from orchestrator.proc.command import Child, Command, Keyboard, Sink
 from orchestrator.proc.identity import PROC
 from orchestrator.proc.screen import COLUMNS, ROWS
-from orchestrator.proc.spawn import NotStarted, check_words, explain, spawnable
+from orchestrator.proc.spawn import check_words, refused, spawnable
 
 END_OF_INPUT = b"\x04"
 TERMINALS = ("/dev/pts/", "/dev/tty")
@@ -38,7 +38,7 @@ def start(command: Command, sink: Sink) -> Child:
             "/bin/sh", words, env=env, timeout=None, echo=False, dimensions=(ROWS, COLUMNS), preexec_fn=_restore_signals
         )
     except OSError as error:  # no terminal is left, or the arguments are too large
-        raise NotStarted(explain(command.argv[0], command.cwd, env, error)) from error
+        raise refused(command.argv[0], command.cwd, env, error) from error
     feed = None if command.stdin is None else (os.dup(terminal.child_fd), _typed(command.stdin))
     keyboard = Keyboard(lambda keys: _type(terminal, keys), lambda: awaited(terminal.pid))
     return Child(terminal.pid, {os.dup(terminal.child_fd): sink}, feed, lambda: _reap(terminal), keyboard)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import threading
@@ -11,12 +12,35 @@ from orchestrator.errors import GitError, RepositoryError
 from orchestrator.git import identity, listing, pool, refs, repository
 from orchestrator.git.command import Git, clean
 from orchestrator.git.repository import NotARepository, Repository
+from orchestrator.proc import spawn
 
 
 def test_a_repository_is_found_from_a_folder_inside_it(top: Path) -> None:
     (top / "a" / "b").mkdir(parents=True)
     found = repository.discover(top / "a" / "b")
     assert (found.top, found.common, found.shallow) == (top, top / ".git", False)
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE])
+def test_a_git_that_can_not_be_started_for_want_of_a_process_is_worth_another_try(
+    top: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(argv: tuple[str, ...], **_: object) -> None:
+        raise OSError(number, os.strerror(number), argv[0])
+
+    monkeypatch.setattr(spawn.subprocess, "Popen", refuse)
+    with pytest.raises(GitError, match="can't be started: "):
+        Git(top).run("status", ok=())
+
+
+def test_to_install_git_is_said_only_where_there_is_none(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RepositoryError, match="working directory") as caught:
+        Git(top / "gone").run("status")
+    assert "Install" not in caught.value.hint
+    monkeypatch.setenv("PATH", str(top))
+    with pytest.raises(RepositoryError, match="no such program") as caught:
+        Git(top).run("status")
+    assert "Install git" in caught.value.hint
 
 
 def test_a_linked_checkout_knows_its_common_folder(top: Path, tmp_path: Path, git) -> None:

@@ -3,9 +3,11 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.desk import DONE, LESS, Desk, me
@@ -13,6 +15,7 @@ from support.processes import until
 
 from orchestrator.core.outcome import Reason
 from orchestrator.core.task import State
+from orchestrator.proc import spawn
 from orchestrator.store import records
 from orchestrator.worker import main
 from orchestrator.worker.work import Work
@@ -160,6 +163,57 @@ def test_the_agent_exec_without_a_command_blocks_at_once_and_uses_no_attempt(des
     record = desk.record()
     assert (desk.state(), record.reason, record.attempts) == (State.BLOCKED, Reason.SETUP, 0)
     assert "Set ORCH_AGENT_CMD" in (record.detail or "")
+
+
+def short_of(monkeypatch: pytest.MonkeyPatch, number: int, program: str) -> None:
+    """The system has no process, memory or descriptor left for `program`."""
+    started = subprocess.Popen
+
+    def refuse(argv: tuple[str, ...], **given: Any) -> subprocess.Popen[bytes]:
+        if program in " ".join(argv):
+            raise OSError(number, os.strerror(number), argv[0])
+        return started(argv, **given)
+
+    monkeypatch.setattr(spawn.subprocess, "Popen", refuse)
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
+@pytest.mark.parametrize("program", ["rev-parse", "worktree", "benchmark.sh", "the-agent", "the-setup"])
+def test_a_short_lack_of_processes_is_waited_for_and_counts_as_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, number: int, program: str
+) -> None:
+    desk.drop(front="setup: ': the-setup'")
+    desk.agent(f": the-agent; {DONE}")
+    with monkeypatch.context() as patch:
+        short_of(patch, number, program)
+        assert desk.serve() == 0
+    record = desk.record()
+    assert (desk.state(), record.reason, record.attempts) == (State.PENDING, Reason.BACKOFF, 0)
+    assert "can't be started" in (record.detail or "")
+    assert "Install" not in (record.detail or "")
+    desk.serve()
+    assert (desk.state(), desk.record().attempts) == (State.CONVERGED, 1)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE])
+def test_a_short_lack_of_room_in_the_repository_is_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    desk.drop()
+    desk.agent(DONE)
+    opened = open
+
+    def refuse(path: Any, *given: Any, **named: Any) -> Any:
+        if str(path).startswith(f"{desk.repo}/.git/") and str(path).endswith(".tmp"):
+            raise OSError(number, os.strerror(number), str(path))
+        return opened(path, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("builtins.open", refuse)
+        assert desk.serve() == 0
+    record = desk.record()
+    assert (desk.state(), record.reason) == (State.PENDING, Reason.BACKOFF)
+    assert f"{desk.repo}/.git/" in (record.detail or "")
+    desk.serve()
+    assert desk.state() is State.CONVERGED
 
 
 def test_a_repository_that_is_gone_blocks(desk: Desk) -> None:
