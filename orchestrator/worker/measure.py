@@ -59,6 +59,16 @@ class Sample(Value):
     full: bytes = b""
     private: Channel | None = None  # how the numbers came, where they weren't printed
 
+    @property
+    def died(self) -> bool:
+        """Whether a signal ended it, and none of ours: want of memory, mostly, which says nothing of the work."""
+        return _died(self.end, self.code)
+
+    @property
+    def cut(self) -> bool:
+        """Whether it came to no end of its own: the same may go well the next time."""
+        return self.died or self.end is ProcessEnd.TIMED_OUT
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Verdict(Value):
@@ -79,6 +89,16 @@ class Verdict(Value):
     def blocks(self) -> bool:
         """Whether the work can't land because of it."""
         return not self.ok and self.mode is Mode.BLOCK
+
+    @property
+    def died(self) -> bool:
+        """As of a sample."""
+        return _died(self.end, self.code)
+
+    @property
+    def cut(self) -> bool:
+        """As of a sample."""
+        return self.died or self.end is ProcessEnd.TIMED_OUT
 
 
 @dataclass(slots=True)
@@ -340,6 +360,11 @@ def _defect(who: str, finished: Finished, limits: Limits) -> str | None:
         case ProcessEnd.NOT_STARTED:
             return f"{who} could not be started: {finished.detail}"
     return f"{who} was stopped."
+
+
+def _died(end: ProcessEnd, code: int | None) -> bool:
+    """By a signal, or a shell says so of the command it ran and was killed under it."""
+    return end is ProcessEnd.SIGNALLED or (end is ProcessEnd.EXITED and code == DIED + signal.SIGKILL)
 
 
 def _last_word(tail: str) -> str:

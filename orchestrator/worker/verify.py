@@ -57,6 +57,27 @@ def _execute(
     again: bool = False,
     known: Collection[str] = (),
 ) -> Sample:
+    """One execution that counts: what a signal ended says nothing, and is done once more. Where that is cut, too, the commit is
+    as good as not measured."""
+    result = _once(work, place, sealed, evaluator, channels, again=again, known=known)
+    if result.died:
+        tell(work, "died", result, detail="taken once more")
+        result = _once(work, place, sealed, evaluator, channels, again=again, known=known)
+    if result.cut:
+        work.measured = work.refused = ""
+    return result
+
+
+def _once(
+    work: Work,
+    place: Path,
+    sealed: Sealed,
+    evaluator: Evaluator,
+    channels: Sequence[Channel],
+    *,
+    again: bool,
+    known: Collection[str],
+) -> Sample:
     with findings.guarded(work):
         result = measure.sample(
             sealed,

@@ -46,6 +46,52 @@ def test_the_same_short_of_the_target_is_one_attempt_before_the_next(desk: Desk)
     assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.IMPROVED, Result.CONVERGED])
 
 
+def faulty(desk: Desk, times: int, how: str) -> str:
+    """What goes wrong so often where the work is done already, and nowhere else."""
+    return f"[ -s todo.txt ] || for i in $(seq {times}); do mkdir {desk.top}/once-$i 2>/dev/null || continue; {how}; done"
+
+
+IDLE = "[ $n -gt 1 ] || " + DONE
+KILLED = ["kill -9 $$", "sh -c 'kill -9 $$'; exit $?"]
+
+
+@pytest.mark.parametrize("how", KILLED, ids=["itself", "its-command"])
+@pytest.mark.parametrize("streak", [0, 1])
+def test_a_benchmark_that_is_killed_once_is_run_once_more_and_both_samples_are_told(desk: Desk, how: str, streak: int) -> None:
+    skip = "".join(f"mkdir {desk.top}/skip-{i} 2>/dev/null && {{ {COUNT.splitlines()[1]}; exit; }}\n" for i in range(streak))
+    desk.drop(front="max_failures: 1", benchmark=f"#!/bin/sh\n[ -s todo.txt ] || {{ :\n{skip}}}\n{faulty(desk, 1, how)}\n{COUNT}")
+    desk.agent(f"{desk.call} {IDLE}")
+    desk.serve()
+    assert (desk.state(), results(desk), desk.calls()) == (State.CONVERGED, [Result.CONVERGED], 1)
+    died = [event for event in desk.events(event="measured") if event["where"] == "died"]
+    assert ["SIGKILL" in event["defect"] for event in died] == [True]
+
+
+@pytest.mark.parametrize(("times", "how"), [(2, "kill -9 $$"), (1, "sleep 60")], ids=["killed-again", "too-slow"])
+def test_what_was_cut_off_is_measured_again_though_the_next_attempt_changes_nothing(desk: Desk, times: int, how: str) -> None:
+    desk.drop(front="max_failures: 2\nbenchmark_timeout: 1s", benchmark=f"#!/bin/sh\n{faulty(desk, times, how)}\n{COUNT}")
+    desk.agent(f"{desk.call} {IDLE}")
+    desk.serve()
+    assert (desk.state(), results(desk), desk.calls()) == (State.CONVERGED, [Result.DEFECT, Result.CONVERGED], 2)
+
+
+@pytest.mark.parametrize(("times", "attempts"), [(1, 1), (2, 2)])
+def test_a_gate_that_is_killed_is_run_once_more_and_judges_the_unchanged_again(desk: Desk, times: int, attempts: int) -> None:
+    (desk.top / "gate.sh").write_text(faulty(desk, times, "kill -9 $$"))
+    desk.drop(front=f"max_failures: 2\ngates: {{mine: 'exec sh {desk.top}/gate.sh'}}")
+    desk.agent(f"{desk.call} {IDLE}")
+    desk.serve()
+    assert (desk.state(), desk.calls()) == (State.CONVERGED, attempts)
+    assert any("It is run once more" in event["detail"] for event in desk.events(event="notice"))
+
+
+def test_a_benchmark_that_is_killed_once_on_the_base_is_no_defect(desk: Desk) -> None:
+    desk.drop(benchmark=f"#!/bin/sh\nmkdir {desk.top}/once 2>/dev/null && kill -9 $$\n{COUNT}")
+    desk.agent(DONE)
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.CONVERGED])
+
+
 def test_the_same_out_of_scope_counts_as_a_violation_and_lands_nothing(desk: Desk) -> None:
     desk.drop(front="scope: [README]\nmax_failures: 1")
     collected(desk)

@@ -155,7 +155,19 @@ def _lines(place: Path, path: str) -> list[str]:
 
 
 def execute(work: Work, name: str, command: str, place: Path, sealed: Sealed | None, env: Mapping[str, str]) -> Verdict:
-    """One command in `place`. Raises Stopped where this worker was asked to stop meanwhile."""
+    """One command in `place`, once more where a signal ended it. Raises Stopped where this worker was asked to stop meanwhile.
+
+    One that was cut has not judged the commit: unchanged, it is measured and judged again."""
+    verdict = _once(work, name, command, place, sealed, env)
+    if verdict.died:
+        work.event("notice", detail=f"{verdict.reason} It is run once more.")
+        verdict = _once(work, name, command, place, sealed, env)
+    if verdict.cut:
+        work.measured = work.refused = ""
+    return verdict
+
+
+def _once(work: Work, name: str, command: str, place: Path, sealed: Sealed | None, env: Mapping[str, str]) -> Verdict:
     with findings.guarded(work):
         verdict = measure.check(
             name,
