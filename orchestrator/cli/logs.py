@@ -11,7 +11,7 @@ import click
 from orchestrator.cli import output, session_log
 from orchestrator.cli.app import App
 from orchestrator.cli.following import POLL, Follower
-from orchestrator.cli.options import common, name_argument, one, pass_app
+from orchestrator.cli.options import common, looked_at, name_argument, pass_app
 from orchestrator.cli.why import event_text
 from orchestrator.core.task import Place, State
 from orchestrator.errors import Misuse
@@ -40,7 +40,7 @@ def logs(app: App, name: str, follow: bool, lines: int | None, attempt: int | No
     """Print an agent's log: of the last attempt, or of the one asked for. Without any attempt: the task's events."""
     if follow and (app.json or attempt):
         raise Misuse("-f goes on for ever, over all attempts.", hint="Leave out --json and --attempt.")
-    place = one(app, name)
+    place = looked_at(app, name)
     if app.json:
         output.document(_document(app.queue, place, attempt, lines))
     elif follow:

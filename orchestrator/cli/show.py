@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli import output, verdicts, view, words
 from orchestrator.cli.app import App
-from orchestrator.cli.options import common, name_argument, one, pass_app
+from orchestrator.cli.options import common, looked_at, name_argument, pass_app
 from orchestrator.cli.output import clean
 from orchestrator.cli.view import Look
 from orchestrator.cli.why import reasons, same
@@ -29,7 +29,7 @@ NOTHING = frozenset({"", "unknown"})
 @pass_app
 def show(app: App, name: str) -> int:
     """Show a task: its goal, its numbers, what was tried and how it ended."""
-    place = one(app, name)
+    place = looked_at(app, name)
     seen = view.look(app.queue, app.settings)
     candidate = same(seen, place)
     spec = _whole_spec(seen, candidate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -126,6 +127,17 @@ def facts(candidate: Candidate) -> Record | None:
     return record
 
 
+def held_back(look: Look, candidate: Candidate) -> str | None:
+    """Of a running task whose worker has said its last word: what keeps its folder from where that belongs."""
+    record, token = candidate.record, candidate.place.token
+    if candidate.place.state is not State.RUNNING or record is None or record.reason is None or record.token != token:
+        return None
+    state = (State.CONVERGED if record.converged else State.BLOCKED) if record.ended else State.PENDING
+    there = look.queue.folder(state) / candidate.name
+    in_the_way = f"{there} is in the way: move or rename that" if os.path.lexists(there) else f"it moves to {state}/"
+    return f"it has ended ({record.reason}), and {in_the_way}"
+
+
 def stamp(moment: float | None) -> str | None:
     """UTC as the contract writes it."""
     return None if moment is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
@@ -170,7 +182,8 @@ def task(look: Look, candidate: Candidate) -> dict[str, Any]:
         "state": state.value,
         "stage": record.stage if record and state is State.RUNNING else None,
         "reason": record.reason.value if record and record.reason and state is not State.RUNNING else None,
-        "detail": record.detail if record and (state is not State.RUNNING or record.stage == Stage.LAND) else None,
+        "detail": held_back(look, candidate)
+        or (record.detail if record and (state is not State.RUNNING or record.stage == Stage.LAND) else None),
         "title": spec.title if spec else None,
         "labels": list(spec.labels) if spec else [],
         "repo": (record.repo if record else None) or (spec.repo if spec else None) or settings.repo,

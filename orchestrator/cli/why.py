@@ -12,7 +12,7 @@ import click
 
 from orchestrator.cli import output, view, words
 from orchestrator.cli.app import App
-from orchestrator.cli.options import common, name_argument, one, pass_app
+from orchestrator.cli.options import common, looked_at, name_argument, pass_app
 from orchestrator.cli.view import Look
 from orchestrator.core.candidate import Candidate, WaitingKind
 from orchestrator.core.task import Place, State
@@ -60,7 +60,7 @@ class Reason(Value):
 @pass_app
 def why(app: App, name: str) -> int:
     """Why a task isn't running, or is blocked, or where it went: every reason, and what to do."""
-    place = one(app, name)
+    place = looked_at(app, name)
     seen = view.look(app.queue, app.settings)
     candidate = same(seen, place)
     found = list(reasons(seen, candidate))

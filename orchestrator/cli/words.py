@@ -151,7 +151,7 @@ def _running_text(look: Look, candidate: Candidate) -> str:
             else "its worker has died; the next `orchestrator` takes it over"
         )
     if record is None or record.stage is None:
-        return "starting"
+        return view.held_back(look, candidate) or "starting"
     parts = [record.stage]
     if record.streak:
         parts.append(

@@ -42,7 +42,7 @@ def main(root: str, name: str, token: str) -> int:
     except ClaimLost:
         return 0  # whoever holds the task now goes on from what the record and the refs say
     except StoreError as error:  # the queue itself is gone, or can't be written: there is nowhere to say it but here
-        print(f"orchestrator: {error.message} {error.hint}".rstrip(), file=sys.stderr)
+        log(f"orchestrator: {error.message} {error.hint}".rstrip())
         return error.exit_code
 
 
@@ -104,7 +104,7 @@ def ending_of(error: Exception, record: Record | None, settings: Settings, mask:
         case OSError():  # a full disk, a folder without permissions
             return later(record, settings, str(error)), 0
     told = "".join(traceback.format_exception(error))
-    print(mask.text(told) if mask else told, file=sys.stderr)
+    log(mask.text(told) if mask else told)
     return our_fault(error, record, settings), 3
 
 
@@ -137,7 +137,7 @@ def keep_work(work: Work | None, space: Space | None) -> None:
     except Stopped:
         return  # all is saved; only furnishing the worktree again was cut short, and the next claim does that
     except (OrchestratorError, OSError) as error:
-        print(f"what the agent left could not be saved yet: {error}", file=sys.stderr)
+        log(f"what the agent left could not be saved yet: {error}")
 
 
 def give_up(work: Work | None, space: Space | None, ending: Ending) -> None:
@@ -147,6 +147,12 @@ def give_up(work: Work | None, space: Space | None, ending: Ending) -> None:
         return
     with suppress(Stopped, OrchestratorError, OSError):
         resolution.blocked(work, space, ending)
+
+
+def log(text: str) -> None:
+    """Into the worker's log, which may lie on the full disk that this tells of: that must not cost the claim."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def said(error: OrchestratorError) -> str:
@@ -199,7 +205,8 @@ def leave(claim: Claim, pulse: Pulse, record: Record | None, ending: Ending) -> 
             claim.release(ending.state, final)
         except StoreError as error:
             if not told:
-                print(said(error), file=sys.stderr)
+                log(said(error))
+                claim.event("notice", detail=f"it can't be let go of yet: {said(error)}")
                 told = True
             if pulse.beat():
                 return 0

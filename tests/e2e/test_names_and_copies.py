@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.project import Project
@@ -345,3 +347,25 @@ def test_files_lying_in_the_state_folders_are_no_tasks(project: Project) -> None
 
     assert json_names(project) == []
     assert all(Path(project.tasks / state / "README.md").exists() for state in ("pending", "running"))
+
+
+def test_a_finished_task_whose_destination_is_taken_says_what_is_in_its_way_until_it_is_gone(project: Project) -> None:
+    taken = project.tasks / "converged" / "b"
+    project.drop("b", front="title: b")
+    project.agent(f": > todo.txt; mkdir -p {taken}; touch {taken}/x")
+    loop = project.start()
+    project.wait(lambda: any("can't be let go of yet" in str(each.get("detail")) for each in running(project)), why="the notice")
+    said = f"it has ended (converged), and {taken} is in the way"
+    task = next(task for task in project.status()["tasks"] if task["state"] == "running")
+    assert said in task["detail"]
+    for words in (("--status",), ("list",), ("why", "b"), ("show", "b")):
+        assert said in project.run(*words, code=0).stdout.replace("\n", " "), words
+    taken.rename(project.top / "aside")
+    loop.wait(30)
+    assert (loop.returncode, project.where("b")) == (0, "converged")
+
+
+def running(project: Project) -> list[dict[str, Any]]:
+    """The events of the one task that runs."""
+    lines = next(project.tasks.glob("running/*/.orch/events.jsonl")).read_text().splitlines()
+    return [json.loads(line) for line in lines]

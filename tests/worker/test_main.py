@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from support.processes import until
 from orchestrator.core.outcome import Reason
 from orchestrator.core.task import State
 from orchestrator.proc import spawn
-from orchestrator.store import records
+from orchestrator.store import events, records
 from orchestrator.worker import main
 from orchestrator.worker.work import Work
 from orchestrator.worker.workspace import Workspace
@@ -291,6 +293,27 @@ def test_a_destination_that_is_taken_is_tried_again_until_it_is_free(desk: Desk,
     person.join()
     assert desk.state() is State.CONVERGED
     assert "already" in capsys.readouterr().err
+
+
+def test_a_worker_whose_log_is_on_the_full_disk_too_holds_its_claim(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.drop()
+    taken = desk.queue.folder(State.CONVERGED) / "x"
+    desk.agent(f"{DONE}; mkdir {taken}")
+    claim = desk.claim()
+
+    def make_room() -> None:
+        until(lambda: any("let go of" in str(each.get("detail")) for each in events.tail(claim.folder, 9)), "the notice")
+        taken.rename(desk.top / "aside")
+
+    person = threading.Thread(target=make_room)
+    person.start()
+    with Path("/dev/full").open("wb", buffering=0) as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", io.TextIOWrapper(full, write_through=True))  # type: ignore[type-var]
+        code = main.serve(claim)
+        sys.stderr.detach()  # type: ignore[attr-defined]
+    person.join()
+    assert (code, desk.state()) == (0, State.CONVERGED)
+    assert any("can't be let go of yet" in event["detail"] for event in desk.events(event="notice"))
 
 
 def test_asked_to_stop_while_its_destination_is_taken_a_worker_lets_go_and_its_word_stands(desk: Desk) -> None:
