@@ -14,19 +14,19 @@ from orchestrator.store.queue import Queue
 
 
 def prune(queue: Queue, index: Index, settings: Settings, now: float) -> tuple[str, ...]:
-    """Remove the oldest converged tasks beyond `keep_converged` (0 keeps all) that no other task depends on; their names. What a
-    day's budget counts stays for that day.
+    """Of the converged tasks that may go, remove the oldest beyond `keep_converged` (0 keeps all); their names. One that another
+    task depends on may not, nor for a day what a day's budget counts: what must stay pushes nothing else out.
 
     The name is remembered before the folder goes: a crash in between leaves a converged task, never a forgotten one.
     """
     converged = index.names.places(State.CONVERGED)
-    surplus = len(converged) - settings.keep_converged
-    if settings.keep_converged <= 0 or surplus <= 0:
+    if settings.keep_converged <= 0 or len(converged) <= settings.keep_converged:
         return ()
     needed = index.parents()
     counted = now - budget.DAY if budget.of_a_day(settings) != Budget() else float("inf")
     oldest = sorted(converged.values(), key=lambda place: _arrival(queue, place))
-    removed = [place for place in oldest if place.name not in needed and not _kept(queue, place, counted)][:surplus]
+    removable = [place for place in oldest if place.name not in needed and not _kept(queue, place, counted)]
+    removed = removable[: -settings.keep_converged]
     known, told = queue.remembered(), {record.id for record in queue.removed()}
     for place in removed:
         record = records.peek(queue.path(place))

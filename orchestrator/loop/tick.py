@@ -173,7 +173,7 @@ def retire(loop: Loop, moment: Moment) -> None:
     loop.pruned = loop.index.version
     try:
         for name in retention.prune(loop.queue, loop.index, loop.settings, moment.now):
-            loop.voice.note(f"{name}: converged long ago, removed (keep_converged is {loop.settings.keep_converged})", "removed")
+            loop.voice.note(f"{name}: converged, removed (keep_converged is {loop.settings.keep_converged})", "removed")
     except StoreError as error:
         loop.pruned = -1
         loop.voice.problem(fault(error), error.hint)

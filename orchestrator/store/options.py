@@ -273,7 +273,9 @@ OPTIONS = (
     Option("integration_cmd", "ORCH_INTEGRATION_CMD", _text, "a shell command that looks at the base after a set of landings"),
     Option("tracker", "ORCH_TRACKER", _text, "who opens pull requests: github, gitlab or a plug-in; else found by the remote"),
     Option("pull_interval", "ORCH_PULL_INTERVAL", _duration(), "how often a loop looks at open pull requests"),
-    Option("keep_converged", "ORCH_KEEP_CONVERGED", _whole(0), "how many converged tasks are kept; 0 is all"),
+    Option(
+        "keep_converged", "ORCH_KEEP_CONVERGED", _whole(0), "how many converged tasks are kept beside those that must; 0 is all"
+    ),
     Option("agent_log_max_bytes", "ORCH_AGENT_LOG_MAX_BYTES", _size, "the size at which an agent's log is rotated"),
     Option("agent_log_raw", "ORCH_AGENT_LOG_RAW", _switch, "whether the agent's raw output is kept too"),
     Option("log_level", "ORCH_LOG_LEVEL", _level, "how much is told: quiet, normal or verbose"),

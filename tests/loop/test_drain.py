@@ -191,10 +191,20 @@ def test_old_converged_tasks_are_removed_but_for_those_still_needed(stage: Stage
     assert [stage.state(name) for name in ("old-needed", "old-1", "old-2", "new")] == [
         State.CONVERGED,
         None,
-        None,
+        State.CONVERGED,
         State.CONVERGED,
     ]
-    assert stage.queue.remembered() == {"old-1", "old-2"}
+    assert stage.queue.remembered() == {"old-1"}
+
+
+def test_what_must_stay_pushes_out_nothing_that_has_just_converged(stage: Stage) -> None:
+    for name in ("needed-1", "needed-2", "needed-3"):
+        stage.task(name, state=State.CONVERGED)
+    stage.task("waiting", front="depends_on: [needed-1, needed-2, needed-3, never]")
+    stage.task("new")
+    assert stage.code(stage.loop("drain", keep_converged=1)) == 1
+    assert (stage.state("new"), stage.state("needed-1")) == (State.CONVERGED, State.CONVERGED)
+    assert stage.queue.remembered() == set()
 
 
 def test_a_task_whose_pull_request_is_open_is_not_removed(stage: Stage) -> None:
@@ -210,12 +220,13 @@ def test_a_task_whose_pull_request_is_open_is_not_removed(stage: Stage) -> None:
 
 def test_what_a_day_s_budget_counts_is_not_removed_on_that_day(stage: Stage) -> None:
     now = time.time()
-    for name, updated in (("yesterday", now - 90_000), ("today", now)):
+    for name, updated in (("before", now - 180_000), ("yesterday", now - 90_000), ("today", now)):
         folder = stage.task(name, state=State.CONVERGED)
         records.put(folder, Record(name, name, folder.stat().st_ino, name, updated=updated))
     stage.task("new")
     assert stage.code(stage.loop("drain", keep_converged=1, budget_usd_day=5.0)) == 0
-    assert (stage.state("yesterday"), stage.state("today")) == (None, State.CONVERGED)
+    kept = [name for name in ("before", "yesterday", "today", "new") if stage.state(name) is State.CONVERGED]
+    assert kept == ["yesterday", "today", "new"]
 
 
 def test_a_removed_task_still_releases_its_children(stage: Stage) -> None:
