@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 FAULT = 3
 INTERRUPTED = 130
 MISUSE = 2
+# What the machine lacks, or the place where stdout goes: nothing that we did.
+NO_FAULT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 PROGRAM = "orchestrator"
 PLAINER = {
     "is not a valid integer range": "is no whole number",
@@ -30,12 +33,18 @@ STATUS = {("--status",): False, ("--status", "--json"): True}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code of the contract."""
     output.prepare()
+    if sys.stdout is None:
+        output.error("Its standard output is closed: there is nowhere to say anything.", "Send it somewhere, be it /dev/null.")
+        return 1
     try:
         code = _run(argv)
         sys.stdout.flush()
     except (output.ReaderGone, BrokenPipeError):
         _mute()
         return 0
+    except OSError as error:
+        _mute()
+        return _lacking(error)
     return code
 
 
@@ -51,6 +60,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return INTERRUPTED
     except output.ReaderGone:
         raise
+    except OSError as error:
+        return _lacking(error) if error.errno in NO_FAULT else _fault(error)
     except Exception as error:  # noqa: BLE001 - our own fault: never a traceback in a person's face
         return _nowhere() if isinstance(error, FileNotFoundError) and not _somewhere() else _fault(error)
 
@@ -127,6 +138,13 @@ def _fault(error: Exception) -> int:
     else:
         output.error(f"An error of the orchestrator itself: {summary}.", f"Please report it with {path}.")
     return FAULT
+
+
+def _lacking(error: OSError) -> int:
+    """A full disk, most often the one that stdout goes to, or too many open files."""
+    place = f": {error.filename}" if error.filename else ""
+    output.error(f"The system refused what has to be written or opened{place}: {error.strerror}.", "Make room, then do it again.")
+    return 1
 
 
 def _write_log(trace: str) -> Path:

@@ -34,9 +34,10 @@ def out(text: str = "") -> None:
 
 
 def err(text: str) -> None:
-    """One line to stderr."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    """One line to stderr, where there is one."""
+    if sys.stderr is not None:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 def document(data: Any) -> None:

@@ -192,6 +192,18 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(project: Project) -> N
     process.stderr.close()
 
 
+@pytest.mark.parametrize("words", [["--status"], ["--status", "--json"], ["--config"]])
+@pytest.mark.parametrize(("where", "told"), [(">/dev/full", "No space left on device"), (">&-", "standard output is closed")])
+def test_a_stdout_that_takes_nothing_is_told_in_a_sentence_and_is_no_fault_of_ours(
+    project: Project, words: list[str], where: str, told: str
+) -> None:
+    argv = ["sh", "-c", f'exec "$@" {where}', "sh", *PROGRAM, *words]
+    done = subprocess.run(argv, cwd=project.top, env=project.env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "orchestrator itself" not in done.stderr
+
+
 def test_ctrl_c_ends_a_view_with_130_and_no_words(project: Project) -> None:
     process = project.start("--status", "--watch")
     assert process.stdout is not None
