@@ -47,7 +47,7 @@ def cancel_blocked(queue: Queue, place: Place) -> None:
     who dies with one leaves a running task, which the next loop starts again. Raises BadRecord, and Gone where it moved on."""
     folder = queue.path(place)
     found = records.latest(folder)
-    if found is None or records.copied(folder, place.name, place.inode):  # a copy's record tells of another task
+    if found is None or queue.copied(folder, place.name, place.inode):  # a copy's record tells of another task
         task_id = os.urandom(8).hex()
         found = Record(task_id, place.name, place.inode, slug(place.name, task_id), created=time.time())
     records.put(folder, _reasoned(found, Reason.CANCELLED))

@@ -128,8 +128,8 @@ class Claim:
     def record(self) -> Record | None:
         """The record of this task, None for a fresh start.
 
-        One that can't be read is set aside as `state.json.bad-N`, with an event. One of another name *and* another
-        folder came along with a copy: everything it brought in `.orch` is set aside. A renamed task keeps its record.
+        One that can't be read is set aside as `state.json.bad-N`, with an event. One of another folder came along with a copy
+        (`Queue.elsewhere`): everything it brought in `.orch` is set aside. A renamed task keeps its record.
         """
         try:
             found = records.latest(self._path)
@@ -141,7 +141,7 @@ class Claim:
                 raise self.lost()
             return None
         inode = self._inode()
-        if found.name != self.name and found.inode != inode:
+        if self.queue.elsewhere(found, self.name, inode):
             self._set_aside_copied(found)
             return None
         self._serial = found.serial

@@ -91,6 +91,21 @@ class Queue:
             raise NoSuchTask(f"More than one task begins with {name!r}: {_some(matches)}.", hint="Write more of the name.")
         raise NoSuchTask(f"There is no task called {name!r} in {self.root}.", hint=_suggestion(name, places))
 
+    def copied(self, folder: Path | str, name: str, inode: int) -> bool:
+        """Whether `.orch` tells of another task: this folder is a copy of it, made maybe while that one ran (`rulings` 4)."""
+        record = records.peek(folder)
+        return record is not None and self.elsewhere(record, name, inode)
+
+    def elsewhere(self, record: Record, name: str, inode: int) -> bool:
+        """Whether `record`, found in the folder of that name and inode, is that of another folder. Of one that has the name and
+        another inode it is only where the first folder is still here: else the task was put back from a backup."""
+        if record.inode == inode:
+            return False
+        return record.name != name or any(
+            place.inode == record.inode and (other := records.peek(self.path(place))) is not None and other.id == record.id
+            for place in self.places()
+        )
+
     def owner_alive(self, token: str) -> bool:
         """Whether the process behind `token` lives, as the kernel of this host knows it."""
         return self.owners.alive(token)
@@ -275,7 +290,7 @@ class Queue:
         if claim.previous is None or not self.owner_alive(claim.previous.token):
             return False
         try:
-            return not records.copied(claim.folder, claim.name, claim.folder.stat().st_ino)
+            return not self.copied(claim.folder, claim.name, claim.folder.stat().st_ino)
         except FileNotFoundError:
             return True
 

@@ -99,12 +99,6 @@ def put(folder: Path | str, record: Record) -> None:
     durable.write(f"{folder}/{FILE}", render(replace(record, serial=serial)), point="record.put", shared=True)
 
 
-def copied(folder: Path | str, name: str, inode: int) -> bool:
-    """Whether `.orch` tells of another task: this folder is a copy of it, made maybe while that one ran (`rulings` 4)."""
-    record = peek(folder)
-    return record is not None and record.name != name and record.inode != inode
-
-
 def parse(data: bytes, path: str) -> Record:
     """The record that `data` holds. Raises BadRecord, which names `path`."""
     if len(data) > LARGEST:

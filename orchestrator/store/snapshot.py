@@ -154,7 +154,7 @@ class Look(Value):
                 WaitingKind.EDITOR, f"an editor has a file of it open ({listing.edited}); close it, or delete that file"
             )
         lease = leases.last(folder) if controlled else None
-        if lease and self.queue.owner_alive(lease.token) and not records.copied(folder, place.name, place.inode):
+        if lease and self.queue.owner_alive(lease.token) and not self.queue.copied(folder, place.name, place.inode):
             yield Waiting(WaitingKind.STOPPING, f"its last worker (process {lease.owner.pid}) is still stopping")
 
 

@@ -243,6 +243,19 @@ def test_a_task_put_back_from_a_copy_keeps_its_record(queue: Queue, claim: Claim
     assert untimed(again.record()) == untimed(replace(record, inode=again.folder.stat().st_ino))
 
 
+@pytest.mark.parametrize("first", ["fix", "fix.old"])
+def test_a_copy_under_the_old_name_of_a_renamed_task_starts_afresh_whichever_is_claimed_first(
+    queue: Queue, claim: Claim, first: str
+) -> None:
+    record = claim.fresh_record()
+    claim.release(State.BLOCKED, record)
+    (queue.root / "blocked/fix").rename(queue.root / "pending/fix.old")
+    shutil.copytree(queue.root / "pending/fix.old", queue.root / "pending/fix")
+    found = {name: claimed(queue, name).record() for name in sorted(("fix", "fix.old"), key=lambda name: name != first)}
+    assert found["fix"] is None
+    assert untimed(found["fix.old"]) == untimed(replace(record, name="fix.old"))
+
+
 def test_a_copy_under_another_name_starts_afresh_and_its_baggage_is_kept(queue: Queue, claim: Claim) -> None:
     claim.attempt_folder(1)
     claim.event("claimed")

@@ -21,7 +21,7 @@ from orchestrator.core.lease import Lease
 from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
 from orchestrator.errors import ClaimLost
-from orchestrator.store import leases, records
+from orchestrator.store import leases
 from orchestrator.store.claim import Claim
 from orchestrator.store.durable import Taken
 from orchestrator.store.queue import Seen
@@ -139,7 +139,7 @@ class QueueMachine(RuleBasedStateMachine):
         queue = self.elsewhere if foreign else self.queue
         folder = self.queue.folder(State.PENDING) / name
         there = folder.is_dir()
-        copied = there and records.copied(folder, name, folder.stat().st_ino)  # the lease in it is the original's
+        copied = there and self.queue.copied(folder, name, folder.stat().st_ino)  # the lease in it is the original's
         stopping = there and not copied and (last := leases.last(folder)) is not None and self.queue.owner_alive(last.token)
         claim = queue.take(name)
         assert (claim is not None) == (there and not stopping)
