@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -29,6 +30,7 @@ from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Leaving, Work, blocked
 
 RETRY = 1.0  # seconds between tries to let go of a task whose destination is taken or whose disk is full
+ROOM = 1 << 20  # bytes: a disk with less of them free is full
 FAULTS = 5  # of ours in a row, after which a task waits for a person: an agent may have been paid before each
 
 
@@ -102,10 +104,33 @@ def ending_of(error: Exception, record: Record | None, settings: Settings, mask:
         case OrchestratorError():
             return later(record, settings, said(error)), 0
         case OSError():  # a full disk, a folder without permissions
-            return later(record, settings, str(error)), 0
+            return later(record, settings, system_said(error, record, settings)), 0
     told = "".join(traceback.format_exception(error))
     log(mask.text(told) if mask else told)
     return our_fault(error, record, settings), 3
+
+
+def system_said(error: OSError, record: Record | None, settings: Settings) -> str:
+    """What the system refused, and where: a write to an open file names none, so the places that may be full are looked at."""
+    problem = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{problem}: {os.fsdecode(error.filename)}"
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return problem
+    import tempfile
+
+    places = dict.fromkeys(filter(None, (settings.tasks, record.repo if record else settings.repo, tempfile.gettempdir())))
+    full = [place for place in places if is_full(place)]
+    return f"{problem}: {' and '.join(full)}" if full else f"{problem}: one of {', '.join(places)}"
+
+
+def is_full(place: str) -> bool:
+    """Whether there is no room at `place`, as far as that can be told."""
+    import shutil
+
+    with suppress(OSError):
+        return shutil.disk_usage(place).free < ROOM
+    return False
 
 
 def our_fault(error: Exception, record: Record | None, settings: Settings) -> Ending:

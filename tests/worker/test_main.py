@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -248,6 +249,20 @@ def test_what_the_system_refuses_is_a_wait_and_no_fault_of_ours(desk: Desk) -> N
     finally:
         (desk.queue.control / "tmp").chmod(0o755)
     assert (desk.state(), desk.record().reason) == (State.PENDING, Reason.BACKOFF)
+
+
+def test_what_the_system_refuses_is_told_with_its_place(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(*error: Any) -> str:
+        ending, _ = main.ending_of(OSError(*error), None, desk.settings)
+        return ending.detail
+
+    refused = (errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert told(*refused, "/there/x") == "No space left on device: /there/x"
+    assert told(errno.EIO, os.strerror(errno.EIO)) == "Input/output error"
+    monkeypatch.setattr(tempfile, "tempdir", "/proc")  # has no room at all, as any full disk
+    assert told(*refused) == "No space left on device: /proc"
+    monkeypatch.setattr(tempfile, "tempdir", str(desk.top))
+    assert told(*refused) == f"No space left on device: one of {desk.queue.root}, {desk.repo}, {desk.top}"
 
 
 def test_a_fault_of_ours_parks_the_task_and_says_so(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
