@@ -31,6 +31,8 @@ REFUSED = {Result.SCOPE_VIOLATION: Reason.SCOPE_VIOLATION, Result.TAMPERED: Reas
 # What a task is said to be blocked by, when its last attempt ended so and there are no more to come; else `exhausted`.
 TYPED = {**REFUSED, Result.GATE: Reason.GATE, Result.CONFLICT: Reason.CONFLICT}
 
+ON_BASE = frozenset({"merge", "none"})  # how a task landed whose work is on its base, or that had none to do
+
 
 class Next(StrEnum):
     """What the worker does after an attempt."""
@@ -176,7 +178,8 @@ def given_up(record: Record) -> Record:
 
 def requeued(record: Record) -> Record:
     """Queued again by a person (`retry`, or a move by hand): counted afresh; the history, the branch and its commits stay. What
-    was undone begins anew at the commit that took it back: to merge its commits again would bring nothing."""
+    is on the base is measured anew there: whatever became of the base since, its old number is nothing to beat. What was undone
+    begins anew at the commit that took it back: to merge its commits again would bring nothing."""
     return replace(
         _anew(given_up(record)),
         failures=0,
@@ -200,8 +203,11 @@ def requeued(record: Record) -> Record:
 
 
 def _anew(record: Record) -> Record:
-    undone = record.landed.undone if record.landed else None
-    return replace(_unmeasured(record), restart=Restart(undone, undone)) if undone else record
+    landed = record.landed
+    if landed is None or landed.how not in ON_BASE:
+        return record
+    undone = landed.undone
+    return replace(_unmeasured(record), restart=Restart(undone, undone) if undone else record.restart)
 
 
 def ended(record: Record, step: Step, now: float) -> Record:

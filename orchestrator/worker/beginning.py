@@ -49,16 +49,15 @@ def _follow_name(work: Work, repo: Repository) -> None:
 
 
 def _follow_base(work: Work, repo: Repository) -> None:
-    """As long as nothing was measured and nobody has worked, a task begins at its base as that is by now: what kept it, a
-    benchmark or what a set-up needs, may have been mended there. A kill after this leaves a restart that is still to be made.
+    """As long as nothing was measured and nobody has worked, or the base has all of it, a task begins at its base as that is by
+    now: what kept it, a benchmark or what a set-up needs, may have been mended there, or what it brought there be lost. A kill
+    after this leaves a restart that is still to be made.
     """
-    record = work.record
-    if work.cut or record.baseline or branch_tip(work, repo) != record.base_commit:
-        return
-    if repository.find_branch(repo, str(record.base)) is None:
+    record, tip = work.record, branch_tip(work, repo)
+    if work.cut or record.baseline or repository.find_branch(repo, str(record.base)) is None:
         return
     base = _base_now(work, repo, str(record.base))
-    if base != record.base_commit:
+    if base != record.base_commit and (tip == record.base_commit or merge.contains(repo, base, tip)):
         work.save(base_commit=base, restart=Restart(base, base))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from shlex import quote
 
@@ -18,6 +19,7 @@ from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work, blocked
 
+NOT_MEASURED: Mapping[str, float] = {}
 CHECKOUT_WAIT = 120.0  # at most so long until a checkout in the way is looked at again; over 60 s, so that a drain ends
 
 
@@ -136,7 +138,7 @@ def conflict(work: Work, space: Space, before: Record, attempt: Attempt | None, 
         work.feedback = (
             f"Your last change {detail}. It is not in your worktree any more: you are on the fresh base now. Do it again there."
         )
-        plan_restart(work, outcome.base or space.tip, outcome.base or space.tip)
+        before = plan_restart(work, before, outcome.base or space.tip, outcome.base or space.tip)
     ending = refuse(work, before, attempt, Result.CONFLICT, detail)
     if attempt is None:
         work.save(conflicts=conflicts)
@@ -152,7 +154,7 @@ def rejected(work: Work, space: Space, before: Record, attempt: Attempt | None, 
     """The merge was clean and did not hold: the next attempt works on the merged commit, unless nothing could be better there."""
     if work.optimizing:
         return conflict(work, space, before, attempt, outcome)
-    plan_restart(work, outcome.merged or space.tip, outcome.base or space.tip)
+    before = plan_restart(work, before, outcome.merged or space.tip, outcome.base or space.tip, work.merged)
     ending = refuse(work, before, attempt, Result.GATE, outcome.detail)
     if attempt is None:
         work.save()
@@ -160,11 +162,13 @@ def rejected(work: Work, space: Space, before: Record, attempt: Attempt | None, 
     return ending
 
 
-def plan_restart(work: Work, commit: str, base: str) -> None:
-    """Where the task goes on. Written together with the attempt's result: who comes after a kill must find both or neither."""
-    work.record = replace(work.record, restart=Restart(commit, base))
-    if work.optimizing:  # what was best was so on another base
-        work.record = replace(work.record, best={}, best_commit=commit, failures=0)
+def plan_restart(work: Work, before: Record, commit: str, base: str, values: Mapping[str, float] = NOT_MEASURED) -> Record:
+    """Where the task goes on, and `before` as it is there: what was best was so on another base, `values` were measured here.
+    Written together with the attempt's result: who comes after a kill must find both or neither."""
+    work.record = replace(work.record, restart=Restart(commit, base), best=dict(values), best_commit=commit)
+    if work.optimizing:
+        work.record = replace(work.record, failures=0)
+    return replace(before, best=dict(values), best_commit=commit)
 
 
 def refuse(work: Work, before: Record, attempt: Attempt | None, result: Result, detail: str) -> Ending | None:

@@ -190,6 +190,7 @@ def shown(work: Work, clean: Callable[[], Path], commit: str, where: str, before
     missed = None
     while (standing := noise.standing(hits, work.converge)) is Standing.OPEN:
         result = sample(work, clean())
+        work.merged = result.values if where == "merged" else work.merged
         hits.append(at_target(work, result, before))
         missed = missed if hits[-1] else result
         tell(work, where, result, commit=commit, streak=sum(hits))
@@ -209,6 +210,7 @@ def merged(work: Work, space: Space, commit: str, before: Mapping[str, float]) -
         with space.checkouts(work, commit) as clean:
             return shown(work, clean, commit, "merged", before)
     result = sample(work, space.checkout(work, commit))
+    work.merged = result.values
     tell(work, "merged", result, commit=commit)
     return Streak(True) if at_target(work, result, before) else Streak(False, result, shortfall(work, result, before))
 

@@ -80,6 +80,7 @@ class Work:
     measured: str = ""  # the commit that the last sample in the agent's worktree was taken of
     cut: str | None = None  # the stage in which the claim before this one was cut short
     holding: bool = False  # what is verified need not be at target: it is to be as good as it was when it was kept
+    merged: Mapping[str, float] = field(default_factory=dict)  # what the last sample of a merged commit said
     refused: str = ""  # why what was at target, or the best, did not land when that was tried last
     feedback: str = ""  # the end of the last failure, for the next prompt
     route: Route | None = None  # the agent that was chosen last, with its model and effort

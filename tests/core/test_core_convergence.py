@@ -253,13 +253,16 @@ def test_an_agent_that_was_killed_has_not_tried_to_resolve_a_conflict() -> None:
     assert (record.tries, step.next) == (1, Next.PARK)
 
 
-def test_queued_again_what_was_undone_begins_where_it_was_taken_back_and_unmeasured() -> None:
+def test_queued_again_what_is_on_the_base_is_unmeasured_and_what_was_undone_begins_where_it_was_taken_back() -> None:
     done = replace(FRESH, landed=Landed("merge", "main", "merge", undone="undo"))
     again = convergence.requeued(done)
     assert (again.restart, again.landed) == (Restart("undo", "undo"), None)
     assert (again.baseline, again.best, again.best_commit) == ({}, {}, None)
-    kept = convergence.requeued(replace(done, landed=Landed("merge", "main", "merge")))
-    assert (kept.restart, kept.baseline) == (None, FRESH.baseline)
+    for how in ("merge", "none"):
+        again = convergence.requeued(replace(done, landed=Landed("commit", "main", how)))
+        assert (again.restart, again.baseline) == (None, {})
+    for how in ("branch", "pr"):
+        assert convergence.requeued(replace(done, landed=Landed("commit", "main", how))).baseline == FRESH.baseline
 
 
 def test_whoever_gives_a_resolution_up_or_queues_the_task_again_goes_back_to_the_verified_work() -> None:
@@ -325,7 +328,7 @@ def test_queueing_again_resets_the_counters_and_keeps_history_and_branch() -> No
     used = replace(
         counted(FRESH, attempt(), improved=False, values={}),
         conflicts=2, flaky=2, streak=1, streak_commit="c", backoffs=4, not_before=9.0, stage="agent", branch="orchestrator/fix",
-        reason=Reason.EXHAUSTED, detail="so", landed=Landed("c", "main", "merge"),
+        reason=Reason.EXHAUSTED, detail="so", landed=Landed("c", "main", "branch"),
     )  # fmt: skip
     again = convergence.requeued(used)
     assert (again.failures, again.tried, again.conflicts, again.flaky, again.streak, again.backoffs) == (0, 0, 0, 0, 0, 0)

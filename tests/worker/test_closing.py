@@ -108,6 +108,25 @@ def test_a_merge_that_does_not_hold_is_where_the_next_attempt_begins(desk: Desk)
     assert (desk.show("todo.txt"), desk.show("other.txt"), desk.show("unrelated")) == ("", "", "new")
 
 
+def test_what_the_next_attempt_has_to_beat_is_what_the_merge_measured_that_did_not_hold(desk: Desk) -> None:
+    count = 'echo "METRIC left=$(cat todo.txt other.txt 2>/dev/null | grep -c .)"\n'
+    desk.drop(front="max_failures: 2", benchmark=count)
+    person = f"(cd {desk.repo} && seq 4 > other.txt && git add . && git commit -qm more)"
+    desk.agent(f"{desk.call} [ $n = 1 ] && exec sed -i 1,2d todo.txt; [ $n = 2 ] && {person}; {DONE}; sed -i 1d other.txt; true")
+    desk.serve()
+    assert (desk.state(), results(desk)[:3]) == (State.CONVERGED, [Result.IMPROVED, Result.GATE, Result.IMPROVED])
+
+
+def test_after_a_conflict_nothing_that_was_best_elsewhere_has_to_be_beaten(desk: Desk) -> None:
+    desk.drop(front="max_failures: 2")
+    person = f"(cd {desk.repo} && seq 3 > todo.txt && git checkout --orphan o -q && git commit -qam o && git branch -f main && git checkout -q main)"
+    desk.agent(
+        f"{desk.call} [ $n = 1 ] && exec sed -i 1,2d todo.txt; [ $n = 2 ] && {{ {person}; {DONE}; exit; }}; sed -i 1d todo.txt"
+    )
+    desk.serve()
+    assert results(desk)[:3] == [Result.IMPROVED, Result.CONFLICT, Result.IMPROVED]
+
+
 def test_a_gate_is_asked_again_about_the_merge(desk: Desk) -> None:
     desk.drop()
     desk.set(verify_cmd="test ! -e poison")

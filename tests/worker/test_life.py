@@ -216,3 +216,41 @@ def test_an_edit_of_the_prose_counts_from_the_next_attempt_and_a_broken_one_is_t
     assert desk.state() is State.CONVERGED
     assert ["try harder" in (desk.top / f"prompt-{n}").read_text() for n in (1, 2, 3)] == [False, True, True]
     assert [event["event"] for event in desk.events() if event["event"].startswith("spec_")] == ["spec_edited", "spec_invalid"]
+
+
+def test_queued_again_after_its_base_got_worse_a_task_has_to_beat_what_the_base_has_by_now(desk: Desk) -> None:
+    desk.drop(front="max_failures: 1")
+    desk.agent(DONE)
+    desk.serve()
+    worse = desk.commit({"todo.txt": "five\nsix\nseven\n"})
+    desk.move("x", State.PENDING)
+    desk.agent(LESS)
+    desk.serve()
+    record = desk.record()
+    assert [attempt.result for attempt in record.history[1:]] == [Result.IMPROVED, Result.IMPROVED, Result.CONVERGED]
+    assert (desk.state(), desk.show("todo.txt"), record.base_commit) == (State.CONVERGED, "", worse)
+
+
+def test_a_task_that_had_nothing_to_do_is_measured_on_its_fresh_base_when_it_is_queued_again(desk: Desk) -> None:
+    desk.commit({"todo.txt": ""})
+    desk.drop()
+    desk.agent(DONE)
+    desk.serve()
+    desk.commit({"todo.txt": "one\n"})
+    desk.move("x", State.PENDING)
+    desk.serve()
+    assert (desk.state(), desk.record().attempts, desk.show("todo.txt")) == (State.CONVERGED, 1, "")
+
+
+def test_commits_that_a_person_added_to_the_branch_of_what_landed_are_work_when_it_is_queued_again(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(DONE)
+    desk.serve()
+    desk.git("worktree", "add", "-q", str(desk.top / "by-hand"), "orchestrator/x")
+    (desk.top / "by-hand/more").touch()
+    desk.git("add", "more", cwd=desk.top / "by-hand")
+    desk.git("commit", "-qm", "more", cwd=desk.top / "by-hand")
+    desk.git("worktree", "remove", str(desk.top / "by-hand"))
+    desk.move("x", State.PENDING)
+    desk.serve()
+    assert (desk.state(), desk.record().attempts, desk.show("more")) == (State.CONVERGED, 1, "")
