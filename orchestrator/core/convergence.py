@@ -13,7 +13,7 @@ from enum import StrEnum
 from orchestrator.core import budget, resolving
 from orchestrator.core.limits import Limits
 from orchestrator.core.outcome import AgentEnd, Reason, Spend
-from orchestrator.core.record import HISTORY, Attempt, Record, Restart, Result
+from orchestrator.core.record import HISTORY, Attempt, Landed, Record, Restart, Result
 from orchestrator.core.resolving import Resolving
 from orchestrator.core.value import Value
 
@@ -195,6 +195,7 @@ def requeued(record: Record) -> Record:
         reason=None,
         detail=None,
         landed=None,
+        earlier=_earlier(record),
         pull=record.pull and replace(record.pull, rounds=0),
         review=None,
         pauses={},
@@ -208,6 +209,14 @@ def _anew(record: Record) -> Record:
         return record
     undone = landed.undone
     return replace(_unmeasured(record), restart=Restart(undone, undone) if undone else record.restart)
+
+
+def _earlier(record: Record) -> Landed | None:
+    """What the task has merged so far, if that was not taken back: its next claim may find nothing more to do."""
+    landed = record.landed
+    if landed is None:
+        return record.earlier
+    return landed if landed.how == "merge" and not landed.undone else None
 
 
 def ended(record: Record, step: Step, now: float) -> Record:

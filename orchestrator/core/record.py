@@ -18,7 +18,7 @@ HISTORY = 50
 UNTRIED = frozenset({AgentEnd.KILLED, AgentEnd.LOST, AgentEnd.NOT_STARTED})
 OPTIONAL = (  # written where they say something
     *("agents", "carried", "pauses", "review", "session", "forced", "doubt", "private", "pull", "demand"),
-    *("samples", "noisy", "misses", "resolving"),
+    *("samples", "noisy", "misses", "resolving", "earlier"),
 )
 
 
@@ -183,6 +183,7 @@ class Record(Value):
     reason: Reason | None = None
     detail: str | None = None
     landed: Landed | None = None
+    earlier: Landed | None = None  # what it had merged before a person queued it again
     intent: Intent | None = None
     restart: Restart | None = None
     resolving: Resolving | None = None
@@ -226,9 +227,10 @@ def to_dict(record: Record) -> dict[str, Any]:
     history = [_short({**_plain(attempt), "spend": _used(attempt.spend)}, "model", "at", "spend") for attempt in record.history]
     nested: dict[str, Any] = {
         name: data[name] and _plain(data[name])
-        for name in ("landed", "intent", "restart", "resolving", "pull", "review", "session")
+        for name in ("landed", "earlier", "intent", "restart", "resolving", "pull", "review", "session")
     }
-    for name, *optional in (("landed", "undone", "state", "merged", "side"), ("intent", "undo", "side")):
+    told = ("undone", "state", "merged", "side")
+    for name, *optional in (("landed", *told), ("earlier", *told), ("intent", "undo", "side")):
         nested[name] = nested[name] and _short(nested[name], *optional)
     nested |= {"spend": _used(record.spend), "carried": _used(record.carried)}
     if record.session is not None:
@@ -246,8 +248,9 @@ def from_dict(data: Mapping[str, Any]) -> Record:
     extra = {key: value for key, value in data.items() if key not in known and key != "schema"}
     if values.get("reason") is not None:
         values["reason"] = Reason(values["reason"])
-    if values.get("landed") is not None:
-        values["landed"] = Landed(**values["landed"])
+    for name in ("landed", "earlier"):
+        if values.get(name) is not None:
+            values[name] = Landed(**values[name])
     if values.get("intent") is not None:
         values["intent"] = Intent(**values["intent"])
     if values.get("restart") is not None:

@@ -102,13 +102,14 @@ def count_converged(work: Work, before: Record, attempt: Attempt | None) -> None
 def landed(work: Work, space: Space, result: Landed | None, detail: str = "") -> Ending:
     """It is on the base, or kept where the spec wants it: put the worktrees away and leave for converged/."""
     assert result is not None
-    if work.record.landed != result:
-        work.note(intent=None, landed=result)  # the intent is on disk; the last word will be
+    known = landing.standing(work, space, result)
+    if work.record.landed != known:
+        work.note(intent=None, landed=known, earlier=None)  # the intent is on disk; the last word will be
         work.event("landed", commit=result.commit, base=result.base, how=result.how, url=result.url, detail=detail)
     if result.how == "merge":
         integration.after_landing(work, space)
     space.retire(work)
-    return Ending(State.CONVERGED, Reason.CONVERGED, detail, landed=result)
+    return Ending(State.CONVERGED, Reason.CONVERGED, detail, landed=known)
 
 
 def missed(work: Work, before: Record, attempt: Attempt | None, detail: str) -> Ending | None:

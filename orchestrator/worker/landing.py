@@ -123,6 +123,15 @@ def nothing_new(work: Work, space: Workspace, old: str) -> LandOutcome:
     return there if space.tip == old else reject(work, space, old, old) or there
 
 
+def standing(work: Work, space: Space, result: Landed) -> Landed:
+    """`result`; or where nothing was to be landed, what the task had merged before it was queued again, if the base has it still:
+    that is where its work is, and can be undone. After a kill it is found again: the record has it until the result is there."""
+    earlier = work.record.earlier
+    if result.how != "none" or earlier is None or earlier.commit is None or not isinstance(space, Workspace):
+        return result
+    return earlier if merge.contains(space.repo, space.base_tip(work), earlier.commit) else result
+
+
 def reject(work: Work, space: Workspace, old: str, new: str) -> LandOutcome | None:
     """Why the merged commit does not hold, None where it does: the same evaluator and gates, on exactly that commit."""
     if short := falls_short(work, space, old, new):

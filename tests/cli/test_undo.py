@@ -161,3 +161,32 @@ def test_what_a_person_is_asked_about_after_it_was_undone_can_land(project: Proj
     assert (project.top / "new.txt").exists()
     assert project.git("merge-base", "main^2", "main^1") == undone
     assert [attempt["result"] for attempt in record(project)["history"]] == ["converged", "converged"]
+
+
+def test_what_was_queued_again_and_found_nothing_to_do_has_landed_as_before_and_can_be_undone(project: Project) -> None:
+    merge = land(project)
+    (project.top / "other.txt").write_text("other\n")
+    project.git("add", "other.txt")
+    project.git("commit", "-q", "-m", "other")
+    for _ in range(2):
+        project.run("queue", "x")
+        project.run()
+        assert record(project)["landed"] == {"commit": merge, "base": "main", "how": "merge", "url": None}
+        assert "earlier" not in record(project)
+        assert f"merged into main as {merge[:10]}" in project.run("why", "x").stdout
+        assert "+new" in project.run("diff", "x").stdout
+        assert f"merge: {merge}" in project.run("report", "x").stdout
+    project.run("undo", "x")
+    assert (project.top / "todo.txt").read_text() == "one\ntwo\nthree\n"
+
+
+def test_what_was_queued_again_and_lost_its_merge_meanwhile_has_landed_nothing(project: Project) -> None:
+    land(project)
+    project.git("reset", "-q", "--hard", "HEAD^1")
+    (project.top / "todo.txt").write_text("")
+    project.git("commit", "-qam", "by hand")
+    project.git("branch", "-D", "orchestrator/x")
+    project.run("queue", "x")
+    project.run()
+    assert record(project)["landed"]["how"] == "none"
+    assert "brought nothing onto its base" in project.refused("undo", "x", code=1)

@@ -127,7 +127,7 @@ def test_a_converged_task_queued_again_lands_nothing_twice(desk: Desk) -> None:
     record = desk.record()
     assert (desk.state(), desk.main, desk.calls()) == (State.CONVERGED, merged, 1)
     assert record.landed is not None
-    assert record.landed.how == "none"
+    assert (record.landed.how, record.landed.commit) == ("merge", merged)
 
 
 def test_a_worker_killed_between_landing_and_its_last_word_does_not_land_again(desk: Desk) -> None:
