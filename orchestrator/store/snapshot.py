@@ -30,6 +30,7 @@ PRIORITY = re.compile(rb"""^(?:\{.*?)?["']?priority["']?[ \t]*:[ \t]*([+-]?\d{1,
 GLANCED = 4096  # bytes of a spec that are searched for its priority
 CONTROL = ".orch"
 READY = f"{CONTROL}/ready"
+SEALED = f"{CONTROL}/sealed/{{}}/SEALED.json"  # `seal.Sealed.keep` writes it last
 WORKED_ON = (State.PENDING, State.RUNNING)
 KEPT_FIRST = (State.RUNNING, State.CONVERGED, State.BLOCKED, State.PENDING)
 
@@ -163,8 +164,8 @@ def _judging(place: Place, folder: str, spec: Spec | None, record: Record | None
     sealed = None
     if lease and lease.spec:
         sealed = specfile.from_json(lease.spec)
-    elif place.state is State.CONVERGED and record and record.seal and not (spec and _older(folder, record.updated)):
-        from orchestrator.store import seal  # hardly anybody edits what has converged
+    elif place.state is State.CONVERGED and record and record.seal and not (spec and _as_sealed(folder, record.seal)):
+        from orchestrator.store import seal  # hardly anybody edits what was claimed
 
         sealed = seal.judged(Path(folder), record.seal)
     if sealed is None or spec is None:
@@ -172,9 +173,14 @@ def _judging(place: Place, folder: str, spec: Spec | None, record: Record | None
     return spec if spec.metrics == sealed.metrics else replace(spec, metrics=sealed.metrics)
 
 
-def _older(folder: str, moment: float) -> bool:
+def _as_sealed(folder: str, digest: str) -> bool:
+    """Whether nobody has written the spec since it was sealed; the record is written later than that, again and again."""
     found = specfile.files_of(folder)
-    return found is None or found[0].st_mtime <= moment
+    try:
+        sealed = os.stat(f"{folder}/{SEALED.format(digest[:12])}")  # noqa: PTH116 - thousands of them, as above
+    except OSError:
+        return found is None
+    return found is None or found[0].st_mtime <= sealed.st_mtime
 
 
 def glance(folder: str) -> tuple[int, float, str]:

@@ -325,3 +325,5 @@ def seal_scripts(work: Work, repo: Repository) -> None:
     work.sealed = work.sealed.with_scripts(
         {file.path: SealedFile(file.path, 0o755 if file.executable else 0o644, data=file.data) for file in found}
     )
+    if found:
+        work.sealed.keep(work.claim)  # under the digest that the record names

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from support.project import Project
+import pytest
+from support.project import COUNT, Project
 
 ONE_LESS = "sed -i 1d todo.txt"
 ALL_GONE = ": > todo.txt"
@@ -260,3 +261,19 @@ def test_a_guard_that_varies_by_itself_does_not_decide_by_single_samples(project
     project.agent(ALL_GONE)
     project.run(code=0)
     assert project.record("noisy")["noisy"] == ["size"]
+
+
+@pytest.mark.parametrize("benchmark", ["benchmark.sh", "sh count.sh"])
+def test_a_target_that_was_edited_while_the_task_ran_is_not_shown_as_the_one_that_was_reached(
+    project: Project, benchmark: str
+) -> None:
+    project.commit({"count.sh": COUNT})
+    folder = project.drop("x", front=f"benchmark: {benchmark}\nmetric: {{name: left, target: 0}}")
+    edit = "sed -i 's/target: 0/target: -5/' {}/autoresearch.md"
+    project.agent(f": > todo.txt; {edit.format(project.tasks / 'running/x.*')}")
+    project.run(code=0)
+    assert "target: -5" in (project.tasks / "converged/x/autoresearch.md").read_text()
+    assert project.task("x")["metrics"][0]["target"] == 0
+    project.run("undo", "x", code=0)
+    assert project.task("x")["metrics"][0]["target"] == 0
+    assert not folder.exists()
