@@ -179,7 +179,7 @@ class Work:
             "ORCH_WORKTREE": str(place),
             "ORCH_REPO": self.record.repo,
             "ORCH_GOAL": self.spec.goal,
-            "ORCH_ATTEMPT": str(attempt or max(self.record.attempts, 1)),
+            "ORCH_ATTEMPT": str(attempt or self.number or max(self.record.attempts, 1)),
             tree.MARK: mark(self.claim.queue.root, self.claim.token),
         }
         passed = environment.allowed(os.environ, (*self.settings.env_pass, *variables))

@@ -254,3 +254,25 @@ def test_commits_that_a_person_added_to_the_branch_of_what_landed_are_work_when_
     desk.move("x", State.PENDING)
     desk.serve()
     assert (desk.state(), desk.record().attempts, desk.show("more")) == (State.CONVERGED, 1, "")
+
+
+def test_agent_setup_benchmark_and_gates_are_told_the_number_of_the_attempt_that_they_are_about(desk: Desk) -> None:
+    seen = desk.top / "seen"
+    note = f'echo "{{}} $ORCH_ATTEMPT" >> {seen}'
+    desk.drop(benchmark=note.format("benchmark") + "\n" + COUNT, files={"checks.sh": note.format("checks")})
+    desk.set(converge=1)
+    desk.agent(f"{note.format('agent')}; {LESS}")
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+    about = (
+        "benchmark 1",
+        "agent 1",
+        "benchmark 1",
+        "agent 2",
+        "benchmark 2",
+        "agent 3",
+        "benchmark 3",
+        "benchmark 3",
+        "checks 3",
+    )
+    assert seen.read_text().splitlines() == [*about]
