@@ -78,10 +78,18 @@ def measure_baseline(work: Work, space: Space) -> Ending | None:
 
 
 def already_there(work: Work, space: Space) -> Ending | None:
-    """At target before anybody worked on it: as many samples as any convergence needs, every gate, and nothing to land."""
-    if not verify.streak(work, space, space.tip).passed:
+    """At target before anybody worked on it: as many samples as any convergence needs, every gate, and nothing to land. What
+    refuses it is what an agent that changes nothing has left as it was."""
+    streak = verify.streak(work, space, space.tip)
+    if not streak.passed:
+        work.refused = f"at target once, then not: {streak.detail}"
+        work.feedback = streak.missed.output if streak.missed else work.feedback
         return None
-    if verify.refusal(work, space, space.tip) or not verify.hidden(work, space, space.tip):
+    if refused := verify.refusal(work, space, space.tip):
+        work.refused = f"{refused.name}: {refused.reason}"
+        return None
+    if not verify.hidden(work, space, space.tip):
+        work.refused = f"holdout: {verify.MISSED}"
         return None
     return closing.landed(work, space, Landed(space.tip if work.record.branch else None, work.record.base, "none"))
 

@@ -60,6 +60,24 @@ def test_at_target_without_passing_its_checks_a_task_is_not_done(desk: Desk) -> 
     assert desk.show("made") == ""
 
 
+def test_at_target_on_the_base_what_refused_it_is_named_when_the_agent_changes_nothing(desk: Desk) -> None:
+    desk.commit({"todo.txt": ""})
+    desk.drop(front="max_failures: 1", files={"checks.sh": "exit 1\n"})
+    desk.agent("true")
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.reason) == (State.BLOCKED, Reason.EXHAUSTED)
+    assert "the agent changed nothing; still refused: checks: checks.sh ended with exit code 1" in str(record.detail)
+
+
+def test_at_target_once_on_the_base_the_miss_is_named_when_the_agent_changes_nothing(desk: Desk) -> None:
+    number = f"n=$(($(cat {desk.top}/samples 2>/dev/null || echo 0) + 1)); echo $n > {desk.top}/samples\n"
+    desk.drop(front="max_failures: 1", benchmark=number + "echo METRIC left=$((n > 1))\n")
+    desk.agent("true")
+    desk.serve()
+    assert "still refused: at target once, then not: left is 1" in str(desk.record().detail)
+
+
 def test_at_target_once_and_then_not_is_no_convergence_without_an_agent(desk: Desk) -> None:
     number = "n=$(($(cat $HOME/samples 2>/dev/null || echo 0) + 1)); echo $n > $HOME/samples"
     benchmark = f"{number}\n[ $n = 2 ] && l=1 || l=$(grep -c . todo.txt)\necho METRIC left=$l\n"
