@@ -41,6 +41,8 @@ TWICE = "The benchmark wrote numbers to $ORCH_METRICS_FILE and to $ORCH_METRICS_
 # A shell reads its script line by line: what a product adds to it meanwhile is run, too.
 WRITTEN = "{} was changed while the {} ran, so what it says is nobody's word. What runs there may write to any other file."
 SHELL = {126: "a command that can't be executed", 127: "a command was not found"}
+# An ignored cache that one sample leaves hides an edit of the same second and size from the next. The spec's `env` goes before.
+UNCACHED = {"PYTHONDONTWRITEBYTECODE": "1"}
 DIED = 128  # and from here on: a command that was ended by a signal, whose number is added
 NOISY = 5  # samples all at target that put the one-sided 95 % bound of the median past it: 1 - 0.5^5 = 96.9 %
 
@@ -322,16 +324,16 @@ def _command(
     sealed: Sealed | None, path: str | None, line: str | None, *, copy: Path, worktree: Path, env: Mapping[str, str]
 ) -> Command | str:
     """What to run, or why it can't be run."""
-    own = {"ORCH_TASK_DIR": str(copy)} if sealed else {}
+    env = {**UNCACHED, **env, "ORCH_MEASURING": "1", **({"ORCH_TASK_DIR": str(copy)} if sealed else {})}
     if line is not None:
-        return Command(argv=("sh", "-c", line), cwd=worktree, env={**env, **own, "ORCH_MEASURING": "1"})
+        return Command(argv=("sh", "-c", line), cwd=worktree, env=env)
     if path is None or sealed is None or _leads_out(sealed, path, copy):
         return f"{path} is a link that leads out of the task folder, so it can't be sealed; put the file itself there."
     try:
         argv = tuple(layouts.command_for(copy / path))
     except OrchestratorError as error:
         return f"{error.message} {error.hint}".strip().replace(f"{copy}/", "")
-    return Command(argv=argv, cwd=worktree, env={**env, **own, "ORCH_MEASURING": "1"})
+    return Command(argv=argv, cwd=worktree, env=env)
 
 
 def _leads_out(sealed: Sealed, path: str, copy: Path) -> bool:

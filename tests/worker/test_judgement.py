@@ -239,3 +239,25 @@ def test_work_of_an_earlier_claim_that_misses_its_gate_again_stays_and_is_told_s
     desk.move("x", State.PENDING)
     desk.serve()
     assert fates(desk) == [("kept", "gate", False), ("kept", "gate", False), ("discarded", "no-improvement", False)]
+
+
+PYTHON = "#!/bin/sh\npython3 -c 'import value; print(\"METRIC left=\" + str(value.LEFT))'\n"
+
+
+@pytest.mark.parametrize("front", ["", "setup: python3 -c 'import value'", "gates: {imports: python3 -c 'import value'}"])
+def test_an_edit_of_the_same_second_and_size_is_measured_whatever_python_keeps_of_the_sample_before(
+    desk: Desk, front: str
+) -> None:
+    desk.commit({"value.py": "LEFT = 3\n", ".gitignore": "__pycache__/\n"})
+    desk.drop(front=f"max_failures: 1\nenv: {{PYTHONPATH: .}}\n{front}", benchmark=PYTHON)
+    desk.agent("t=$(stat -c %Y value.py); echo LEFT = 0 > value.py; touch -d @$t value.py")
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+
+
+def test_a_spec_may_let_python_write_its_cache(desk: Desk) -> None:
+    desk.commit({"value.py": "LEFT = 3\n", ".gitignore": "__pycache__/\n"})
+    desk.drop(front="env: {PYTHONPATH: ., PYTHONDONTWRITEBYTECODE: ''}", benchmark=PYTHON + "ls -d __pycache__ >&2 || exit 3\n")
+    desk.agent("echo LEFT = 0 > value.py; touch -d yesterday value.py")
+    desk.serve()
+    assert desk.state() is State.CONVERGED
