@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.cli import session_log
-from orchestrator.cli.why import event_text
+from orchestrator.cli.why import event_lines
 from orchestrator.core.task import Place
 from orchestrator.errors import NoSuchTask
 from orchestrator.store import events
@@ -87,7 +87,9 @@ class Follower:
             return
         folder = self._queue.path(place)
         if self._only_events:
-            yield from (event_text(event) for line in self._file.lines(folder / events.FILE) if (event := _event(line)))
+            yield from (
+                told for line in self._file.lines(folder / events.FILE) if (event := _event(line)) for told in event_lines(event)
+            )
             return
         found = [path for path in session_log.attempts(folder) if (path / session_log.FILE).exists()]
         if not self._attempt and found:

@@ -12,7 +12,7 @@ from orchestrator.cli import output, session_log
 from orchestrator.cli.app import App
 from orchestrator.cli.following import POLL, Follower
 from orchestrator.cli.options import common, looked_at, name_argument, pass_app
-from orchestrator.cli.why import event_text
+from orchestrator.cli.why import event_lines
 from orchestrator.core.task import Place, State
 from orchestrator.errors import Misuse
 from orchestrator.store import events, records
@@ -55,7 +55,8 @@ def _print(app: App, place: Place, attempt: int | None, lines: int | None, *, on
     found = None if only_events else session_log.log_of(folder, attempt)
     if found is None:
         for event in events.tail(folder, ALL_EVENTS if lines is None else lines):
-            output.out(event_text(event))
+            for line in event_lines(event):
+                output.out(line)
         return
     if not app.quiet:
         count = len(session_log.attempts(folder))

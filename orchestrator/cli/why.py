@@ -38,7 +38,7 @@ NEXT = {
     WaitingKind.STOPPING: "It becomes ready by itself within seconds.",
 }
 EVENTS = 10
-TOLD_APART = frozenset({"schema", "at", "task", "event", "attempt", "detail"})
+TOLD_APART = frozenset({"schema", "at", "task", "event", "attempt", "detail", "output"})
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -182,9 +182,17 @@ def _tell_more(app: App, seen: Look, candidate: Candidate) -> None:
     if found:
         output.out("last events:")
         for event in found:
-            output.out(f"  {event_text(event)}")
+            for line in event_lines(event):
+                output.out(f"  {line}")
     names = _withheld(app)
     output.out(f"not passed to agents and benchmarks (ORCH_ENV_PASS=NAME,… passes one): {', '.join(names) or 'nothing'}")
+
+
+def event_lines(event: dict[str, object]) -> Iterator[str]:
+    """One event, and below it what was printed there."""
+    yield event_text(event)
+    printed = event.get("output")
+    yield from (f"    {output.clean(line)}" for line in printed.splitlines()) if isinstance(printed, str) else ()
 
 
 def event_text(event: dict[str, object]) -> str:

@@ -7,6 +7,7 @@ is a defect in words, never an exception and never a number (`measuring` §1).
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ WRITTEN = "{} was changed while the {} ran, so what it says is nobody's word. Wh
 SHELL = {126: "a command that can't be executed", 127: "a command was not found"}
 # An ignored cache that one sample leaves hides an edit of the same second and size from the next. The spec's `env` goes before.
 UNCACHED = {"PYTHONDONTWRITEBYTECODE": "1"}
+VERSION = re.compile(r"Node\.js v\d")
 DIED = 128  # and from here on: a command that was ended by a signal, whose number is added
 NOISY = 5  # samples all at target that put the one-sided 95 % bound of the median past it: 1 - 0.5^5 = 96.9 %
 
@@ -370,8 +372,11 @@ def _died(end: ProcessEnd, code: int | None) -> bool:
 
 
 def _last_word(tail: str) -> str:
-    """What it printed last: most programs say there why they fail."""
-    line = next((line.strip() for line in reversed(tail.splitlines()) if line.strip()), "")
+    """What it printed last: most programs say there why they fail, Node above its stack and its version."""
+    lines = [line.strip() for line in tail.splitlines() if line.strip()]
+    if lines and VERSION.match(lines[-1]):
+        lines = [line for line in lines if "Error" in line and not line.startswith("at ")] or lines[:-1]
+    line = lines[-1] if lines else ""
     return f" It printed last: {line[:LAST_WORD]}" if line else ""
 
 

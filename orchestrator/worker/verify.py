@@ -99,9 +99,11 @@ def _once(
 
 def tell(work: Work, where: str, result: Sample, **facts: object) -> None:
     """A sample for whoever follows, and as evidence beside the attempt it belongs to. `sealed`: nothing that a product prints
-    could have made its numbers."""
+    could have made its numbers. `output`: the end of what one printed that failed on the base, where no attempt keeps it."""
     values = dict(result.values)
     facts = {"sealed": result.private is not None, **facts}
+    if result.defect and where == "baseline":
+        facts["output"] = result.output
     work.event("measured", where=where, values=values, defect=result.defect, **facts)
     work.evidence("benchmark.jsonl", where=where, values=values, defect=result.defect, seconds=round(result.seconds, 4), **facts)
 

@@ -179,3 +179,13 @@ def test_a_reader_that_goes_away_ends_the_following_quietly(project: Project) ->
 def test_any_line_can_be_shown(line: str) -> None:
     assert tinted(readable(line), color=False) == line
     assert line in tinted(readable(line), color=True)
+
+
+def test_what_a_benchmark_printed_that_fails_on_the_base_is_shown(project: Project) -> None:
+    folder = project.drop("x")
+    (folder / "benchmark.sh").write_text("echo it needs the moon >&2\necho and more\nexit 3\n")
+    project.agent("true")
+    project.run(code=1)
+    assert "`orchestrator logs --events x` shows what it printed" in project.run("why", "x").stdout
+    for command in (("logs", "x"), ("logs", "--events", "x"), ("why", "-v", "x"), ("logs", "-f", "--events", "x")):
+        assert "\n    it needs the moon\n" in project.run(*command).stdout.replace("\n      it", "\n    it")

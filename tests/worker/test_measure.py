@@ -230,6 +230,23 @@ def test_whatever_goes_wrong_is_a_defect_in_words_and_never_a_number(bench: Benc
     assert not measure.at_target(SPEC, result)
 
 
+NODE = "/x.js:1\n^\n\nTypeError: no such thing\n    at Error (x.js:1:7)\n\nNode.js v20.11.1\n"
+
+
+@pytest.mark.parametrize(
+    ("printed", "says"),
+    [
+        (NODE, "It printed last: TypeError: no such thing"),
+        ("what is wrong\nNode.js v20.11.1\n", "It printed last: what is wrong"),
+        ("an Error\nthe last\n", "It printed last: the last"),
+        ("Node.js v20.11.1\n", "ended with exit code 3."),
+    ],
+)
+def test_the_last_word_of_a_program_is_not_its_interpreter_s_version(bench: Bench, printed: str, says: str) -> None:
+    bench.write(f"cat <<'END'\n{printed}END\nexit 3")
+    assert str(bench.sample().defect).endswith(says)
+
+
 def test_a_missing_interpreter_is_named_and_not_by_its_private_path(bench: Bench) -> None:
     bench.write("#!/usr/bin/env no-such-interpreter\n", mode=0o755)
     result = bench.sample()
