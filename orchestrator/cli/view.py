@@ -116,10 +116,12 @@ def _capacity(candidates: Iterable[Candidate], loops: tuple[Owner, ...]) -> int 
 
 def facts(candidate: Candidate) -> Record | None:
     """The record as it counts now: a task that a person queued again begins its counts anew, one that a person moved to
-    blocked was stopped."""
+    blocked was stopped, and one moved to converged has no reason to be there."""
     record = candidate.record
-    if record is not None and candidate.place.state is State.BLOCKED and not record.ended:
+    if record is not None and candidate.place.state is State.BLOCKED and (record.converged or not record.ended):
         return replace(record, reason=Reason.STOPPED, detail="moved to blocked by a person")
+    if record is not None and candidate.place.state is State.CONVERGED and not record.converged:
+        return replace(record, reason=None, detail=None)
     if record is not None and candidate.place.state is State.PENDING and record.ended:
         from orchestrator.core.convergence import requeued
 
@@ -318,5 +320,6 @@ def advice(candidate: Candidate) -> str:
     """What a person can do about a blocked task."""
     from shlex import quote
 
-    reason = candidate.record.reason if candidate.record else None
+    record = facts(candidate)
+    reason = record.reason if record else None
     return ADVICE.get(reason, ADVICE[None]).format(name=quote(candidate.name))

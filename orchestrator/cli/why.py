@@ -96,7 +96,7 @@ def reasons(seen: Look, candidate: Candidate) -> Iterator[Reason]:
     elif state is State.RUNNING:
         yield from _running(seen, candidate)
     elif state is State.BLOCKED:
-        record = candidate.record
+        record = view.facts(candidate)
         kind = str(record.reason) if record and record.reason else "moved"
         yield Reason(kind, (record.detail if record else None) or words.what_text(seen, candidate), view.advice(candidate))
     else:

@@ -122,7 +122,7 @@ def cost_text(candidate: Candidate) -> str:
 
 def what_text(look: Look, candidate: Candidate) -> str:
     """What it is doing, or why it isn't, in one line."""
-    state, record = candidate.place.state, candidate.record
+    state, record = candidate.place.state, view.facts(candidate)
     if state is State.PENDING:
         return "; ".join((*_short(look, candidate), *conflict_text(candidate)))
     if state is State.RUNNING:

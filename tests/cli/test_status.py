@@ -176,3 +176,16 @@ def test_labels_and_states_narrow_the_list(project: Project) -> None:
 def test_the_table_of_output_pads_wide_letters_and_cuts_with_an_ellipsis() -> None:
     lines = output.table(("A", "B"), [("日本", "x"), ("abcdefgh", "y")], most=(6, None))
     assert lines == ["A       B", "日本    x", "abcde…  y"] or [output.columns(line) for line in lines] == [9, 9, 9]
+
+
+@pytest.mark.parametrize("moved", ["blocked", "converged"])
+def test_a_folder_that_was_moved_by_hand_has_no_reason_of_where_it_came_from(project: Project, moved: str) -> None:
+    came = {"blocked": CONVERGED, "converged": {"reason": "exhausted", "detail": "4 attempts in a row", "attempts": 4}}
+    project.drop("x", state=moved, record=came[moved])
+    task = project.task("x")
+    assert (task["state"], task["reason"]) == (moved, {"blocked": "stopped", "converged": None}[moved])
+    assert task["detail"] != "4 attempts in a row"
+    why = project.run("why", "x").stdout
+    assert {"blocked": "stopped: moved to blocked by a person", "converged": "moved here by hand"}[moved] in why
+    assert "exhausted" not in (told := why + project.run("list").stdout + project.run("show", "x").stdout)
+    assert ("converged: converged" in told, "`orchestrator retry x` sets it going again" in told) == (False, moved == "blocked")
