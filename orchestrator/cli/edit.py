@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -112,7 +113,7 @@ def _put(app: App, place: Place, before: str, after: str, seen: specfile.Key) ->
     specs.put(app.queue, place.name, after, seen=seen)
     now = app.queue.find(place.name)
     spec = specfile.parse(Path(specfile.SPEC), after)
-    app.say(f"{output.name_text(place.name)} is changed{_when(now, _old(before), spec) or _asked_anew(app, now)}.")
+    app.say(f"{output.name_text(place.name)} is changed{_when(app, now, _old(before), spec) or _asked_anew(app, now)}.")
     for warning in (*(f"warning: {each}" for each in spec.warnings), *specs.unroutable(app.settings, spec)):
         output.err(output.clean(warning))
 
@@ -135,8 +136,8 @@ def _old(text: str) -> Spec | None:
         return None
 
 
-def _when(place: Place, old: Spec | None, new: Spec) -> str:
-    """From when it counts, where the task is running."""
+def _when(app: App, place: Place, old: Spec | None, new: Spec) -> str:
+    """From when it counts, where the task is running. What changes beside an agent's work is in doubt (`worker.findings`)."""
     if place.state is not State.RUNNING:
         return ""
     sealed = [
@@ -144,8 +145,11 @@ def _when(place: Place, old: Spec | None, new: Spec) -> str:
         for key in Spec.__dataclass_fields__
         if key not in {*LIVE, "warnings"} and old is not None and getattr(old, key) != getattr(new, key)
     ]
-    return (
-        f"; {', '.join(sealed)} count{'s' if len(sealed) == 1 else ''} from its next claim"
-        if sealed
-        else "; it counts from the next attempt"
-    )
+    if not sealed:
+        return "; it counts from the next attempt"
+    record = records.peek(app.queue.path(place), running=True)
+    told = f"; {', '.join(sealed)} count{'s' if len(sealed) == 1 else ''} from its next claim"
+    if record is None or not (record.attempts or record.baseline):  # no agent has been there
+        return told
+    again = f"`orchestrator retry {quote(place.name)}`"
+    return f"{told}, and only after {again} (`queue` where it has converged), since what changes beside an agent may be its doing"

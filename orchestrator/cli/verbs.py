@@ -150,12 +150,13 @@ def _retry(app: App, place: Place) -> Done:
         moved = app.queue.move(place, State.PENDING)
         return Done(place.name, moved.state, f"is pending again; its counters begin anew, on the same branch{doubt}")
     record = records.peek(app.queue.path(place))
-    if not _waits(app, place) and (record is None or (record.reason is None and not record.failures)):
+    if not _waits(app, place) and (record is None or not (record.reason or record.failures or record.doubt)):
         return Done(place.name, place.state, "is pending already")
+    doubt = _doubt(app, place)
     with hold.claimed(app.queue, place) as claim:
         fresh = requeued(claim.record() or claim.fresh_record())
         claim.release(State.PENDING, replace(fresh, forced=time.time()))
-    return Done(place.name, State.PENDING, "need not wait any longer; its counters begin anew")
+    return Done(place.name, State.PENDING, f"need not wait any longer; its counters begin anew{doubt}")
 
 
 def _doubt(app: App, place: Place) -> str:

@@ -101,9 +101,23 @@ def reasons(seen: Look, candidate: Candidate) -> Iterator[Reason]:
         yield Reason(kind, (record.detail if record else None) or words.what_text(seen, candidate), view.advice(candidate))
     else:
         yield Reason("converged", words.landed_text(candidate) or "its target was held, verified and landed")
+    yield from _doubt(candidate)
     if state is not State.PENDING:
         for problem in candidate.problems:
             yield Reason("invalid", problem, _mend(state))
+
+
+def _doubt(candidate: Candidate) -> Iterator[Reason]:
+    """What the next claim does not take for a person's. Of a blocked task its reason says so."""
+    from shlex import quote
+
+    record, state = view.facts(candidate), candidate.place.state
+    if record is None or not record.doubt or state is State.BLOCKED:
+        return
+    name = quote(candidate.name)
+    again = f"`orchestrator {'queue' if state is State.CONVERGED else 'retry'} {name}`"
+    when = " once its worker has let it go" if state is State.RUNNING else ""
+    yield Reason("doubt", record.doubt, f"If that was you, {again}{when} makes it count; if it wasn't, put it right before.")
 
 
 def _mend(state: State) -> str:

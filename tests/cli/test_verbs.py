@@ -217,3 +217,24 @@ def test_a_read_only_queue_is_told_as_such(project: Project, tmp_path: Path) -> 
         assert "permission" in project.refused("block", "fix", code=1).lower()
     finally:
         folder.parent.chmod(0o755)
+
+
+def test_an_edit_beside_an_agent_says_that_it_counts_after_retry_and_so_do_why_and_show(project: Project) -> None:
+    project.drop("x")
+    project.agent(f"touch {project.top}/works; until [ -e {project.top}/go ]; do sleep 0.02; done; sed -i 1d todo.txt")
+    loop = project.start("--once", ORCH_CONVERGE="1")
+    wait((project.top / "works").exists, "an agent")
+    said = project.run("edit", "x", "--target", "1").stdout
+    assert "metrics counts from its next claim, and only after `orchestrator retry x` (`queue` where it has converged)" in said
+    (project.top / "go").touch()
+    loop.communicate(timeout=20)
+    assert project.state("x") == "pending"
+    for command in ("why", "show"):
+        told = project.run(command, "x").stdout
+        assert "metrics in the spec changed while an agent ran" in told
+        assert "If that was you, `orchestrator retry x` makes it count" in told
+    assert "Taken for yours from now on: metrics in the spec" in project.run("retry", "x").stdout
+    assert "changed while an agent ran" not in project.run("why", "x").stdout
+    project.agent("sed -i 1d todo.txt")
+    project.run()
+    assert project.state("x") == "converged"
