@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from orchestrator.core.gates import JUDGE, Mode
 from orchestrator.errors import OrchestratorError
 from orchestrator.store.page import NOWHERE, Page, Steps, refusal
 from orchestrator.store.sections import PREFIX, Body, Section, read_body
@@ -34,7 +35,7 @@ def _change(text: str, key: str, value: object) -> str:
     page = Page.of(text)
     if key in ("goal", "title") and key not in page.data and value is not None and (edited := _in_body(page, key, str(value))):
         return edited
-    steps = _steps(page, key)
+    steps, value = _mode_alone(page, _steps(page, key), value)
     wanted = _applied(page.data, steps, value)
     if wanted == page.data:
         return text
@@ -61,6 +62,20 @@ def _steps(page: Page, key: str) -> Steps:
     if parts[0] == "metric" and len(parts) > 1 and "metric" not in page.data and isinstance(page.data.get("metrics"), list):
         return ("metrics", 0, *parts[1:])
     return tuple(int(part) if part.isdecimal() else part for part in parts)
+
+
+def _mode_alone(page: Page, steps: Steps, value: object) -> tuple[Steps, object]:
+    """What is said of a gate, and where: a mode leaves its command, or what else is said of it, as it is."""
+    said = page.data.get("gates")
+    is_mode = isinstance(value, str) and value in set(Mode)
+    if steps[0] != "gates" or len(steps) != 2 or not is_mode or not isinstance(said, dict):
+        return steps, value
+    before = said.get(str(steps[1]))
+    if isinstance(before, dict):
+        return (*steps, "mode"), value
+    if not isinstance(before, str) or before.strip() in set(Mode):
+        return steps, value
+    return steps, {"agent" if steps[1] == JUDGE else "command": before, "mode": value}
 
 
 def _applied(data: dict[str, Any], steps: Steps, value: object) -> dict[str, Any]:

@@ -194,3 +194,22 @@ def test_an_edit_says_what_was_asked_for_and_leaves_all_else(changes: dict[str, 
     assert {k: v for k, v in data.items() if k not in touched} == {k: v for k, v in before.items() if k not in touched}
     comments = [line for line in text.split("\n") if line.startswith(("# about", "body #"))]
     assert [line for line in after.split("\n") if line in comments] == comments
+
+
+@pytest.mark.parametrize(
+    ("gates", "mode", "after"),
+    [
+        ("  lint: ruff check  # ours\n", "warn", {"lint": {"command": "ruff check", "mode": "warn"}}),
+        ("  lint: ruff check\n", "off", {"lint": {"command": "ruff check", "mode": "off"}}),
+        ("  lint:  # ours\n    command: ruff check\n", "warn", {"lint": {"command": "ruff check", "mode": "warn"}}),
+        ("  lint: {command: ruff check, mode: warn}\n", "block", {"lint": {"command": "ruff check", "mode": "block"}}),
+        ("  judge: claude\n", "warn", {"judge": {"agent": "claude", "mode": "warn"}}),
+        ("  lint: warn\n", "block", {"lint": "block"}),
+        ("  other: x\n", "block", {"other": "x", "lint": "block"}),
+    ],
+)
+def test_a_mode_leaves_a_gate_its_command(gates: str, mode: str, after: dict[str, object]) -> None:
+    name = "judge" if "judge" in gates else "lint"
+    edited = edit(f"---\ngates:\n{gates}---\nBody\n", {f"gates.{name}": mode})
+    assert read_header(Path("x"), edited).data["gates"] == after
+    assert ("# ours" in edited) == ("# ours" in gates)

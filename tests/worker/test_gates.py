@@ -250,8 +250,9 @@ def test_a_gate_without_a_command_is_refused_before_anybody_is_paid(desk: Desk) 
     desk.agent(f"{desk.call}")
     desk.serve()
     assert (desk.state(), desk.record().reason, desk.calls()) == (State.BLOCKED, Reason.BENCHMARK_DEFECT, 0)
-    assert "autoresearch.md:3:1" in (desk.record().detail or "")
-    assert "the gate `lint` without a command" in (desk.record().detail or "")
+    said = desk.record().detail or ""
+    assert said.startswith("autoresearch.md:3:1: found the gate `lint` without a command, expected one for it")
+    assert "`orchestrator edit x --gate lint=COMMAND`" in said
 
 
 def test_the_script_that_a_gate_runs_may_not_be_changed(desk: Desk) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from orchestrator.core import gates
 from orchestrator.core.gates import CHECKS, JUDGE, SCOPE, VALIDATOR, VERIFY, Gate, Mode
 from orchestrator.errors import Problem, SpecError
@@ -30,7 +32,9 @@ def refuse_unable(work: Work) -> None:
     problems = []
     for name in gates.without_command(asked(work)):
         path, line = specfile.line_of(work.claim.folder, name)
-        expected = f"`{name}: a command`, there or under [gates] in orchestrator.toml"
+        edit = f"orchestrator edit {quote(work.name)} --gate {name}=COMMAND"
+        expected = f'one for it (`{edit}`, or `{name} = "COMMAND"` under [gates] in orchestrator.toml)'
+        path = path.relative_to(work.claim.folder)  # which will be elsewhere
         problems.append(Problem(path, line, 1 if line else 0, f"the gate `{name}` without a command", expected))
     if problems:
         raise SpecError(tuple(problems))
