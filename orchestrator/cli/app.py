@@ -49,21 +49,22 @@ class App:
 
         root = Path(self.settings.tasks)
         if not root.is_dir():
-            from shlex import quote
-
-            above = next((folder for folder in Path.cwd().parents if (folder / "tasks/pending").is_dir()), None)
-            hint = "`orchestrator init` makes one here; --tasks DIR names another."
-            found = f"There is one above: `orchestrator -C {quote(str(above))} …`."
-            raise Misuse(f"There is no tasks folder at {root}.", hint=found if above else hint)
+            hint = _elsewhere() or "`orchestrator init` makes one here; --tasks DIR names another."
+            raise Misuse(f"There is no tasks folder at {root}.", hint=hint)
         return Queue(root)
 
     @cached_property
     def new_queue(self) -> Queue:
-        """The queue, its folders made where they are missing: for commands that put something in."""
+        """The queue, its folders made where they are missing: for commands that put something in. A second one below another is
+        told, on stderr: whoever works on that one would wait for this task in vain."""
         from orchestrator.store.queue import Queue
 
-        queue = Queue(Path(self.settings.tasks))
+        root = Path(self.settings.tasks)
+        second = None if root.is_dir() or self.quiet else _elsewhere()
+        queue = Queue(root)
         queue.ensure()
+        if second:
+            output.err(output.clean(f"A new queue was made at {root}. {second}"))
         return queue
 
     @property
@@ -84,3 +85,11 @@ class App:
         level = "quiet" if self.quiet else "verbose" if self.verbose else None
         flags = {name: value for name, value in self.flags.items() if value is not None}
         return {**flags, **({"log_level": level} if level else {})}
+
+
+def _elsewhere() -> str:
+    """Where a queue lies above this folder, in a sentence; empty where none does."""
+    from shlex import quote
+
+    above = next((folder for folder in Path.cwd().parents if (folder / "tasks/pending").is_dir()), None)
+    return f"There is one above: `orchestrator -C {quote(str(above))} …`." if above else ""

@@ -118,7 +118,18 @@ def _tasks(app: App) -> Iterator[Finding]:
         yield Finding(
             "tasks", MISSING, "its state folders lie on different file systems", "A move must be one rename: put them on one."
         )
+    if invalid := _invalid(app):
+        yield Finding("tasks", WARNING, invalid, "`orchestrator list` names them.")
     yield from _disk("tasks", root)
+
+
+def _invalid(app: App) -> str:
+    """How many tasks can't be claimed as they are."""
+    from orchestrator.cli import view
+
+    looked = view.look(app.queue, app.settings)
+    count = sum(1 for candidate in looked.candidates if candidate.problems)
+    return f"{output.count(count, 'task')} {'is' if count == 1 else 'are'} invalid" if count else ""
 
 
 def _unwritable(*folders: Path) -> str | None:

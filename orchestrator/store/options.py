@@ -302,6 +302,7 @@ OWN_VARIABLES = frozenset(
         "ORCH_JUNIT_FILE",
         "ORCH_VERDICT_FILE",
         "ORCH_SCENARIO",
+        "ORCH_REPLAY_SPEED",
         "ORCH_FAILPOINT",
         "ORCH_FAILPOINT_TRACE",
         "ORCH_CONFIG_DIR",

@@ -222,7 +222,7 @@ def test_edit_refuses_what_would_break_the_spec(project: Project) -> None:
 
 
 def test_edit_to_an_agent_that_nobody_knows_says_so_as_add_does(project: Project, benchmark: str) -> None:
-    project.run("add", "fix", "--goal", "g", "--benchmark", benchmark)
+    project.run("add", "fix", "--goal", "g", "--benchmark", str(project.top / benchmark))
     assert "warning: `agent: nobody` is no agent or model" in project.run("edit", "fix", "--agent", "nobody").stderr
     assert project.run("edit", "fix", "--agent", "exec").stderr == ""
 
@@ -321,3 +321,24 @@ def test_an_unwritable_folder_is_a_sentence(empty: Project, tmp_path: Path) -> N
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o555)
     assert "ermission" in empty.refused("init", str(closed), code=1)
+
+
+def test_a_second_queue_below_another_is_told_when_it_is_made(project: Project, benchmark: str) -> None:
+    (project.top / "below it").mkdir()
+    command = ("-C", "below it", "add", "x", "--goal", "g", "--benchmark", str(project.top / benchmark))
+    said = project.run(*command).stderr
+    assert f"A new queue was made at {project.top}/below it/tasks." in said
+    assert f"There is one above: `orchestrator -C {project.top} …`." in said
+    assert project.run(*command[:3], "y", *command[4:]).stderr == ""
+    assert project.run("add", "z", *command[4:]).stderr == ""
+
+
+def test_a_check_counts_the_tasks_that_are_invalid(project: Project) -> None:
+    project.drop("fine")
+    checks = project.json("--check", code=None)["checks"]
+    assert not [each for each in checks if "invalid" in each["detail"]]
+    project.drop("x", front="priority: high")
+    project.drop("y", front="priority: high")
+    told = project.run("--check", code=None).stdout
+    assert "2 tasks are invalid" in told
+    assert "-> `orchestrator list` names them." in told

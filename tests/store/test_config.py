@@ -254,7 +254,15 @@ def test_unknown_names_are_warnings_with_a_guess(project: Path) -> None:
     toml.write_text('paralel = 2\nzzz = 1\n[hooks]\nafter_rnu = "x"\n')
     (project / ".env").write_text("ORCH_AGNET=exec\nUNRELATED=1\n")
     warnings = load(
-        project, {"ORCH_MODLE": "x", "ORCH_TASK": "a", "ORCH_TASK_DIR": "/x", "ORCH_FAILPOINT": "x", "OTHER": "1"}
+        project,
+        {
+            "ORCH_MODLE": "x",
+            "ORCH_TASK": "a",
+            "ORCH_TASK_DIR": "/x",
+            "ORCH_FAILPOINT": "x",
+            "ORCH_REPLAY_SPEED": "10",
+            "OTHER": "1",
+        },
     ).warnings
     assert warnings == (
         "ORCH_MODLE is not a setting; did you mean 'ORCH_MODEL'?",
