@@ -60,9 +60,9 @@ def _run(argv: Sequence[str] | None) -> int:
         return INTERRUPTED
     except output.ReaderGone:
         raise
-    except OSError as error:
-        return _lacking(error) if error.errno in NO_FAULT else _fault(error)
     except Exception as error:  # noqa: BLE001 - our own fault: never a traceback in a person's face
+        if isinstance(error, OSError) and error.errno in NO_FAULT:
+            return _lacking(error)
         return _nowhere() if isinstance(error, FileNotFoundError) and not _somewhere() else _fault(error)
 
 
