@@ -37,14 +37,16 @@ class Streak(Value):
     chance: bool = False
 
 
-def sample(work: Work, place: Path, *, first: bool = False) -> Sample:
-    """One execution of the sealed benchmark in `place`. Raises Stopped where it was ended because we are asked to stop.
+def sample(work: Work, place: Path, *, first: bool = False, clean: Callable[[], Path] | None = None) -> Sample:
+    """One execution of the sealed benchmark in `place`; one that a signal ended is taken once more, in a `clean` checkout where
+    there is one. Raises Stopped where it was ended because we are asked to stop.
 
     After the `first`, on the base, it has to say its numbers the way it did there: by a private channel, or in print.
     """
     since = (work.record.private,) if work.record.private else ()
     known = tuple(work.record.baseline) if work.record.seal == work.sealed.digest and not first else ()
-    return _execute(work, place, work.shown, work.evaluator, tuple(Channel) if first else since, again=True, known=known)
+    channels = tuple(Channel) if first else since
+    return _execute(work, place, work.shown, work.evaluator, channels, again=True, known=known, clean=clean)
 
 
 def _execute(
@@ -56,13 +58,14 @@ def _execute(
     *,
     again: bool = False,
     known: Collection[str] = (),
+    clean: Callable[[], Path] | None = None,
 ) -> Sample:
     """One execution that counts: what a signal ended says nothing, and is done once more. Where that is cut, too, the commit is
     as good as not measured."""
     result = _once(work, place, sealed, evaluator, channels, again=again, known=known)
     if result.died:
         tell(work, "died", result, detail="taken once more")
-        result = _once(work, place, sealed, evaluator, channels, again=again, known=known)
+        result = _once(work, clean() if clean else place, sealed, evaluator, channels, again=again, known=known)
     if result.cut:
         work.measured = work.refused = ""
     return result
@@ -165,7 +168,7 @@ def _in_a_row(work: Work, clean: Callable[[], Path], commit: str) -> Streak:
     count = work.record.streak if work.record.streak_commit == key else 0
     seen = [work.record.values] * count
     while count < measure.needed(work.judged, work.converge, seen):
-        result = sample(work, clean())
+        result = sample(work, clean(), clean=clean)
         count += 1
         seen.append(result.values)
         tell(work, "verify", result, commit=commit, streak=count)
@@ -191,7 +194,7 @@ def shown(work: Work, clean: Callable[[], Path], commit: str, where: str, before
     hits: list[bool] = []
     missed = None
     while (standing := noise.standing(hits, work.converge)) is Standing.OPEN:
-        result = sample(work, clean())
+        result = sample(work, clean(), clean=clean)
         work.merged = result.values if where == "merged" else work.merged
         hits.append(at_target(work, result, before))
         missed = missed if hits[-1] else result
@@ -211,7 +214,7 @@ def merged(work: Work, space: Space, commit: str, before: Mapping[str, float]) -
     if noisy_target(work):
         with space.checkouts(work, commit) as clean:
             return shown(work, clean, commit, "merged", before)
-    result = sample(work, space.checkout(work, commit))
+    result = sample(work, space.checkout(work, commit), clean=lambda: space.checkout(work, commit))
     work.merged = result.values
     tell(work, "merged", result, commit=commit)
     return Streak(True) if at_target(work, result, before) else Streak(False, result, shortfall(work, result, before))

@@ -51,6 +51,16 @@ def faulty(desk: Desk, times: int, how: str) -> str:
     return f"[ -s todo.txt ] || for i in $(seq {times}); do mkdir {desk.top}/once-$i 2>/dev/null || continue; {how}; done"
 
 
+def test_what_a_killed_sample_of_the_streak_left_is_gone_before_it_is_taken_again(desk: Desk) -> None:
+    dies = f"case $PWD in *.verify*) mkdir {desk.top}/once 2>/dev/null && kill -9 $$;; esac"
+    leaves = "case $PWD in *.verify*) mkdir made || exit 1; echo > made/it;; esac"
+    desk.drop(front="max_failures: 1", benchmark=f"#!/bin/sh\n{leaves}\n{dies}\n{COUNT}")
+    desk.agent(DONE)
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.CONVERGED])
+    assert (desk.top / "once").is_dir()
+
+
 IDLE = "[ $n -gt 1 ] || " + DONE
 KILLED = ["kill -9 $$", "sh -c 'kill -9 $$'; exit $?"]
 
