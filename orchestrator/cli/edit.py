@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -19,7 +20,7 @@ from orchestrator.cli.review import outdated
 from orchestrator.core.spec import LIVE, Spec
 from orchestrator.core.task import Place, State
 from orchestrator.errors import Misuse, OrchestratorError, SpecError
-from orchestrator.store import records, specfile
+from orchestrator.store import durable, records, scaffold, specfile
 
 EPILOG = """\b
 Examples:
@@ -110,12 +111,23 @@ def _put(app: App, place: Place, before: str, after: str, seen: specfile.Key) ->
     if after == before:
         app.say("Nothing changed.")
         return
+    old, spec = _old(before), specfile.parse(Path(specfile.SPEC), after)
+    ours = old is not None and old.benchmark != spec.benchmark and scaffold.generated(app.queue.path(place))
     specs.put(app.queue, place.name, after, seen=seen)
     now = app.queue.find(place.name)
-    spec = specfile.parse(Path(specfile.SPEC), after)
-    app.say(f"{output.name_text(place.name)} is changed{_when(app, now, _old(before), spec) or _asked_anew(app, now)}.")
+    if ours:
+        _renew_runner(app, now)
+    app.say(f"{output.name_text(place.name)} is changed{_when(app, now, old, spec) or _asked_anew(app, now)}.")
     for warning in (*(f"warning: {each}" for each in spec.warnings), *specs.unroutable(app.settings, spec)):
         output.err(output.clean(warning))
+
+
+def _renew_runner(app: App, place: Place) -> None:
+    """What measures by hand follows the benchmark. Beside an agent that would be a finding; and where the new benchmark is not
+    there yet, nothing can be made."""
+    if place.state is not State.RUNNING:
+        with suppress(SpecError, durable.Gone, OSError):  # or it was claimed just now
+            scaffold.add_runner(app.queue.path(place))
 
 
 def _asked_anew(app: App, place: Place) -> str:

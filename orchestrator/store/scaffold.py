@@ -53,7 +53,7 @@ def create(queue: Queue, task: NewTask, *, cwd: Path | None = None) -> tuple[Pla
     try:
         _fill(folder, files)
         spec = _check(folder)
-        _add_runner(folder)
+        add_runner(folder)
         return queue.publish(folder, task.name), spec
     except BaseException:
         durable.remove_tree(folder, point="scaffold.undo")
@@ -161,7 +161,16 @@ def runner(folder: Path) -> str:
     return Template(templates.read(RUNNER)).substitute(run=_run_line(folder, evaluator))
 
 
-def _add_runner(folder: Path) -> None:
+def generated(folder: Path) -> bool:
+    """Whether the task's runner is what would be made for its benchmark, so that nobody has written it."""
+    try:
+        return (folder / RUNNER).read_text() == runner(folder)
+    except (OSError, UnicodeDecodeError, SpecError):
+        return False
+
+
+def add_runner(folder: Path) -> None:
+    """Make the runner of the task's benchmark, where that is not the runner itself."""
     if layouts.evaluator(folder, specfile.read(folder)).path != RUNNER:
         durable.write(folder / RUNNER, runner(folder).encode(), point="scaffold.file", durable=False)
         (folder / RUNNER).chmod(EXECUTABLE)
@@ -175,4 +184,9 @@ def _run_line(folder: Path, evaluator: layouts.Evaluator) -> str:
     except SpecError:  # its interpreter is on another machine
         program = []
     words = [Path(program[0]).name, *program[1:]] if program else []
-    return " ".join(["exec", *(shlex.quote(word) for word in words), f'"$here/{evaluator.path}" "$@"'])
+    return " ".join(["exec", *(shlex.quote(word) for word in words), run_beside(evaluator.path)])
+
+
+def run_beside(path: str) -> str:
+    """How a runner names the file that it runs beside itself, with whatever it was given."""
+    return f'"$here/{path}" "$@"'

@@ -73,7 +73,13 @@ def put_out(task: Path, target: Path, evidence: Evidence) -> Exported:
 
 
 def _existing(folder: Path, parts: Mapping[str, str]) -> Iterator[str]:
-    return (path for path in parts.values() if (folder / path).exists() and not (folder / path).is_symlink())
+    """The session's files, and the benchmark that a runner of ours runs beside itself: another one there is the project's."""
+    runner = folder / parts[MEASURE]
+    said = runner.read_text(errors="replace")
+    beside = (path for path in runner.parent.glob(f"{layouts.BENCHMARK}*") if scaffold.run_beside(path.name) in said)
+    for path in (*parts.values(), *(str(path.relative_to(folder)) for path in beside)):
+        if (folder / path).exists() and not (folder / path).is_symlink():
+            yield path
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -103,3 +103,25 @@ def test_a_session_that_contradicts_itself_is_named_where_it_lies(project: Proje
     told = project.refused("import", str(session), code=1)
     assert f"{session}/autoresearch.jsonl:1:1" in told
     assert "import it again" in told
+
+
+@pytest.mark.parametrize("kind", ["flat", "auto"])
+def test_what_was_exported_can_be_imported_and_measures_the_same(project: Project, kind: str) -> None:
+    project.drop("x")
+    project.agent(": > todo.txt")
+    project.run()
+    if kind == "auto":
+        (project.top / "out/.auto").mkdir(parents=True)
+        (project.top / "out/.auto/ideas.md").touch()
+    project.run("export", "x", "out")
+    project.run("import", "out", "--name", "y")
+    project.run()
+    assert (project.state("x"), project.state("y")) == ("converged", "converged")
+
+
+def test_a_benchmark_of_the_project_that_a_session_is_in_is_left_there(project: Project) -> None:
+    folder = session(project, "flat")
+    (folder / "benchmark.sh").write_text("echo METRIC other=1\n")
+    (folder / "autoresearch.sh").write_text("#!/bin/sh\n./benchmark.sh > /dev/null\necho METRIC left=$(grep -c . todo.txt)\n")
+    project.run("import", "session", "--name", "x")
+    assert not (project.tasks / "pending/x/benchmark.sh").exists()

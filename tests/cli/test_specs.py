@@ -342,3 +342,23 @@ def test_a_check_counts_the_tasks_that_are_invalid(project: Project) -> None:
     told = project.run("--check", code=None).stdout
     assert "2 tasks are invalid" in told
     assert "-> `orchestrator list` names them." in told
+
+
+def test_a_runner_that_nobody_wrote_follows_the_benchmark(empty: Project) -> None:
+    empty.run("add", "x", "--goal", "g", "--benchmark", "make count")
+    runner = empty.tasks / "pending/x/autoresearch.sh"
+    empty.run("edit", "x", "--benchmark", "make other")
+    text = runner.read_text()
+    assert ("make other" in text, "make count" in text) == (True, False)
+    mine = f"{text}# mine\n"
+    runner.write_text(mine)
+    empty.run("edit", "x", "--benchmark", "make more")
+    assert runner.read_text() == mine
+
+
+def test_a_runner_is_not_made_to_run_itself(empty: Project) -> None:
+    empty.run("add", "x", "--goal", "g", "--benchmark", "make count")
+    runner = empty.tasks / "pending/x/autoresearch.sh"
+    before = runner.read_text()
+    empty.run("edit", "x", "--benchmark", "")
+    assert runner.read_text() == before
