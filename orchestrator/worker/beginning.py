@@ -57,8 +57,10 @@ def _follow_base(work: Work, repo: Repository) -> None:
     if work.cut or record.baseline or repository.find_branch(repo, str(record.base)) is None:
         return
     base = _base_now(work, repo, str(record.base))
-    if base != record.base_commit and (tip == record.base_commit or merge.contains(repo, base, tip)):
-        work.save(base_commit=base, restart=Restart(base, base))
+    begun = tip != record.base_commit
+    if base == record.base_commit or (begun and (record.restart or not merge.contains(repo, base, tip))):
+        return
+    work.save(base_commit=base, restart=Restart(base, base))
 
 
 def _base_now(work: Work, repo: Repository, base: str) -> str:
