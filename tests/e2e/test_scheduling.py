@@ -164,7 +164,7 @@ def test_retention_spares_a_parent_while_a_child_needs_it(project: Project) -> N
     drop_own(project, "newer")
     turns = logging_agent(project)
 
-    project.run(code=0, ORCH_KEEP_CONVERGED="2")
+    project.run(code=0, ORCH_KEEP_CONVERGED="1")
 
     assert turns.read_text().split() == ["parent", "older", "newer"]
     assert sorted(path.name for path in (project.tasks / "converged").iterdir()) == ["newer", "parent"]
