@@ -49,8 +49,27 @@ DIED = 128  # and from here on: a command that was ended by a signal, whose numb
 NOISY = 5  # samples all at target that put the one-sided 95 % bound of the median past it: 1 - 0.5^5 = 96.9 %
 
 
+class Execution(Value):
+    """How a program of the task's ended: what a sample and a gate's verdict have in common."""
+
+    __slots__ = ()
+    end: ProcessEnd
+    code: int | None
+
+    @property
+    def died(self) -> bool:
+        """Whether a signal ended it, and none of ours: want of memory, mostly, which says nothing of the work. Or a shell says so
+        of the command it ran and was killed under it."""
+        return self.end is ProcessEnd.SIGNALLED or (self.end is ProcessEnd.EXITED and self.code == DIED + signal.SIGKILL)
+
+    @property
+    def cut(self) -> bool:
+        """Whether it came to no end of its own: the same may go well the next time."""
+        return self.died or self.end is ProcessEnd.TIMED_OUT
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Sample(Value):
+class Sample(Execution):
     """One execution of the benchmark. `defect` None: it ended well and said all that was asked; only then `values` count."""
 
     values: Mapping[str, float]
@@ -63,19 +82,9 @@ class Sample(Value):
     full: bytes = b""
     private: Channel | None = None  # how the numbers came, where they weren't printed
 
-    @property
-    def died(self) -> bool:
-        """Whether a signal ended it, and none of ours: want of memory, mostly, which says nothing of the work."""
-        return _died(self.end, self.code)
-
-    @property
-    def cut(self) -> bool:
-        """Whether it came to no end of its own: the same may go well the next time."""
-        return self.died or self.end is ProcessEnd.TIMED_OUT
-
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Verdict(Value):
+class Verdict(Execution):
     """A gate's answer. `reason` says in a sentence why it is no, `places` where to look (`file:line: …`, names of tests), `mode`
     what a no means. `full` is what its command printed, for whoever reads more out of it."""
 
@@ -93,16 +102,6 @@ class Verdict(Value):
     def blocks(self) -> bool:
         """Whether the work can't land because of it."""
         return not self.ok and self.mode is Mode.BLOCK
-
-    @property
-    def died(self) -> bool:
-        """As of a sample."""
-        return _died(self.end, self.code)
-
-    @property
-    def cut(self) -> bool:
-        """As of a sample."""
-        return self.died or self.end is ProcessEnd.TIMED_OUT
 
 
 @dataclass(slots=True)
@@ -364,11 +363,6 @@ def _defect(who: str, finished: Finished, limits: Limits) -> str | None:
         case ProcessEnd.NOT_STARTED:
             return f"{who} could not be started: {finished.detail}"
     return f"{who} was stopped."
-
-
-def _died(end: ProcessEnd, code: int | None) -> bool:
-    """By a signal, or a shell says so of the command it ran and was killed under it."""
-    return end is ProcessEnd.SIGNALLED or (end is ProcessEnd.EXITED and code == DIED + signal.SIGKILL)
 
 
 def _last_word(tail: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from orchestrator.core import metrics
@@ -214,7 +215,8 @@ def merged(work: Work, space: Space, commit: str, before: Mapping[str, float]) -
     if noisy_target(work):
         with space.checkouts(work, commit) as clean:
             return shown(work, clean, commit, "merged", before)
-    result = sample(work, space.checkout(work, commit), clean=lambda: space.checkout(work, commit))
+    clean = partial(space.checkout, work, commit)
+    result = sample(work, clean(), clean=clean)
     work.merged = result.values
     tell(work, "merged", result, commit=commit)
     return Streak(True) if at_target(work, result, before) else Streak(False, result, shortfall(work, result, before))
