@@ -68,7 +68,7 @@ def ask(queue: Queue, place: Place, kind: inbox.Kind, reason: Reason) -> None:
         raise _moved(place) from None
     deadline = time.monotonic() + FOLLOW_WITHIN
     while durable.is_folder(folder) and time.monotonic() < deadline:
-        if _dead(queue, place):
+        if _dead(queue, place) and durable.is_folder(folder):  # in this order: one that followed moved the folder first
             _end_dead(queue, place, reason)
             return
         time.sleep(POLL)

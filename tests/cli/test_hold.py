@@ -10,7 +10,7 @@ import pytest
 from orchestrator.cli import hold, specs
 from orchestrator.core.lease import Lease
 from orchestrator.core.outcome import Reason
-from orchestrator.core.task import State
+from orchestrator.core.task import Place, State
 from orchestrator.errors import OrchestratorError
 from orchestrator.store import durable, inbox, records, specfile
 from orchestrator.store.claim import Claim
@@ -53,6 +53,25 @@ def test_a_holder_that_follows_decides_where_the_task_goes(queue: Queue, claim: 
     holder.start()
     hold.ask(queue, queue.find("fix"), inbox.Kind.CANCEL, Reason.CANCELLED)
     holder.join()
+    assert queue.find("fix").state is State.BLOCKED
+
+
+def test_a_holder_that_follows_and_ends_between_two_looks_has_followed(
+    queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[bool] = []
+    dead = hold._dead
+
+    def follow(queue: Queue, place: Place) -> bool:
+        looks.append(dead(queue, place))
+        if len(looks) == 2:
+            claim.release(State.BLOCKED, claim.fresh_record())
+            looks.append(dead(queue, place))
+        return looks[-1]
+
+    monkeypatch.setattr(hold, "_dead", follow)
+    hold.ask(queue, queue.find("fix"), inbox.Kind.BLOCK, Reason.STOPPED)
+    assert looks == [False, False, True]
     assert queue.find("fix").state is State.BLOCKED
 
 
