@@ -78,7 +78,6 @@ def retire(worktree: Worktree, *, most: int = POOLED, pump: Pump = time.sleep) -
         _forget_begun(worktree.repo, pool, proof)
         if _poolable(worktree) and len(_idle(worktree.repo, pool)) < most:
             _detach(worktree)
-            _forget_log(worktree)
             moved = _move(worktree, pool / f"{worktree.admin.name}-{os.urandom(3).hex()}", proof)
             overwrite(moved.admin / MARK, IDLE)
         else:
@@ -146,7 +145,10 @@ def _take(repo: Repository, path: Path, commit: str, proof: LockProof) -> Worktr
     """An idle one, the nearest to what is wanted first."""
     _forget_begun(repo, path.parent / POOL, proof)
     idle = sorted(_idle(repo, path.parent / POOL), key=lambda worktree: worktree.head != commit)
-    return _move(idle[0], path, proof) if idle else None
+    if not idle:
+        return None
+    _forget_log(idle[0])
+    return _move(idle[0], path, proof)
 
 
 def _forget_begun(repo: Repository, pool: Path, proof: LockProof) -> None:
@@ -246,6 +248,7 @@ def _detach(worktree: Worktree) -> None:
 
 
 def _forget_log(worktree: Worktree) -> None:
-    """The history of HEAD begins anew with the next task; what it names has refs by now."""
+    """The history of HEAD begins anew with the next task: where this one was before, with a task that has let go of it or that was
+    killed while it made it, is nothing of the next one's. What it names has refs by now."""
     with contextlib.suppress(FileNotFoundError):
         os.truncate(worktree.admin / "logs" / "HEAD", 0)

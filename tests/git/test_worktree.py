@@ -98,6 +98,21 @@ def test_the_history_of_a_former_task_stays_with_it(repo: Repository, tree: Work
     assert secret not in been_at
 
 
+def test_one_that_its_maker_was_killed_over_says_nothing_of_him_to_the_next_task(
+    repo: Repository, tree: Worktree, root: Path, base: str, commit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a task's worktrees have been is what a base that moves is held against: another's commit there were a false alarm."""
+    theirs = commit(tree.path, "one", "theirs\n")
+    with monkeypatch.context() as killed:
+        killed.setattr(pool, "_move", lambda *_: pytest.exit("killed"))
+        with pytest.raises(pytest.exit.Exception):
+            pool.prepare(repo, root / "theirs", owner="id-1", branch=None, commit=theirs)
+    other = pool.prepare(repo, root / "other", owner="id-2", branch=None, commit=base)
+    assert other.path.parent == root
+    assert len(list((repo.common / "worktrees").iterdir())) == 2
+    assert theirs not in save.been(other)
+
+
 def test_the_pool_is_bounded(repo: Repository, root: Path, base: str) -> None:
     trees = [pool.prepare(repo, root / str(n), owner="i", branch=None, commit=base) for n in range(3)]
     for tree in trees:
