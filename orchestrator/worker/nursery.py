@@ -1,4 +1,4 @@
-"""`orchestrator nursery FD`: imports all that a worker needs, once, and forks a worker whenever the loop asks for one.
+"""`orchestrator nursery FD`: imports all that a worker needs, once, and has a worker ready whenever the loop asks for one.
 
 One thread, no lock, no open file but the link to the loop: what is forked is as good as a fresh interpreter. It ends when the
 loop does; the workers it bore live on. Of their ends it tells the loop, which is not their parent and can't wait for them.
@@ -14,13 +14,15 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
-LARGEST = 65536
+from orchestrator.worker import spares
+from orchestrator.worker.spares import Order, Spare
+
+IDLE = 60.0  # seconds without an order after which the one who waits for it is let go of: it is memory to no use
 NEEDED = (  # the worker, and what it imports only when it needs it, which is nearly always
     "orchestrator.worker.main", "ctypes", "orchestrator.agents.exec", "pathspec", "shlex", "string",
 )  # fmt: skip
@@ -34,14 +36,14 @@ def main(descriptor: int) -> int:
     read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, _ignore)
-    worker = attend(link, read, os.getppid())
-    if worker is None:
+    order = attend(link, read, os.getppid())
+    if order is None:
         end(0)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.close(read)
     os.close(write)
-    return worker()
+    return work(link, order)
 
 
 def prepare() -> None:
@@ -60,46 +62,54 @@ def prepare() -> None:
     gc.freeze()
 
 
-def attend(link: socket.socket, read: int, loop: int) -> Callable[[], int] | None:
+def attend(link: socket.socket, read: int, loop: int) -> Order | None:
     """Answer the loop. Returns in every worker, with what it has to do; in the nursery itself with None, at the end."""
+    spare = spares.ahead()
     while True:
-        ready, _, _ = select.select([link.fileno(), read], [], [])
+        if isinstance(spare, Order):
+            return spare
+        ready, _, _ = select.select([link.fileno(), read], [], [], IDLE if spare else None)
+        if spare and not ready:
+            spare.dismiss()
+            spare = None
         try:
-            if read in ready:
-                tell_ends(link, read, loop)
+            if read in ready and tell_ends(link, read, loop, spare):
+                spare = None
             if link.fileno() in ready:
-                data, rights, _, _ = socket.recv_fds(link, LARGEST, 1)
+                data, rights, _, _ = socket.recv_fds(link, spares.LARGEST, 1)
                 if not data:
                     return None
-                if worker := bear(link, json.loads(data), rights[0]):
-                    return worker
-                os.close(rights[0])
+                spare = give(link, spare, data, rights[0])
         except OSError:  # the loop has gone
             return None
 
 
-def bear(link: socket.socket, order: dict[str, Any], lock: int) -> Callable[[], int] | None:
-    """Fork. The worker itself tells its pid, so that none begins whose birth the loop doesn't hear of."""
-    try:
-        born = os.fork() == 0
-    except OSError:
-        link.send(b'{"pid": 0}')
-        return None
-    if not born:
-        return None
-    root, name, token = order["claim"]
-    become(name, order["log"])
-    os.environ["ORCH_OWNER_FD"] = str(lock)
+def give(link: socket.socket, spare: Spare | None, data: bytes, lock: int) -> Spare | Order | None:
+    """Hand an order to the one who waits for it, or to one who is born now; who waits for the next."""
+    if spare is None or not spare.take(data, lock):
+        if spare:
+            spare.dismiss()
+        fresh = spares.ahead()
+        if isinstance(fresh, Order):
+            os.close(lock)  # inherited; its own came with the order
+            return fresh
+        if fresh is None or not fresh.take(data, lock):
+            link.send(b'{"pid": 0}')
+    os.close(lock)
+    return spares.ahead()
+
+
+def work(link: socket.socket, order: Order) -> int:
+    """Be the worker. It tells its pid itself, so that none begins whose birth the loop doesn't hear of."""
+    root, name, token = order.claim
+    become(name, order.log)
+    os.environ["ORCH_OWNER_FD"] = str(order.lock)
     with suppress(OSError):  # the loop has gone meanwhile: the claim is ours all the same
         link.send(json.dumps({"pid": os.getpid()}).encode())
     link.close()
+    from orchestrator.worker.main import main as worker
 
-    def work() -> int:
-        from orchestrator.worker.main import main as worker
-
-        return end(worker(root, name, token))
-
-    return work
+    return end(worker(root, name, token))
 
 
 def end(code: int) -> NoReturn:
@@ -123,18 +133,25 @@ def become(name: str, log: str | None) -> None:
         Path("/proc/self/comm").write_text(f"orch {name}".encode()[:15].decode(errors="ignore"), encoding="utf-8")
 
 
-def tell_ends(link: socket.socket, read: int, loop: int) -> None:
-    """Report every worker that has ended, before its number is free again, and wake the loop as its own children would."""
+def tell_ends(link: socket.socket, read: int, loop: int, spare: Spare | None) -> bool:
+    """Report every worker that has ended, before its number is free again, and wake the loop as its own children would. Whether
+    the spare one was among them, of which the loop doesn't know."""
     with suppress(BlockingIOError):
         while os.read(read, 4096):
             pass
+    lost = False
     with suppress(ChildProcessError):
         while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if spare is not None and ended.si_pid == spare.pid:
+                spare.dismiss()
+                lost = True
+                continue
             code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
             link.send(json.dumps({"ended": ended.si_pid, "code": code}).encode())
             os.waitpid(ended.si_pid, 0)
             if os.getppid() == loop:
                 os.kill(loop, signal.SIGCHLD)
+    return lost
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:

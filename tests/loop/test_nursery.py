@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,10 @@ from support.processes import until
 
 from orchestrator.executors.nursery import Nursery
 from orchestrator.loop.workers import PROGRAM
-from orchestrator.proc import identity
+from orchestrator.proc import identity, table
+from orchestrator.worker import nursery as bearer
+from orchestrator.worker import spares
+from orchestrator.worker.spares import Order
 
 
 @pytest.fixture
@@ -38,6 +43,90 @@ def bear(nursery: Nursery, top: Path, lock: int, **env: str) -> int | None:
 
 def ended(pid: int) -> bool:
     return identity.of(pid) is None
+
+
+def waiting(nursery: int) -> list[int]:
+    """The children of this nursery that live."""
+    return [process.pid for process in table.table().values() if process.parent == nursery and not process.zombie]
+
+
+def expected(nursery: Nursery) -> int:
+    """The one that waits in a nursery that has just been started."""
+    nursery.expect(PROGRAM, os.environ)
+    until(lambda: waiting(nursery._pid), "one waits")
+    return waiting(nursery._pid)[0]
+
+
+def test_one_waits_ahead_and_is_the_next_worker(nursery: Nursery, tmp_path: Path, lock: int) -> None:
+    first = expected(nursery)
+    assert bear(nursery, tmp_path, lock) == first
+    until(lambda: ended(first) and waiting(nursery._pid), "the next one waits")
+    second = waiting(nursery._pid)
+    assert bear(nursery, tmp_path, lock) == second[0]
+
+
+def test_one_that_is_killed_while_it_waits_is_no_worker_and_another_one_is_born(
+    nursery: Nursery, tmp_path: Path, lock: int
+) -> None:
+    spare = expected(nursery)
+    os.kill(spare, signal.SIGKILL)
+    until(lambda: ended(spare), "it is gone")
+    assert waiting(nursery._pid) == []
+
+    pid = bear(nursery, tmp_path, lock)
+    assert pid not in (None, spare)
+    assert nursery.code(spare) is None
+
+
+def test_the_one_that_waits_ends_with_its_nursery(nursery: Nursery) -> None:
+    spare = expected(nursery)
+    os.kill(nursery._pid, signal.SIGKILL)
+    until(lambda: ended(spare), "it has noticed")
+
+
+def test_one_that_waits_in_vain_is_let_go_of_and_the_next_order_is_done_all_the_same(tmp_path: Path, lock: int) -> None:
+    script = "import sys; from orchestrator.worker import nursery; nursery.IDLE = 0.2; nursery.main(int(sys.argv[1]))"
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(30)
+    with (
+        ours,
+        theirs,
+        subprocess.Popen([sys.executable, "-c", script, str(theirs.fileno())], pass_fds=[theirs.fileno()]) as child,
+    ):
+        theirs.close()
+        until(lambda: waiting(child.pid), "one waits")
+        until(lambda: not waiting(child.pid), "it waits no more")
+        order = f'{{"claim": ["{tmp_path}", "gone", "abc123"], "log": null}}'
+        socket.send_fds(ours, [order.encode()], [lock])
+        assert b'"pid"' in ours.recv(spares.LARGEST)
+        assert b'"code": 0' in ours.recv(spares.LARGEST)
+        ours.close()
+        assert child.wait(30) == 0
+
+
+def test_one_born_for_an_order_holds_the_owner_s_lock_by_one_descriptor(tmp_path: Path) -> None:
+    """Else the task would stay held after its worker has let go of it."""
+    path = tmp_path / "lock"
+    lock = os.open(path, os.O_RDWR | os.O_CREAT)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        answer = bearer.give(theirs, None, b'{"claim": ["", "", ""], "log": null}', lock)
+        if isinstance(answer, Order):  # this is the worker
+            held = sum(_means(entry, path) for entry in Path("/proc/self/fd").iterdir())
+            (tmp_path / "told").write_text(str(held))
+            (tmp_path / "told").rename(tmp_path / "held")
+            os._exit(0)
+    assert answer is not None
+    answer.dismiss()
+    until((tmp_path / "held").exists, "the worker has told")
+    assert (tmp_path / "held").read_text() == "1"
+
+
+def _means(descriptor: Path, path: Path) -> bool:
+    try:
+        return descriptor.readlink() == path
+    except OSError:
+        return False
 
 
 def test_a_worker_is_born_in_a_session_of_its_own_and_its_end_is_told(nursery: Nursery, tmp_path: Path, lock: int) -> None:

@@ -1,0 +1,80 @@
+"""A worker that is born ahead of its order, and waits for it with its memory already its own.
+
+The fork, and the copying of what it shares with the nursery, take a tenth of a small task's time: they are done while the worker
+before it is at work. One that waits holds nothing, so it may die, or be let go of, at any moment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+
+from orchestrator.core.value import Value
+from orchestrator.proc import memory
+
+LARGEST = 65536
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Order(Value):
+    """The claim (root, name, token) that a worker is for, the file for what it prints, and the descriptor of its owner's lock."""
+
+    claim: tuple[str, str, str]
+    log: str | None
+    lock: int
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Spare(Value):
+    """The one that waits, a child of ours, and the link to it."""
+
+    pid: int
+    link: socket.socket
+
+    def take(self, data: bytes, lock: int) -> bool:
+        """Give it an order, as the loop wrote it: it is a worker now. False where it is dead."""
+        with self.link, suppress(OSError):
+            socket.send_fds(self.link, [data], [lock])
+            return True
+        return False
+
+    def dismiss(self) -> None:
+        """End it, and reap it."""
+        self.link.close()
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def ahead() -> Spare | Order | None:
+    """Fork. The one that waits; None where none can be had now. In itself this returns once there is an order, with that; where
+    the nursery ends or lets go of it, it never does."""
+    try:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    except OSError:
+        return None
+    try:
+        pid = os.fork()
+    except OSError:
+        ours.close()
+        theirs.close()
+        return None
+    if pid:
+        theirs.close()
+        return Spare(pid, ours)
+    ours.close()
+    memory.make_own()
+    return _wait(theirs)
+
+
+def _wait(link: socket.socket) -> Order:
+    with link:
+        data, rights, _, _ = socket.recv_fds(link, LARGEST, 1)
+    if not data:
+        os._exit(0)
+    told = json.loads(data)
+    root, name, token = told["claim"]
+    return Order((root, name, token), told["log"], rights[0])
