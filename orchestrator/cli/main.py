@@ -6,7 +6,8 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ PLAINER = {
     "is not a valid integer": "is no whole number",
     "is not a valid float": "is no number",
 }
-STATUS = {("--status",): False, ("--status", "--json"): True}
+COMPLETION = "_ORCHESTRATOR_COMPLETE"  # set by a shell that asks click what could come next
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     words = tuple(sys.argv[1:] if argv is None else argv)
     try:
-        return _status(json=STATUS[words]) if words in STATUS else _parsed(words)
+        plain = None if COMPLETION in os.environ else PLAIN.get(words)
+        return _unparsed(plain) if plain else _parsed(words)
     except OrchestratorError as error:
         output.error(error.message, error.hint)
         return error.exit_code
@@ -66,13 +68,40 @@ def _run(argv: Sequence[str] | None) -> int:
         return _nowhere() if isinstance(error, FileNotFoundError) and not _somewhere() else _fault(error)
 
 
-def _status(*, json: bool) -> int:
-    """What is asked most often, by people's prompts and by scripts: a sixth of its time would be click's."""
+def _status(*, json: bool = False) -> int:
     from orchestrator.cli.app import App
     from orchestrator.cli.status import status
 
+    return status(App(json=json), watch=False)
+
+
+def _drain() -> int:
+    from orchestrator.cli.app import App
+    from orchestrator.cli.loop import drain
+
+    return drain(App())
+
+
+def _loop() -> int:
+    from orchestrator.cli.app import App
+    from orchestrator.cli.loop import loop
+
+    return loop(App())
+
+
+# What is asked most often, by people's prompts and by scripts, or begins a day's work: known by its words, without the time and
+# the memory that click takes.
+PLAIN: Mapping[tuple[str, ...], Callable[[], int]] = {
+    (): _drain,
+    ("--loop",): _loop,
+    ("--status",): _status,
+    ("--status", "--json"): partial(_status, json=True),
+}
+
+
+def _unparsed(command: Callable[[], int]) -> int:
     try:
-        return status(App(json=json), watch=False)
+        return command()
     except BrokenPipeError as error:
         raise output.ReaderGone from error
 

@@ -248,7 +248,7 @@ def _detach(worktree: Worktree) -> None:
 
 
 def _forget_log(worktree: Worktree) -> None:
-    """The history of HEAD begins anew with the next task: where it was with one that has let go of it, or that was killed while it
-    made it, is nothing of the next one's. What it names has refs by now."""
+    """The history of HEAD begins anew with the next task: where it was with one that has let go of it, or was killed while making
+    it, is nothing of the next one's. What it names has refs by now."""
     with contextlib.suppress(FileNotFoundError):
         os.truncate(worktree.admin / "logs" / "HEAD", 0)
