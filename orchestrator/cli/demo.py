@@ -88,7 +88,7 @@ def _by_model(app: App, settings: Settings) -> int:
 
 
 def _run(app: App, settings: Settings) -> int:
-    from orchestrator.loop.parts import Mode
+    from orchestrator.loop.mode import Mode
     from orchestrator.loop.run import run
 
     return run(settings, Mode.DRAIN, say=speaker(app))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from orchestrator.cli import output
 from orchestrator.cli.app import App
 from orchestrator.core.task import Place, State
-from orchestrator.loop.parts import Mode
+from orchestrator.loop.mode import Mode
 from orchestrator.store import control, leases
 from orchestrator.store.queue import Queue
 

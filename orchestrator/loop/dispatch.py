@@ -11,7 +11,8 @@ from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Record
 from orchestrator.core.task import Stage, State
 from orchestrator.errors import ClaimLost, OrchestratorError, SpecError, StoreError
-from orchestrator.loop.parts import Loop, Losses, Mode, Moment
+from orchestrator.loop.mode import Mode
+from orchestrator.loop.parts import Loop, Losses, Moment
 from orchestrator.loop.voice import ending
 from orchestrator.loop.workers import fault
 from orchestrator.store import config, leases, records, specfile

@@ -14,7 +14,8 @@ from orchestrator.core.task import State
 from orchestrator.core.value import Value
 from orchestrator.errors import StoreError
 from orchestrator.loop import takeover
-from orchestrator.loop.parts import Loop, Mode
+from orchestrator.loop.mode import Mode
+from orchestrator.loop.parts import Loop
 from orchestrator.loop.tick import reap
 from orchestrator.loop.voice import ending
 from orchestrator.loop.workers import fault

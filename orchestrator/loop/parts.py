@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 from orchestrator.core import budget
 from orchestrator.core.readiness import World
@@ -12,6 +11,7 @@ from orchestrator.core.settings import Settings
 from orchestrator.core.value import Value
 from orchestrator.executors.protocol import Executor
 from orchestrator.loop.index import Index
+from orchestrator.loop.mode import Mode
 from orchestrator.loop.reading import Reader
 from orchestrator.loop.routed import without_new_logins
 from orchestrator.loop.voice import Voice
@@ -20,18 +20,6 @@ from orchestrator.loop.watch import Watch
 from orchestrator.loop.workers import Workers
 from orchestrator.store.owners import OwnerLock
 from orchestrator.store.queue import Queue, Seen
-
-
-class Mode(StrEnum):
-    """How long a loop goes on."""
-
-    DRAIN = "drain"  # until nothing more can be done
-    LOOP = "loop"  # until told to stop
-    ONCE = "once"  # one task, one attempt
-    TASK = "task"  # one named task, now
-
-
-ERRANDS = frozenset({Mode.ONCE, Mode.TASK})
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

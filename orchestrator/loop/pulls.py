@@ -8,7 +8,8 @@ from orchestrator.core import attention
 from orchestrator.core.task import State
 from orchestrator.errors import OrchestratorError
 from orchestrator.loop.dispatch import DEFAULT
-from orchestrator.loop.parts import Loop, Mode, Moment
+from orchestrator.loop.mode import Mode
+from orchestrator.loop.parts import Loop, Moment
 from orchestrator.loop.workers import LOGS, environment, fault
 from orchestrator.store import durable, records
 

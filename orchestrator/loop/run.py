@@ -18,7 +18,8 @@ from orchestrator.executors.protocol import Executor
 from orchestrator.loop import ending, pulls
 from orchestrator.loop.ending import Over
 from orchestrator.loop.index import Index
-from orchestrator.loop.parts import ERRANDS, Loop, Mode, Moment
+from orchestrator.loop.mode import ERRANDS, Mode
+from orchestrator.loop.parts import Loop, Moment
 from orchestrator.loop.reading import Reader
 from orchestrator.loop.tick import RESCAN, tick
 from orchestrator.loop.voice import Voice

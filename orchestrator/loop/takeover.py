@@ -10,7 +10,8 @@ from orchestrator.core.outcome import Reason
 from orchestrator.core.task import Place, State, mark
 from orchestrator.errors import ClaimLost, OrchestratorError, StoreError
 from orchestrator.loop import dispatch
-from orchestrator.loop.parts import ERRANDS, Loop, Moment
+from orchestrator.loop.mode import ERRANDS
+from orchestrator.loop.parts import Loop, Moment
 from orchestrator.loop.voice import ending
 from orchestrator.loop.workers import fault
 from orchestrator.proc import identity, tree

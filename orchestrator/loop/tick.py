@@ -13,7 +13,8 @@ from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
 from orchestrator.errors import StoreError
 from orchestrator.loop import dispatch, pulls, retention, takeover
-from orchestrator.loop.parts import Loop, Mode, Moment
+from orchestrator.loop.mode import Mode
+from orchestrator.loop.parts import Loop, Moment
 from orchestrator.loop.voice import ending
 from orchestrator.loop.watch import FOLLOWED
 from orchestrator.loop.workers import Worker, fault

@@ -14,7 +14,8 @@ from orchestrator.core.record import Landed, Record
 from orchestrator.core.settings import Settings
 from orchestrator.core.task import State
 from orchestrator.loop import run
-from orchestrator.loop.parts import Mode, Moment
+from orchestrator.loop.mode import Mode
+from orchestrator.loop.parts import Moment
 from orchestrator.loop.wakeup import Wakeup
 from orchestrator.store import records
 

@@ -19,7 +19,7 @@ from support.processes import until
 PROGRAM = """
 import json, sys
 from orchestrator.core.settings import Settings
-from orchestrator.loop.parts import Mode
+from orchestrator.loop.mode import Mode
 from orchestrator.loop.run import run
 settings, mode, name, program = json.loads(sys.argv[1])
 say = lambda line: print(line, flush=True)
