@@ -20,7 +20,7 @@ from types import FrameType
 from typing import NoReturn
 
 from orchestrator.worker import spares
-from orchestrator.worker.spares import Order, Spare
+from orchestrator.worker.spares import Family, Order
 
 IDLE = 60.0  # seconds without an order after which the one who waits for it is let go of: it is memory to no use
 NEEDED = (  # the worker, and what it imports only when it needs it, which is nearly always
@@ -64,39 +64,35 @@ def prepare() -> None:
 
 def attend(link: socket.socket, read: int, loop: int) -> Order | None:
     """Answer the loop. Returns in every worker, with what it has to do; in the nursery itself with None, at the end."""
-    spare = spares.ahead()
-    while True:
-        if isinstance(spare, Order):
-            return spare
-        ready, _, _ = select.select([link.fileno(), read], [], [], IDLE if spare else None)
-        if spare and not ready:
-            spare.dismiss()
-            spare = None
+    family = Family()
+    order = family.ahead()
+    while order is None:
+        ready, _, _ = select.select([link.fileno(), read], [], [], IDLE if family.spare else None)
+        if not ready:
+            family.dismiss()
         try:
-            if read in ready and tell_ends(link, read, loop, spare):
-                spare = None
+            if read in ready:
+                tell_ends(link, read, loop, family)
             if link.fileno() in ready:
                 data, rights, _, _ = socket.recv_fds(link, spares.LARGEST, 1)
                 if not data:
                     return None
-                spare = give(link, spare, data, rights[0])
+                order = give(link, family, data, rights[0])
         except OSError:  # the loop has gone
             return None
+    return order
 
 
-def give(link: socket.socket, spare: Spare | None, data: bytes, lock: int) -> Spare | Order | None:
-    """Hand an order to the one who waits for it, or to one who is born now; who waits for the next."""
-    if spare is None or not spare.take(data, lock):
-        if spare:
-            spare.dismiss()
-        fresh = spares.ahead()
-        if isinstance(fresh, Order):
+def give(link: socket.socket, family: Family, data: bytes, lock: int) -> Order | None:
+    """Hand an order to the one who waits for it, or to one who is born now, and have another one wait."""
+    if not family.take(data, lock):
+        if order := family.ahead():
             os.close(lock)  # inherited; its own came with the order
-            return fresh
-        if fresh is None or not fresh.take(data, lock):
+            return order
+        if not family.take(data, lock):
             link.send(b'{"pid": 0}')
     os.close(lock)
-    return spares.ahead()
+    return family.ahead()
 
 
 def work(link: socket.socket, order: Order) -> int:
@@ -133,25 +129,20 @@ def become(name: str, log: str | None) -> None:
         Path("/proc/self/comm").write_text(f"orch {name}".encode()[:15].decode(errors="ignore"), encoding="utf-8")
 
 
-def tell_ends(link: socket.socket, read: int, loop: int, spare: Spare | None) -> bool:
-    """Report every worker that has ended, before its number is free again, and wake the loop as its own children would. Whether
-    the spare one was among them, of which the loop doesn't know."""
+def tell_ends(link: socket.socket, read: int, loop: int, family: Family) -> None:
+    """Report every worker that has ended, before its number is free again, and wake the loop as its own children would."""
     with suppress(BlockingIOError):
         while os.read(read, 4096):
             pass
-    lost = False
     with suppress(ChildProcessError):
         while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            if spare is not None and ended.si_pid == spare.pid:
-                spare.dismiss()
-                lost = True
+            if not family.bury(ended.si_pid):  # it only waited, and the loop doesn't know of it
                 continue
             code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
             link.send(json.dumps({"ended": ended.si_pid, "code": code}).encode())
             os.waitpid(ended.si_pid, 0)
             if os.getppid() == loop:
                 os.kill(loop, signal.SIGCHLD)
-    return lost
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:

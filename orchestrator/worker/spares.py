@@ -2,6 +2,9 @@
 
 The fork, and the copying of what it shares with the nursery, take a tenth of a small task's time: they are done while the worker
 before it is at work. One that waits holds nothing, so it may die, or be let go of, at any moment.
+
+Where a worker is at work for every core there is, nothing is copied ahead: no core is idle to do that, and it is more than a worker
+needs.
 """
 
 from __future__ import annotations
@@ -49,9 +52,51 @@ class Spare(Value):
         os.waitpid(self.pid, 0)
 
 
-def ahead() -> Spare | Order | None:
-    """Fork. The one that waits; None where none can be had now. In itself this returns once there is an order, with that; where
-    the nursery ends or lets go of it, it never does."""
+class Family:
+    """The one that waits, and the workers that live."""
+
+    def __init__(self) -> None:
+        self.spare: Spare | None = None
+        self._living: set[int] = set()
+        self._cores = len(os.sched_getaffinity(0))
+
+    def ahead(self) -> Order | None:
+        """Have one wait, if that can be. Returns in that one, too, with its order, once there is one."""
+        born = fork(own=len(self._living) < self._cores)
+        if isinstance(born, Order):
+            return born
+        self.spare = born
+        return None
+
+    def take(self, data: bytes, lock: int) -> bool:
+        """Give the one that waits an order: it is a worker then. False where none waits any more."""
+        if self.spare is None:
+            return False
+        if not self.spare.take(data, lock):
+            self.dismiss()
+            return False
+        self._living.add(self.spare.pid)
+        self.spare = None
+        return True
+
+    def bury(self, pid: int) -> bool:
+        """This child has ended; whether it was a worker, which is still to be reaped then."""
+        if self.spare and self.spare.pid == pid:
+            self.dismiss()
+            return False
+        self._living.discard(pid)
+        return True
+
+    def dismiss(self) -> None:
+        """Let go of the one that waits."""
+        if self.spare:
+            self.spare.dismiss()
+        self.spare = None
+
+
+def fork(*, own: bool) -> Spare | Order | None:
+    """The one that waits; None where none can be had now. In itself this returns once there is an order, with that; where the
+    nursery ends or lets go of it, it never does. `own`: with its memory copied."""
     try:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     except OSError:
@@ -66,7 +111,8 @@ def ahead() -> Spare | Order | None:
         theirs.close()
         return Spare(pid, ours)
     ours.close()
-    memory.make_own()
+    if own:
+        memory.make_own()
     return _wait(theirs)
 
 

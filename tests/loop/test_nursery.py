@@ -18,7 +18,6 @@ from orchestrator.loop.workers import PROGRAM
 from orchestrator.proc import identity, table
 from orchestrator.worker import nursery as bearer
 from orchestrator.worker import spares
-from orchestrator.worker.spares import Order
 
 
 @pytest.fixture
@@ -109,15 +108,16 @@ def test_one_born_for_an_order_holds_the_owner_s_lock_by_one_descriptor(tmp_path
     path = tmp_path / "lock"
     lock = os.open(path, os.O_RDWR | os.O_CREAT)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    family = spares.Family()
     with ours, theirs:
-        answer = bearer.give(theirs, None, b'{"claim": ["", "", ""], "log": null}', lock)
-        if isinstance(answer, Order):  # this is the worker
+        order = bearer.give(theirs, family, b'{"claim": ["", "", ""], "log": null}', lock)
+        if order:  # this is the worker
             held = sum(_means(entry, path) for entry in Path("/proc/self/fd").iterdir())
             (tmp_path / "told").write_text(str(held))
             (tmp_path / "told").rename(tmp_path / "held")
             os._exit(0)
-    assert answer is not None
-    answer.dismiss()
+    assert family.spare
+    family.dismiss()
     until((tmp_path / "held").exists, "the worker has told")
     assert (tmp_path / "held").read_text() == "1"
 
