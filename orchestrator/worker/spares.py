@@ -3,8 +3,7 @@
 The fork, and the copying of what it shares with the nursery, take a tenth of a small task's time: they are done while the worker
 before it is at work. One that waits holds nothing, so it may die, or be let go of, at any moment.
 
-Where a worker is at work for every core there is, nothing is copied ahead: no core is idle to do that, and it is more than a worker
-needs.
+Where a worker is at work for every core, nothing is copied ahead: no core is idle then, and it is more than a worker needs.
 """
 
 from __future__ import annotations
