@@ -6,8 +6,20 @@ One base class, one sentence for what happened, one `hint` for what to do next. 
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
+
+# What the machine lacks: no fault of ours or of what was asked, it passes by itself or with some room. What to do about each.
+LACKING = {
+    errno.ENOSPC: "The disk is full: free some space; nothing was lost.",
+    errno.EDQUOT: "Your disk quota is used up: free some space; nothing was lost.",
+    errno.EROFS: "The file system is mounted read-only: mount it writable.",
+    errno.EIO: "The disk reports an error; look at the system's log.",
+    errno.EMFILE: "Too many open files: raise the limit (ulimit -n).",
+    errno.ENFILE: "Too many open files on this machine.",
+    errno.ENOMEM: "There is no memory left.",
+}
 
 
 class OrchestratorError(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli import output
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import LACKING, OrchestratorError
 
 if TYPE_CHECKING:
     import click
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 FAULT = 3
 INTERRUPTED = 130
 MISUSE = 2
-# What the machine lacks, or the place where stdout goes: nothing that we did.
-NO_FAULT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 PROGRAM = "orchestrator"
 PLAINER = {
     "is not a valid integer range": "is no whole number",
@@ -63,7 +60,7 @@ def _run(argv: Sequence[str] | None) -> int:
     except output.ReaderGone:
         raise
     except Exception as error:  # noqa: BLE001 - our own fault: never a traceback in a person's face
-        if isinstance(error, OSError) and error.errno in NO_FAULT:
+        if isinstance(error, OSError) and error.errno in LACKING:
             return _lacking(error)
         return _nowhere() if isinstance(error, FileNotFoundError) and not _somewhere() else _fault(error)
 

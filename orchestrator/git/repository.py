@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core.value import Value
-from orchestrator.errors import OrchestratorError, RepositoryError
+from orchestrator.errors import LACKING, OrchestratorError, RepositoryError
 from orchestrator.git import identity, known, refs
 from orchestrator.git.command import Git, program
 from orchestrator.store.failpoints import hit
@@ -21,16 +20,6 @@ from orchestrator.store.failpoints import hit
 OLDEST = (2, 38)
 HEADS = "refs/heads/"
 ROOM = 256  # bytes of a file of one changing line, where that is not longer
-# What passes by itself, or with some room on a disk: nothing is wrong with the repository.
-PASSING = {
-    errno.ENOSPC: "The disk is full: free some space.",
-    errno.EDQUOT: "Your disk quota is used up: free some space.",
-    errno.EROFS: "The file system is mounted read-only: mount it writable.",
-    errno.EIO: "The disk reports an error; look at the system's log.",
-    errno.EMFILE: "Too many open files: raise the limit (ulimit -n).",
-    errno.ENFILE: "Too many open files on this machine.",
-    errno.ENOMEM: "There is no memory left.",
-}
 FACTS = (
     "--is-bare-repository", "--is-shallow-repository", "--show-object-format",
     "--absolute-git-dir", "--git-common-dir", "--show-toplevel",
@@ -326,8 +315,8 @@ def _make_control(repo: Repository) -> None:
 
 def _unwritable(path: Path, error: OSError) -> OrchestratorError:
     problem = f"{path} can't be written: {error.strerror}."
-    if error.errno in PASSING:
-        return OrchestratorError(problem, hint=PASSING[error.errno])
+    if error.errno in LACKING:
+        return OrchestratorError(problem, hint=LACKING[error.errno])
     return RepositoryError(problem, hint="Make the repository writable for this user.")
 
 

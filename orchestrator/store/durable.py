@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.errors import StoreError
+from orchestrator.errors import LACKING, StoreError
 from orchestrator.store.failpoints import hit
 
 AnyPath = str | os.PathLike[str]
@@ -25,17 +25,13 @@ RENAME_NOREPLACE = 1
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
 UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
 HINTS = {
-    errno.ENOSPC: "The disk is full: free some space; nothing was lost.",
-    errno.EDQUOT: "Your disk quota is used up: free some space; nothing was lost.",
+    **LACKING,
     errno.EACCES: "Give this user write permission there (and to the folder it is in).",
     errno.EPERM: "Give this user write permission there; look at its owner, its attributes (lsattr) and the sticky bit.",
     errno.EROFS: "The file system is mounted read-only: mount it writable or choose another folder with --tasks.",
     errno.EXDEV: "The tasks folder must be one file system: no state folder may be a mount point or a link to another disk.",
     errno.EBUSY: "Something holds that folder (a mount point?): release it; this is tried again.",
-    errno.EMFILE: "Too many open files: raise the limit (ulimit -n).",
-    errno.ENFILE: "Too many open files on this machine.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
-    errno.EIO: "The disk reports an error; look at the system's log.",
     errno.ELOOP: "A symbolic link is where a plain file should be: remove it.",
 }
 
