@@ -19,7 +19,7 @@ from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
 from orchestrator.core.value import Value
 from orchestrator.errors import GitError, OrchestratorError
-from orchestrator.git import kept, pool, repository, worktree
+from orchestrator.git import kept, pool, repository, submodules, worktree
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import durable, records
@@ -126,6 +126,8 @@ def _worktrees(app: App, repo: Repository, known: list[Known]) -> Iterator[Item]
             yield Item("worktree", str(tree.path), size, "belongs to no task of this queue")
         elif owners[0].place.state is not State.CONVERGED:
             yield Item("worktree", str(tree.path), size, f"{owners[0].place.name} is {owners[0].place.state}")
+        elif why := submodules.unsaved(tree.admin):
+            yield Item("worktree", str(tree.path), size, why)
         else:
             yield Item("worktree", str(tree.path), size, "converged", lambda o=owners[0], t=tree: _retire(app, o, t))  # type: ignore[misc]
 

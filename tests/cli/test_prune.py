@@ -155,6 +155,19 @@ def test_a_worktree_of_another_queue_stays(project: Project) -> None:
     assert (project.top / ".worktrees/x/mine.txt").exists()
 
 
+def test_a_worktree_with_unsaved_work_in_a_submodule_stays_and_a_dry_run_says_so_too(project: Project) -> None:
+    protocol = ("-c", "protocol.file.allow=always")
+    project.git(*protocol, "submodule", "add", "-q", str(project.top), "lib")
+    project.git("commit", "-q", "-am", "lib")
+    project.drop("x", "{metric: {name: left, target: 0}, setup: git -c protocol.file.allow=always submodule -q update --init}")
+    project.agent(": > todo.txt; echo only here > lib/other.txt")
+    project.run()
+    promised = items(project, "--dry-run")["worktree", "x"]
+    assert promised == ("its submodule lib has uncommitted edits (other.txt)", False)
+    assert items(project)["worktree", "x"] == promised
+    assert (project.top / ".worktrees/x/lib/other.txt").exists()
+
+
 def test_recover_has_verbs_and_prune_among_them_forgets_one_task_s_refs(project: Project) -> None:
     landed(project)
     assert project.json("recover", "list", "x") == project.json("recover", "x")
