@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from enum import Enum
 
 from orchestrator.core.lease import Lease
 from orchestrator.core.outcome import Reason
@@ -21,6 +22,14 @@ POLL = 0.05
 CLAIM_WITHIN = 5.0  # a task whose last worker is still stopping can be claimed soon
 FOLLOW_WITHIN = 15.0  # a worker looks once a second, ends its agent and saves the work
 WORDS = {Reason.STOPPED: "stopped by a person", Reason.CANCELLED: "cancelled by a person"}
+
+
+class Held(Enum):
+    """How a running task came to blocked, in words: what that means for work which no commit holds yet."""
+
+    FOLLOWED = "its work is saved"
+    DEAD = "it had no living worker: what is not saved stays in its worktree, and `retry` saves it"
+    TAKEN = "its worker did not follow yet: it saves its work and ends once it sees that"
 
 
 @contextmanager
@@ -55,13 +64,13 @@ def cancel_blocked(queue: Queue, place: Place) -> None:
         events.append(folder, "cancelled", task=place.name, attempt=found.attempts, before=found.reason)
 
 
-def ask(queue: Queue, place: Place, kind: inbox.Kind, reason: Reason) -> None:
+def ask(queue: Queue, place: Place, kind: inbox.Kind, reason: Reason) -> Held:
     """Have the worker of a running task put it into blocked. One that has died is answered for; one that doesn't follow
     loses the folder, which every worker notices within seconds."""
     folder = queue.path(place)
     if place.token is None or _dead(queue, place):
         _end_dead(queue, place, reason)
-        return
+        return Held.DEAD
     try:
         inbox.put(folder, kind)
     except durable.Gone:
@@ -70,16 +79,19 @@ def ask(queue: Queue, place: Place, kind: inbox.Kind, reason: Reason) -> None:
     while durable.is_folder(folder) and time.monotonic() < deadline:
         if _dead(queue, place) and durable.is_folder(folder):  # in this order: one that followed moved the folder first
             _end_dead(queue, place, reason)
-            return
+            return Held.DEAD
         time.sleep(POLL)
+    held = Held.FOLLOWED
     if durable.is_folder(folder):
         with suppress(durable.Gone):  # it followed at the last moment
             queue.move(place, State.BLOCKED)
+            held = Held.TAKEN
     _wait_for_owner(queue, place, deadline)
     if (now := queue.find(place.name)).state is not State.BLOCKED:
         raise OrchestratorError(
             f"{place.name!r} ended as {now.state} before it could be stopped.", hint="Look at it with `orchestrator show`."
         )
+    return held
 
 
 def _wait_for_owner(queue: Queue, place: Place, deadline: float) -> None:

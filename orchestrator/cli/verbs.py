@@ -187,8 +187,9 @@ def _stop(app: App, place: Place, reason: Reason) -> Done:
             hint=f"`orchestrator show {quote(place.name)}` says where it went.",
         )
     if place.state is State.RUNNING:
-        hold.ask(app.queue, place, inbox.Kind.CANCEL if reason is Reason.CANCELLED else inbox.Kind.BLOCK, reason)
-        text = f"is {words} and lies in blocked; its work is saved"
+        held = hold.ask(app.queue, place, inbox.Kind.CANCEL if reason is Reason.CANCELLED else inbox.Kind.BLOCK, reason)
+        told = f"; {held.value}" if reason is Reason.STOPPED or held is hold.Held.FOLLOWED else ""
+        text = f"is {words} and lies in blocked{told}"
     elif place.state is State.PENDING:
         hold.block(app.queue, place, reason)
         text = f"is {words} and lies in blocked"

@@ -37,7 +37,7 @@ def claim(queue: Queue) -> Claim:
 
 def test_a_holder_that_does_not_follow_loses_the_folder(queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hold, "FOLLOW_WITHIN", 0.1)
-    hold.ask(queue, queue.find("fix"), inbox.Kind.BLOCK, Reason.STOPPED)
+    assert hold.ask(queue, queue.find("fix"), inbox.Kind.BLOCK, Reason.STOPPED) is hold.Held.TAKEN
     assert queue.find("fix").state is State.BLOCKED
     assert not claim.held()
     claim.abandon()
@@ -51,7 +51,7 @@ def test_a_holder_that_follows_decides_where_the_task_goes(queue: Queue, claim: 
 
     holder = threading.Thread(target=follow)
     holder.start()
-    hold.ask(queue, queue.find("fix"), inbox.Kind.CANCEL, Reason.CANCELLED)
+    assert hold.ask(queue, queue.find("fix"), inbox.Kind.CANCEL, Reason.CANCELLED) is hold.Held.FOLLOWED
     holder.join()
     assert queue.find("fix").state is State.BLOCKED
 
