@@ -39,6 +39,7 @@ TAIL = 4000  # characters shown to people and to the next prompt
 LAST_WORD = 200  # characters of a failed benchmark's last line that are shown with its end
 SILENT = "The benchmark wrote nothing to ${}, as it did on the base; what is printed doesn't count."
 TWICE = "The benchmark wrote numbers to $ORCH_METRICS_FILE and to $ORCH_METRICS_FD; say them by one of the two."
+TOO_MUCH = f"The benchmark wrote more than {OUTPUT // 1024 // 1024} MiB to $ORCH_METRICS_FILE."  # cut, it may say another number
 # A shell reads its script line by line: what a product adds to it meanwhile is run, too.
 WRITTEN = "{} was changed while the {} ran, so what it says is nobody's word. What runs there may write to any other file."
 SHELL = {126: "a command that can't be executed", 127: "a command was not found"}
@@ -199,9 +200,10 @@ def _reading(
 
 
 def _by_channel(judged: Sample, told: Mapping[Channel, bytes], channels: Sequence[Channel]) -> Sample:
-    """`judged`, with the channel its numbers came by. One that went well and was silent where it has to write is a defect, and
-    so are two answers: whose the second one is, nobody knows."""
+    """`judged`, with the channel its numbers came by. One that went well and was silent where it has to write is a defect, one
+    that was read in part too, and so are two answers: whose the second one is, nobody knows."""
     wrong = TWICE if len(told) > 1 else SILENT.format(VARIABLES[channels[0]]) if not told and len(channels) == 1 else ""
+    wrong = TOO_MUCH if len(told.get(Channel.FILE, b"")) > OUTPUT else wrong
     if not wrong or judged.end is not ProcessEnd.EXITED or judged.code:
         return replace(judged, private=next(iter(told), None))
     return replace(judged, values={}, defect=wrong, output=f"{judged.output}\n{wrong}".strip())

@@ -268,6 +268,12 @@ def test_a_benchmark_that_sleeps_past_its_time_with_a_grandchild_is_ended_with_i
         os.kill(int((bench.worktree / "grandchild").read_text()), 0)
 
 
+def test_a_metrics_file_that_is_too_large_to_be_read_whole_is_a_defect_that_says_so(bench: Bench) -> None:
+    bench.write("(echo METRIC n=0; head -c 17000000 /dev/zero | tr '\\0' '\\n'; echo METRIC n=5) > $ORCH_METRICS_FILE")
+    result = bench.sample(channels=tuple(Channel))
+    assert (result.defect, result.values) == ("The benchmark wrote more than 16 MiB to $ORCH_METRICS_FILE.", {})
+
+
 def test_silence_ends_a_sample_where_that_was_asked_for(bench: Bench) -> None:
     bench.write("sleep 60")
     assert bench.sample(limits=Limits(idle=0.3, grace=0.1)).defect == "The benchmark printed nothing for 0.3 s."
