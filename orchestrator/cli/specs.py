@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.core.settings import Settings
+from orchestrator.cli.app import App
 from orchestrator.core.spec import Spec
 from orchestrator.errors import OrchestratorError
 from orchestrator.store import durable, locks, specfile
@@ -34,9 +34,10 @@ def put(queue: Queue, name: str, text: str, *, seen: specfile.Key | None = None)
     raise OrchestratorError(f"The spec of {name!r} kept moving.", hint="Try again.")
 
 
-def unroutable(settings: Settings, spec: Spec) -> list[str]:
-    """An agent or model that nobody knows: the task is shown as invalid until that is mended."""
+def unroutable(app: App, spec: Spec) -> list[str]:
+    """An agent, model or phase that nobody knows: the task is shown as invalid until that is mended."""
     from orchestrator.agents.routing import Router
+    from orchestrator.loop import phased
 
-    problem = Router(settings).problem(spec)
-    return [f"warning: {problem}"] if problem else []
+    problems = (Router(app.settings).problem(spec), phased.problem(spec, app.settings, app.queue.root.parent))
+    return [f"warning: {problem}" for problem in problems if problem]

@@ -21,6 +21,7 @@ from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Metric
 from orchestrator.core.task import Stage, State
 from orchestrator.core.value import Value
+from orchestrator.loop.phased import phased
 from orchestrator.loop.routed import placed, routed, without_new_logins
 from orchestrator.store import snapshot
 from orchestrator.store.owners import Owner
@@ -59,7 +60,7 @@ def look(queue: Queue, settings: Settings) -> Look:
     found = snapshot.read_all(queue, settle=settings.settle, accounts=router.accounts)
     now = time.time()
     loops = queue.owners.loops() if (queue.control / "owners").is_dir() else ()
-    found = tuple(placed(routed(candidate, router, queue), _executor) for candidate in found)
+    found = tuple(placed(phased(routed(candidate, router, queue), settings, queue), _executor) for candidate in found)
     world = readiness.world(found, converged_before=queue.remembered(), capacity=_capacity(found, loops))
     world = replace(world, paused=without_new_logins(_paused(found, now), router), overspent=_overspent(found, settings, now))
     red = _standing(queue)

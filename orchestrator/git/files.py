@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,3 +33,11 @@ def at(git: Git, commit: str, paths: Sequence[str]) -> tuple[File, ...]:
         if mode in REGULAR and path in paths:
             found.append(File(path, mode == EXECUTABLE, git.run("cat-file", "blob", blob).stdout))
     return tuple(found)
+
+
+def on_a_branch(git: Git, paths: Sequence[str]) -> bool:
+    """Whether one of `paths` is there on any local branch. Raises GitError outside of a repository."""
+    branches = git.run("for-each-ref", "--format=%(refname)", "refs/heads").stdout.splitlines()
+    asked = b"".join(b"%s:%s\n" % (branch, os.fsencode(path)) for branch in branches for path in paths)
+    told = git.run("cat-file", "--batch-check", input=asked).stdout.splitlines()
+    return any(not line.endswith(b" missing") for line in told)

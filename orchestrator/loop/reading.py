@@ -8,6 +8,7 @@ from orchestrator.agents.routing import Router
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.task import Place
 from orchestrator.executors.protocol import Executor
+from orchestrator.loop.phased import phased
 from orchestrator.loop.routed import placed, routed
 from orchestrator.store import snapshot
 from orchestrator.store.cache import SpecCache
@@ -28,7 +29,7 @@ class Reader:
     def __call__(self, place: Place, double: str | None = None) -> Candidate:
         candidate = snapshot.candidate(self._queue, place, self._cache, self._now, settle=self._settle, double=double)
         if self.router is not None:
-            candidate = routed(candidate, self.router, self._queue)
+            candidate = phased(routed(candidate, self.router, self._queue), self.router.settings, self._queue)
         return placed(candidate, self._executor)
 
     def look(self) -> None:

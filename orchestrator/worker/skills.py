@@ -18,13 +18,12 @@ from pathlib import Path
 from orchestrator.core.value import Value
 from orchestrator.errors import AgentError
 from orchestrator.store import templates
+from orchestrator.store.skills import FILE, OWN, below, ours
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work
 
-FILE = "SKILL.md"
 MARK = ".orchestrator"  # a file in a copy: we made it, and may take it away
 HEAD = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
-OWN = (".agents/skills", ".claude/skills")  # where a repository keeps its own, whoever the agent is
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -45,11 +44,11 @@ def found(work: Work, worktree: Path) -> Mapping[str, Skill]:
     """Every skill that a session of this task may be told to follow; the repository's own win, then the spec's.
 
     Raises AgentError where the spec names one that is nowhere."""
-    ours = {path.parent.name: path.parent for path in sorted(templates.path("skills").glob(f"*/{FILE}"))}
     chosen = {folder.name: folder for folder in (_chosen(work, name, worktree) for name in work.spec.skills)}
-    theirs = {path.parent.name: path.parent for top in OWN for path in sorted((worktree / top).glob(f"*/{FILE}"))}
-    folders = {**ours, **chosen, **{name: folder for name, folder in theirs.items() if not _ours(folder)}}
-    return {name: Skill(name, folder, name in chosen, name in {**ours, **chosen}) for name, folder in folders.items()}
+    theirs = {name: folder for top in OWN for name, folder in below(worktree / top).items()}
+    own = {**ours(), **chosen}
+    folders = {**own, **{name: folder for name, folder in theirs.items() if not _ours(folder)}}
+    return {name: Skill(name, folder, name in chosen, name in own) for name, folder in folders.items()}
 
 
 def phases(work: Work, skills: Mapping[str, Skill]) -> tuple[str, ...]:

@@ -362,3 +362,33 @@ def test_a_runner_is_not_made_to_run_itself(empty: Project) -> None:
     before = runner.read_text()
     empty.run("edit", "x", "--benchmark", "")
     assert runner.read_text() == before
+
+
+def test_a_phase_that_is_no_skill_anywhere_makes_a_task_invalid_at_once_with_what_there_is(project: Project) -> None:
+    project.drop("x", "phases: [do-task, nosuch]")
+    (problem,) = project.task("x")["problems"]
+    place = f"{project.tasks}/pending/x/autoresearch.md:2: "
+    assert problem == f"{place}found the phase `nosuch`, expected a skill; there are: do-task, plan-task, review-task"
+    project.agent(": > todo.txt")
+    assert "invalid: " in project.run(code=1).stdout
+    assert "expected a skill" in project.run("add", "y", "--goal", "y", "--phases", "nosuch").stdout
+    assert "expected a skill" in project.run("edit", "x", "--phases", "nosuch,do-task").stderr
+
+
+def test_a_phase_that_may_be_a_skill_when_the_task_is_worked_on_is_no_problem(project: Project) -> None:
+    def skill(folder: str) -> None:
+        (project.top / folder).mkdir(parents=True)
+        (project.top / folder / "SKILL.md").write_text("Do.\n")
+
+    skill(".claude/skills/ignored")
+    (project.top / ".git/info/exclude").write_text(".claude\ntasks\n")
+    project.git("checkout", "-q", "-b", "other")
+    skill(".agents/skills/elsewhere")
+    project.git("add", ".")
+    project.git("commit", "-qm", "a skill")
+    project.git("checkout", "-q", "main")
+    project.drop("checkout", "phases: [ignored]")
+    project.drop("branch", "{phases: [elsewhere], base: other}")
+    project.drop("own", "{phases: [mine], skills: [deep/mine]}")
+    project.drop("made", "{phases: [later], setup: make skills}")
+    assert [task["problems"] for task in project.json("list")["tasks"]] == [[], [], [], []]
