@@ -11,6 +11,8 @@ NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
 BARE = re.compile(NUMBER, re.ASCII)
 PART = re.compile(rf"({NUMBER})[ \t]*(ms|s|m|h|d)[ \t]*", re.ASCII)
 WHOLE = re.compile(rf"(?:{PART.pattern})+", re.ASCII)
+# The same for whoever can only be told a pattern; anything but zeros is above 0.
+PATTERN = rf"^\s*(?=.*[1-9])(?:{NUMBER}|(?:{NUMBER}[ \t]*(?:[mM]?[sS]|[mMhHdD])[ \t]*)+)\s*$"
 CLOCK = re.compile(r"(\d+):([0-5]\d)", re.ASCII)
 LONGEST = 64
 FORMS = '"90s", "15m", "2h" or "250ms"'  # as they are proposed to people

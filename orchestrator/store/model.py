@@ -6,6 +6,7 @@ Imports pydantic, so import it only where a spec is really parsed or the JSON sc
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -19,6 +20,7 @@ REFUSED_NAMES = frozenset({"__proto__", "constructor", "prototype"})
 MANY = 1_000_000
 MOST_TOKENS = 10**12
 TOKENS = re.compile(r"(\d{1,9})\s*([kKmM])", re.ASCII)
+LONGEST = 10**9
 THOUSANDS = {"k": 1000, "m": 1_000_000}
 
 
@@ -37,7 +39,7 @@ def _duration(value: object) -> float:
         seconds = durations.seconds(value)
     except ValueError:
         raise _wrong(_sixty(value) or f"a duration such as {durations.FORMS}") from None
-    if not 0 < seconds < 10**9:
+    if not 0 < seconds < LONGEST:
         raise _wrong("a duration above 0")
     return seconds
 
@@ -128,27 +130,62 @@ def _wrong(expected: str) -> PydanticCustomError:
     return PydanticCustomError("wrong", "{expected}", {"expected": expected})
 
 
+def _any_case(words: Iterable[str]) -> str:
+    """A pattern of these words, however they are written."""
+    return rf"^\s*(?:{'|'.join(''.join(f'[{c}{c.upper()}]' for c in word) for word in sorted(words))})\s*$"
+
+
 Text = Annotated[str, Field(strict=True)]
-OneLine = Annotated[str, AfterValidator(_one_line)]
+OneLine = Annotated[str, AfterValidator(_one_line), WithJsonSchema({"type": "string", "pattern": r"^(?=.*\S)[^\x00-\x1f]*$"})]
 Duration = Annotated[
     float,
     BeforeValidator(_duration),
-    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "^ *[0-9].*$"}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": LONGEST},
+                {"type": "string", "pattern": durations.PATTERN},
+            ]
+        }
+    ),
 ]
 Count = Annotated[int, Field(ge=1, le=MANY)]
 Failures = Annotated[
     int,
     BeforeValidator(_failures),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": MANY}, {"enum": sorted(INFINITE)}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": MANY},
+                {"type": "string", "pattern": _any_case(INFINITE), "examples": ["infinite"]},
+            ]
+        }
+    ),
 ]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-TEXTS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
-Texts = Annotated[list[OneLine], BeforeValidator(_listed), TEXTS]
-Globs = Annotated[list[Annotated[str, AfterValidator(_glob)]], BeforeValidator(_listed), TEXTS]
-Words = Annotated[list[Annotated[str, AfterValidator(_word)]], BeforeValidator(_listed), TEXTS]
+def _one_or_more(pattern: str) -> WithJsonSchema:
+    text = {"type": "string", "pattern": pattern}
+    return WithJsonSchema({"anyOf": [text, {"type": "array", "items": text}]})
+
+
+Texts = Annotated[list[OneLine], BeforeValidator(_listed), _one_or_more(r"^(?=.*\S)[^\x00-\x1f]*$")]
+Globs = Annotated[list[Annotated[str, AfterValidator(_glob)]], BeforeValidator(_listed), _one_or_more(r"^(?=.*\S)[^\x00\n]*$")]
+Words = Annotated[list[Annotated[str, AfterValidator(_word)]], BeforeValidator(_listed), _one_or_more(r"^[^\s,]+$")]
+Environment = Annotated[
+    dict[str, str],
+    BeforeValidator(_environment),
+    AfterValidator(_variables),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": "^[^=]+$"},
+            "additionalProperties": {"type": ["string", "integer"]},
+        }
+    ),
+]
 AMode = Annotated[gates.Mode, BeforeValidator(_mode), WithJsonSchema({"enum": [*gates.Mode, False]})]
 TEXT = {"type": "string"}
 AGate = Annotated[
@@ -171,15 +208,28 @@ AGate = Annotated[
         }
     ),
 ]
-Names = Annotated[list[Annotated[str, AfterValidator(_task_name)]], BeforeValidator(_listed), TEXTS]
+Names = Annotated[
+    list[Annotated[str, AfterValidator(_task_name)]], BeforeValidator(_listed), _one_or_more(r"^(?![.-])[^/\x00-\x1f\x7f]+$")
+]
 
 
 Tokens = Annotated[
     int,
     Field(ge=1, le=MOST_TOKENS),
     BeforeValidator(_tokens),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^ *[0-9]+ *[kKmM] *$"}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": MOST_TOKENS},
+                {"type": "string", "pattern": r"^\s*(?=.*[1-9])(?:[0-9]{1,9}\s*[kK]|(?:[0-9]{1,6}|1000000)\s*[mM])\s*$"},
+            ]
+        }
+    ),
 ]
+
+
+METRIC_NAME = {"type": "string", "pattern": r"^[^\s=]+$", "not": {"enum": sorted(REFUSED_NAMES)}}
+SAMPLES = WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": MANY}, {"const": "inline"}]})
 
 
 class MetricModel(BaseModel):
@@ -187,7 +237,9 @@ class MetricModel(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
-    name: Annotated[str, AfterValidator(_metric_name)] = Field(description="As the benchmark prints it.")
+    name: Annotated[str, AfterValidator(_metric_name), WithJsonSchema(METRIC_NAME)] = Field(
+        description="As the benchmark prints it."
+    )
     direction: Annotated[Direction, Field(strict=False)] | None = Field(
         None, description="Which way is better: lower (default) or higher."
     )
@@ -201,7 +253,7 @@ class MetricModel(BaseModel):
     )
     guard: bool = Field(False, description="This number must not get worse, and decides nothing else.")
     unit: OneLine | None = Field(None, description="For people; else taken from a suffix such as _ms.")
-    samples: Annotated[int | str | None, BeforeValidator(_samples)] = Field(
+    samples: Annotated[int | str, BeforeValidator(_samples), SAMPLES] | None = Field(
         None, description="Reserved: samples per measurement, or inline."
     )
 
@@ -244,9 +296,7 @@ class FrontMatter(BaseModel):
     repo: OneLine | None = Field(None, description="The repository, relative to the folder that holds the tasks root.")
     base: OneLine | None = Field(None, description="The branch to start from and to land on.")
     setup: Text | None = Field(None, description="A command to run once the worktree is made.")
-    env: Annotated[dict[str, str], BeforeValidator(_environment), AfterValidator(_variables)] | None = Field(
-        None, description="Extra variables for agent and benchmark."
-    )
+    env: Environment | None = Field(None, description="Extra variables for agent and benchmark.")
     metric: MetricField | None = Field(None, description="The number that decides: a name, or a mapping.")
     metrics: list[MetricField] | None = Field(None, description="Several numbers; the first one that is no guard is the primary.")
     benchmark: Text | None = Field(None, description="A file of the task folder, or a command for the shell in the worktree.")
@@ -262,7 +312,9 @@ class FrontMatter(BaseModel):
     scope: Globs | None = Field(None, description="What may be changed, as git patterns; a change elsewhere fails the attempt.")
     off_limits: Globs | None = Field(None, description="What must not be changed; wins over scope.")
     files: FilesModel | None = Field(None, description="{reads, writes}: writes adds to scope.")
-    enforcement: AMode = Field(gates.Mode.BLOCK, description="What a change outside of these means: off, warn or block.")
+    enforcement: AMode = Field(
+        gates.Mode.BLOCK, description="What a change outside of these means: off (as no and false are read, too), warn or block."
+    )
     gates: dict[str, AGate] | None = Field(
         None,
         description="What must hold before work lands: test, lint, doctor, checks, test-validator, judge or any other name, "
