@@ -40,6 +40,8 @@ def list_tasks(app: App, states: tuple[str, ...], labels: tuple[str, ...], names
         rows = words.rows(seen, found)
         for line in task_table(rows, width=output.width() if app.rich else None, color=app.color):
             output.out(line)
+        for line in words.misspelt(found) if not app.quiet else ():
+            output.err(line)
     elif not app.quiet:
         output.err("No tasks." if not (states or labels) else "No such tasks.")
     return 0

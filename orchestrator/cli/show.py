@@ -52,6 +52,8 @@ def lines(seen: Look, candidate: Candidate, spec: Spec | None) -> Iterator[str]:
         yield f"  {reason.kind + ':':<10} {clean(reason.detail)}"
         if reason.next:
             yield f"  {'':<10} -> {clean(reason.next)}"
+    for warning in spec.warnings if spec else ():
+        yield f"  warning:   {clean(warning)}"
     for heading, text in (("Goal", spec.goal), ("Acceptance criteria", spec.acceptance)) if spec else ():
         if text.strip():
             yield ""
@@ -161,7 +163,6 @@ def _details(seen: Look, candidate: Candidate, spec: Spec | None) -> dict[str, o
         "acceptance": spec.acceptance if spec else None,
         "scope": list(spec.scope) if spec else [],
         "off_limits": list(spec.off_limits) if spec else [],
-        "warnings": list(spec.warnings) if spec else [],
         "base_commit": candidate.record.base_commit if candidate.record else None,
         "best_commit": candidate.record.best_commit if candidate.record else None,
         "history": history,

@@ -7,7 +7,7 @@ from orchestrator.cli.app import App
 from orchestrator.cli.output import clean
 from orchestrator.cli.table import task_table
 from orchestrator.cli.view import Look
-from orchestrator.cli.words import Row, pending_word, row
+from orchestrator.cli.words import Row, misspelt, pending_word, row
 from orchestrator.core import durations
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.task import State
@@ -34,7 +34,8 @@ def lines(look: Look, *, width: int | None, color: bool, most: int | None = None
     rows, left_out = chosen(look, most)
     top = [output.cut(line, width) if width else line for line in header(look)]
     table = ["", *task_table(rows, width=width, color=color)] if rows else []
-    return [*top, *table, *(output.dim(line, color=color) for line in left_out)]
+    vain = [output.cut(line, width) if width else line for line in misspelt(look.candidates)]
+    return [*top, *table, *(output.dim(line, color=color) for line in left_out), *vain]
 
 
 def header(look: Look) -> list[str]:

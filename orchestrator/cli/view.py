@@ -210,6 +210,7 @@ def task(look: Look, candidate: Candidate) -> dict[str, Any]:
         "landed": _landed(record),
         "resolving": _resolving(record),
         "problems": list(candidate.problems),
+        "warnings": list(spec.warnings) if spec else [],
         "path": str(look.queue.path(candidate.place)),
         "created": stamp(record.created) if record and record.created else None,
         "updated": stamp(record.updated if record and record.updated else candidate.arrived),

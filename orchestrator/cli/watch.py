@@ -12,7 +12,7 @@ from orchestrator.cli.status import lines
 
 EVERY = 1.0
 SHARE = 10  # looking takes at most a tenth of the time, however many tasks there are
-AROUND = 6  # lines beside those of the tasks: header, counts, blank, table head, what was cut, the hint
+AROUND = 10  # lines beside those of the tasks: header, counts, blank, table head, what was cut, four warnings, the hint
 HINT = "Ctrl-C ends this view; nothing else is stopped."
 
 

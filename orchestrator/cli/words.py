@@ -194,6 +194,19 @@ def _undoing(record: Record) -> str:
     return f"an undo of it was cut short: `orchestrator undo {quote(record.name)}` goes on with it"
 
 
+def misspelt(candidates: Iterable[Candidate], most: int = 3) -> Iterator[str]:
+    """What these tasks' specs say in vain, for somebody who looks at many of them."""
+    found = [
+        f"{output.name_text(candidate.name)}: {clean(warning)}"
+        for candidate in candidates
+        if candidate.spec and candidate.place.state is not State.CONVERGED
+        for warning in candidate.spec.misspelt
+    ]
+    yield from (f"warning: {line}" for line in found[:most])
+    if len(found) > most:
+        yield f"warning: {len(found) - most:,} more keys do nothing; `orchestrator why NAME` names them."
+
+
 def rows(look: Look, candidates: Iterable[Candidate]) -> list[Row]:
     """Rows of these tasks, all of them."""
     return [row(look, candidate) for candidate in candidates]

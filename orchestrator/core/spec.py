@@ -62,6 +62,7 @@ class Metric(Value):
     unit: str | None = None
 
 
+MEANT = " Did you mean `{}`?"  # ends a warning of a key that nobody knows and that looks like a known one
 UNLIMITED = 0
 INFINITE = frozenset({"infinite", "infinity", "inf", "unlimited"})  # how people write that there is no limit
 
@@ -124,6 +125,11 @@ class Spec(Value):
     reserved: Mapping[str, object] = field(default_factory=dict)
     unknown: Mapping[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    @property
+    def misspelt(self) -> tuple[str, ...]:
+        """The warnings of keys that were most likely meant to do something."""
+        return tuple(warning for warning in self.warnings if MEANT.partition("{")[0] in warning)
 
 
 # What a live edit of a running task may change; all else is sealed at the claim and counts from the next one.

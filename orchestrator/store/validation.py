@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.core.spec import RESERVED
+from orchestrator.core.spec import MEANT, RESERVED
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store.header import MOST, Header, shorten
 from orchestrator.store.model import BudgetModel, FilesModel, FrontMatter
@@ -64,7 +64,7 @@ def warnings(model: FrontMatter) -> Iterator[str]:
             yield "There are more keys that are not known."
             return
         close = difflib.get_close_matches(key.rpartition(".")[2][:60].replace("-", "_").lower(), known, n=1)
-        hint = f" Did you mean `{close[0]}`?" if close else ""
+        hint = MEANT.format(close[0]) if close else ""
         yield f"The key `{shorten(key)}` is not known and does nothing.{hint}"
 
 

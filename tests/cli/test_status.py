@@ -189,3 +189,22 @@ def test_a_folder_that_was_moved_by_hand_has_no_reason_of_where_it_came_from(pro
     assert {"blocked": "stopped: moved to blocked by a person", "converged": "moved here by hand"}[moved] in why
     assert "exhausted" not in (told := why + project.run("list").stdout + project.run("show", "x").stdout)
     assert ("converged: converged" in told, "`orchestrator retry x` sets it going again" in told) == (False, moved == "blocked")
+
+
+def test_a_misspelt_key_is_told_whoever_looks_and_a_stranger_s_own_is_not(project: Project) -> None:
+    project.drop("fix", "prioritty: 5\nx-owner: me")
+    project.drop("done", "prioritty: 5", state="converged", record={"reason": "converged"})
+    told = "The key `prioritty` is not known and does nothing. Did you mean `priority`?"
+    for look in (project.run("--status").stdout, project.run("list").stderr):
+        assert [line for line in look.splitlines() if line.startswith("warning")] == [f"warning: fix: {told}"]
+    assert project.run("list", "-q").stderr == ""
+    assert f"warning:   {told}" in project.run("show", "fix").stdout
+    assert told in project.task("fix")["warnings"]
+
+
+def test_many_misspelt_keys_are_counted(project: Project) -> None:
+    for number in range(5):
+        project.drop(f"fix-{number}", "prioritty: 5")
+    lines = project.run("--status").stdout.splitlines()
+    assert [line.split(":")[1] for line in lines[-4:-1]] == [" fix-0", " fix-1", " fix-2"]
+    assert lines[-1] == "warning: 2 more keys do nothing; `orchestrator why NAME` names them."
