@@ -20,6 +20,8 @@ from orchestrator.git.ranges import Range
 from orchestrator.git.repository import Repository
 from orchestrator.store import records
 
+NOTHING: dict[str, object] = {"repo": None, "old": None, "new": None, "files": [], "patch": ""}
+
 
 @click.command(epilog="\b\nExample: orchestrator diff fix-auth | less")
 @name_argument(begun=True)
@@ -32,7 +34,9 @@ def diff(app: App, name: str, attempt: str | None, stat: bool) -> int:
     place = one(app, name)
     found = range_of(app, place, attempt)
     if app.json:
-        output.document(_document(place.name, found))
+        output.document({"schema": 1, "name": place.name, **(_document(found) if found else NOTHING)})
+    elif found is None:
+        output.err(f"Nothing has been done for {place.name!r} yet; `orchestrator why {quote(place.name)}` says why.")
     elif stat:
         output.out(output.clean(changes.stat(found.repo, found.old, found.new), lines=True).rstrip("\n"))
     else:
@@ -40,11 +44,13 @@ def diff(app: App, name: str, attempt: str | None, stat: bool) -> int:
     return 0
 
 
-def range_of(app: App, place: Place, attempt: str | None) -> Range:
-    """The commits to compare. Raises OrchestratorError where there is nothing yet."""
+def range_of(app: App, place: Place, attempt: str | None) -> Range | None:
+    """The commits to compare; None where nothing has been done yet. Raises OrchestratorError where there is no such attempt."""
     folder, name = app.queue.path(place), place.name
     record = records.peek(folder)
     if record is None or record.repo is None or record.base_commit is None:
+        if attempt is None:
+            return None
         raise OrchestratorError(f"Nothing has been done for {name!r} yet.", hint=f"`orchestrator why {quote(name)}` says why.")
     repo = _repository(app, folder, record)
     if attempt is not None:
@@ -83,14 +89,12 @@ def _print(app: App, found: Range) -> None:
     sys.stdout.buffer.write(git.stdout)
 
 
-def _document(name: str, found: Range) -> dict[str, object]:
+def _document(found: Range) -> dict[str, object]:
     git = found.repo.git
     commits = [git.text("rev-parse", commit) for commit in (found.old, found.new)]
     files = [{"path": each.path, "status": each.status.value} for each in changes.changed(found.repo, *commits)]
     patch = changes.patch(found.repo, *commits).decode(errors="replace")
     return {
-        "schema": 1,
-        "name": name,
         "repo": str(found.repo.top),
         "old": commits[0],
         "new": commits[1],

@@ -166,7 +166,12 @@ def test_diff_shows_what_landed_and_what_one_attempt_did(converged: Project) -> 
 
 def test_diff_of_an_untouched_task_says_so(project: Project) -> None:
     project.drop("fix")
-    assert "Nothing has been done" in project.refused("diff", "fix", code=1)
+    for shape in ((), ("--stat",)):
+        done = project.run("diff", "fix", *shape)
+        assert (done.stdout, "Nothing has been done for 'fix' yet" in done.stderr) == ("", True)
+    found = project.json("diff", "fix")
+    assert (found["name"], found["old"], found["files"], found["patch"]) == ("fix", None, [], "")
+    assert "Nothing has been done" in project.refused("diff", "fix", "--attempt", "1", code=1)
 
 
 def test_recover_lists_shows_and_takes_back_every_attempt(converged: Project) -> None:
