@@ -12,7 +12,7 @@ from orchestrator.cli.options import common, looked_at, name_argument, pass_app
 from orchestrator.cli.output import clean
 from orchestrator.cli.view import Look
 from orchestrator.cli.why import reasons, same
-from orchestrator.core import budget, durations, trial
+from orchestrator.core import budget, durations, metrics, trial
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.record import Attempt
 from orchestrator.core.spec import Mode, Spec
@@ -20,6 +20,7 @@ from orchestrator.errors import SpecError
 
 ATTEMPT = ("ATTEMPT", "AGENT", "MODEL", "ENDED", "RESULT", "TIME", "COST", "TOKENS", "COMMIT", "DETAIL")
 SELDOM = frozenset({"MODEL", "COST", "TOKENS"})  # left out where no attempt has anything to say there
+METRICS = 50  # that are shown; a benchmark may print thousands
 NOTHING = frozenset({"", "unknown"})
 
 
@@ -94,7 +95,7 @@ def _spent(candidate: Candidate) -> str:
 
 
 def _metric_lines(candidate: Candidate) -> Iterator[str]:
-    record = view.facts(candidate)
+    record, known = view.facts(candidate), view.metrics(candidate)
     rows = [
         (
             clean(metric.name) + (" (guard)" if metric.guard else ""),
@@ -105,11 +106,13 @@ def _metric_lines(candidate: Candidate) -> Iterator[str]:
                 for values in ((record.baseline, record.best, record.values) if record else ({}, {}, {}))
             ),
         )
-        for metric in view.metrics(candidate)
+        for metric in metrics.foremost(known, record.values if record else {}, METRICS)[:METRICS]
     ]
     if rows:
         yield ""
         yield from output.table(("METRIC", "BETTER", "TARGET", "BASELINE", "BEST", "LAST"), rows)
+    if len(known) > len(rows):
+        yield f"… and {len(known) - len(rows):,} more; `--json` has them all"
 
 
 def _attempt_lines(candidate: Candidate) -> Iterator[str]:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import click
 
@@ -38,6 +39,7 @@ NEXT = {
     WaitingKind.STOPPING: "It becomes ready by itself within seconds.",
 }
 EVENTS = 10
+NUMBERS = 20  # of an event that are shown in its line
 TOLD_APART = frozenset({"schema", "at", "task", "event", "attempt", "detail", "output"})
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -221,7 +223,8 @@ def event_text(event: dict[str, object]) -> str:
 
 def _value(value: object) -> str:
     if isinstance(value, dict):
-        return ",".join(f"{key}:{_value(each)}" for key, each in value.items())
+        more = f",… and {len(value) - NUMBERS:,} more" if len(value) > NUMBERS else ""
+        return ",".join(f"{key}:{_value(each)}" for key, each in islice(value.items(), NUMBERS)) + more
     if isinstance(value, str) and COMMIT.fullmatch(value):
         return value[:10]
     return words.number(value) if isinstance(value, float) else str(value)

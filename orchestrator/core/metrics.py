@@ -18,6 +18,7 @@ NAMES_LIMIT = 10_000
 SAMPLES_LIMIT = 10_000
 BAD_LINES_SHOWN = 20
 BAD_LINE_SHOWN = 200
+TOLD = 5  # metrics that a sentence names
 CONFIDENCE = 0.95
 BISECTIONS = 50
 
@@ -187,12 +188,19 @@ def at_target(metrics: Sequence[Metric], values: Mapping[str, float]) -> bool:
     return bool(decisive) and all(metric.name in values and reached(metric, values[metric.name]) for metric in decisive)
 
 
+def foremost(metrics: Sequence[Metric], values: Mapping[str, float], most: int) -> tuple[Metric, ...]:
+    """All of them, and where that is more than the `most` that are shown, those that are not at their targets first."""
+    if len(metrics) > most:
+        metrics = sorted(metrics, key=lambda metric: metric.name in values and reached(metric, values[metric.name]))
+    return tuple(metrics)
+
+
 def shortfall(metrics: Sequence[Metric], values: Mapping[str, float]) -> str:
     """What is missing to the target, for people: `failures is 3, target <= 0`; empty at target."""
     decisive = deciding(metrics, values)
     if not decisive:
         return "no metric has a target"
-    return "; ".join(
+    return _told(
         f"{metric.name} is {_number(values.get(metric.name))}, target {_goal(metric)}"
         for metric in decisive
         if metric.name not in values or not reached(metric, values[metric.name])
@@ -202,16 +210,16 @@ def shortfall(metrics: Sequence[Metric], values: Mapping[str, float]) -> str:
 def way(metrics: Sequence[Metric], baseline: Mapping[str, float], values: Mapping[str, float]) -> str:
     """Where the deciding metrics began and where they are, for people: `failures 12 -> 3, target <= 0`; empty where nothing
     was measured."""
-    return "; ".join(
+    return _told(
         f"{metric.name} {_number(baseline[metric.name])} -> {_number(values.get(metric.name))}, target {_goal(metric)}"
-        for metric in deciding(metrics, baseline)
+        for metric in foremost(deciding(metrics, baseline), values, TOLD)
         if metric.name in baseline
     )
 
 
 def way_of(metrics: Sequence[Metric], baseline: Mapping[str, float], values: Mapping[str, float]) -> str:
     """The same of what is optimized, with or without targets: `comparators 28 -> 19`."""
-    return "; ".join(
+    return _told(
         f"{metric.name} {_number(baseline.get(metric.name))} -> {_number(values.get(metric.name))}"
         for metric in _leading(metrics)
     )
@@ -256,7 +264,7 @@ def decisive(metrics: Sequence[Metric]) -> tuple[Metric, ...]:
 def lost(metrics: Sequence[Metric], values: Mapping[str, float], best: Mapping[str, float]) -> str:
     """What of a number that was kept is gone, for people; empty where nothing is. Noisy ones vary by themselves: no sample of
     theirs says so."""
-    return "; ".join(
+    return _told(
         f"{metric.name} is {_number(values.get(metric.name))}, was {_number(best.get(metric.name))} when it was kept"
         for metric in decisive(metrics)
         if metric.kind is not Kind.NOISY
@@ -266,7 +274,7 @@ def lost(metrics: Sequence[Metric], values: Mapping[str, float], best: Mapping[s
 
 def worsened(metrics: Sequence[Metric], values: Mapping[str, float], before: Mapping[str, float]) -> str:
     """The guards that are worse than they were `before`, for people; empty where none is. Of noisy ones no sample says so."""
-    return "; ".join(
+    return _told(
         f"{metric.name} is {_number(values[metric.name])}, was {_number(before[metric.name])} and must not get worse"
         for metric in metrics
         if metric.guard
@@ -274,6 +282,13 @@ def worsened(metrics: Sequence[Metric], values: Mapping[str, float], before: Map
         and metric.name in values
         and _worse(metric, values[metric.name], before)
     )
+
+
+def _told(parts: Iterable[str]) -> str:
+    """At most TOLD of them, and how many more there are: a benchmark may print thousands of numbers."""
+    found = list(parts)
+    more = [f"and {len(found) - TOLD:,} more"] if len(found) > TOLD else []
+    return "; ".join([*found[:TOLD], *more])
 
 
 def _loss(metric: Metric, value: float, best: Mapping[str, float]) -> float:

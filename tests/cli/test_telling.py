@@ -625,3 +625,19 @@ def test_a_live_log_line_is_seen_while_the_agent_works(project: Project) -> None
     project.drop("fix")
     project.start("--loop")
     wait(lambda: "hello from the agent" in project.run("logs", "fix", code=None).stdout, "the line")
+
+
+def test_thousands_of_metrics_are_told_in_a_few_lines_and_kept_whole_in_json(project: Project) -> None:
+    project.drop("fix", "max_failures: 1")
+    many = "for i in $(seq 3000); do echo METRIC done$i=0; done; echo METRIC left=$(grep -c . todo.txt)"
+    (project.tasks / "pending/fix/benchmark.sh").write_text(f"#!/bin/sh\n{many}\n")
+    project.agent("sed -i 1d todo.txt")
+    told = project.run("--once", ORCH_CONVERGE="1").stdout
+    lines = project.run("show", "fix").stdout.splitlines()
+    assert "(left 3 -> 2, target <= 0; done1 0 -> 0, target <= 0; done2" in told
+    assert "done4 0 -> 0, target <= 0; and 2,996 more)" in told
+    assert len([line for line in lines if line.startswith("done")]) == 49
+    assert [line.split()[0] for line in lines if line.startswith("left")] == ["left"]
+    assert "… and 2,951 more; `--json` has them all" in lines
+    assert max(map(len, project.run("logs", "--events", "fix").stdout.splitlines())) < 600
+    assert len(project.json("show", "fix")["metrics"]) == 3001
