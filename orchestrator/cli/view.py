@@ -196,6 +196,7 @@ def task(look: Look, candidate: Candidate) -> dict[str, Any]:
         "model": (spec.model if spec else None) or settings.model,
         "priority": spec.priority if spec else 0,
         "depends_on": list(spec.depends_on) if spec else [],
+        "phase": spec.reserved.get("phase") if spec else None,
         "metrics": [_metric(metric, record) for metric in metrics(candidate)],
         "streak": record.streak if record else 0,
         "converge": (spec.converge if spec else None) or settings.converge,

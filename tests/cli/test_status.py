@@ -208,3 +208,10 @@ def test_many_misspelt_keys_are_counted(project: Project) -> None:
     lines = project.run("--status").stdout.splitlines()
     assert [line.split(":")[1] for line in lines[-4:-1]] == [" fix-0", " fix-1", " fix-2"]
     assert lines[-1] == "warning: 2 more keys do nothing; `orchestrator why NAME` names them."
+
+
+def test_the_json_names_the_phase_that_a_spec_names_and_no_stage_of_a_worker(project: Project) -> None:
+    project.drop("fix", "phase: 2")
+    project.drop("none")
+    for look in (project.json("--status"), project.json("list")):
+        assert {task["name"]: (task["phase"], task["stage"]) for task in look["tasks"]} == {"fix": (2, None), "none": (None, None)}
