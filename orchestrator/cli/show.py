@@ -75,7 +75,7 @@ def _facts(seen: Look, candidate: Candidate, spec: Spec | None) -> Iterator[tupl
         yield "depends on", ", ".join(spec.depends_on)
         yield "scope", ", ".join(spec.scope)
         yield "off limits", ", ".join(spec.off_limits)
-    yield "repository", (record.repo if record else None) or (spec.repo if spec else None) or settings.repo or ""
+    yield "repository", _repo(seen, candidate, spec) or ""
     yield "base", (record.base if record else None) or (spec.base if spec else None) or settings.base or ""
     yield "branch", (record.branch if record else None) or ""
     agent = view.agent_of(candidate, settings) or ""
@@ -87,6 +87,17 @@ def _facts(seen: Look, candidate: Candidate, spec: Spec | None) -> Iterator[tupl
         failed = words.failed_text(seen, candidate)
         yield "attempts", words.tries_text(candidate) + (f", {failed} failed in a row" if failed else "")
         yield "spent", _spent(candidate)
+
+
+def _repo(seen: Look, candidate: Candidate, spec: Spec | None) -> str | None:
+    """Where it is worked on; of a project that was moved or copied since it began, where that is by now."""
+    record, settings = candidate.record, seen.settings
+    if record is None or record.repo is None:
+        return (spec.repo if spec else None) or settings.repo
+    from orchestrator.git import belonging
+
+    project = seen.queue.root.parent
+    return str(belonging.seen(record, belonging.named(spec or Spec(), settings.repo, project), project))
 
 
 def _spent(candidate: Candidate) -> str:
@@ -162,6 +173,7 @@ def _details(seen: Look, candidate: Candidate, spec: Spec | None) -> dict[str, o
 
     history = [asdict(attempt) for attempt in candidate.record.history] if candidate.record else []
     return {
+        "repo": _repo(seen, candidate, spec),
         "goal": spec.goal if spec else None,
         "acceptance": spec.acceptance if spec else None,
         "scope": list(spec.scope) if spec else [],

@@ -58,6 +58,15 @@ def of(record: Record, wanted: Path | None, project: Path) -> Repository:
     raise _astray(began, found)
 
 
+def seen(record: Record, wanted: Path | None, project: Path) -> Path:
+    """The checkout that `of` would find, for whoever only tells of it: nothing is written, and nothing is an error."""
+    began, place = Path(record.repo or ""), _checkout(wanted or project)
+    if record.branch is None or place is None or _same(place, began) or not (place / ".git").is_dir():
+        return began
+    here = Repository(place, place / ".git", place / ".git", shallow=False)
+    return place if not _shared(here, began) and knows(here, record) else began
+
+
 def knows(repo: Repository, record: Record) -> bool:
     """Whether this is where the task was worked on: its name is kept for it there, or its branch or commits are and the name is
     kept for nobody."""

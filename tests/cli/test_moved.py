@@ -150,6 +150,10 @@ def test_commands_work_on_the_project_they_are_called_in(project: Project, place
     assert list((project.top / ".worktrees/.pool").iterdir())
     before = everything(project)
     other = place(project)
+    files = {path: what for path, what in everything(other).items() if "/.git" in path}
+    assert other.json("show", "x")["repo"] == str(other.top)
+    assert f"repository {other.top}\n" in other.run("show", "x").stdout
+    assert files.items() <= everything(other).items()
     assert "new.txt" in other.run("diff", "x", "--stat").stdout
     assert {item["repo"] for item in other.json("recover")["kept"]} == {str(other.top)}
     told = other.json("prune", "--dry-run", "--older-than", "0s")["items"]

@@ -214,4 +214,7 @@ def test_the_json_names_the_phase_that_a_spec_names_and_no_stage_of_a_worker(pro
     project.drop("fix", "phase: 2")
     project.drop("none")
     for look in (project.json("--status"), project.json("list")):
-        assert {task["name"]: (task["phase"], task["stage"]) for task in look["tasks"]} == {"fix": (2, None), "none": (None, None)}
+        assert {task["name"]: (task["phase"], task["stage"]) for task in look["tasks"]} == {
+            "fix": (2, None),
+            "none": (None, None),
+        }
