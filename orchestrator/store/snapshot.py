@@ -31,6 +31,7 @@ GLANCED = 4096  # bytes of a spec that are searched for its priority
 CONTROL = ".orch"
 READY = f"{CONTROL}/ready"
 SEALED = f"{CONTROL}/sealed/{{}}/SEALED.json"  # `seal.Sealed.keep` writes it last
+MOVED = (State.BLOCKED, State.CONVERGED)  # where whatever a loop puts has a record
 WORKED_ON = (State.PENDING, State.RUNNING)
 KEPT_FIRST = (State.RUNNING, State.CONVERGED, State.BLOCKED, State.PENDING)
 
@@ -125,7 +126,7 @@ class Look(Value):
             return Candidate(place, None, problems=(f"{folder}: {(error.strerror or 'it cannot be read').lower()}",))
         lease = leases.read(Path(folder)) if place.state is State.RUNNING else None
         controlled = listing is None or CONTROL in listing.top
-        record = records.peek(folder, running=place.state is State.RUNNING) if controlled else None
+        record = _record(place, folder) if controlled else None
         return Candidate(
             place=place,
             spec=_judging(place, folder, reading.spec, record, lease),
@@ -157,6 +158,14 @@ class Look(Value):
         lease = leases.last(folder) if controlled else None
         if lease and self.queue.owner_alive(lease.token) and not self.queue.copied(folder, place.name, place.inode):
             yield Waiting(WaitingKind.STOPPING, f"its last worker (process {lease.owner.pid}) is still stopping")
+
+
+def _record(place: Place, folder: str) -> Record | None:
+    """The record. Where a person took the folder from its holder it ends in no reason, if there is one at all: then with what
+    the holder said last, as the next claim reads it."""
+    record = records.peek(folder, running=place.state is State.RUNNING)
+    taken = record.reason is None if record else place.state in MOVED
+    return records.peek(folder, running=True) if taken and place.state is not State.RUNNING else record
 
 
 def _judging(place: Place, folder: str, spec: Spec | None, record: Record | None, lease: Lease | None) -> Spec | None:

@@ -167,6 +167,18 @@ def test_a_task_whose_worker_and_loop_died_can_be_stopped_and_its_orphans_end(
     wait(lambda: not project.survivors(), "the orphans' end")
 
 
+@pytest.mark.parametrize("state", ["blocked", "converged"])
+def test_what_was_measured_of_a_task_that_is_moved_out_of_running_by_hand_is_still_shown(
+    project: Project, busy: subprocess.Popen[str], state: str
+) -> None:
+    folder = next((project.tasks / "running").iterdir())
+    folder.rename(project.tasks / state / "slow")
+    wait(lambda: not project.survivors(), "the worker's end")
+    (metric,) = project.json("show", "slow")["metrics"]
+    assert (metric["baseline"], project.task("slow")["stage"]) == (3, None)
+    assert "left 3 " in project.run("--status").stdout
+
+
 def test_an_orphaned_folder_in_running_can_be_stopped(project: Project) -> None:
     project.drop("fix", state="running")
     project.run("block", "fix")
