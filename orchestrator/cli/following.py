@@ -31,16 +31,16 @@ class File:
     def lines(self, path: Path) -> Iterator[str]:
         """What has been added since the last call; the first time, all there is. Only whole lines."""
         older = path.with_name(f"{path.name}.1")
-        if self._known and _known(path) is None:  # between being moved aside and begun anew, or its folder is on its way
+        now = _known(path)  # looked at once: the folder may move at any moment
+        if self._known and now is None:  # between being moved aside and begun anew, or its folder is on its way
             return
-        if not self._same(path):
-            if self._known is None or self._same(older):  # what was added before it was moved aside
+        if not self._same(now):
+            if self._known is None or self._same(_known(older)):  # what was added before it was moved aside
                 yield from self._read(older)
-            self._known, self._offset = _known(path), 0
+            self._known, self._offset = now, 0
         yield from self._read(path)
 
-    def _same(self, path: Path) -> bool:
-        found = _known(path)
+    def _same(self, found: Known | None) -> bool:
         if found is None or self._known is None or not self._offset:
             return False
         length = min(len(found[1]), len(self._known[1]))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.commands import Project, wait
 
+from orchestrator.cli import following
 from orchestrator.cli.following import File, Follower
 from orchestrator.cli.session_log import readable, tinted
 from orchestrator.store.queue import Queue
@@ -154,6 +155,26 @@ def test_following_goes_on_where_the_folder_moves_and_ends_with_why(project: Pro
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (0, "")
     assert err == "fix is blocked (exhausted: five failures).\n"
+
+
+def test_a_folder_that_moves_between_two_looks_at_its_log_repeats_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = tmp_path / "pending", tmp_path / "running"
+    log = attempt(here, 1, "begun") / "agent.log"
+    file, look = File(), following._known
+    assert len(list(file.lines(log))) == 1
+
+    def then_it_moves(path: Path) -> following.Known | None:
+        found = look(path)
+        if here.exists():
+            here.rename(there)
+        return found
+
+    monkeypatch.setattr(following, "_known", then_it_moves)
+    assert list(file.lines(log)) == []
+    attempt(there, 1, "goes on")
+    assert [line.split()[1:] for line in file.lines(there / log.relative_to(here))] == [["goes", "on"]]
 
 
 def test_a_reader_that_goes_away_ends_the_following_quietly(project: Project) -> None:
