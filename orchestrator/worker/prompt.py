@@ -27,6 +27,7 @@ COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 PROSE = 12_000  # characters of any one part: the whole prompt has to fit into one argument of a command line (128 KiB)
 FEEDBACK = 6_000
 DETAIL = 400
+METRICS = 100  # rows of their table
 TRIED = 10  # attempts listed, the newest
 OPTIMIZE = (
     "Make `{name}` as good as you can. This attempt is kept only if it makes that better than what lies in the worktree now, and "
@@ -206,16 +207,18 @@ def _benchmark(evaluator: Evaluator) -> str:
 
 
 def _numbers(declared: Iterable[Metric], record: Record) -> str:
-    """A table: every declared metric, or every printed one, with where it began, where it is and where it has to be."""
-    known = {metric.name: metric for metric in tuple(declared) or metrics.deciding((), {**record.baseline, **record.values})}
+    """A table: every declared metric, or every printed one, with where it began, where it is and where it has to be. Of
+    thousands that a benchmark prints, those that are not there yet; each session would pay for all."""
+    known = tuple(declared) or metrics.deciding((), {**record.baseline, **record.values})
     if not known:
         return ""
     rows = ["| metric | better | baseline | best | last | target |", "| --- | --- | --- | --- | --- | --- |"]
-    for name, metric in known.items():
-        numbers = (_number(values.get(name)) for values in (record.baseline, record.best, record.values))
+    for metric in metrics.foremost(known, record.values, METRICS)[:METRICS]:
+        numbers = (_number(values.get(metric.name)) for values in (record.baseline, record.best, record.values))
         better = "higher" if metric.direction is Direction.HIGHER else "lower"
-        rows.append(f"| {name}{_unit(metric)} | {better} | {' | '.join(numbers)} | {_target(metric)} |")
-    return "\n".join(rows)
+        rows.append(f"| {metric.name}{_unit(metric)} | {better} | {' | '.join(numbers)} | {_target(metric)} |")
+    more = f"\n\nThe benchmark prints {len(known) - METRICS:,} more." if len(known) > METRICS else ""
+    return "\n".join(rows) + more
 
 
 def _kept_if(spec: Spec, record: Record, alpha: float) -> str:

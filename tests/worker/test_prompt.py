@@ -122,6 +122,15 @@ def test_without_declared_metrics_the_printed_ones_must_reach_0() -> None:
     assert "| errors | lower | 7 | - | - | <= 0 |" in build(replace(SPEC, metrics=()), replace(RECORD, baseline={"errors": 7}))
 
 
+def test_of_thousands_of_printed_metrics_those_are_told_that_are_not_there_yet() -> None:
+    """All of them would be more than a command line takes."""
+    values = {**{f"done{number}": 0.0 for number in range(5000)}, "left": 1.0}
+    text = build(replace(SPEC, metrics=()), replace(RECORD, baseline=values, values=values))
+    assert "| left | lower | 1 | - | 1 | <= 0 |\n| done0 |" in text
+    assert "The benchmark prints 4,901 more." in text
+    assert len(text) < 20_000
+
+
 def test_what_was_tried_and_how_it_ended_is_told_the_newest_ones() -> None:
     def attempt(number: int) -> Attempt:
         return Attempt(
