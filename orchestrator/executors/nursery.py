@@ -98,16 +98,24 @@ class Nursery:
         return True
 
     def _newborn(self) -> int | None:
-        """The worker just asked for. None only once nobody is left who could still bear it: two workers would share a claim."""
-        while message := self._hear(PATIENCE) or self._last_words():
+        """The worker just asked for. None only once none can begin any more: two workers would share a claim."""
+        while message := self._hear(PATIENCE):
             if "pid" in message:
                 return int(message["pid"]) or None
-        return None
+            if message["ended"] not in self._born:  # it may be the one, dead before it could tell its pid
+                break
+        return self._last_words()
 
-    def _last_words(self) -> dict[str, Any] | None:
+    def _last_words(self) -> int | None:
+        """Listen no more. From then on a worker can't tell its pid, and who can't does not begin; who has told it, has begun."""
+        assert self._link is not None
+        self._link.shutdown(socket.SHUT_RDWR)
         with suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
-        return self._hear(PATIENCE)
+        pid = None
+        while message := self._hear(0):
+            pid = message.get("pid", pid)
+        return pid or None
 
     def _hear(self, seconds: float) -> dict[str, Any] | None:
         """The next message, ends of workers noted; None where there is no nursery any more or it keeps silent for so long."""

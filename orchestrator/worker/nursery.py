@@ -96,12 +96,15 @@ def give(link: socket.socket, family: Family, data: bytes, lock: int) -> Order |
 
 
 def work(link: socket.socket, order: Order) -> int:
-    """Be the worker. It tells its pid itself, so that none begins whose birth the loop doesn't hear of."""
+    """Be the worker. It tells its pid itself, and does not begin where nobody hears it: the loop has gone, or waited in vain and
+    had the claim worked on by another. One that is killed before, or can't open its log, has not begun either."""
     root, name, token = order.claim
     become(name, order.log)
     os.environ["ORCH_OWNER_FD"] = str(order.lock)
-    with suppress(OSError):  # the loop has gone meanwhile: the claim is ours all the same
+    try:
         link.send(json.dumps({"pid": os.getpid()}).encode())
+    except OSError:
+        end(0)
     link.close()
     from orchestrator.worker.main import main as worker
 

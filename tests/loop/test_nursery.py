@@ -7,13 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.processes import until
 
-from orchestrator.executors.nursery import Nursery
+from orchestrator.executors.nursery import PATIENCE, Nursery
 from orchestrator.loop.workers import PROGRAM
 from orchestrator.proc import identity, table
 from orchestrator.worker import nursery as bearer
@@ -101,6 +103,40 @@ def test_one_that_waits_in_vain_is_let_go_of_and_the_next_order_is_done_all_the_
         assert b'"code": 0' in ours.recv(spares.LARGEST)
         ours.close()
         assert child.wait(30) == 0
+
+
+def test_one_that_stands_still_with_its_order_does_not_begin_once_it_is_not_waited_for_any_more(
+    nursery: Nursery, tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asked for it has the claim worked on by a fresh interpreter: two would share it."""
+    monkeypatch.setattr("orchestrator.executors.nursery.PATIENCE", 0.5)
+    owners = tmp_path / ".orch" / "owners"
+    owners.mkdir(parents=True)
+    (owners / "abc123").hardlink_to(tmp_path / "lock")  # a worker that begins writes there who it is
+    spare = expected(nursery)
+    os.kill(spare, signal.SIGSTOP)
+    assert bear(nursery, tmp_path, lock) is None
+
+    os.kill(spare, signal.SIGCONT)
+    until(lambda: ended(spare), "it has seen that nobody hears it")
+    assert (tmp_path / "lock").read_text() == ""
+
+
+@pytest.mark.parametrize("how", ["killed", "its log can't be opened"])
+def test_one_that_ends_with_its_order_before_it_begins_is_not_waited_for(
+    nursery: Nursery, tmp_path: Path, lock: int, how: str
+) -> None:
+    spare = expected(nursery)
+    if how == "killed":
+        os.kill(spare, signal.SIGSTOP)
+        killing = threading.Timer(0.5, os.kill, (spare, signal.SIGKILL))
+        killing.start()
+    else:
+        (tmp_path / "log").mkdir()
+    began = time.monotonic()
+    assert bear(nursery, tmp_path, lock) is None
+    assert time.monotonic() - began < PATIENCE / 2
+    assert ended(spare)
 
 
 def test_one_born_for_an_order_holds_the_owner_s_lock_by_one_descriptor(tmp_path: Path) -> None:
