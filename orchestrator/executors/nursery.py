@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import orchestrator
 from orchestrator.errors import OrchestratorError
 from orchestrator.proc.capture import detach
 
@@ -24,6 +25,7 @@ COMMAND, WORK = "nursery", "work"
 LARGEST = 65536
 PATIENCE = 30.0  # a nursery that hasn't answered by then (a stopped process, a dead disk) is ended
 PROMPT = 0.5  # a worker that is seen to have ended has been reported, or is being reported right now
+Edition = tuple[int, int]
 
 
 class Nursery:
@@ -33,7 +35,7 @@ class Nursery:
     def __init__(self) -> None:
         self._link: socket.socket | None = None
         self._pid = 0
-        self._made_for: tuple[tuple[str, ...], Mapping[str, str]] | None = None
+        self._made_for: tuple[tuple[str, ...], Mapping[str, str], Edition] | None = None
         self._born: set[int] = set()
         self._codes: dict[int, int] = {}
 
@@ -83,8 +85,9 @@ class Nursery:
         self.close()
 
     def _open(self, program: tuple[str, ...], env: Mapping[str, str]) -> bool:
-        """Have a nursery of just this program and environment."""
-        if self._link is not None and self._made_for == (program, env):
+        """Have a nursery of just this program, as it is installed now, and environment."""
+        wanted = program, env, _edition()
+        if self._link is not None and self._made_for == wanted:
             return True
         self.close()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -94,7 +97,7 @@ class Nursery:
             except (OSError, OrchestratorError):
                 ours.close()
                 return False
-        self._link, self._made_for = ours, (program, env)
+        self._link, self._made_for = ours, wanted
         return True
 
     def _newborn(self) -> int | None:
@@ -129,3 +132,12 @@ class Nursery:
         if "ended" in message:
             self._codes[message["ended"]] = message["code"]
         return message or None
+
+
+def _edition() -> Edition:
+    """What tells the package that is installed now from the one that an upgrade puts in its place: a worker that imports one half
+    of it from a nursery made before, and the rest afterwards, fails."""
+    with suppress(OSError):
+        file = Path(orchestrator.__file__).stat()
+        return file.st_ino, file.st_mtime_ns
+    return 0, 0

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from support.processes import until
 
+import orchestrator
 from orchestrator.executors.nursery import PATIENCE, Nursery
 from orchestrator.loop.workers import PROGRAM
 from orchestrator.proc import identity, table
@@ -192,6 +193,23 @@ def test_another_environment_gets_another_nursery(nursery: Nursery, tmp_path: Pa
     assert bear(nursery, tmp_path, lock, ORCH_ENV_PASS="X")
     assert nursery._pid != first
     until(lambda: ended(first), "the first nursery has ended")
+
+
+def test_after_an_upgrade_workers_come_from_a_nursery_that_has_imported_what_is_installed_now(
+    nursery: Nursery, tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "__init__.py"
+    installed.touch()
+    monkeypatch.setattr(orchestrator, "__file__", str(installed))
+    bear(nursery, tmp_path, lock)
+    first = nursery._pid
+    bear(nursery, tmp_path, lock)
+    assert nursery._pid == first
+
+    (tmp_path / "new").touch()
+    (tmp_path / "new").replace(installed)
+    assert bear(nursery, tmp_path, lock)
+    assert nursery._pid != first
 
 
 def test_after_the_nursery_was_killed_the_next_worker_gets_a_new_one(nursery: Nursery, tmp_path: Path, lock: int) -> None:
