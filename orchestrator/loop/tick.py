@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable
+from contextlib import suppress
+from importlib import import_module
 from itertools import islice
 
 from orchestrator.core import metrics, selection
@@ -25,6 +27,11 @@ RESCAN = 30.0  # seconds between looks at everything: events get lost
 LET_GO = 5.0  # a worker has so long to notice that its folder has gone
 FEW = 100  # pending tasks: so many are looked at whatever is heard of them
 OFTEN = 0.2  # seconds between two such looks
+LATER = (  # what a loop imports when it first needs it, which may be days after its start
+    "orchestrator.agents.described", "orchestrator.agents.dialogue", "orchestrator.agents.generic",
+    "orchestrator.git.integrated", "orchestrator.store.assemble", "orchestrator.store.editing", "orchestrator.store.model",
+    "orchestrator.store.seal",
+)  # fmt: skip
 GRACES = 5  # and, asked to stop then, so many times the settings' grace until it is killed
 
 
@@ -72,12 +79,22 @@ def prepare(loop: Loop, moment: Moment) -> None:
     if not loop.queue.control.is_dir() and loop.swept is not None:
         raise StoreError(f"{loop.queue.root} is gone.", hint="Put it back, or stop this loop.")
     loop.queue.ensure()
+    if loop.looked is not None:
+        complete()
     if loop.swept is None or moment.mono - loop.swept >= SWEEP:
         loop.swept = moment.mono
         loop.queue.sweep()
     loop.watch.start()
     loop.shown = -1  # watches inside folders are made again
     loop.idle = None  # the clock may have been set back
+
+
+def complete() -> None:
+    """Import the rest of us, once a loop lives on: a module that an upgrade has put there doesn't go with those that were loaded
+    before, and the loop would end by it."""
+    for name in LATER:
+        with suppress(ImportError):  # upgraded already
+            import_module(name)
 
 
 def settle_names(loop: Loop, moment: Moment) -> None:
