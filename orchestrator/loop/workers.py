@@ -65,6 +65,7 @@ class Workers:
 
     def start(self, executor: Executor, name: str, token: str, lock_fd: int, mono: float) -> Worker:
         """Start a worker on a claim whose lease is written. Raises OrchestratorError where that fails."""
+        durable.mkdir(self._queue.control / LOGS, point="logs")  # somebody may have cleaned up there
         log = self._log(token)
         argv = (*self._program, str(self._queue.root), name, token)
         handle = executor.start(argv, lock_fd=lock_fd if executor.passes_lock else None, log=log, env=self._environment)

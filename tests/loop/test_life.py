@@ -6,12 +6,14 @@ import os
 import resource
 import signal
 import time
+from shutil import rmtree
 
 import pytest
 from support.processes import gone, pid_in
 from support.stage import Stage
 
 from orchestrator.core.task import State
+from orchestrator.loop.workers import LOGS
 from orchestrator.proc import identity
 from orchestrator.store import events
 
@@ -389,3 +391,13 @@ def test_workers_that_cannot_be_started_leave_the_task_waiting_with_the_reason(s
     assert record is not None
     assert "no such program" in (record.detail or "")
     assert stage.said().count("t: can't be started") == 1
+
+
+def test_a_folder_of_logs_that_somebody_removed_keeps_no_task_from_being_started(stage: Stage) -> None:
+    stage.task("first")
+    stage.loop("loop")
+    stage.until(lambda: stage.state("first") is State.CONVERGED, "the first one's end")
+    rmtree(stage.queue.control / LOGS)
+    stage.task("second")
+    stage.until(lambda: stage.state("second") is State.CONVERGED, "the second one's end")
+    assert "can't be started" not in stage.said()
