@@ -8,12 +8,14 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, TextIO
 
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[ -/]*[0-~])", re.DOTALL)
 # Bytes that move a cursor or reverse the text: names and logs come from anywhere, and must not talk to the terminal.
 UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 UNSAFE_IN_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+LAST_STREAM = 2  # descriptors up to that are stdin, stdout and stderr
 WIDE = 100  # columns assumed where there is no terminal to ask
 
 
@@ -22,7 +24,12 @@ class ReaderGone(Exception):
 
 
 def prepare() -> None:
-    """Let stdout and stderr take any text: a name may hold bytes that are no UTF-8, a locale may lack a letter."""
+    """Let stdout and stderr take any text: a name may hold bytes that are no UTF-8, a locale may lack a letter. Where whoever
+    started us closed one, its number is taken: a lock or a link that got it would be lost to every program started with it."""
+    with suppress(OSError):
+        while (number := os.open(os.devnull, os.O_RDWR)) <= LAST_STREAM:
+            pass
+        os.close(number)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

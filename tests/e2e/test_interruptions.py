@@ -156,6 +156,15 @@ def test_ctrl_c_puts_tasks_back_and_ends_with_130(project: Project) -> None:
     assert project.where("interrupted") == "pending"
 
 
+def test_no_file_of_a_loop_gets_the_number_of_a_stream_that_was_closed_when_it_was_started(project: Project) -> None:
+    project.agent("sleep 60")
+    project.drop("a")
+    loop = project.start_as(["sh", "-c", 'exec "$@" <&- 2>&-', "sh"], "--loop")
+    project.wait(lambda: project.where("a") == "running" and project.worker_pid("a"), why="its worker")
+    streams = [(Path("/proc") / str(loop.pid) / "fd" / name).readlink() for name in "02"]
+    assert streams == [Path(os.devnull)] * 2
+
+
 def test_a_request_that_came_too_late_is_not_asked_of_the_next_claim(project: Project) -> None:
     project.agent(ALL_GONE)
     folder = project.drop("x")
