@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.core.record import Restart
 from orchestrator.core.spec import Land
-from orchestrator.errors import GitError
+from orchestrator.errors import GitError, RepositoryError
 from orchestrator.git import merge, refs, remotes, repository
 from orchestrator.git.repository import Repository
 from orchestrator.worker import findings
@@ -19,6 +20,7 @@ def begin(work: Work, repo: Repository) -> None:
         _decide(work, repo)
     else:
         _follow_name(work, repo)
+        _follow_spec(work, repo)
         _follow_base(work, repo)
         _follow_merge(work, repo)
 
@@ -46,6 +48,25 @@ def _follow_name(work: Work, repo: Repository) -> None:
         return
     work.save(base=repository.base_branch(repo, wanted))
     work.event("notice", detail=f"its base is {work.record.base} by now, since {gone} is gone")
+
+
+def _follow_spec(work: Work, repo: Repository) -> None:
+    """A person may name another base in the spec. As long as nothing was measured the task begins there; what was begun on one
+    base would bring all of that to the other, so it lands on neither: raises RepositoryError. A kill after the record leaves a
+    restart that is still to be made.
+    """
+    record = work.record
+    if not work.spec.base or (name := repository.base_branch(repo, work.spec.base)) == record.base:
+        return
+    if work.cut or record.baseline or branch_tip(work, repo) != record.base_commit:
+        raise RepositoryError(
+            f"The task was begun on {record.base}, and its spec names {name} as the base by now.",
+            hint=f"Put `base: {record.base}` back, or remove the task's .orch/state.json to have it begun anew on {name}.",
+        )
+    work.record = replace(record, base_commit=None)  # where it began on the other base says nothing of this one
+    base = _base_now(work, repo, name)
+    work.save(base=name, base_commit=base, restart=Restart(base, base))
+    work.event("notice", detail=f"its base is {name} by now, as the spec says")
 
 
 def _follow_base(work: Work, repo: Repository) -> None:

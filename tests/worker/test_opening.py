@@ -97,6 +97,44 @@ def test_a_base_that_was_renamed_is_followed_where_the_spec_names_it(desk: Desk,
     assert [each["detail"] for each in desk.events(event="notice")] == ["its base is trunk by now, since main is gone"]
 
 
+def test_a_base_that_the_spec_names_before_anything_was_measured_is_where_the_task_begins(desk: Desk) -> None:
+    """The way out of a benchmark that the first base does not have."""
+    desk.git("branch", "trunk")
+    desk.commit({"bench.sh": "echo nothing\n"})
+    folder = desk.drop(front="benchmark: sh bench.sh")
+    (folder / "benchmark.sh").unlink()
+    desk.agent(DONE)
+    desk.serve()
+    assert (desk.state(), desk.record().reason, desk.record().base) == (State.BLOCKED, Reason.BENCHMARK_DEFECT, "main")
+    desk.git("switch", "-q", "trunk")
+    main_before = desk.commit({"bench.sh": COUNT})
+    began = desk.git("rev-parse", "trunk")
+    desk.move("x", State.PENDING)
+    (desk.folder() / "autoresearch.md").write_text("---\nbenchmark: sh bench.sh\nbase: trunk\n---\n# x\n")
+    desk.serve()
+    assert (desk.state(), desk.record().base, desk.record().base_commit) == (State.CONVERGED, "trunk", began)
+    assert (desk.show("todo.txt", "trunk"), desk.git("rev-parse", "main")) == ("", main_before)
+    assert [each["detail"] for each in desk.events(event="notice")] == ["its base is trunk by now, as the spec says"]
+
+
+def test_work_begun_on_one_base_lands_on_no_other_and_not_on_the_one_that_the_spec_no_longer_names(desk: Desk) -> None:
+    desk.git("branch", "trunk")
+    desk.drop()
+    desk.agent(LESS)
+    desk.serve(once=True)
+    before = desk.git("rev-parse", "main", "trunk")
+    (desk.folder() / "autoresearch.md").write_text("---\nbase: trunk\n---\n# x\n")
+    desk.agent(DONE)
+    desk.serve()
+    assert (desk.state(), desk.record().reason, desk.record().base) == (State.BLOCKED, Reason.REPO, "main")
+    assert "begun on main, and its spec names trunk as the base by now" in (desk.record().detail or "")
+    assert desk.git("rev-parse", "main", "trunk") == before
+    desk.move("x", State.PENDING)
+    (desk.folder() / "autoresearch.md").write_text("---\nbase: main\n---\n# x\n")
+    desk.serve()
+    assert (desk.state(), desk.show("todo.txt", "main")) == (State.CONVERGED, "")
+
+
 def test_a_base_that_is_gone_and_another_that_is_not_there_is_told(desk: Desk) -> None:
     desk.drop()
     desk.agent(LESS)
