@@ -79,8 +79,8 @@ class Names:
         return self._listed[state].places
 
     def where(self, name: str) -> Place | None:
-        """Where the task of that name is; in two places at once, the least finished one."""
-        return min(self._homes.get(name, ()), key=_unfinished, default=None)
+        """Where the task of that name is; of two folders of that name the one that counts, whatever state the other lies in."""
+        return min(self._homes.get(name, ()), key=lambda place: (place in self.doubles, _unfinished(place)), default=None)
 
     def counts(self) -> dict[State, int]:
         return {state: len(listing.places) for state, listing in self._listed.items()}

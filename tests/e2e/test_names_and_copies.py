@@ -99,6 +99,23 @@ def test_of_two_folders_of_one_name_the_second_is_never_claimed_and_both_are_nam
     assert project.where("no-twin") == "converged"
 
 
+def test_what_became_of_a_task_is_told_of_itself_and_not_of_a_second_folder_of_its_name(project: Project) -> None:
+    go = project.top / "go"
+    project.agent(f"touch {project.top}/in; until [ -e {go} ]; do sleep 0.02; done; {ALL_GONE}")
+    project.drop("twin")
+    drain = project.start()
+    project.wait((project.top / "in").exists)
+    second = project.drop("twin")
+    project.wait(lambda: "found a second folder" in project.story())
+    go.touch()
+
+    assert drain.wait(20) == 1
+
+    assert "twin: converged after 1 attempt, merged into main" in project.story()
+    assert "is pending again" not in project.story()
+    assert second.is_dir()
+
+
 def test_a_task_whose_place_in_converged_was_taken_meanwhile_waits_and_merges_no_folders(project: Project) -> None:
     go = project.top / "go"
     project.agent(f"touch {project.top}/ran; while [ ! -e {go} ]; do sleep 0.05; done; {ALL_GONE}")
