@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.core.candidate import Candidate, WaitingKind
@@ -59,13 +59,12 @@ def _exit_code(candidates: Sequence[Candidate], pending: Sequence[Candidate], wo
     if any(candidate.place.state is State.BLOCKED for candidate in candidates):
         return STUCK
     invalid = {candidate.name for candidate in queued if note(candidate) == "invalid"}
-    if invalid or _unsatisfiable(queued, pending, world):
+    if invalid or not hopeless(pending, world).isdisjoint(candidate.name for candidate in queued):
         return STUCK
     return PARKED if queued else CONVERGED
 
 
-def _unsatisfiable(queued: Sequence[Candidate], pending: Sequence[Candidate], world: World) -> bool:
-    """Whether a queued task waits for what can't come. Drafts are part of the graph, though they don't count themselves."""
+def hopeless(pending: Iterable[Candidate], world: World) -> frozenset[str]:
+    """Those of the pending tasks that wait for what can't come. Drafts are part of the graph, though not counted by a drain."""
     depends = {candidate.name: candidate.spec.depends_on for candidate in pending if candidate.spec is not None}
-    stuck = unsatisfiable(depends, world.states, converged_before=world.converged_before)
-    return any(candidate.name in stuck for candidate in queued)
+    return frozenset(unsatisfiable(depends, world.states, converged_before=world.converged_before))

@@ -179,14 +179,16 @@ def _not_this_one(loop: Loop) -> Over | None:
 
 def _held_back(loop: Loop, name: str) -> Over | None:
     moment = loop.clock()
+    world = loop.world(moment)
     candidate = next((each for each in loop.index.candidates if each.name == name), None)
     if candidate is None:
         return None
-    reasons = waiting_on(candidate, loop.world(moment), moment.now, force=True)
+    reasons = waiting_on(candidate, world, moment.now, force=True)
     if not reasons or all(reason.kind in drain.PASSING for reason in reasons):
         return None
     loop.voice.problem(f"{name} can't start: {'; '.join(reason.detail for reason in reasons)}")
-    return Over(STUCK if candidate.problems or candidate.spec is None or candidate.spec.draft else LATER)
+    unusable = candidate.problems or candidate.spec is None or candidate.spec.draft
+    return Over(STUCK if unusable or name in drain.hopeless(loop.index.candidates, world) else LATER)
 
 
 def _kill(loop: Loop) -> None:

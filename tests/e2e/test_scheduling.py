@@ -140,6 +140,25 @@ def test_a_cycle_is_named_by_why_and_graph_and_nobody_in_it_is_started(project: 
     assert "cycle: egg -> hen -> egg" in project.run("--graph", code=0).stdout
 
 
+def test_a_named_task_whose_parent_cannot_converge_ends_with_1_and_one_whose_parent_only_has_not_with_75(
+    project: Project,
+) -> None:
+    """75 is `try later`: a script that does would try for ever."""
+    own_files(project, "hen", "egg", "typo", "free", "child")
+    drop_own(project, "hen", "depends_on: [egg]")
+    drop_own(project, "egg", "depends_on: [hen]")
+    drop_own(project, "typo", "depends_on: [fre]")
+    drop_own(project, "free")
+    drop_own(project, "child", "depends_on: [free]")
+    turns = logging_agent(project)
+
+    assert "cycle: egg -> hen -> egg" in project.run("--task", "egg", code=1).stdout
+    assert "no task is called fre" in project.run("--task", "typo", code=1).stdout
+    project.run("--task", "child", code=75)
+
+    assert not turns.exists()
+
+
 def test_a_removed_converged_parent_still_satisfies_a_child_that_comes_later(project: Project) -> None:
     own_files(project, "first", "second", "third")
     for name in ("first", "second", "third"):
