@@ -20,7 +20,7 @@ from orchestrator.cli.review import outdated
 from orchestrator.core.spec import LIVE, Spec
 from orchestrator.core.task import Place, State
 from orchestrator.errors import Misuse, OrchestratorError, SpecError
-from orchestrator.store import durable, records, scaffold, specfile
+from orchestrator.store import durable, records, scaffold, seal, specfile
 
 EPILOG = """\b
 Examples:
@@ -161,7 +161,10 @@ def _when(app: App, place: Place, old: Spec | None, new: Spec) -> str:
         return "; it counts from the next attempt"
     record = records.peek(app.queue.path(place), running=True)
     told = f"; {', '.join(sealed)} count{'s' if len(sealed) == 1 else ''} from its next claim"
-    if record is None or not (record.attempts or record.baseline):  # no agent has been there
+    doubted = [key for key in sealed if key in seal.DECIDES]
+    if not doubted or record is None or not (record.attempts or record.baseline):  # no agent has been there
         return told
     again = f"`orchestrator retry {quote(place.name)}`"
-    return f"{told}, and only after {again} (`queue` where it has converged), since what changes beside an agent may be its doing"
+    which = "and" if doubted == sealed else ", ".join(doubted)
+    why = "since what changes beside an agent may be its doing"
+    return f"{told}, {which} only after {again} (`queue` where it has converged), {why}"

@@ -38,6 +38,7 @@ JUDGES = frozenset({"metrics", "benchmark", "benchmark_timeout", "converge", "sc
 JUDGES_IF_SAID = frozenset(  # without them a spec's digest is what it always was
     {"alpha", "enforcement", "gates", "holdout", "mode", "plateau", "review"}
 )
+DECIDES = JUDGES | JUDGES_IF_SAID
 SPECS = frozenset({"autoresearch.md", ".auto/prompt.md"})
 DEPTH = 64
 TRIES = 3

@@ -238,6 +238,10 @@ def test_an_edit_beside_an_agent_says_that_it_counts_after_retry_and_so_do_why_a
     project.agent(f"touch {project.top}/works; until [ -e {project.top}/go ]; do sleep 0.02; done; sed -i 1d todo.txt")
     loop = project.start("--once", ORCH_CONVERGE="1")
     wait((project.top / "works").exists, "an agent")
+    said = project.run("edit", "x", "--priority", "2").stdout  # decides nothing about the work
+    assert said == "x is changed; priority counts from its next claim.\n"
+    said = project.run("edit", "x", "--target", "2", "--priority", "3").stdout
+    assert "priority, metrics count from its next claim, metrics only after `orchestrator retry x`" in said
     said = project.run("edit", "x", "--target", "1").stdout
     assert "metrics counts from its next claim, and only after `orchestrator retry x` (`queue` where it has converged)" in said
     (project.top / "go").touch()
