@@ -129,13 +129,22 @@ def told(spend: Spend) -> str:
 def in_a_day(records: Iterable[Record], now: float) -> Budget:
     """What all these tasks used in the last 24 hours, as their histories tell."""
     total, attempts = Spend(), 0
-    for record in records:
+    for record in _latest(records):
         recent = [_of(attempt.spend, attempt.seconds) for attempt in record.history if attempt.at > now - DAY]
         attempts += len(recent)
         if record.updated > now - DAY:
             recent.append(record.carried)
         total = sum(recent, total)
     return amounts(total, attempts)
+
+
+def _latest(records: Iterable[Record]) -> Iterable[Record]:
+    """Each task's record once: until it is claimed, a copied folder holds that of its original."""
+    found: dict[str, Record] = {}
+    for record in records:
+        if record.id not in found or found[record.id].serial < record.serial:
+            found[record.id] = record
+    return found.values()
 
 
 def overspent(used: Budget, day: Budget) -> str | None:

@@ -127,6 +127,8 @@ class Look(Value):
         lease = leases.read(Path(folder)) if place.state is State.RUNNING else None
         controlled = listing is None or CONTROL in listing.top
         record = _record(place, folder) if controlled else None
+        if listing and record and record.name != place.name and record.inode != place.inode:
+            record = None  # a copy: what another task waits for, or has used, is nothing to it; its claim sets that aside
         return Candidate(
             place=place,
             spec=_judging(place, folder, reading.spec, record, lease),

@@ -81,8 +81,8 @@ def test_a_day_counts_what_ended_in_it_and_what_is_not_counted_yet() -> None:
     before, within = attempt(1, Spend(usd=8.0, seconds=600), at=NOW - DAY - 1), attempt(2, Spend(usd=1.0, seconds=90))
     records = (
         replace(record(Spend(usd=1.0)), history=(before, within)),
-        record(carried=Spend(usd=0.5, input_tokens=7)),
-        replace(record(carried=Spend(usd=9.0)), updated=NOW - DAY - 1),
+        replace(record(carried=Spend(usd=0.5, input_tokens=7)), id="second"),
+        replace(record(carried=Spend(usd=9.0)), id="third", updated=NOW - DAY - 1),
     )
     total = budget.in_a_day(records, NOW)
     assert total == Budget(usd=1.5, tokens=7, minutes=1.5, attempts=1)
@@ -91,6 +91,15 @@ def test_a_day_counts_what_ended_in_it_and_what_is_not_counted_yet() -> None:
     assert budget.overspent(total, Budget(minutes=1)) == "the day's budget of 1 minute is used up: 1.5 minutes in 24 hours"
     assert budget.overspent(total, Budget(attempts=1)) == "the day's budget of 1 attempt is used up: 1 attempt in 24 hours"
     assert budget.overspent(total, Budget(usd=2.0, minutes=2, attempts=2)) is None
+
+
+def test_a_copied_folder_uses_nothing_of_the_day_a_second_time() -> None:
+    """Until its claim it holds the record of its original, as that was when it was copied."""
+    first, second = (attempt(number, Spend(usd=1.0), at=NOW - 60) for number in (1, 2))
+    original = replace(record(), history=(first, second), serial=9)
+    copied = replace(record(carried=Spend(usd=5.0)), history=(first,), serial=4)
+    for records in ((original, copied), (copied, original)):
+        assert budget.in_a_day(records, NOW) == budget.in_a_day((original,), NOW)
 
 
 def test_the_agent_is_told_of_the_day_from_four_fifths_on_too() -> None:

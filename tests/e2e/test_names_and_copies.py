@@ -45,6 +45,29 @@ def test_a_copy_of_a_converged_task_starts_afresh_on_a_branch_of_its_own(project
     assert not any(event["task"] == "first" for event in project.events("second"))
 
 
+def test_a_copy_waits_for_nothing_that_its_original_waits_for_and_has_none_of_its_numbers(project: Project) -> None:
+    """A review that nobody can answer for the copy, and a back-off."""
+    mine = '#!/bin/sh\necho "METRIC missing=$([ -e $ORCH_TASK.txt ]; echo $?)"\n'
+    project.agent("echo it > $ORCH_TASK.txt")
+    project.drop("asks", front="review: required", benchmark=mine)
+    project.run(code=75)
+    project.agent("exit 1")
+    project.drop("crashed", benchmark=mine)
+    project.run(code=75, ORCH_BACKOFF="1h")
+
+    shutil.copytree(project.tasks / "pending/asks", project.tasks / "pending/asked")
+    shutil.copytree(project.tasks / "pending/crashed", project.tasks / "pending/crashing")
+
+    for name in ("asked", "crashing"):
+        told = project.task(name)
+        assert (told["attempts"], told["branch"], told["reason"], told["not_before"]) == (0, None, None, None)
+        assert {wait["kind"] for wait in told["waiting_on"]} <= {"settling"}
+    project.agent("echo it > $ORCH_TASK.txt")
+    project.run(code=75)
+    assert project.where("crashing") == "converged"
+    assert project.record("asked")["review"]["commit"] != project.record("asks")["review"]["commit"]
+
+
 def test_a_copy_made_while_the_original_runs_takes_nothing_of_its_claim_along(project: Project) -> None:
     go = project.top / "go"
     project.agent(f"echo $ORCH_TASK >> {project.top}/ran; while [ ! -e {go} ]; do sleep 0.05; done; {ALL_GONE}")
