@@ -119,7 +119,7 @@ def ending(state: State | None, record: Record | None, now: float) -> str:
         return f"converged{_attempts(record)}, {(whereabouts(record) if record else '') or 'nothing to land'}{gained}"
     reason = f" ({record.reason})" if record and record.reason else ""
     detail = f": {record.detail}" if record and record.detail else ""
-    if state is State.BLOCKED and not (record and record.ended):
+    if state is State.BLOCKED and not (record and record.ended and not record.converged):
         return "blocked: moved there by hand"
     if state is State.BLOCKED:
         return f"blocked{reason}{detail}"

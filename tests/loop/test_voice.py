@@ -106,6 +106,7 @@ def test_what_a_spec_leaves_open_is_said_once_for_each_version_of_it(tmp_path: P
     (State.BLOCKED, None, "blocked: moved there by hand"),
     (State.BLOCKED, RECORD, "blocked: moved there by hand"),
     (State.BLOCKED, replace(RECORD, reason=Reason.BACKOFF, detail="it crashed"), "blocked: moved there by hand"),
+    (State.BLOCKED, replace(RECORD, reason=Reason.CONVERGED), "blocked: moved there by hand"),
     (State.PENDING, RECORD, "is pending again"),
     (State.PENDING, replace(RECORD, not_before=5.0), "is pending again"),
     (State.RUNNING, RECORD, "runs on"),
