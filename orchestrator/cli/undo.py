@@ -67,6 +67,9 @@ def _undo(app: App, place: Place) -> UndoOutcome:
     if record is None or record.repo is None:
         hint = f"Only what has landed can be undone; `orchestrator why {quote(place.name)}` says where it is."
         raise OrchestratorError(f"{place.name!r} has not landed anything.", hint=hint)
+    if (original := app.queue.original(place, record)) is not None:
+        hint = f"`orchestrator undo {quote(original.name)}` takes back what that landed."
+        raise OrchestratorError(f"{place.name!r} is a copy of {original.name!r}.", hint=hint)
     repo = repository_of(app, folder, record)
     try:
         spec = specfile.read(folder)

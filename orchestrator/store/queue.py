@@ -99,12 +99,11 @@ class Queue:
     def elsewhere(self, record: Record, name: str, inode: int) -> bool:
         """Whether `record`, found in the folder of that name and inode, is that of another folder. Of one that has the name and
         another inode it is only where the first folder is still here: else the task was put back from a backup."""
-        if record.inode == inode:
-            return False
-        return record.name != name or any(
-            place.inode == record.inode and (other := records.peek(self.path(place))) is not None and other.id == record.id
-            for place in self.places()
-        )
+        return record.inode != inode and (record.name != name or self._first(record) is not None)
+
+    def original(self, place: Place, record: Record) -> Place | None:
+        """The task whose folder `place` is a copy of, where that is here still; `record` is what `place` holds."""
+        return self._first(record) if record.inode != place.inode else None
 
     def owner_alive(self, token: str) -> bool:
         """Whether the process behind `token` lives, as the kernel of this host knows it."""
@@ -226,6 +225,11 @@ class Queue:
         return tuple(record for said in self._remembered() if (record := retention.remembered(said)))
 
     # Inside
+
+    def _first(self, record: Record) -> Place | None:
+        """The folder in which this record was written, if it is here."""
+        same = (place for place in self.places() if place.inode == record.inode)
+        return next((each for each in same if (other := records.peek(self.path(each))) and other.id == record.id), None)
 
     def _remembered(self) -> Iterator[dict[str, Any]]:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import Any
 
 from support.commands import Project
@@ -42,6 +43,18 @@ def test_the_merge_is_taken_back_by_a_new_commit_and_the_checkout_comes_along(pr
     assert f"merge: {merge}, undone by {tip}" in (page := project.run("report", "x").stdout)
     assert (project.tasks / "converged/x/.orch/report.md").read_text() == page
     assert not (project.top / ".worktrees").exists()
+
+
+def test_a_copy_takes_nothing_back_while_its_original_would_not_know(project: Project) -> None:
+    merge = land(project)
+    shutil.copytree(project.tasks / "converged/x", project.tasks / "converged/kept")
+    said = project.refused("undo", "kept", code=1)
+    assert "'kept' is a copy of 'x'" in said
+    assert "`orchestrator undo x`" in said
+    assert project.git("rev-parse", "main") == merge
+    shutil.rmtree(project.tasks / "converged/x")  # put back from a backup, by another name
+    project.run("undo", "kept")
+    assert project.git("diff", f"{merge}^1", "main") == ""
 
 
 def test_what_others_committed_since_then_stays(project: Project) -> None:
