@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from orchestrator.core.spec import Spec
 from orchestrator.core.task import Stage
 from orchestrator.core.value import Value
 from orchestrator.errors import SpecError
-from orchestrator.git import changes, files, repository, save
+from orchestrator.git import changes, files, merge, repository, save
 from orchestrator.git.changes import Change
 from orchestrator.git.repository import Repository
 from orchestrator.store import seal, settingsfiles, specfile
@@ -87,7 +87,7 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
     if problem := _copy_edited(work) or edited:
         return Left(before.start, tip, Result.TAMPERED, problem)
     review = changes.review(repo, before.start, tip) if tip != before.start else changes.Review((), b"")
-    if refused := strays(work, repo, review.changes):
+    if refused := strays(work, repo, review.changes, tip):
         ask_for_scope(work, refused)
         return Left(before.start, tip, Result.SCOPE_VIOLATION, named(refused), review.patch)
     return Left(before.start, tip, patch=review.patch, changes=review.changes)
@@ -202,34 +202,43 @@ def unexplained(work: Work) -> str | None:
     return None
 
 
-def out_of_scope(work: Work, repo: Repository, changed: Iterable[Change]) -> str | None:
-    """Those of the changed files that the task must not change, in words; None where there are none."""
-    refused = strays(work, repo, changed)
+def out_of_scope(work: Work, repo: Repository, old: str, new: str) -> str | None:
+    """Those of the files changed between the two that the task must not change, in words; None where there are none."""
+    refused = strays(work, repo, changes.changed(repo, old, new), new)
     return named(refused) if refused else None
 
 
-def strays(work: Work, repo: Repository, changed: Iterable[Change]) -> Mapping[str, str]:
-    """Those of the changed files that keep the work from landing, each with the reason: what no task may change always, what is
-    out of scope where that is enforced."""
+def strays(work: Work, repo: Repository, changed: Iterable[Change], commit: str) -> Mapping[str, str]:
+    """Those of the files changed in `commit` that keep the work from landing, each with the reason: what no task may change
+    always, what is out of scope where that is enforced."""
     changed = tuple(changed)
     forbids = Scope(forbidden=(*forbidden(work, repo), *resettled(work, repo, changed)))
     if work.spec.enforcement is not Mode.BLOCK:
         found = forbids.explained(change.path for change in changed)
     else:
         found = outside(work.spec, repo, changed, forbids.forbidden)
-    return _own(work, repo, changed, found) if found else found
+    return _own(work, repo, changed, found, commit) if found else found
 
 
-def _own(work: Work, repo: Repository, changed: Iterable[Change], found: Mapping[str, str]) -> Mapping[str, str]:
-    """Without what is as the base has it by now: an agent that merged or rebased brought that along, and landing it changes
-    nothing."""
+def _own(work: Work, repo: Repository, changed: Iterable[Change], found: Mapping[str, str], commit: str) -> Mapping[str, str]:
+    """Without what is as the base has it by now, or had it where `commit` last met it: an agent that merged or rebased brought
+    that along, and landing it changes nothing."""
     tip = repository.find_branch(repo, work.record.base or "")
     if tip is None or tip == work.record.base_commit:
         return found
-    there = {entry.path: (entry.mode, entry.new) for entry in changes.entries(repo, tip, [*found])}
+    for there in dict.fromkeys(filter(None, (tip, merge.met(repo, tip, commit)))):
+        same = _alike(repo, there, [each for each in changed if each.path in found])
+        found = {path: why for path, why in found.items() if path not in same}
+    return found
+
+
+def _alike(repo: Repository, commit: str, changed: Sequence[Change]) -> set[str]:
+    """Those of the changed files that are in `commit` as they were changed to."""
+    if not changed:  # all of it would be listed
+        return set()
+    there = {entry.path: (entry.mode, entry.new) for entry in changes.entries(repo, commit, [each.path for each in changed])}
     absent = (changes.ABSENT, "")
-    same = {each.path for each in changed if there.get(each.path, absent) in ((each.mode, each.new), (each.mode, ""))}
-    return {path: why for path, why in found.items() if path not in same}
+    return {each.path for each in changed if there.get(each.path, absent) in ((each.mode, each.new), (each.mode, ""))}
 
 
 def outside(spec: Spec, repo: Repository, changed: Iterable[Change], forbidden: tuple[str, ...] = ()) -> Mapping[str, str]:

@@ -287,7 +287,7 @@ class Workspace:
         assert work.record.base_commit is not None
         if self._cleared == self.tip:
             return None
-        found = findings.out_of_scope(work, self.repo, changes.changed(self.repo, work.record.base_commit, self.tip))
+        found = findings.out_of_scope(work, self.repo, work.record.base_commit, self.tip)
         if found is None:
             self._cleared = self.tip
         return found
@@ -301,7 +301,7 @@ class Workspace:
         base, best = work.record.base_commit or self.tip, work.record.best_commit
         if best is None or not merge.contains(self.repo, best, base):
             best = base
-        outside = findings.out_of_scope(work, self.repo, changes.changed(self.repo, base, best))
+        outside = findings.out_of_scope(work, self.repo, base, best)
         self._reset(work, base if outside else best)
         self._cleared = self.tip
 
@@ -338,7 +338,7 @@ class Workspace:
         collected = self._gather(work, number, f"Unfinished: {work.spec.title or work.name}", None, start)
         findings.strayed(work, self.repo, collected)
         self.tip = collected.tip
-        if self.tip != start and findings.out_of_scope(work, self.repo, changes.changed(self.repo, start, self.tip)):
+        if self.tip != start and findings.out_of_scope(work, self.repo, start, self.tip):
             self._reset(work, start)
 
     def _gather(self, work: Work, number: int, subject: str, watch: Watch | None, start: str = "") -> save.Collected:

@@ -294,3 +294,16 @@ def test_what_an_agent_merged_or_rebased_from_the_base_is_not_held_against_it(pr
     project.run(code=0)
     assert project.git("show", "main:user.txt") == "theirs"
     assert project.git("show", "main:todo.txt") == ""
+
+
+@pytest.mark.parametrize("brought", ["merge -q --no-edit", "rebase -q"], ids=["merged", "rebased"])
+def test_what_it_brought_along_from_the_base_is_not_its_own_either_once_the_base_has_changed_it_again(
+    project: Project, brought: str
+) -> None:
+    project.commit({"user.txt": "one\n"})
+    project.drop("x", front="metric: {name: left, target: 0}\nscope: [todo.txt]\nmax_failures: 1")
+    edit = f"(cd {project.repo}; echo {{0}} > user.txt; git commit -qam {{0}})"
+    project.agent(f": > todo.txt; git commit -qam done; {edit.format('two')}; git {brought} main; {edit.format('three')}")
+    project.run(code=0)
+    assert project.git("show", "main:user.txt") == "three"
+    assert project.git("show", "main:todo.txt") == ""
