@@ -20,7 +20,8 @@ from orchestrator.store.failpoints import hit
 
 STASH = "refs/stash"
 # What git notes in HEAD's log where a commit was made and not just gone to.
-MADE = re.compile(r"(commit|cherry-pick|revert|am)\b|(merge|pull)\b(?!.*Fast-forward)|rebase.*\((?!start|finish|abort)")
+AFAR = r"(?!.*Fast-forward|.* \((?:start|finish|abort)\): )"  # of a pull: with --rebase it begins by going to what it fetched
+MADE = re.compile(rf"(commit|cherry-pick|revert|am)\b|(merge|pull)\b{AFAR}|rebase.*\((?!start|finish|abort)")
 ONWARD = re.compile(r"commit(?! \((amend|initial)\))")
 SPECIAL = ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
 REBASING = ("rebase-merge", "rebase-apply")
@@ -39,6 +40,7 @@ __all__ = [
     "keep_everything",
     "keep_lost",
     "keep_new",
+    "made",
     "pending",
     "tidy",
     "untracked",
@@ -123,7 +125,7 @@ def collect(
     extra = heads(tree.repo, [commit for commit in left if commit not in (tip, start)], (tip, start))
     if on != branch_name or head != tip or busy(tree.admin):
         worktree.checkout(tree, branch=branch_name, commit=tip)
-    seen = frozenset(commit for commit, action in log if MADE.match(action))
+    seen = frozenset(_made(log))
     rewritten = tip != start and not (log and log[-1][0] == tip and all(ONWARD.match(action) for _, action in log))
     return Collected(tip, None if on == branch_name else on or "detached", extra, seen, rewritten)
 
@@ -131,6 +133,11 @@ def collect(
 def been(tree: Worktree) -> list[str]:
     """Every commit that a worktree has been at since it was this task's."""
     return [commit for commit, _ in _log(tree.admin)]
+
+
+def made(tree: Worktree) -> list[str]:
+    """Those of them that were made there: to one of the others, it may have gone since the base had it."""
+    return _made(_log(tree.admin))
 
 
 def keep_everything(tree: Worktree, slug: str, label: str, *, base: str | None = None) -> tuple[str, ...]:
@@ -237,8 +244,12 @@ def _commit_tree(git: Git, tree: str, parent: str | None) -> str:
 
 def _last_work(log: list[tuple[str, str]], ours: str | None, start: str) -> str:
     """Away from our branch: the last commit made, else where our branch is; being elsewhere is no work."""
-    made = [commit for commit, action in log if MADE.match(action)]
-    return made[-1] if made else ours or start
+    made_there = _made(log)
+    return made_there[-1] if made_there else ours or start
+
+
+def _made(log: list[tuple[str, str]]) -> list[str]:
+    return [commit for commit, action in log if MADE.match(action)]
 
 
 def _rebased(admin: Path) -> str | None:

@@ -78,8 +78,7 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
         if told := meddling.reruled(repo, before.rules):
             detail = f"the agent changed how git fills a checkout ({told}), so that what is measured is not what is committed"
             return Left(before.start, tip, Result.TAMPERED, detail, final=True)
-    own = (collected.seen | {tip}) - {before.start}
-    if moved := meddling.taken(repo, work.record.base, before.base, own, "the agent moved"):
+    if moved := meddling.taken(repo, work.record.base, before.base, collected.seen - {before.start}, "while the agent ran"):
         return Left(before.start, tip, Result.TAMPERED, moved, final=True)
     edited = _edited(work, before)
     if edited:

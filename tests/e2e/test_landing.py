@@ -303,7 +303,7 @@ def test_moving_the_base_by_the_agent_is_tampering_and_needs_a_person(project: P
     assert [each["result"] for each in project.record("pusher")["history"]] == ["tampered"]
     assert project.record("pusher")["reason"] == "tampered"
     back = f"`git update-ref refs/heads/main {before} {moved}` puts it back"
-    assert f"the agent moved main to commit {moved[:10]}, with work that has passed nothing" in said
+    assert f"main was moved to commit {moved[:10]} while the agent ran, with work that has passed nothing" in said
     assert back in said
     assert back in " ".join(project.run("why", "pusher", code=0).stdout.split())
     project.git(*back.split("`")[1].split()[1:])

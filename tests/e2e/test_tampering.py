@@ -245,9 +245,9 @@ def test_what_an_agent_edited_is_told_where_a_person_decides_on_a_retry(project:
 
 
 MOVERS = {
-    "by what is measured": ("printf 'git update-ref refs/heads/main HEAD\n' > product.sh", "what was measured moved main"),
+    "by what is measured": ("printf 'git update-ref refs/heads/main HEAD\n' > product.sh", "while the task's work was measured"),
     "by a merge in the user's checkout": (
-        "echo junk > junk; git add -A; git commit -qm half; git -C {repo} merge -q --no-ff -m m orchestrator/x", "the agent moved main"),
+        "echo junk > junk; git add -A; git commit -qm half; git -C {repo} merge -q --no-ff -m m orchestrator/x", "while the agent ran"),
 }  # fmt: skip
 
 
@@ -264,6 +264,71 @@ def test_a_base_that_has_come_to_hold_the_task_s_unlanded_work_blocks_it(project
     assert record["reason"] == "tampered"
     assert told in record["detail"]
     assert before in record["detail"]
+
+
+def test_what_puts_a_moved_base_back_takes_nothing_of_others_away(project: Project) -> None:
+    """Something landed before the task's work came there, and then something on top of it."""
+    project.drop("x")
+    other = f"(cd {project.repo}; echo {{0}} > {{0}}; git add {{0}}; git commit -qm {{0}})"
+    mine = f"echo junk > junk; git add -A; git commit -qm half; git -C {project.repo} merge -q --no-ff -m m orchestrator/x"
+
+    project.agent(f"{other.format('before')}; {mine}")
+    project.run(code=1)
+    before, moved = project.git("rev-parse", "main^1", "main").split()
+    assert f"`git update-ref refs/heads/main {before} {moved}` puts it back" in project.record("x")["detail"]
+
+    project.git("reset", "-q", "--hard", before)
+    project.run("retry", "x", code=0)
+    project.agent(f"{mine}; {other.format('after')}")
+    project.run(code=1)
+    assert f"it was at {before[:10]}: others' commits came on top" in project.record("x")["detail"]
+
+
+LOOKS = {
+    "a merge": "git merge -q main",
+    "a rebase": "git rebase -q main",
+    "a reset": "git reset -q --hard main",
+    "a pull": "echo x > x; git add x; git commit -qm x; git pull -q --rebase . main",
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_an_agent_that_takes_up_what_came_to_the_base_meanwhile_has_not_moved_it(project: Project, look: str) -> None:
+    project.drop("x", front="metric: {name: left, target: 0}\nmax_failures: 1")
+    project.agent(f"cd {project.repo}; : > todo.txt; git commit -qam theirs; cd $OLDPWD; {LOOKS[look]}")
+    project.run(code=0)
+    assert project.where("x") == "converged"
+
+
+WAITING = """#!/bin/sh
+left=$(grep -c . todo.txt)
+if [ $left = 0 ]; then touch {top}/measured; while [ ! -e {top}/go ]; do sleep 0.02; done; fi
+echo METRIC left=$left
+"""
+MOVES = {
+    "forward to what the agent looked at": "git merge -q feature",
+    "back to what the agent looked at": "git reset -q --hard HEAD~1",
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_person_may_move_the_base_while_the_work_is_measured(project: Project, move: str) -> None:
+    project.git("branch", "old")
+    project.commit({"user.txt": "one\n"})
+    project.git("checkout", "-q", "-b", "feature")
+    project.commit({"user.txt": "two\n"})
+    project.git("checkout", "-q", "main")
+    project.drop("x", benchmark=WAITING.format(top=project.top), front="metric: {name: left, target: 0}\nmax_failures: 1")
+    looked = "git checkout -q --detach old; git checkout -q feature; git checkout -q orchestrator/x"
+    project.agent(f"{looked}; : > todo.txt; git commit -qam done")
+
+    loop = project.start()
+    project.wait((project.top / "measured").exists)
+    project.git(*MOVES[move].split()[1:])
+    (project.top / "go").touch()
+
+    assert loop.wait(30) == 0, project.story()
+    assert project.git("show", "main:todo.txt") == ""
 
 
 def test_an_agent_that_changes_how_git_fills_a_checkout_is_refused(project: Project) -> None:

@@ -420,6 +420,16 @@ class TestCollect:
         found = save.collect(tree, BRANCH, base, start, message="x")
         assert (found.tip, found.seen) == (moved, frozenset())
 
+    def test_of_a_pull_that_rebases_only_what_it_made_anew_was_made_here(
+        self, repo: Repository, tree: Worktree, base: str, start: Before, git, commit
+    ) -> None:
+        moved = commit(repo.top, "users", "x")
+        mine = commit(tree.path, "a", "a")
+        git(tree.path, "pull", "-q", "--rebase", ".", "main")
+        found = save.collect(tree, BRANCH, base, start, message="x")
+        assert git(tree.path, "rev-parse", "HEAD~") == moved
+        assert found.seen == {mine, found.tip}
+
     def test_what_lies_in_a_worktree_inside_is_told_and_not_committed_as_files(
         self, repo: Repository, tree: Worktree, base: str, start: Before, git, commit
     ) -> None:
