@@ -37,13 +37,13 @@ def keep(repo: Repository, slug: str, label: str, commit: str) -> str:
 
 
 def keep_all(repo: Repository, slug: str, commits: Mapping[str, str]) -> tuple[str, ...]:
-    """Keep each of the `commits` under its label, in one step. Returns the labels they got."""
+    """Keep each of the `commits` under its label, one after the other: a kill leaves the first of them. Returns the labels they
+    got. Mostly without a process, and then without git's lock beside each, which would stay after a kill."""
     wanted = {_free(repo, slug, label, commit): commit for label, commit in commits.items()}
     new = {label: commit for label, commit in wanted.items() if refs.read(repo.common, ref(slug, label)) is None}
-    if len(new) == 1 and refs.create(repo.common, ref(slug, next(iter(new))), next(iter(new.values()))):
-        return tuple(wanted)  # as it mostly is, and without a process
-    if new:
-        lines = b"".join(f"create {ref(slug, label)}\0{commit}\0".encode() for label, commit in new.items())
+    rest = {label: commit for label, commit in new.items() if not refs.create(repo.common, ref(slug, label), commit)}
+    if rest:
+        lines = b"".join(f"create {ref(slug, label)}\0{commit}\0".encode() for label, commit in rest.items())
         repo.git.run("update-ref", "--stdin", "-z", input=lines)
     return tuple(wanted)
 

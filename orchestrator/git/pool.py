@@ -29,6 +29,7 @@ from orchestrator.git.worktree import (
     checkout,
     correct,
     find,
+    forget,
     initializing,
     inside,
     place_of,
@@ -192,7 +193,7 @@ def _aside(worktree: Worktree, _: LockProof) -> None:
         hit("worktree.aside:before")
         worktree.path.rename(trash)
         hit("worktree.aside:after")
-    remove(worktree.admin)
+    forget(worktree.admin)
     hit("worktree.forget:after")
 
 

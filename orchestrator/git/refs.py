@@ -13,6 +13,7 @@ from orchestrator.store.failpoints import hit
 
 OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 SYMBOLIC = "ref: "
+CONTROL, MAKING = "orchestrator", "ref."
 DEPTH = 5  # a symbolic ref may point to another, as far as git itself follows
 
 
@@ -41,9 +42,9 @@ def create(common: Path, name: str, commit: str) -> bool:
     be asked: refs that are no files, another one in the way, no permission.
 
     Not by a lock beside it, as git does: a kill would leave that in everybody's way. What is left here is one small file in our
-    own folder, which the next one replaces.
+    own folder, for `sweep`.
     """
-    path, made = f"{common}/{name}", f"{common}/orchestrator/ref.{os.getpid()}"
+    path, made = f"{common}/{name}", f"{common}/{CONTROL}/{MAKING}{os.getpid()}"
     if not files(common) or os.path.lexists(f"{path}.lock"):
         return False
     try:
@@ -59,6 +60,14 @@ def create(common: Path, name: str, commit: str) -> bool:
     with contextlib.suppress(OSError):
         os.unlink(made)  # noqa: PTH108
     return True
+
+
+def sweep(common: Path) -> None:
+    """Take away what is left of refs whose makers were killed. One that is being made just now is made by git instead."""
+    folder = common / CONTROL
+    for name in names(folder):
+        if name.startswith(MAKING):
+            (folder / name).unlink(missing_ok=True)
 
 
 def target(common: Path, name: str) -> str | None:

@@ -17,6 +17,7 @@ from orchestrator.errors import RepositoryError
 from orchestrator.git import indexfile, refs, snapshot, untracked
 from orchestrator.git.command import Git
 from orchestrator.git.repository import OPERATIONS, ROOM, Repository, head, overwrite, write
+from orchestrator.store.failpoints import hit
 
 MARK = "orchestrator"
 IDLE = "idle"
@@ -24,6 +25,7 @@ HALF = " unfinished"
 POOL = ".pool"
 TRASH = "trash-"
 POINTER = "gitdir: "
+FOUND_BY = ("HEAD", "commondir", "gitdir", MARK)
 UNFINISHED = frozenset(
     {
         *OPERATIONS,
@@ -238,6 +240,18 @@ def _last(admin: Path) -> str | None:
     """The commit that its HEAD went to last, by git's log of that."""
     fields = (refs.content(admin / "logs" / "HEAD") or "").rpartition("\n")[2].split(" ")
     return fields[1] if len(fields) > 1 and refs.OBJECT.fullmatch(fields[1]) else None
+
+
+def forget(admin: Path) -> None:
+    """Delete git's folder for a worktree of ours. What it is found by goes last: whoever comes after a kill must see that it is
+    ours, and of which place."""
+    with contextlib.suppress(OSError):  # then all of it goes as it comes
+        for name in set(refs.names(admin)).difference(FOUND_BY):
+            remove(admin / name)
+        hit("worktree.forget:half")
+        for name in FOUND_BY:
+            (admin / name).unlink(missing_ok=True)
+    remove(admin)
 
 
 def remove(path: Path) -> None:

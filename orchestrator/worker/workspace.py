@@ -269,8 +269,8 @@ class Workspace:
         collected = self._gather(work, number, work.spec.title or work.name, watch)
         label = f"{number:04d}"
         extra = {f"extra/{label}-{index}": commit for index, commit in enumerate(collected.extra, 1)}
-        if collected.tip != watch.start or extra:
-            save.keep_all(self.repo, work.record.slug, {label: collected.tip, **extra})
+        if collected.tip != watch.start or extra:  # its own ref last: after a kill that says that all of it is taken in
+            save.keep_all(self.repo, work.record.slug, {**extra, label: collected.tip})
         self.tip = collected.tip
         if self._tree and (edits := submodules.edited(self._tree.admin)):
             work.event("notice", detail=f"{edits}: they can't be taken, and are in no commit")
@@ -452,6 +452,7 @@ class Workspace:
                     work.event("hook_failed", hook="before_remove", detail=problem)
                 if why := pool.retire(tree, most=pooled, pump=work.pulse.nap):
                     work.event("worktree_kept", path=str(path), detail=why)
+        refs.sweep(self.repo.common)
         if not pooled:
             pool.empty_pool(self.repo, place.parent, pump=work.pulse.nap)
 

@@ -23,9 +23,12 @@ def test_git_sees_a_ref_that_was_made_without_it(repo: Repository, base: str, gi
     assert [each.label for each in kept.attempts(repo, "fix")] == ["0001", "0002"]
 
 
-def test_one_ref_is_made_without_a_process(repo: Repository, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refs_are_made_without_a_process_that_a_kill_would_leave_locks_of(
+    repo: Repository, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Git, "run", lambda *args, **more: pytest.fail(f"git {args} was run"))
-    kept.keep(repo, "fix", "0001", base)
+    assert kept.keep_all(repo, "fix", {"extra/0001-1": base, "0001": base}) == ("extra/0001-1", "0001")
+    assert refs.read(repo.common, "refs/orchestrator/fix/extra/0001-1") == base
     assert refs.read(repo.common, "refs/orchestrator/fix/0001") == base
 
 
@@ -53,3 +56,13 @@ def test_where_refs_are_no_files_git_makes_them(repo: Repository, base: str, mon
     monkeypatch.setattr(refs, "files", lambda common: False)
     kept.keep(repo, "fix", "0001", base)
     assert git(repo.top, "rev-parse", "refs/orchestrator/fix/0001") == base
+
+
+def test_what_a_killed_maker_left_is_swept_and_whom_that_befalls_has_git_make_it(
+    repo: Repository, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refs, "hit", lambda label: refs.sweep(repo.common) if label == "git.ref:before" else None)
+    assert not refs.create(repo.common, "refs/orchestrator/fix/0001", base)
+    assert not list((repo.common / "orchestrator").glob("ref.*"))
+    kept.keep(repo, "fix", "0001", base)
+    assert refs.read(repo.common, "refs/orchestrator/fix/0001") == base

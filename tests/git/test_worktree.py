@@ -224,6 +224,24 @@ def test_a_kill_between_files_and_git_folder_leaves_nothing_behind(
     assert again.head == base
 
 
+def test_a_kill_while_git_s_folder_is_removed_leaves_one_that_is_found_and_removed(
+    repo: Repository, tree: Worktree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(label: str) -> None:
+        if label == "worktree.forget:half":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(worktree, "hit", killed)
+        with pytest.raises(KeyboardInterrupt):
+            pool.discard(tree)
+    left = worktree.find(repo, tree.path)
+    assert left is not None
+    assert left.owner == "id-1"
+    pool.retire(left)
+    assert not list((repo.common / "worktrees").glob("*"))
+
+
 @pytest.mark.parametrize("form", [("--index-version", "2"), ("--index-version", "4"), ("--split-index",)], ids=" ".join)
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
 def test_an_edit_hidden_from_git_does_not_survive_in_the_pool(

@@ -134,6 +134,8 @@ def _left(run: Run) -> list[str]:
         entries = [path.name for path in run.project.repo.glob(".worktrees/*") if path.name != ".pool"]
         if entries:
             found.append(f"left in .worktrees: {entries}")
+        if half := [path.name for path in (run.project.repo / ".git/orchestrator").glob("ref.*")]:
+            found.append(f"refs that nobody makes any more: {half}")
     queue = Queue(run.project.tasks)
     queue.sweep()
     owners = [path.name for path in (run.project.tasks / ".orch/owners").iterdir()]
