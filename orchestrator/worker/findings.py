@@ -76,7 +76,9 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
     if repository.config_digest(repo) != before.config:
         suspect(work, f"{RECONFIGURED} changed while the agent ran")
         if told := meddling.reruled(repo, before.rules):
-            detail = f"the agent changed how git fills a checkout ({told}), so that what is measured is not what is committed"
+            detail = (
+                f"how git fills a checkout changed while the agent ran ({told}): what is measured need not be what is committed"
+            )
             return Left(before.start, tip, Result.TAMPERED, detail, final=True)
     if moved := meddling.taken(repo, work.record.base, before.base, collected.seen - {before.start}, "while the agent ran"):
         return Left(before.start, tip, Result.TAMPERED, moved, final=True)

@@ -41,8 +41,10 @@ def reruled(repo: Repository, before: Rules) -> str:
     now = rules(repo)
     if now == before:
         return ""
-    old, new = _converting(repo, before.config), _converting(repo, now.config)
-    changed = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+    old, new = (_converting(repo, "-f", "-", text=text) for text in (before.config, now.config))
+    if changed := sorted(name for name in {*old, *new} if old.get(name) != new.get(name)):  # `git lfs install --local` sets anew
+        said = {**_converting(repo, "--system"), **_converting(repo, "--global")}  # what the user mostly has for all repositories
+        changed = [name for name in changed if old.get(name, said.get(name)) != new.get(name, said.get(name))]
     changed += ["info/attributes"] if now.attributes != before.attributes else []
     return ", ".join(changed[:5])
 
@@ -115,8 +117,8 @@ def _files(repo: Repository) -> tuple[Path, Path]:
     return repo.common / "config", repo.common / "info" / "attributes"
 
 
-def _converting(repo: Repository, config: str) -> Mapping[str, str]:
-    listed = repo.git.run("config", "-f", "-", "-z", "--list", input=config.encode(errors="surrogateescape"), ok=(0, 1, 128))
+def _converting(repo: Repository, *where: str, text: str = "") -> Mapping[str, str]:
+    listed = repo.git.run("config", *where, "-z", "--list", input=text.encode(errors="surrogateescape"), ok=(0, 1, 128))
     entries = listed.stdout.decode(errors="replace").split("\0")
     return {found[1]: entry[found.end() :] for entry in entries if (found := CONVERTING.match(entry))}
 

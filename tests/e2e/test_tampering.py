@@ -342,6 +342,22 @@ def test_an_agent_that_changes_how_git_fills_a_checkout_is_refused(project: Proj
     assert "filter.z.clean, filter.z.smudge" in project.record("x")["detail"]
 
 
+def test_an_agent_that_sets_for_the_repository_what_the_user_has_set_for_all_changes_nothing(project: Project) -> None:
+    """`git lfs install --local`, where the user has Git LFS."""
+    settings = {
+        "filter.lfs.clean": "git-lfs clean -- %f",
+        "filter.lfs.smudge": "git-lfs smudge -- %f",
+        "filter.lfs.required": "true",
+    }
+    project.env["HOME"] = str(project.top)
+    for name, value in settings.items():
+        project.git("config", "--global", name, value)
+    project.drop("x")
+    project.agent("; ".join([": > todo.txt", *(f"git config {name} '{value}'" for name, value in settings.items())]))
+    project.run(code=0)
+    assert project.git("show", "main:todo.txt") == ""
+
+
 def test_any_other_setting_that_an_agent_or_the_product_makes_is_told_in_the_report(project: Project) -> None:
     project.commit({"product.sh": "true\n"})
     project.drop("x", benchmark="#!/bin/sh\nsh product.sh\necho METRIC left=$(grep -c . todo.txt)\n")
