@@ -98,9 +98,15 @@ def taken_meanwhile(work: Work, old: str | None) -> str:
     branch = refs.read(work.repo.common, f"{repository.HEADS}{work.record.branch}")
     mine = [tree for tree in worktree.ours(work.repo) if tree.owner == work.record.id]
     own = {commit for tree in mine for commit in _own(tree, work.record.slug)} | {branch or ""}
-    return taken(
-        work.repo, str(work.record.base), old, own - {old, work.record.base_commit}, "while the task's work was measured"
-    )
+    own -= {old, work.record.base_commit, *_passed(work, work.repo, old)}
+    return taken(work.repo, str(work.record.base), old, own, "while the task's work was measured")
+
+
+def _passed(work: Work, repo: Repository, old: str) -> list[str]:
+    """What was verified already and shown to people, who may have merged it themselves."""
+    record = work.record
+    shown = [each for each in (record.pull and record.pull.head, record.review and record.review.commit) if each]
+    return repo.git.text("rev-list", "--ignore-missing", *shown, "--not", old).split() if shown else []
 
 
 def _own(tree: Worktree, slug: str) -> list[str]:

@@ -139,6 +139,21 @@ def test_a_review_comes_back_as_the_next_attempt_and_the_same_pull_request_is_up
     assert "is open" in project.run("pulls", code=0).stdout  # answered once
 
 
+def test_a_pull_request_that_is_merged_while_it_is_taken_up_again_is_no_tampering(project: Project, forge: Forge) -> None:
+    """What was sent had passed all, and a person may have liked it as it was."""
+    waits = f"test -e {project.top}/sent || exit 0; touch {project.top}/taken-up; while [ ! -e {project.top}/go ]; do sleep 0.02; done"
+    head = opened(project, f"{FRONT}\nsetup: {waits!r}")["landed"]["commit"]
+    forge.change(1, reviews=[{**REVIEW, "authorAssociation": "MEMBER"}])
+    project.run("pulls", code=0)
+    (project.top / "sent").touch()
+    loop = project.start()
+    project.wait((project.top / "taken-up").exists)
+    project.git("merge", "-q", head)
+    (project.top / "go").touch()
+    assert loop.wait(30) == 0, project.story()
+    assert project.where("x") == "converged"
+
+
 def test_what_is_said_at_a_line_comes_back_with_its_place(project: Project, forge: Forge) -> None:
     opened(project)
     said = {"id": 11, "path": "todo.txt", "line": 1, "body": "Say why in notes.txt.", "user": {"login": "ada"}}
