@@ -143,7 +143,8 @@ def guarded(work: Work) -> Iterator[None]:
     if not (work.number or work.record.attempts):  # the base, as people made it
         yield
         return
-    folder, spec, base, config = work.claim.folder, _spec_key(work), meddling.base_now(work), meddling.stamp(work)
+    folder, spec, base = work.claim.folder, _spec_key(work), meddling.base_now(work)
+    rules = meddling.rules(work.repo) if work.repo else None
     before = seal.prints(folder)
     try:
         yield
@@ -153,7 +154,7 @@ def guarded(work: Work) -> Iterator[None]:
         now = seal.prints(folder)
         if now and (changed := sorted(path for path in {*before, *now} if before.get(path) != now.get(path))):
             mistrust(work, f"{', '.join(changed[:SHOWN])} in the task folder {MEASURED}")
-        if meddling.stamp(work) != config:
+        if work.repo and meddling.rules(work.repo) != rules:  # not what wrote it: `husky` sets the same at each set-up
             suspect(work, f"{RECONFIGURED} {MEASURED}")
     if moved := meddling.taken_meanwhile(work, base):
         raise Leaving(blocked(Reason.TAMPERED, moved))

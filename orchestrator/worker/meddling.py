@@ -20,8 +20,6 @@ MANY = 1000  # commits that the base may have moved by, and are looked through
 # Settings by which a checkout holds something else than the commit: numbers measured in it are not the commit's.
 CONVERTING = re.compile(r"(filter\..+|core\.(attributesfile|autocrlf|eol|worktree|sparsecheckout.*))\n", re.IGNORECASE)
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
-
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rules(Value):
@@ -114,11 +112,6 @@ def _own(tree: Worktree, slug: str) -> list[str]:
     return save.made(tree) if tree.path.name == slug else save.been(tree)
 
 
-def stamp(work: Work) -> Stamp:
-    """What changes when somebody writes the repository's configuration."""
-    return tuple(_facts(path) for path in _files(work.repo)) if work.repo else ()
-
-
 def _files(repo: Repository) -> tuple[Path, Path]:
     return repo.common / "config", repo.common / "info" / "attributes"
 
@@ -127,11 +120,3 @@ def _converting(repo: Repository, *where: str, text: str = "") -> Mapping[str, s
     listed = repo.git.run("config", *where, "-z", "--list", input=text.encode(errors="surrogateescape"), ok=(0, 1, 128))
     entries = listed.stdout.decode(errors="replace").split("\0")
     return {found[1]: entry[found.end() :] for entry in entries if (found := CONVERTING.match(entry))}
-
-
-def _facts(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns

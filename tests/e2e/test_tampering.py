@@ -358,6 +358,14 @@ def test_an_agent_that_sets_for_the_repository_what_the_user_has_set_for_all_cha
     assert project.git("show", "main:todo.txt") == ""
 
 
+def test_a_set_up_that_sets_what_is_set_already_has_changed_nothing(project: Project) -> None:
+    """As husky does at each `npm install`."""
+    project.drop("x", front="metric: {name: left, target: 0}\nsetup: git config core.hooksPath .husky")
+    project.agent(": > todo.txt")
+    project.run(code=0)
+    assert "finding" not in [event["event"] for event in project.events("x")]
+
+
 def test_any_other_setting_that_an_agent_or_the_product_makes_is_told_in_the_report(project: Project) -> None:
     project.commit({"product.sh": "true\n"})
     project.drop("x", benchmark="#!/bin/sh\nsh product.sh\necho METRIC left=$(grep -c . todo.txt)\n")
