@@ -220,9 +220,14 @@ def config_digest(repo: Repository) -> str:
         if (text := refs.content(path)) is not None:  # worktrees come and go
             digest.update(f"{path}\0{text}\0".encode(errors="surrogateescape"))
     for hook in refs.entries(repo.common / "hooks"):
-        facts = hook.lstat()
-        digest.update(f"{hook}\0{facts.st_mode}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode(errors="surrogateescape"))
+        if hook.suffix != ".sample":  # git's own, which run nothing
+            digest.update(f"{hook}\0{hook.lstat().st_mode}\0{_written(hook)}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _written(hook: Path) -> str | int | None:
+    """What a hook says, not when it was written: `pre-commit install` and its like write the same at each set-up."""
+    return refs.content(hook) if os.access(hook, os.R_OK) else hook.lstat().st_mtime_ns
 
 
 def busy(git_dir: Path) -> str | None:

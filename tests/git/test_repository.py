@@ -313,6 +313,19 @@ def test_a_changed_configuration_and_a_new_hook_show(repo: Repository, git) -> N
     assert repository.config_digest(repo) != second
 
 
+def test_a_hook_that_is_installed_again_as_it_was_has_not_changed(top: Path) -> None:
+    repo = repository.discover(top)
+    hook = repo.common / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\n")
+    first = repository.config_digest(repo)
+    os.utime(hook, (0, 0))
+    assert repository.config_digest(repo) == first
+    hook.write_text("#!/bin/zh\n")
+    os.utime(hook, (0, 0))
+    assert repository.config_digest(repo) != first
+
+
 def test_what_is_unfinished_has_a_name(repo: Repository, git, commit) -> None:
     assert repository.busy(repo.git_dir) is None
     git(repo.top, "checkout", "-q", "-b", "other")
