@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from orchestrator.cli.app import App
-from orchestrator.core.task import State
+from orchestrator.core.task import State, name_problem
 from orchestrator.errors import Misuse
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def completing(*states: State, begun: bool = False) -> Complete:
 def _names(queue: Queue, states: Iterable[State], start: str, *, begun: bool) -> set[str]:
     from orchestrator.store import records
 
-    found = [place for place in queue.places(states) if place.name.startswith(start)]
+    found = [place for place in queue.places(states) if place.name.startswith(start) and not name_problem(place.name)]
     return {place.name for place in found if not begun or (queue.path(place) / records.FILE).exists()}
 
 

@@ -543,6 +543,14 @@ def test_bash_completes_a_task_s_name_as_the_one_word_that_it_is(empty: Project,
     assert not (empty.top / "made").exists()
 
 
+def test_a_folder_whose_name_no_task_can_have_keeps_no_other_from_being_completed(project: Project) -> None:
+    project.drop("fix-auth")
+    for name in (b"fix-\xff", b"fix-\nline"):
+        (Path(os.fsdecode(os.fsencode(project.tasks / "pending") + b"/" + name))).mkdir()
+    asked = {"_ORCHESTRATOR_COMPLETE": "bash_complete", "COMP_CWORD": "2"}
+    assert project.run(COMP_WORDS="orchestrator why fix-", **asked).stdout.split() == ["plain,fix-auth"]
+
+
 def test_task_names_and_commands_are_completed_and_nothing_is_printed_otherwise(project: Project) -> None:
     project.drop("fix-auth")
     project.drop("fix-it")
