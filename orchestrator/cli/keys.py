@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
 from orchestrator.cli.options import completing
-from orchestrator.core.gates import Mode as GateMode
+from orchestrator.core import gates
 from orchestrator.core.spec import INFINITE, Direction, Land, Mode, Review
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -20,8 +21,9 @@ def _failures(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     return int(click.IntRange(min=1)(value, _param, _ctx))
 
 
+YAML = re.compile(r"\{\S")  # in a shell, a brace that groups commands has a space behind it
 MODES, REVIEWS = [each.value for each in Mode], [each.value for each in Review]
-LIMITS = [each.value for each in GateMode]
+LIMITS = [each.value for each in gates.Mode]
 LANDS = [each.value for each in Land]
 OPTIONS = (
     click.option("--goal", metavar="TEXT", help="What to reach, in words for the agent."),
@@ -39,7 +41,7 @@ OPTIONS = (
     click.option("--enforcement", type=click.Choice(LIMITS), help="What a change outside of these means (default block)."),
     click.option(
         "--gate", "gates", multiple=True, metavar="NAME=CMD",
-        help="What has to say yes before it lands: lint='ruff check', judge=claude, lint=off; may be repeated.",
+        help="What has to say yes before it lands: lint='ruff check', judge=claude, lint=warn; may be repeated.",
     ),
     click.option("--review", type=click.Choice(REVIEWS), help="required: a person approves verified work before it lands."),
     click.option("--repo", metavar="DIR", help="The task's repository, relative to the folder that holds tasks/."),
@@ -109,8 +111,8 @@ def front_matter(given: Mapping[str, Any]) -> dict[str, object]:
         raise click.UsageError(f"--{next(iter(said))} says something about a metric; --metric NAME says which.")
     keys: dict[str, object] = {"metric": said["name"] if list(said) == ["name"] else said} if said else {}
     budget = {key: value for key, value in _budgets(given["budget"]).items() if value is not None}
-    gates = {name: text for name, text in _gates(given["gates"]).items() if text}
-    return {**keys, **_rest(given), **({"gates": gates} if gates else {}), **({"budget": budget} if budget else {})}
+    asked = {name: said for name, said in _gates(given["gates"]).items() if said}
+    return {**keys, **_rest(given), **({"gates": asked} if asked else {}), **({"budget": budget} if budget else {})}
 
 
 def changes(given: Mapping[str, Any]) -> dict[str, object]:
@@ -122,7 +124,7 @@ def changes(given: Mapping[str, Any]) -> dict[str, object]:
     if given["metric"] is not None:
         found["metric.name"] = given["metric"]
     found |= {f"metric.{key}": given[key] for key in IN_METRIC if given[key] is not None}
-    found |= {f"gates.{name}": text for name, text in _gates(given["gates"]).items()}
+    found |= {f"gates.{name}": said for name, said in _gates(given["gates"]).items()}
     found |= {f"budget.{key}": value for key, value in _budgets(given["budget"]).items()}
     return {key: value if value not in ("", []) else None for key, value in {**found, **_rest(given)}.items()}
 
@@ -146,15 +148,18 @@ def _budgets(said: tuple[str, ...]) -> dict[str, float | str | None]:
     return found
 
 
-def _gates(said: tuple[str, ...]) -> dict[str, str]:
-    """`lint=ruff check`; nothing behind the sign takes the gate out of the spec."""
-    found: dict[str, str] = {}
+def _gates(said: tuple[str, ...]) -> dict[str, object]:
+    """`lint=ruff check`, and `lint=warn` beside it its mode; nothing behind the sign takes the gate out of the spec."""
+    commands: dict[str, str] = {}
+    modes: dict[str, str] = {}
     for part in said:
         name, sign, text = (word.strip() for word in part.partition("="))
         if not sign or not name or "." in name or " " in name:
             raise click.UsageError(f"--gate {part}: write NAME=COMMAND, or NAME=off, NAME=warn, NAME=block.")
-        found[name] = text
-    return found
+        if YAML.match(text):
+            raise click.UsageError(f"--gate {part}: write the command alone, and its mode as another --gate {name}=warn.")
+        (modes if text in set(gates.Mode) else commands)[name] = text
+    return commands | {name: gates.with_mode(name, commands.get(name), mode) for name, mode in modes.items()}
 
 
 def _flat(values: tuple[str, ...], *, commas: bool) -> list[str] | None:

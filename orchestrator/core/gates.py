@@ -97,6 +97,13 @@ def _patterns(said: object) -> tuple[str, ...]:
     return tuple(patterns)
 
 
+def with_mode(name: str, said: object, mode: str) -> object:
+    """What is to be written down of a gate that gets this mode: a command that stands alone there, or a judge's agent, stays."""
+    if not isinstance(said, str) or not said.strip() or said.strip() in set(Mode):
+        return mode
+    return {"agent" if name == JUDGE else "command": said, "mode": mode}
+
+
 def to_plain(gate: Gate) -> dict[str, Any]:
     """`gate` as JSON-ready data; what says nothing is left out."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(gate).items() if value}

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core.gates import JUDGE, Mode
+from orchestrator.core.gates import Mode, with_mode
 from orchestrator.errors import OrchestratorError
 from orchestrator.store.page import NOWHERE, Page, Steps, refusal
 from orchestrator.store.sections import PREFIX, Body, Section, read_body
@@ -73,9 +73,7 @@ def _mode_alone(page: Page, steps: Steps, value: object) -> tuple[Steps, object]
     before = said.get(str(steps[1]))
     if isinstance(before, dict):
         return (*steps, "mode"), value
-    if not isinstance(before, str) or before.strip() in set(Mode):
-        return steps, value
-    return steps, {"agent" if steps[1] == JUDGE else "command": before, "mode": value}
+    return steps, with_mode(str(steps[1]), before, str(value))
 
 
 def _applied(data: dict[str, Any], steps: Steps, value: object) -> dict[str, Any]:

@@ -132,6 +132,22 @@ def test_edit_sets_and_removes_the_same(empty: Project, benchmark: str) -> None:
     assert before.split("---")[2] == (folder / "autoresearch.md").read_text().split("---")[2]
 
 
+@pytest.mark.parametrize("command", [("add", "fast", "--goal", "x"), ("edit", "fast")])
+def test_a_gate_is_given_its_command_and_its_mode_in_one_go(empty: Project, command: tuple[str, ...]) -> None:
+    if command[0] == "edit":
+        empty.run("add", "fast", "--goal", "x")
+    empty.run(*command, "--gate", "lint=ruff check", "--gate", "lint=warn", "--gate", "judge=warn", "--gate", "judge=claude")
+    found = specfile.read(empty.tasks / "pending/fast").gates
+    assert [(gate.name, gate.command, gate.agent, gate.means) for gate in found] == [
+        ("lint", "ruff check", None, "warn"), ("judge", None, "claude", "warn"),
+    ]  # fmt: skip
+
+
+def test_a_gate_in_yaml_is_no_command(empty: Project) -> None:
+    told = empty.refused("add", "x", "--goal", "x", "--gate", "lint={command: ruff check, mode: warn}")
+    assert "--gate lint=warn" in told
+
+
 @pytest.mark.parametrize(
     "given", [("--gate", "lint"), ("--gate", "a.b=c"), ("--mode", "best"), ("--review", "yes"), ("--enforcement", "no")]
 )
