@@ -98,7 +98,7 @@ def _each(app: App, names: tuple[str, ...], verb: Verb) -> int:
     code = 0
     for name in dict.fromkeys(names):
         try:
-            done.append(verb(app, app.queue.find(name)))
+            done.append(verb(app, _own(app, app.queue.find(name))))
         except OrchestratorError as error:
             output.error(error.message, error.hint)
             code = max(code, error.exit_code)
@@ -109,6 +109,13 @@ def _each(app: App, names: tuple[str, ...], verb: Verb) -> int:
             {"schema": 1, "tasks": [{"name": each.name, "state": each.state.value, "done": each.text} for each in done]}
         )
     return code
+
+
+def _own(app: App, place: Place) -> Place:
+    """The same place, unless it is a link: what a verb writes into a record would lie in a folder that is not the queue's."""
+    if (path := app.queue.path(place)).is_symlink():
+        raise OrchestratorError(f"{path} is a symbolic link and no task.", hint="Remove it, or put the folder itself there.")
+    return place
 
 
 def _queue(app: App, place: Place) -> Done:

@@ -42,6 +42,18 @@ def test_a_pending_task_is_blocked_with_the_reason_and_retry_undoes_it(project: 
     assert (project.task("fix")["state"], project.task("fix")["reason"]) == ("pending", None)
 
 
+@pytest.mark.parametrize(
+    ("verb", "state"), [("block", "pending"), ("cancel", "blocked"), ("retry", "blocked"), ("queue", "pending")]
+)
+def test_a_link_is_no_task_and_nothing_is_written_where_it_leads(project: Project, tmp_path: Path, verb: str, state: str) -> None:
+    mine = project.drop("mine").rename(tmp_path / "mine")
+    before = sorted(mine.iterdir())
+    (link := project.tasks / state / "linked").symlink_to(mine)
+    assert "symbolic link" in project.refused(verb, "linked", code=1)
+    assert link.is_symlink()
+    assert sorted(mine.iterdir()) == before
+
+
 def test_cancelling_a_blocked_task_makes_that_its_reason_and_keeps_its_history(project: Project) -> None:
     kept = {"reason": "exhausted", "detail": "5 attempts in a row", "attempts": 5, "failures": 5, "serial": 7}
     project.drop("fix", state="blocked", record=kept)
