@@ -30,7 +30,7 @@ def find_out(work: Work, place: Path, first: Sample) -> tuple[Sample, Samples, t
 
     taken = [first]
     while len(taken) < noise.SAMPLES:
-        taken.append(verify.sample(work, place))
+        taken.append(verify.sample(work, place, like=first))
         verify.tell(work, "baseline", taken[-1], commit=work.record.base_commit)
         if taken[-1].defect:
             return taken[-1], {}, ()

@@ -38,13 +38,17 @@ class Streak(Value):
     chance: bool = False
 
 
-def sample(work: Work, place: Path, *, first: bool = False, clean: Callable[[], Path] | None = None) -> Sample:
+def sample(
+    work: Work, place: Path, *, first: bool = False, like: Sample | None = None, clean: Callable[[], Path] | None = None
+) -> Sample:
     """One execution of the sealed benchmark in `place`; one that a signal ended is taken once more, in a `clean` checkout where
     there is one. Raises Stopped where it was ended because we are asked to stop.
 
-    After the `first`, on the base, it has to say its numbers the way it did there: by a private channel, or in print.
+    After the `first`, on the base, it has to say its numbers the way it did there: by a private channel, or in print. `like` is
+    that first one, where the record doesn't tell of it yet.
     """
-    since = (work.record.private,) if work.record.private else ()
+    way = like.private if like else work.record.private
+    since = (way,) if way else ()
     known = tuple(work.record.baseline) if work.record.seal == work.sealed.digest and not first else ()
     channels = tuple(Channel) if first else since
     return _execute(work, place, work.shown, work.evaluator, channels, again=True, known=known, clean=clean)

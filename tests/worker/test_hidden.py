@@ -102,6 +102,29 @@ def test_numbers_in_a_private_channel_count_and_what_the_product_prints_does_not
     assert {event["sealed"] for event in desk.events(event="measured")} == {True}
 
 
+@pytest.mark.parametrize("benchmark", CHANNELS.values(), ids=CHANNELS)
+def test_a_base_that_is_measured_five_times_is_asked_by_the_same_channel_each_time(desk: Desk, benchmark: str) -> None:
+    desk.commit({"product.sh": "echo METRIC left=0\n"})
+    desk.drop(front="mode: optimize\nmetric: {name: left, target: 0}", benchmark=benchmark)
+    desk.agent("sed -i 1d todo.txt")
+    desk.serve()
+    assert (desk.state(), desk.record().attempts) == (State.CONVERGED, 3)
+    assert {event["sealed"] for event in desk.events(event="measured")} == {True}
+
+
+def test_a_base_that_is_measured_anew_is_asked_as_the_new_benchmark_says_its_numbers(desk: Desk) -> None:
+    guarded = "metrics: [{name: left, target: 0}, {name: size, guard: true}]\nmax_failures: 1"
+    folder = desk.drop(front=guarded, benchmark="#!/bin/bash\necho METRIC left=3; echo METRIC size=1\n")
+    desk.agent("true")
+    desk.serve()
+    assert desk.record().private is None
+    folder = desk.folder().rename(folder)
+    (folder / "benchmark.sh").write_text(f"#!/bin/bash\n{TOLD}\necho METRIC size=1 >&$ORCH_METRICS_FD\n")
+    desk.agent("sed -i d todo.txt")
+    desk.serve()
+    assert (desk.state(), str(desk.record().private)) == (State.CONVERGED, "descriptor")
+
+
 REACH = "bash -c 'for n in {3..99}; do echo METRIC forged=0 >&$n; done' 2> /dev/null; true"
 
 
