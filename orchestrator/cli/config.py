@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from orchestrator.cli import output
 from orchestrator.cli.app import App
 from orchestrator.store import config as configuration
+from orchestrator.store import layers
 
 NUMBERS = ("alpha", "min_effect", "budget_usd_day")  # fractions that are no seconds
 
@@ -32,7 +33,7 @@ def config(app: App) -> int:
         output.out(line)
     app.say(
         f"\nRead: {', '.join(app.config.files) or 'no file'}. A flag wins over the environment, then .env, "
-        "orchestrator.toml or pyproject.toml, your own configuration, the default."
+        f"orchestrator.toml or pyproject.toml, your own {layers.user_file(os.environ)}, the default."
     )
     return 0
 

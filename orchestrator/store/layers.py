@@ -94,7 +94,12 @@ def from_project(folders: Iterable[Path]) -> Layer:
 
 def from_user(environ: Mapping[str, str]) -> Layer:
     """`config.toml` in the user's configuration folder (ORCH_CONFIG_DIR names another)."""
-    return _toml(user_folder(environ) / "config.toml", ()) or Layer()
+    return _toml(user_file(environ), ()) or Layer()
+
+
+def user_file(environ: Mapping[str, str]) -> Path:
+    """Where that is, whether or not there is one."""
+    return user_folder(environ) / "config.toml"
 
 
 def user_folder(environ: Mapping[str, str]) -> Path:

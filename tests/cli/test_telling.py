@@ -511,6 +511,10 @@ def test_check_with_an_old_git_says_so(project: Project, tmp_path: Path) -> None
     assert "too old" in told
 
 
+def test_config_names_the_user_s_own_file_before_there_is_one(empty: Project, tmp_path: Path) -> None:
+    assert f"your own {tmp_path}/mine/config.toml" in empty.run("--config", ORCH_CONFIG_DIR=f"{tmp_path}/mine").stdout
+
+
 def test_check_in_a_folder_without_a_repository_or_commit(project: Project) -> None:
     subprocess.run(["rm", "-rf", project.top / ".git"], check=True)
     assert "not a git repository" in project.run("--check", code=1).stdout
