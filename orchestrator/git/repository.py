@@ -227,7 +227,8 @@ def config_digest(repo: Repository) -> str:
 
 def _written(hook: Path) -> str | int | None:
     """What a hook says, not when it was written: `pre-commit install` and its like write the same at each set-up."""
-    return refs.content(hook) if os.access(hook, os.R_OK) else hook.lstat().st_mtime_ns
+    readable = hook.is_file() and os.access(hook, os.R_OK)  # a pipe would never end
+    return refs.content(hook) if readable else hook.lstat().st_mtime_ns
 
 
 def busy(git_dir: Path) -> str | None:

@@ -326,6 +326,13 @@ def test_a_hook_that_is_installed_again_as_it_was_has_not_changed(top: Path) -> 
     assert repository.config_digest(repo) != first
 
 
+def test_a_hook_that_is_a_pipe_is_not_waited_for(repo: Repository) -> None:
+    first = repository.config_digest(repo)
+    (repo.common / "hooks").mkdir(exist_ok=True)
+    os.mkfifo(repo.common / "hooks" / "post-commit")
+    assert repository.config_digest(repo) != first
+
+
 def test_what_is_unfinished_has_a_name(repo: Repository, git, commit) -> None:
     assert repository.busy(repo.git_dir) is None
     git(repo.top, "checkout", "-q", "-b", "other")
