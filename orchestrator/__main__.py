@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 
+INTERRUPTED = 130
 GARBAGE = 50_000  # objects more than were let go, until some is looked for
 
 
@@ -23,9 +24,12 @@ def main() -> None:
         from orchestrator.worker.nursery import main as nursery
 
         sys.exit(nursery(int(sys.argv[2])))
-    from orchestrator.cli.main import main as command_line
+    try:
+        from orchestrator.cli.main import main as command_line
 
-    code = command_line()
+        code = command_line()
+    except KeyboardInterrupt:  # before there was anything to be told, or after
+        code = INTERRUPTED
     gc.freeze()  # all of it goes with the process: looking through thousands of tasks for garbage first takes 10 ms
     sys.exit(code)
 

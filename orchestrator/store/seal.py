@@ -249,7 +249,8 @@ def _content(path: str, size: int) -> bytes:
     # Never through a link, and never waiting: what lies here may have been swapped for a link or a FIFO since the look.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
-        return file.read(CAP + 1)
+        data = file.read(size + 1)  # no room for 100 MB is made for each small file
+        return data if len(data) <= size else data + file.read(CAP - size)  # it has grown since the look
 
 
 def _digest(files: tuple[SealedFile, ...], spec: Spec | None) -> str:

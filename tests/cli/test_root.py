@@ -268,3 +268,19 @@ def test_a_current_folder_that_is_gone_is_told_and_no_fault_of_ours(project: Pro
     assert not (Path(project.env["XDG_STATE_HOME"]) / "orchestrator").exists()
     elsewhere = f'mkdir gone; cd gone; rmdir ../gone; exec "$@" -C {project.top} --status'
     assert subprocess.run(["sh", "-c", elsewhere, "sh", *PROGRAM], cwd=project.top, env=project.env, check=False).returncode == 0
+
+
+def test_an_interrupt_before_there_is_anything_to_interrupt_shows_no_traceback(project: Project) -> None:
+    script = (
+        "import sys; sys.argv = ['orchestrator']\n"
+        "import builtins; real = builtins.__import__\n"
+        "def interrupted(name, *rest):\n"
+        "    if name == 'orchestrator.cli.main': raise KeyboardInterrupt\n"
+        "    return real(name, *rest)\n"
+        "builtins.__import__ = interrupted\n"
+        "from orchestrator.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=project.top, env=project.env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

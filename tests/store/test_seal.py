@@ -235,6 +235,11 @@ def test_a_folder_that_never_rests_is_an_error_and_no_endless_loop(task: Path, m
         seal.seal(task)
 
 
+def test_a_file_that_grows_after_the_look_is_read_to_its_end(task: Path) -> None:
+    (task / "grown").write_bytes(b"0123456789")
+    assert seal._content(str(task / "grown"), 4) == b"0123456789"
+
+
 def test_a_link_put_in_place_of_a_file_at_the_last_moment_is_not_followed(task: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("outside")
     (task / "swapped").symlink_to(tmp_path / "secret")
