@@ -29,8 +29,8 @@ FEW = 100  # pending tasks: so many are looked at whatever is heard of them
 OFTEN = 0.2  # seconds between two such looks
 LATER = (  # what a loop imports when it first needs it, which may be days after its start
     "orchestrator.agents.described", "orchestrator.agents.dialogue", "orchestrator.agents.generic",
-    "orchestrator.git.integrated", "orchestrator.store.assemble", "orchestrator.store.editing", "orchestrator.store.model",
-    "orchestrator.store.seal",
+    "orchestrator.git.belonging", "orchestrator.git.files", "orchestrator.git.integrated",
+    "orchestrator.store.assemble", "orchestrator.store.editing", "orchestrator.store.model", "orchestrator.store.seal",
 )  # fmt: skip
 GRACES = 5  # and, asked to stop then, so many times the settings' grace until it is killed
 

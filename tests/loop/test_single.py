@@ -83,7 +83,7 @@ def test_a_named_task_goes_before_better_ones_and_before_its_back_off_is_over(st
 
 
 @pytest.mark.parametrize(("front", "code", "says"), [
-    ("depends_on: [nobody]", 75, "no task is called nobody"),
+    ("depends_on: [nobody]", 1, "no task is called nobody"),
     ("draft: true", 1, "draft"),
     ("priority: high", 1, "autoresearch.md:2"),
 ])  # fmt: skip
