@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import sys
 
-INTERRUPTED = 130
 GARBAGE = 50_000  # objects more than were let go, until some is looked for
 
 
@@ -29,6 +28,8 @@ def main() -> None:
 
         code = command_line()
     except KeyboardInterrupt:  # before there was anything to be told, or after
+        from orchestrator.errors import INTERRUPTED
+
         code = INTERRUPTED
     gc.freeze()  # all of it goes with the process: looking through thousands of tasks for garbage first takes 10 ms
     sys.exit(code)

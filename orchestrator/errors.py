@@ -10,6 +10,8 @@ import errno
 from dataclasses import dataclass
 from pathlib import Path
 
+INTERRUPTED = 130  # what a process ends with that somebody ended by Ctrl-C or a signal
+
 # What the machine lacks: no fault of ours or of what was asked, it passes by itself or with some room. What to do about each.
 LACKING = {
     errno.ENOSPC: "The disk is full: free some space; nothing was lost.",

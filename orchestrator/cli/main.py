@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli import output
-from orchestrator.errors import LACKING, OrchestratorError
+from orchestrator.errors import INTERRUPTED, LACKING, OrchestratorError
 
 if TYPE_CHECKING:
     import click
 
 FAULT = 3
-INTERRUPTED = 130
 MISUSE = 2
 PROGRAM = "orchestrator"
 PLAINER = {

@@ -12,7 +12,7 @@ from orchestrator.core.candidate import Candidate, Waiting
 from orchestrator.core.readiness import not_before, waiting_on
 from orchestrator.core.task import State
 from orchestrator.core.value import Value
-from orchestrator.errors import StoreError
+from orchestrator.errors import INTERRUPTED, StoreError
 from orchestrator.loop import takeover
 from orchestrator.loop.mode import Mode
 from orchestrator.loop.parts import Loop
@@ -21,7 +21,7 @@ from orchestrator.loop.voice import ending
 from orchestrator.loop.workers import fault
 from orchestrator.store import control, records
 
-DONE, STUCK, LATER, INTERRUPTED = 0, 1, 75, 130
+DONE, STUCK, LATER = 0, 1, 75
 PATIENCE = 20.0  # a worker asked to stop has so long before it is told not to wait for its agent
 HURRY = 3.0  # and so long after that, or after a person asked twice, before it is killed
 DYING = 2.0  # so long is waited for what was killed

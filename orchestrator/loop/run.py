@@ -12,7 +12,7 @@ from types import MappingProxyType
 from orchestrator.agents.routing import Router
 from orchestrator.core.settings import Settings
 from orchestrator.core.task import State
-from orchestrator.errors import Misuse, StoreError
+from orchestrator.errors import INTERRUPTED, Misuse, StoreError
 from orchestrator.executors import registry
 from orchestrator.executors.protocol import Executor
 from orchestrator.loop import ending, pulls
@@ -128,7 +128,7 @@ def live(loop: Loop) -> int:
         over = until_over(loop)
         if over.stopping:
             stopped = ending.stop(loop)
-            return over.code if stopped or not loop.wakeup.stops else ending.INTERRUPTED
+            return over.code if stopped or not loop.wakeup.stops else INTERRUPTED
         if loop.mode is Mode.DRAIN:
             for line in ending.summary(loop):
                 loop.voice.note(line, "summary")
