@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.core.value import Value
+from orchestrator.git import objects
 from orchestrator.git.command import split
 from orchestrator.git.identity import commit_as
 from orchestrator.git.repository import Repository
@@ -113,8 +114,18 @@ def revert(verify: Worktree, merged: str, base: str, side: str | None = None) ->
     return merge(verify, ours, theirs)
 
 
-def commit(repo: Repository, tree: str, parents: Sequence[str], message: str, identity: Mapping[str, str] | None = None) -> str:
+def commit(
+    repo: Repository,
+    tree: str,
+    parents: Sequence[str],
+    message: str,
+    identity: Mapping[str, str] | None = None,
+    *,
+    like: str | None = None,
+) -> str:
     """A commit of `tree` that no ref points to yet. `tree` may be `<commit>^{tree}`. Without `identity` the repository's own
-    is used, else ours."""
+    is used, else ours. `like`: a commit that git has made so just now, which saves asking it."""
+    if like and (made := objects.commit(repo, tree, parents, message, like)):
+        return made
     arguments = [argument for parent in parents for argument in ("-p", parent)]
     return commit_as(repo.git, "commit-tree", tree, *arguments, message=message, identity=identity).stdout.decode().strip()

@@ -29,7 +29,7 @@ def commit(work: Work, space: Workspace, found: merge.Merged, base: str) -> str:
     """The commit that would land: always a merge of the base and the task's work."""
     title, evidence, trailers = told(work)
     message = f"{title}\n\n{work.mask.text(work.spec.goal.strip()[:GOAL])}\n\n{evidence}"
-    return merge.commit(space.repo, found.tree, (base, found.side), with_trailers(message, trailers))
+    return merge.commit(space.repo, found.tree, (base, found.side), with_trailers(message, trailers), like=space.made)
 
 
 def told(work: Work) -> tuple[str, str, dict[str, str]]:

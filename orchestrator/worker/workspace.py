@@ -55,6 +55,7 @@ class Workspace:
     def __init__(self, repo: Repository) -> None:
         self.repo = repo
         self.tip = ""  # what the task branch holds
+        self.made: str | None = None  # what git has committed for us last
         self._tree: Worktree | None = None
         self._stands: dict[str, Stand] = {}  # where commits are measured, by the suffix of their folders' names
         self._stillness = Stillness()
@@ -346,7 +347,7 @@ class Workspace:
         trailers = {"Task": work.name, "Attempt": str(number), "Agent": work.agent_name}
         start = watch.start if watch else start
         subject = work.mask.text(subject)
-        made = save.commit_all(self._tree, subject, trailers=trailers)
+        made = self.made = save.commit_all(self._tree, subject, trailers=trailers)
         collected = save.collect(self._tree, self._branch(work), start, watch.saved if watch else None)
         if collected.seen - {made} or collected.extra:  # of the agent's own making
             lasting.secure(self.repo, (collected.tip, *collected.extra), (start,), (repository.HEADS + self._branch(work),))

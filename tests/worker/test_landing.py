@@ -40,6 +40,18 @@ def test_the_merge_names_the_task_and_both_histories(desk: Desk) -> None:
     assert desk.git("status", "--porcelain") == ""
 
 
+def test_the_merge_is_by_whom_the_repository_names_whoever_has_committed_the_work(desk: Desk) -> None:
+    desk.git("config", "user.name", "Ada")
+    marked = '#!/bin/sh\n[ -f "$ORCH_TASK" ] && echo "METRIC left=0" || echo "METRIC left=1"\n'
+    for name, commit in (("uncommitted", ""), ("committed", '; git add -A; git -c user.name=Agent commit -qm "mine"')):
+        desk.drop(name, benchmark=marked)
+        desk.agent(f': > "$ORCH_TASK"{commit}')
+        desk.serve(name)
+        assert desk.git("log", "-2", "--format=%an %cn %s").splitlines()[0] == f"Ada Ada {name}"
+        assert desk.git("log", "-1", "--format=%an", f"orchestrator/{name}") == ("Agent" if commit else "Ada")
+    desk.git("fsck", "--strict")
+
+
 def test_a_base_that_moved_is_merged_measured_and_landed(desk: Desk) -> None:
     desk.drop()
     desk.agent(f"{PERSON.format(desk.repo)}; {DONE}")
