@@ -82,7 +82,7 @@ def holdout(folder: Path | str, spec: Spec) -> Evaluator | None:
     """The hidden benchmark that the spec names, a file of the folder or a command; None where there is none. Raises SpecError."""
     if spec.holdout is None:
         return None
-    if path := _file_named(folder, spec.holdout):
+    if path := _file_named(folder, spec.holdout, "holdout"):
         return Evaluator(EvaluatorKind.FILE, path=path)
     return Evaluator(EvaluatorKind.COMMAND, command=spec.holdout)
 
@@ -115,7 +115,7 @@ def _checks(folder: Path | str, names: list[str]) -> str | None:
     return found[0] if found else None
 
 
-def _file_named(folder: Path | str, benchmark: str) -> str | None:
+def _file_named(folder: Path | str, benchmark: str, what: str = BENCHMARK) -> str | None:
     """The file of the folder that `benchmark` names, or None where it is a command."""
     relative = os.path.normpath(benchmark.strip())
     inside = not relative.startswith(("/", "..", ".orch")) and "\x00" not in relative and len(relative) < 1024
@@ -124,7 +124,7 @@ def _file_named(folder: Path | str, benchmark: str) -> str | None:
     if inside and path.is_file():
         return relative
     if inside and os.sep not in benchmark and not benchmark.split()[1:] and Path(relative).suffix.lower() in INTERPRETERS:
-        raise _problem(folder, f"no file {benchmark}", "the benchmark that the spec names, or a command")
+        raise _problem(folder, f"no file {benchmark}", f"the {what} that the spec names, or a command")
     return None
 
 

@@ -71,7 +71,7 @@ def _measured(task: NewTask, cwd: Path) -> tuple[dict[str, tuple[bytes, int]], d
     files = dict.fromkeys(SESSION, (b"", 0o644))
     if task.checks:
         files["checks.sh"] = _copied(cwd / task.checks)
-    if task.holdout and (hidden := _file(task.holdout, cwd)):
+    if task.holdout and (hidden := _file(task.holdout, cwd, "holdout")):
         keys["holdout"] = f"holdout{hidden.suffix}"
         files[f"holdout{hidden.suffix}"] = _copied(hidden)
     elif task.holdout:
@@ -79,25 +79,23 @@ def _measured(task: NewTask, cwd: Path) -> tuple[dict[str, tuple[bytes, int]], d
     if task.benchmark is None:
         files[STUB] = (templates.read(STUB).encode(), EXECUTABLE)
         return files, {**keys, "draft": True}
-    if source := _file(task.benchmark, cwd):
+    if source := _file(task.benchmark, cwd, "benchmark"):
         files[f"benchmark{source.suffix}"] = _copied(source)
-    elif (
-        not task.benchmark.split()[1:]
-        and Path(task.benchmark).suffix.lower() in layouts.INTERPRETERS
-        and "/" not in task.benchmark
-    ):
-        raise Misuse(f"There is no file {cwd / task.benchmark}.", hint="Name the benchmark's file, or a command in quotes.")
     else:
         keys["benchmark"] = task.benchmark
     return files, keys
 
 
-def _file(named: str, cwd: Path) -> Path | None:
-    """The file that is meant, None where it is a command."""
+def _file(named: str, cwd: Path, what: str) -> Path | None:
+    """The file that is meant, None where it is a command. Raises Misuse where it can only be a file, and there is none."""
     if "\n" in named or len(named) >= 4096:
         return None
     path = cwd / Path(named).expanduser()
-    return path if path.is_file() else None
+    if path.is_file():
+        return path
+    if not named.split()[1:] and Path(named).suffix.lower() in layouts.INTERPRETERS and "/" not in named:
+        raise Misuse(f"There is no file {cwd / named}.", hint=f"Name the {what}'s file, or a command in quotes.")
+    return None
 
 
 def _encoded(text: str) -> bytes:

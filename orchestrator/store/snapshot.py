@@ -255,6 +255,7 @@ def _name_problems(place: Place, double: str | None) -> Iterator[str]:
 def _evaluator_problems(folder: str, spec: Spec, listing: Listing) -> list[str]:
     try:
         layouts.evaluator(folder, spec, listing.top)
+        layouts.holdout(folder, spec)
     except SpecError as error:
         return [str(problem) for problem in error.problems]
     return []

@@ -113,8 +113,10 @@ def test_the_spec_names_a_file_of_the_folder_or_a_command(tmp_path: Path, benchm
 
 
 def test_a_named_file_that_is_missing_or_a_link(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"no file gone\.py"):
+    with pytest.raises(SpecError, match=r"no file gone\.py, expected the benchmark that"):
         layouts.evaluator(tmp_path, Spec(benchmark="gone.py"))
+    with pytest.raises(SpecError, match=r"no file gone\.py, expected the holdout that"):
+        layouts.holdout(tmp_path, Spec(holdout="gone.py"))
     (tmp_path / "linked.py").symlink_to("/etc/hostname")
     with pytest.raises(SpecError, match="a symbolic link"):
         layouts.evaluator(tmp_path, Spec(benchmark="linked.py"))

@@ -109,6 +109,7 @@ def test_a_goal_of_any_kind_arrives_as_it_was_given(queue: Queue, goal: str) -> 
     [
         (NewTask("../x"), "can't be a task's name"),
         (NewTask("t", benchmark="gone.py"), "no file .*gone.py"),
+        (NewTask("t", benchmark="make bench", holdout="gone.py"), "no file .*gone.py"),
         (NewTask("t", keys={"priority": "high"}), "a whole number"),
         (NewTask("t", keys={"metric": {"name": "a", "direction": "up"}}), "lower or higher"),
         (NewTask("t", keys={"timeout": "1:30"}), '"90s"'),

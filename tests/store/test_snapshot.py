@@ -131,6 +131,13 @@ def test_a_task_without_spec_or_benchmark_is_shown(queue: Queue) -> None:
     assert look(queue, "bare").spec is not None
 
 
+def test_a_task_whose_holdout_is_missing_is_no_candidate_until_it_is_there(queue: Queue) -> None:
+    folder = drop(queue, "t", spec="---\nholdout: hidden.sh\n---\n# T\n")
+    assert "no file hidden.sh, expected the holdout" in look(queue, "t").problems[0]
+    (folder / "hidden.sh").write_text("echo METRIC left=0\n")
+    assert look(queue, "t").problems == ()
+
+
 def test_a_linked_task_or_spec_is_shown(queue: Queue, tmp_path: Path) -> None:
     folder = drop(queue, "real")
     (queue.folder(State.PENDING) / "linked").symlink_to(folder)
