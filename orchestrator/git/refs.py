@@ -42,24 +42,24 @@ def create(common: Path, name: str, commit: str) -> bool:
     be asked: refs that are no files, another one in the way, no permission.
 
     Not by a lock beside it, as git does: a kill would leave that in everybody's way. What is left here is one small file in our
-    own folder, for `sweep`.
+    own folder, for `sweep`. Killed after the link, it is the ref's own file by another name: nobody may ever open that again.
     """
-    path, made = f"{common}/{name}", f"{common}/{CONTROL}/{MAKING}{os.getpid()}"
+    path, made = f"{common}/{name}", f"{common}/{CONTROL}/{MAKING}{os.urandom(6).hex()}"
     if not files(common) or os.path.lexists(f"{path}.lock"):
         return False
-    try:
+    linked = False
+    with contextlib.suppress(OSError):
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
-        with open(made, "wb", buffering=0) as file:  # noqa: PTH123
+        with open(made, "xb", buffering=0) as file:  # noqa: PTH123
             file.write(f"{commit}\n".encode())
             os.fsync(file.fileno())  # an empty ref after a power cut is one on which git's commands fail
         hit("git.ref:before")
         os.link(made, path)
+        linked = True
         hit("git.ref:after")
-    except OSError:
-        return False
     with contextlib.suppress(OSError):
         os.unlink(made)  # noqa: PTH108
-    return True
+    return linked
 
 
 def sweep(common: Path) -> None:

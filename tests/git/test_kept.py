@@ -58,6 +58,28 @@ def test_where_refs_are_no_files_git_makes_them(repo: Repository, base: str, mon
     assert git(repo.top, "rev-parse", "refs/orchestrator/fix/0001") == base
 
 
+def test_a_maker_killed_right_after_its_ref_was_made_has_no_other_number_s_ref_overwritten(
+    repo: Repository, base: str, monkeypatch: pytest.MonkeyPatch, git
+) -> None:
+    """Its file is the ref's own by another name then; process numbers come back, in a container at each start."""
+    git(repo.top, "commit", "-q", "--allow-empty", "-m", "another")
+    other = git(repo.top, "rev-parse", "HEAD")
+
+    def killed(label: str) -> None:
+        if label == "git.ref:after":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(refs, "hit", killed)
+        with pytest.raises(KeyboardInterrupt):
+            refs.create(repo.common, "refs/orchestrator/fix/0001", base)
+    kept.keep(repo, "mend", "0001", other)
+    assert refs.read(repo.common, "refs/orchestrator/fix/0001") == base
+    assert refs.read(repo.common, "refs/orchestrator/mend/0001") == other
+    refs.sweep(repo.common)
+    assert not list((repo.common / "orchestrator").glob("ref.*"))
+
+
 def test_what_a_killed_maker_left_is_swept_and_whom_that_befalls_has_git_make_it(
     repo: Repository, base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

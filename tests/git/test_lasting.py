@@ -78,7 +78,8 @@ def test_packed_objects_and_refs_are_left_to_git(repo: Repository, tree: Worktre
 
 def test_a_ref_that_we_make_is_synced_before_it_has_its_name(repo: Repository, base: str, synced: list[str]) -> None:
     assert refs.create(repo.common, "refs/orchestrator/fix/0001", base)
-    assert synced == [str(repo.common / "orchestrator" / f"ref.{os.getpid()}")]
+    (made,) = synced
+    assert made.startswith(str(repo.common / "orchestrator" / "ref."))
 
 
 def test_the_base_is_synced_with_its_name_when_it_has_moved(
