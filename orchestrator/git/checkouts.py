@@ -93,8 +93,14 @@ def advance(
 
 def recover(repo: Repository, base: str, old: str, new: str) -> bool:
     """After a kill in `advance`: whether the base has `new`. If not, every path that was brought forward is taken back, and
-    none is touched whose content is neither old nor new. Raises GitError while a lock of a living git is in the way."""
+    none is touched whose content is neither old nor new. Raises GitError while a lock of a living git is in the way.
+
+    No ref names `new` until the base does: git may have collected it since, or a power cut taken it. Then no base has it, and
+    what it had brought to a checkout stays: the next landing finds it there, or names it.
+    """
     tip = refs.read(repo.common, HEADS + base)
+    if tip != new and repo.git.run("cat-file", "-e", new, ok=(0, 1)).code:
+        return False
     if tip and (tip == new or repo.git.run("merge-base", "--is-ancestor", new, tip, ok=(0, 1)).code == 0):
         return True
     undo.restore(repo, base, old, new)

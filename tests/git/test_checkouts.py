@@ -424,6 +424,21 @@ class TestRecover:
         commit(repo.top, "three", "later\n")
         assert checkouts.recover(repo, "main", *landing)
 
+    def test_a_commit_that_git_has_collected_since_was_no_landing_and_the_next_one_finds_what_it_brought(
+        self, repo: Repository, landing, git
+    ) -> None:
+        old, new = landing
+        self.kill_at(repo, landing, "land.read-tree:after")
+        side = git(repo.top, "rev-parse", f"{new}^2")
+        git(repo.top, "update-ref", "refs/heads/orchestrator/fix", side)
+        git(repo.top, "reflog", "expire", "--expire=now", "--all")
+        git(repo.top, "gc", "-q", "--prune=now")
+        assert not checkouts.recover(repo, "main", old, new)
+        again = merge.commit(repo, f"{side}^{{tree}}", (old, side), "Land again")
+        with locks.acquire(repo.landing_lock) as proof:
+            assert checkouts.advance(repo, "main", old, again, proof) == Advanced()
+        assert landed(git, repo.top, again)
+
     @pytest.mark.parametrize("label", ["undo.file:before", "undo.file:before#2", "undo.index:before"])
     def test_a_second_kill_during_the_undoing_is_undone_too(self, repo: Repository, landing, git, label: str) -> None:
         import sys
