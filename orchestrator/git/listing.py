@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +58,20 @@ def _on(repo: Repository, name: str, found: Iterable[Checkout]) -> tuple[Checkou
 
 
 def _main(repo: Repository) -> Checkout | None:
+    """A bare one has none, be it called `.git` too, as people do who work in linked checkouts only; a submodule says where its
+    own is."""
     if repo.git_dir == repo.common:
         return _checkout(repo, repo.top, repo.common)
-    if repo.common.name != ".git":
-        return None  # a bare repository, or a submodule's: it has linked checkouts only, or says where by core.worktree
-    return _checkout(repo, repo.common.parent, repo.common)
+    told = _told(repo, "--get", "core.worktree")
+    if _told(repo, "--type=bool", "core.bare") == "true" or not (told or repo.common.name == ".git"):
+        return None
+    top = (repo.common / (told or "..")).resolve()
+    return _checkout(repo, top, repo.common) if top.is_dir() else None
+
+
+def _told(repo: Repository, *asked: str) -> str:
+    """What git's configuration says of the repository itself."""
+    return os.fsdecode(Git(repo.common, repo.common).run("config", *asked, ok=(0, 1)).stdout).strip()
 
 
 def _linked(repo: Repository, admin: Path) -> Checkout | None:

@@ -138,6 +138,32 @@ class TestAdvance:
         assert checkouts.advance(repo, "main", *landing, proof) == Advanced()
         assert repository.tip(repo, "main") == landing[1]
 
+    def test_the_folder_above_a_bare_repository_called_git_is_no_checkout(
+        self, repo: Repository, landing, tmp_path: Path, git
+    ) -> None:
+        place = tmp_path / "place"
+        git(tmp_path, "clone", "-q", "--bare", str(repo.top), str(place / ".git"))
+        git(place, "fetch", "-q", str(repo.top), landing[1])
+        git(place, "worktree", "add", "-q", "main", "main")
+        there = repository.discover(place / "main")
+        with locks.acquire(there.landing_lock) as proof:
+            assert checkouts.advance(there, "main", *landing, proof) == Advanced()
+        assert landed(git, place / "main", landing[1])
+        assert sorted(path.name for path in place.iterdir()) == [".git", "main"]
+
+    def test_a_submodules_own_checkout_follows_a_landing_of_a_linked_one(
+        self, repo: Repository, landing, tmp_path: Path, git
+    ) -> None:
+        above = tmp_path / "above"
+        git(tmp_path, "init", "-q", str(above))
+        git(above, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(repo.top), "lib")
+        git(above / "lib", "fetch", "-q", str(repo.top), landing[1])
+        git(above / "lib", "worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
+        there = repository.discover(tmp_path / "side")
+        with locks.acquire(there.landing_lock) as proof:
+            assert checkouts.advance(there, "main", *landing, proof) == Advanced()
+        assert landed(git, above / "lib", landing[1])
+
     def test_every_checkout_follows_where_there_are_several(
         self, repo: Repository, landing, proof: LockProof, tmp_path: Path, git
     ) -> None:
