@@ -66,6 +66,9 @@ OPTIONS = tuple(
         "branch.autoSetupMerge=false",
         "checkout.workers=4",
         "worktree.useRelativePaths=false",
+        "i18n.commitEncoding=UTF-8",  # as our messages are
+        "i18n.logOutputEncoding=UTF-8",
+        "log.showSignature=false",  # of each commit, amid what we asked for
     )
     for part in ("-c", option)
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import GitError, RepositoryError
-from orchestrator.git import identity, listing, pool, refs, repository
+from orchestrator.git import identity, listing, merge, pool, refs, repository
 from orchestrator.git.command import Git, clean
 from orchestrator.git.repository import NotARepository, Repository
 from orchestrator.proc import spawn
@@ -367,6 +367,27 @@ class TestEnvironment:
         assert kept["GIT_SSL_CAINFO"] == "ca"
         assert kept["PATH"] == "p"
         assert not kept.keys() & {"GIT_WORK_TREE", "LANGUAGE"}
+
+    def test_a_message_is_read_as_it_was_written_whatever_the_user_s_own_are_written_in(self, repo: Repository, git) -> None:
+        git(repo.top, "config", "i18n.commitEncoding", "latin1")
+        git(repo.top, "config", "i18n.logOutputEncoding", "latin1")
+        made = merge.commit(repo, "HEAD^{tree}", ("HEAD",), "größer als 5 €\n")
+        assert git(repo.top, "log", "-1", "--encoding=UTF-8", "--format=%s", made) == "größer als 5 €"
+        git(repo.top, "-c", "i18n.commitEncoding=UTF-8", "commit", "-q", "--allow-empty", "-m", "größer")
+        assert repo.git.text("log", "-1", "--format=%s") == "größer"
+
+    def test_signatures_are_not_told_amid_what_we_asked_for(self, repo: Repository, tmp_path: Path, git) -> None:
+        program = tmp_path / "gpg"
+        program.write_text(
+            "#!/bin/sh\ncase $* in *--verify*) echo good >&2; exit;; esac\n"
+            "printf '[GNUPG:] SIG_CREATED \\n' >&2; printf -- '-----BEGIN PGP SIGNATURE-----\\nx\\n-----END PGP SIGNATURE-----\\n'\n"
+        )
+        program.chmod(0o700)
+        git(repo.top, "config", "gpg.program", str(program))
+        git(repo.top, "config", "log.showSignature", "true")
+        git(repo.top, "commit", "-q", "-S", "--allow-empty", "-m", "signed")
+        assert git(repo.top, "log", "-1", "--format=%s") == "good\nsigned"
+        assert repo.git.text("log", "-1", "--format=%s") == "signed"
 
     def test_no_editor_can_hang_us(self, repo: Repository, git, monkeypatch) -> None:
         git(repo.top, "config", "core.editor", "sleep 1000; false")
