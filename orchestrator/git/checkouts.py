@@ -121,7 +121,21 @@ def _move(repo: Repository, base: str, old: str, new: str, places: Sequence[Chec
         return Moved() if now != old else Blocked((Blocker(git.cwd, reason),))
     hit("land.update-ref:after")
     lasting.settle(repo, HEADS + base)
+    _follow(repo, base, old, new, places)
     return Advanced()
+
+
+def _follow(repo: Repository, base: str, old: str, new: str, places: Sequence[Checkout]) -> None:
+    """A person may have switched branches meanwhile: a checkout that has come to the base holds OLD, and one that has left it
+    holds what NEW brought. Either would be in the next commit there; what somebody edits there stays as it is."""
+    now = {place.git_dir: place for place in listing.holding(repo, base)}
+    before = {place.git_dir: place for place in places}
+    for place in (now[each] for each in now.keys() - before.keys()):
+        if not place.busy:
+            _forward(place, (), old, new)
+    for place in (before[each] for each in before.keys() - now.keys()):
+        if place.path.is_dir() and place.git.run("merge-base", "--is-ancestor", new, "HEAD", ok=()).code == 1:
+            _forward(place, (), new, old)
 
 
 def _forward(place: Checkout, changed: Sequence[Change], old: str, new: str, *, dry: bool = False) -> Blocker | None:

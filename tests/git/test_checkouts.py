@@ -302,6 +302,25 @@ class TestAdvance:
         assert (repo.top / "two").exists()
         assert not (repo.top / "deep").exists()
 
+    @pytest.mark.parametrize("point", ["land.read-tree:before", "land.update-ref:before", "land.update-ref:after"])
+    @pytest.mark.parametrize("comes", [True, False])
+    def test_a_checkout_that_comes_to_the_base_or_leaves_it_meanwhile_is_as_clean_as_it_was(
+        self, repo: Repository, landing, proof: LockProof, tmp_path: Path, git, monkeypatch, point: str, comes: bool
+    ) -> None:
+        git(repo.top, "branch", "other")
+        git(repo.top, "worktree", "add", "-q", "-f", str(tmp_path / "second"), "main")
+        git(repo.top, "switch", "-q", "--ignore-other-worktrees", *(("--detach",) if comes else ("main",)))
+
+        def switch(label: str) -> None:
+            if label == point:
+                git(repo.top, "switch", "-q", "--ignore-other-worktrees", "main" if comes else "other")
+
+        monkeypatch.setattr(checkouts, "hit", switch)
+        assert checkouts.advance(repo, "main", *landing, proof) == Advanced()
+        assert git(repo.top, "status", "--porcelain") == ""
+        assert git(repo.top, "rev-parse", "HEAD") == (landing[1] if comes else landing[0])
+        assert landed(git, tmp_path / "second", landing[1])
+
     def test_another_git_at_work_in_the_checkout_makes_it_wait(self, repo: Repository, landing, proof: LockProof, git) -> None:
         (repo.common / "index.lock").touch()
         outcome = checkouts.advance(repo, "main", *landing, proof)
