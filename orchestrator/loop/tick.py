@@ -20,7 +20,7 @@ from orchestrator.loop.parts import Loop, Moment
 from orchestrator.loop.voice import ending
 from orchestrator.loop.watch import FOLLOWED
 from orchestrator.loop.workers import Worker, fault
-from orchestrator.store import integrations, records
+from orchestrator.store import control, integrations, records
 
 SWEEP = 3600.0  # seconds between removals of what crashes left behind
 RESCAN = 30.0  # seconds between looks at everything: events get lost
@@ -51,7 +51,7 @@ def tick(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
 
 def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
     """Bring the index up to date; once in a while, and at first, by looking at everything."""
-    full = loop.looked is None or moment.mono - loop.looked >= RESCAN
+    full = loop.looked is None or moment.mono - loop.looked >= RESCAN or not loop.me.named()
     if full:
         prepare(loop, moment)
         loop.looked = moment.mono
@@ -76,9 +76,10 @@ def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
 
 def prepare(loop: Loop, moment: Moment) -> None:
     """Have ready what a look needs: the folders (somebody may have removed one), a watch on them, no old leavings."""
-    if not loop.queue.control.is_dir() and loop.swept is not None:
+    if loop.swept is not None and not loop.queue.there():
         raise StoreError(f"{loop.queue.root} is gone.", hint="Put it back, or stop this loop.")
     loop.queue.ensure()
+    control.register_again(loop.queue, loop.me)
     if loop.looked is not None:
         complete()
     if loop.swept is None or moment.mono - loop.swept >= SWEEP:

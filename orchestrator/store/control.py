@@ -22,9 +22,15 @@ LOG_LARGEST = 1 << 20
 def register_loop(queue: Queue, kind: Kind = Kind.LOOP) -> OwnerLock:
     """Register this process as a loop, alive for as long as it holds the lock returned. Its `started` goes with it."""
     lock = queue.owners.acquire(kind)
-    data = {"schema": 1, "token": lock.token, "started": lock.started, **asdict(queue.me())}
-    durable.write(queue.control / LOOP, json.dumps(data).encode(), point="loop", durable=False, shared=True)
+    _tell_of(queue, lock)
     return lock
+
+
+def register_again(queue: Queue, lock: OwnerLock) -> None:
+    """The same for a loop whose registration somebody removed (`rm -rf tasks/.orch`): no status showed it, no stop reached it."""
+    if not lock.named():
+        queue.owners.renew(lock)
+        _tell_of(queue, lock)
 
 
 def request_stop(queue: Queue, who: str = "") -> tuple[str, ...]:
@@ -64,6 +70,11 @@ def log(queue: Queue, event: str, **fields: Any) -> None:
     path = queue.control / LOG
     durable.rotate(path, path.with_name(f"{LOG}.1"), LOG_LARGEST)
     durable.append(path, events.line(event, **fields), point="log")
+
+
+def _tell_of(queue: Queue, lock: OwnerLock) -> None:
+    data = {"schema": 1, "token": lock.token, "started": lock.started, **asdict(queue.me())}
+    durable.write(queue.control / LOOP, json.dumps(data).encode(), point="loop", durable=False, shared=True)
 
 
 def _loops(asked: bytes) -> tuple[str, ...]:

@@ -48,10 +48,11 @@ class Owner(Value):
 class OwnerLock:
     """The open lock of a living owner. `close` leaves the lock to a child that inherited the descriptor; `drop` ends it."""
 
-    __slots__ = ("_folder", "descriptor", "token")
+    __slots__ = ("_folder", "descriptor", "kind", "token")
 
-    def __init__(self, folder: str, token: str, descriptor: int) -> None:
+    def __init__(self, folder: str, token: str, descriptor: int, kind: Kind) -> None:
         self._folder = folder
+        self.kind = kind
         self.token = token
         self.descriptor = descriptor
 
@@ -64,8 +65,8 @@ class OwnerLock:
         return os.fstat(self.descriptor).st_mtime
 
     def named(self) -> bool:
-        """Whether the file still has a name: without one nobody else can find the lock."""
-        return os.fstat(self.descriptor).st_nlink > 0
+        """Whether the file is still where others look for it: else nobody finds the lock."""
+        return _is(f"{self._folder}/{self.token}", self.descriptor)
 
     def close(self) -> None:
         """Close our descriptor. The lock lives on while a child has its own copy."""
@@ -112,16 +113,22 @@ class Owners:
             if maker == os.getpid():
                 spare.drop()
 
-    def adopt(self, token: str, descriptor: int | None) -> OwnerLock:
+    def adopt(self, token: str, descriptor: int | None, kind: Kind = Kind.WORKER) -> OwnerLock:
         """The lock of a claim that this process goes on with: inherited, or taken here. Raises ClaimLost if it is another's."""
         if descriptor is None:
             descriptor = durable.open_lock(f"{self._folder}/{token}", point="owner.adopt", new=False)
         os.set_inheritable(descriptor, False)  # an agent that inherited it would keep a dead worker alive
-        if not self._is(token, descriptor) or not _lock(descriptor):
+        if not _is(f"{self._folder}/{token}", descriptor) or not _lock(descriptor):
             os.close(descriptor)
             raise ClaimLost(f"The claim {token} belongs to another process.", hint="Nothing to do: that one goes on.")
-        self._describe(descriptor, Kind.WORKER)
-        return OwnerLock(self._folder, token, descriptor)
+        self._describe(descriptor, kind)
+        return OwnerLock(self._folder, token, descriptor, kind)
+
+    def renew(self, lock: OwnerLock) -> None:
+        """Make the file of a living owner again, which somebody removed."""
+        again = self.adopt(lock.token, None, lock.kind)
+        lock.close()
+        lock.descriptor = again.descriptor
 
     def alive(self, token: str) -> bool:
         """Whether somebody holds the lock of `token`; no file, nobody."""
@@ -196,7 +203,7 @@ class Owners:
             except durable.Taken:
                 continue
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # a prober may hold it for a microsecond
-            lock = OwnerLock(self._folder, token, descriptor)
+            lock = OwnerLock(self._folder, token, descriptor, kind)
             if not lock.named():  # a sweep came between the two lines above
                 lock.close()
                 continue
@@ -213,13 +220,14 @@ class Owners:
         except OSError as error:
             raise durable.explain(error, "write to", self._folder) from error
 
-    def _is(self, token: str, descriptor: int) -> bool:
-        """Whether the descriptor is the file of that token, as named now."""
-        try:
-            ours, named = os.fstat(descriptor), os.stat(f"{self._folder}/{token}")  # noqa: PTH116
-        except OSError:
-            return False
-        return (ours.st_dev, ours.st_ino) == (named.st_dev, named.st_ino)
+
+def _is(path: str, descriptor: int) -> bool:
+    """Whether the descriptor is the file of that path, as it lies there now."""
+    try:
+        ours, named = os.fstat(descriptor), os.stat(path)  # noqa: PTH116
+    except OSError:
+        return False
+    return (ours.st_dev, ours.st_ino) == (named.st_dev, named.st_ino)
 
 
 def _lock(descriptor: int) -> bool:

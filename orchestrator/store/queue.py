@@ -58,6 +58,10 @@ class Queue:
             if not folder.is_dir():
                 raise StoreError(f"{folder} must be a folder.", hint="Move away what is there.")
 
+    def there(self) -> bool:
+        """Whether anything of the queue is left: a folder that was removed or unmounted as a whole isn't made again."""
+        return any(folder.is_dir() for folder in (self.control, *map(self.folder, State)))
+
     def now(self) -> float:
         """The file system's clock, which is what the times of files are compared with."""
         return durable.now(self.control / "tmp" / CLOCK)

@@ -368,6 +368,24 @@ def test_a_tasks_folder_that_is_removed_is_said_and_not_made_again(stage: Stage)
     assert not stage.queue.root.exists()
 
 
+@pytest.mark.parametrize("removed", [".orch", ".orch/owners"])
+def test_a_loop_whose_registration_somebody_removes_works_on_is_shown_again_and_hears_a_stop(stage: Stage, removed: str) -> None:
+    loop = stage.loop("loop")
+    stage.until(stage.registered, "the loop")
+    (me,) = stage.registered()
+    stage.until((stage.queue.control / "tmp/.clock").exists, "its first look")
+    rmtree(stage.queue.root / removed)
+    folder = stage.queue.folder(State.PENDING) / "t"
+    folder.mkdir()
+    stage.fill(folder, "t")
+    stage.until((stage.queue.control / "owners" / me).exists, "its registration")
+    assert stage.registered() == (me,)
+    stage.until(lambda: stage.state("t") is State.CONVERGED, "work")
+    assert "is gone" not in stage.said()
+    stage.stop()
+    assert stage.code(loop) == 0
+
+
 def test_a_dead_workers_task_goes_back_to_pending_where_no_slot_is_free(stage: Stage) -> None:
     stage.task("mine", "hold")
     stage.task("theirs", "agent")

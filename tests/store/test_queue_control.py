@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from orchestrator.errors import StoreError
 from orchestrator.store import control, failpoints, locks
+from orchestrator.store.owners import Kind
 from tests.support.queues import names, new_queue
 
 HOLD = """
@@ -32,6 +34,22 @@ def test_a_loop_registers_and_is_known_until_it_ends(tmp_path: Path) -> None:
     data = json.loads((queue.control / "loop.json").read_bytes())
     assert (data["pid"], data["token"], data["started"]) == (os.getpid(), loop.token, loop.started)
     assert [owner.token for owner in queue.owners.loops()] == [loop.token]
+    loop.drop()
+    assert queue.owners.loops() == ()
+
+
+@pytest.mark.parametrize("put_back", [False, True])
+def test_a_loop_whose_folder_was_taken_away_registers_again_under_its_token(tmp_path: Path, put_back: bool) -> None:
+    queue = new_queue(tmp_path)
+    loop = control.register_loop(queue)
+    queue.control.rename(tmp_path / "away")
+    if put_back:
+        shutil.copytree(tmp_path / "away", queue.control)  # the file is there, and nobody holds it
+    queue.ensure()
+    assert queue.owners.loops() == ()
+    control.register_again(queue, loop)
+    assert [(owner.token, owner.kind) for owner in queue.owners.loops()] == [(loop.token, Kind.LOOP)]
+    assert json.loads((queue.control / "loop.json").read_bytes())["token"] == loop.token
     loop.drop()
     assert queue.owners.loops() == ()
 
