@@ -17,9 +17,10 @@ FOLLOWED = 1000  # watches inside single folders; the timer serves those beyond
 STOP = frozenset({"stop"})  # the only file of tasks/.orch that wakes a loop
 
 # Departures from pending are claims: they give nobody work. What leaves running arrives somewhere else.
-ARRIVALS = inotify.MOVED_TO | inotify.CREATE | inotify.DELETE
+ARRIVALS = inotify.MOVED_TO | inotify.CREATE | inotify.DELETE | inotify.MOVE_SELF
+ASKED = inotify.MOVED_TO | inotify.CREATE | inotify.CLOSE_WRITE | inotify.MOVE_SELF
 INSIDE = inotify.CLOSE_WRITE | inotify.MOVED_TO | inotify.MOVED_FROM | inotify.CREATE | inotify.DELETE | inotify.ATTRIB
-GONE = inotify.IGNORED | inotify.UNMOUNT
+GONE = inotify.IGNORED | inotify.UNMOUNT | inotify.MOVE_SELF  # what lies at its path then is another folder
 
 HINTS = {
     errno.ENOSPC: "raise fs.inotify.max_user_watches",
@@ -113,7 +114,7 @@ class Watch:
                     self._followed.pop(self._inside.pop(event.watch), None)
             elif event.watch in self._states:
                 if event.mask & GONE:
-                    self._fail(f"{self._path(event.watch)} was removed")
+                    self._fail(f"{self._path(event.watch)} was moved or removed")
                     return True, frozenset()
                 if self._states[event.watch] is State.PENDING and event.mask & inotify.MOVED_TO:
                     touched.add(event.name)
@@ -143,7 +144,7 @@ class Watch:
         try:
             for state, folder in self._folders.items():
                 self._states[opened.add(folder, ARRIVALS)] = state
-            self._states[opened.add(self._control, inotify.MOVED_TO | inotify.CREATE | inotify.CLOSE_WRITE)] = None
+            self._states[opened.add(self._control, ASKED)] = None
         except OSError:
             opened.close()
             self._states.clear()

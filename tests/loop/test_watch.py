@@ -197,6 +197,21 @@ def test_a_state_folder_that_is_removed_makes_it_poll(ears: Ears) -> None:
     assert not ears.watch.polling
 
 
+@pytest.mark.parametrize("moved", ["pending", ".orch"])
+def test_a_folder_that_is_replaced_by_another_is_heard_of_and_the_new_one_watched(ears: Ears, moved: str) -> None:
+    ears.watch.start()
+    folder = ears.queue.root / moved
+    folder.rename(folder.with_name("elsewhere"))
+    folder.mkdir()
+    ears.wakeup.wait(5.0)
+    assert ears.watch.heard() == (True, frozenset())
+    assert ears.watch.polling
+    assert f"{folder} was moved or removed" in ears.said[0]
+    ears.watch.start()
+    (folder / "stop").mkdir()
+    assert ears.watch.heard()[0]
+
+
 def test_without_inotify_the_portable_observer_wakes(ears: Ears) -> None:
     ears.watch = ears.made(portable=True)
     ears.watch.start()
