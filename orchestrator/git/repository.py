@@ -15,6 +15,7 @@ from orchestrator.core.value import Value
 from orchestrator.errors import LACKING, OrchestratorError, RepositoryError
 from orchestrator.git import identity, known, refs
 from orchestrator.git.command import Git, program
+from orchestrator.store import durable
 from orchestrator.store.failpoints import hit
 
 OLDEST = (2, 38)
@@ -352,13 +353,24 @@ def _reserved(repo: Repository, path: Path, name: str, task_id: str) -> bool:
     try:
         temporary.write_text(task_id)
         hit("git.reserve:before")
-        os.link(temporary, path)
+        _named_so(temporary, path)
         hit("git.reserve:after")
-    except FileExistsError:
+    except (FileExistsError, durable.Taken):
         return False
     finally:
         temporary.unlink(missing_ok=True)
     return True
+
+
+def _named_so(temporary: Path, path: Path) -> None:
+    """Give the file its name, replacing nothing: by a link, which network file systems know, too; by a rename where there are no
+    links (exFAT)."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        durable.rename(temporary, path, point="git.reserve")
 
 
 def _program_key() -> str | None:

@@ -266,6 +266,15 @@ class TestReserving:
         [thread.join() for thread in threads]
         assert len(set(names)) == 8
 
+    def test_a_file_system_without_hard_links_keeps_names_apart_too(self, repo: Repository, monkeypatch) -> None:
+        def refused(*_: object) -> None:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))  # exFAT
+
+        monkeypatch.setattr(os, "link", refused)
+        names = [repository.reserve(repo, "fix", each) for each in ("id-1", "id-2", "id-1", "id-2")]
+        assert names == ["fix", "fix-2", "fix", "fix-2"]
+        assert sorted(path.name for path in (repo.control / "slugs").iterdir()) == ["fix", "fix-2"]
+
     def test_a_branch_called_orchestrator_is_an_error_with_its_fix(self, repo: Repository, git) -> None:
         git(repo.top, "branch", "orchestrator")
         with pytest.raises(RepositoryError, match="in the way") as error:
