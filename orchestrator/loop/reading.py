@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from orchestrator.agents.routing import Router
 from orchestrator.core.candidate import Candidate
@@ -36,6 +36,7 @@ class Reader:
         """Read everything as of this moment, by the file system's clock: of two drops the earlier one has settled first."""
         self._now = self._queue.now()
 
-    def save(self) -> None:
-        """Keep what was parsed for the next process."""
+    def save(self, places: Iterable[Place]) -> None:
+        """Keep what was parsed for the next process; `places`: all tasks that there are."""
+        self._cache.keep([f"{self._queue.root}/{place.state.value}/{place.folder}" for place in places])
         self._cache.save()

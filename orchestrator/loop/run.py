@@ -19,6 +19,7 @@ from orchestrator.loop import ending, pulls
 from orchestrator.loop.ending import Over
 from orchestrator.loop.index import Index
 from orchestrator.loop.mode import ERRANDS, Mode
+from orchestrator.loop.names import everywhere
 from orchestrator.loop.parts import Loop, Moment
 from orchestrator.loop.reading import Reader
 from orchestrator.loop.tick import RESCAN, tick
@@ -136,7 +137,7 @@ def live(loop: Loop) -> int:
     finally:
         pulls.end(loop)
         loop.watch.close()
-        loop.reader.save()
+        loop.reader.save(everywhere(loop.index.names, *State))
         loop.queue.owners.close()
 
 

@@ -16,6 +16,7 @@ from orchestrator.core.task import Place, State
 from orchestrator.errors import StoreError
 from orchestrator.loop import dispatch, pulls, retention, takeover
 from orchestrator.loop.mode import Mode
+from orchestrator.loop.names import everywhere
 from orchestrator.loop.parts import Loop, Moment
 from orchestrator.loop.voice import ending
 from orchestrator.loop.watch import FOLLOWED
@@ -66,7 +67,7 @@ def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
     if loop.index.unread:
         loop.again = True
     elif full or reading:
-        loop.reader.save()
+        loop.reader.save(everywhere(loop.index.names, *State))
     if loop.shown != loop.index.version and not loop.index.unread:
         loop.shown = loop.index.version
         loop.watch.follow({folder: loop.queue.path(place) for folder, place in loop.index.followed.items()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from orchestrator.store import durable, specfile
 
 SCHEMA = 3
 LARGEST = 64 * 1024 * 1024
+SPARE = 100  # specs of tasks that have gone, and as many as are there, may be kept
 RACY = 0.05  # a file changed again within the tick of its time stamp would look the same
 COARSE = 2.0  # on file systems that stamp whole seconds
 Signature = list[int]
@@ -70,6 +71,17 @@ class SpecCache:
                 self._dirty = True
         return reading, status.st_ctime
 
+    def keep(self, folders: Collection[str]) -> None:
+        """Of the specs that are known keep those of the tasks in these folders: for a process that lives on while tasks come and
+        go. Looked for only where most may be of tasks that have gone."""
+        if max(len(self._entries), len(self._used)) <= 2 * len(folders) + SPARE:
+            return
+        living = {inode for folder in folders if (inode := _inode(folder))}
+        self._entries = {inode: entry for inode, entry in self._entries.items() if inode in living}
+        self._readings = {inode: reading for inode, reading in self._readings.items() if inode in living}
+        self._used &= living
+        self._dirty = True
+
     def save(self, *, prune: bool = False) -> None:
         """Write it down for the next process, as far as that works. `prune`: only what was used since it was made."""
         if prune and len(self._entries) > len(self._used):
@@ -108,6 +120,14 @@ def read(folder: Path) -> Reading:
 def slim(spec: Spec) -> Spec:
     """`spec` without the long texts that only a prompt needs: `specfile.read` has them."""
     return replace(spec, body="", acceptance="", constraints="", notes="")
+
+
+def _inode(folder: str) -> str | None:
+    try:
+        found = specfile.files_of(folder)
+    except OSError:
+        return None
+    return str(found[0].st_ino) if found else None
 
 
 def _signature(log: os.stat_result | None) -> Signature:

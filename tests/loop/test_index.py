@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from orchestrator.core.task import Place, State
 from orchestrator.loop.index import Index
 from orchestrator.loop.reading import Reader
 from orchestrator.store import snapshot
-from orchestrator.store.cache import SpecCache
+from orchestrator.store.cache import SPARE, SpecCache
 from orchestrator.store.queue import Queue
 
 STATES = (State.PENDING, State.CONVERGED, State.BLOCKED)
@@ -231,3 +232,31 @@ def test_a_moved_task_keeps_its_token_only_where_the_files_say_so(stage: Stage, 
         "report.abc123": None,
         f"t.{claim.token}": None,
     }
+
+
+def test_a_loop_that_lives_on_forgets_the_specs_of_tasks_that_have_gone(stage: Stage) -> None:
+    specs = Reader(stage.queue, 0.0, lambda name: pytest.fail(f"no task names {name}"))
+    index = Index(stage.queue, specs)
+    waits = stage.task("waits")
+    for number in range(2 * SPARE):
+        stage.task(f"t-{number}")
+    until(lambda: _known_specs(stage, specs, index) > 2 * SPARE)
+    for number in range(2 * SPARE):
+        stage.queue.discard(stage.queue.find(f"t-{number}"))
+    index.refresh(31.0, full=True)
+    specs.save(stage.queue.places())
+    assert _cached(stage).keys() == {str((waits / "autoresearch.md").stat().st_ino)}
+
+
+def _known_specs(stage: Stage, specs: Reader, index: Index) -> int:
+    """How many specs the loop knows so well that it keeps them for the next process: not those written a moment ago."""
+    specs.look()
+    index.refresh(0.0, full=True, touched=[place.folder for place in stage.queue.places()])
+    specs.save(stage.queue.places())
+    return len(_cached(stage))
+
+
+def _cached(stage: Stage) -> dict[str, Any]:
+    path = stage.queue.control / "cache/specs.json"
+    entries: dict[str, Any] = json.loads(path.read_bytes())["entries"] if path.exists() else {}
+    return entries
