@@ -55,7 +55,7 @@ def find(app: App, age: float, *, now: float | None = None) -> list[Item]:
     found: list[Item] = []
     for repo in repositories(app, {each.place: each.record for each in known}):
         found += _worktrees(app, repo, known)
-        found += refs(repo, known, moment, age, app.queue.removed())
+        found += refs(repo, known, moment, age, app.queue.removed.records())
     return [*found, *_logs(known, moment, age)]
 
 

@@ -141,7 +141,7 @@ def _where(app: App, name: str) -> tuple[Repository, str, Record | None]:
     except NoSuchTask:
         repo = _repository(app)
         if kept.attempts(repo, name):
-            removed = (each for each in app.queue.removed() if reclaim.owns(repo, name, each))
+            removed = (each for each in app.queue.removed.records() if reclaim.owns(repo, name, each))
             return repo, name, next(removed, None)
         raise
     folder = app.queue.path(place)

@@ -61,7 +61,7 @@ def look(queue: Queue, settings: Settings) -> Look:
     now = time.time()
     loops = queue.owners.loops() if (queue.control / "owners").is_dir() else ()
     found = tuple(placed(phased(routed(candidate, router, queue), settings, queue), _executor) for candidate in found)
-    world = readiness.world(found, converged_before=queue.remembered(), capacity=_capacity(found, loops))
+    world = readiness.world(found, converged_before=queue.removed.names(), capacity=_capacity(found, loops))
     world = replace(world, paused=without_new_logins(_paused(found, now), router), overspent=_overspent(found, settings, now))
     red = _standing(queue)
     return Look(queue, settings, tuple(sorted(found, key=_order)), world, loops, now, red)

@@ -90,7 +90,7 @@ class Index:
             if folder in pending:
                 self._reread(pending[folder])
         if full or any(place.state is State.CONVERGED for place in change.went):
-            self._remembered = self._queue.remembered()
+            self._remembered = self._queue.removed.names()
         self._arrange(changed=bool(change) or full)
 
     def reread(self, place: Place) -> Candidate | None:

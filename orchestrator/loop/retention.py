@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import os
 
 from orchestrator.core import attention, budget
 from orchestrator.core.budget import Budget
@@ -27,14 +27,21 @@ def prune(queue: Queue, index: Index, settings: Settings, now: float) -> tuple[s
     oldest = sorted(converged.values(), key=lambda place: _arrival(queue, place))
     removable = [place for place in oldest if place.name not in needed and not _kept(queue, place, counted)]
     removed = removable[: -settings.keep_converged]
-    known, told = queue.remembered(), {record.id for record in queue.removed()}
-    for place in removed:
-        record = records.peek(queue.path(place))
-        if place.name not in known or (record is not None and record.id not in told):
-            queue.remember(place.name, record)
-        with suppress(durable.Gone):  # another loop does the same
-            queue.discard(place)
-    return tuple(place.name for place in removed)
+    return tuple(place.name for place in removed if _remove(queue, place))
+
+
+def _remove(queue: Queue, place: Place) -> bool:
+    """Whether it was removed here: another loop does the same."""
+    record = records.peek(queue.path(place))
+    if not os.path.lexists(queue.path(place)):
+        return False
+    if not queue.removed.knows(place.name, record):
+        queue.removed.add(place.name, record)
+    try:
+        queue.discard(place)
+    except durable.Gone:
+        return False
+    return True
 
 
 def _kept(queue: Queue, place: Place, counted: float) -> bool:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from orchestrator.core import retention
 from orchestrator.core.lease import Identity, Lease
 from orchestrator.core.record import Record
 from orchestrator.core.task import TOKEN, Place, State, check_name, split_token
@@ -17,6 +14,7 @@ from orchestrator.errors import NoSuchTask, StoreError
 from orchestrator.store import durable, leases, records
 from orchestrator.store.claim import Claim
 from orchestrator.store.owners import Owners
+from orchestrator.store.removed import Removed
 
 CONTROL = ("owners", "locks", "tmp", "cache")
 CLOCK = ".clock"
@@ -33,6 +31,7 @@ class Queue:
         self.pending = f"{self.root}/pending"
         self.running = f"{self.root}/running"
         self.owners = Owners(f"{self.control}/owners", self.me)
+        self.removed = Removed(self.control / "converged.jsonl")
         self._identity: Identity | None = None
 
     def me(self) -> Identity:
@@ -213,36 +212,12 @@ class Queue:
             if self._stale(path, now):
                 self._clear(path)
 
-    # Names that retention removed
-
-    def remember(self, name: str, record: Record | None = None) -> None:
-        """Note that a removed task had converged: it still satisfies dependencies, and its refs can be told."""
-        line = json.dumps({"schema": 1, "name": name, **(retention.remains(record) if record else {})}).encode()
-        durable.append(self.control / "converged.jsonl", line, point="remember", durable=True)
-
-    def remembered(self) -> frozenset[str]:
-        """The names of converged tasks that were removed."""
-        return frozenset(said["name"] for said in self._remembered())
-
-    def removed(self) -> tuple[Record, ...]:
-        """What is still known of them, where anything is."""
-        return tuple(record for said in self._remembered() if (record := retention.remembered(said)))
-
     # Inside
 
     def _first(self, record: Record) -> Place | None:
         """The folder in which this record was written, if it is here."""
         same = (place for place in self.places() if place.inode == record.inode)
         return next((each for each in same if (other := records.peek(self.path(each))) and other.id == record.id), None)
-
-    def _remembered(self) -> Iterator[dict[str, Any]]:
-        try:
-            lines = (self.control / "converged.jsonl").read_bytes().splitlines()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise durable.explain(error, "read", self.control / "converged.jsonl") from error
-        yield from (said for line in lines if (said := _remembered_line(line)))
 
     def _stale(self, path: Path, now: float) -> bool:
         """Whether nobody uses what lies in `.orch/tmp` any more. A worker's scratch folder may lie unchanged for a day; its
@@ -364,14 +339,6 @@ def _written(path: Path) -> object:
         return path.stat().st_mtime_ns
     except OSError:
         return None
-
-
-def _remembered_line(line: bytes) -> dict[str, Any] | None:
-    try:
-        said = json.loads(line)
-    except ValueError:
-        return None
-    return said if isinstance(said, dict) and isinstance(said.get("name"), str) else None
 
 
 def _some(places: list[Place]) -> str:

@@ -93,6 +93,14 @@ def test_the_refs_of_a_landed_task_that_retention_removed_go_by_the_same_rule_of
     assert refs(project) == ""
 
 
+def test_a_task_that_two_loops_noted_as_removed_is_one_task(project: Project) -> None:
+    removed(project)
+    path = project.tasks / ".orch/converged.jsonl"
+    path.write_text(path.read_text() * 2)
+    assert items(project, "--older-than", "0")[LANDED] == ("landed", True)
+    assert refs(project) == ""
+
+
 @pytest.mark.parametrize(
     ("facts", "why"),
     [

@@ -60,7 +60,7 @@ def check(root: Path) -> None:
     """The goal is reached, exactly once, and nothing of the crash is in anybody's way."""
     queue = Queue(root)
     assert where(queue) == queue_life.GOAL
-    assert queue.remembered() == {"old"}
+    assert queue.removed.names() == {"old"}
     for name in ("one", "copy"):
         folder = queue.folder(State.CONVERGED) / name
         record = records.read(folder)

@@ -8,12 +8,14 @@ import time
 import pytest
 from support.stage import STANDIN, Stage
 
+from orchestrator.core.candidate import Candidate
 from orchestrator.core.outcome import Reason
 from orchestrator.core.pull import Pull
 from orchestrator.core.record import Landed, Record
 from orchestrator.core.settings import Settings
 from orchestrator.core.task import State
-from orchestrator.loop import run
+from orchestrator.loop import retention, run
+from orchestrator.loop.index import Index
 from orchestrator.loop.mode import Mode
 from orchestrator.loop.parts import Moment
 from orchestrator.loop.wakeup import Wakeup
@@ -195,7 +197,17 @@ def test_old_converged_tasks_are_removed_but_for_those_still_needed(stage: Stage
         State.CONVERGED,
         State.CONVERGED,
     ]
-    assert stage.queue.remembered() == {"old-1"}
+    assert stage.queue.removed.names() == {"old-1"}
+
+
+def test_a_task_that_another_loop_removed_meanwhile_is_neither_noted_nor_told_again(stage: Stage) -> None:
+    for name in ("old", "new"):
+        stage.task(name, state=State.CONVERGED)
+    index = Index(stage.queue, lambda place, double: Candidate(place, None))
+    index.refresh(0.0, full=True)
+    stage.queue.discard(stage.queue.find("old"))
+    assert retention.prune(stage.queue, index, Settings(keep_converged=1), 0.0) == ()
+    assert stage.queue.removed.names() == set()
 
 
 def test_what_must_stay_pushes_out_nothing_that_has_just_converged(stage: Stage) -> None:
@@ -205,7 +217,7 @@ def test_what_must_stay_pushes_out_nothing_that_has_just_converged(stage: Stage)
     stage.task("new")
     assert stage.code(stage.loop("drain", keep_converged=1)) == 1
     assert (stage.state("new"), stage.state("needed-1")) == (State.CONVERGED, State.CONVERGED)
-    assert stage.queue.remembered() == set()
+    assert stage.queue.removed.names() == set()
 
 
 def test_a_task_whose_pull_request_is_open_is_not_removed(stage: Stage) -> None:
@@ -231,7 +243,7 @@ def test_what_a_day_s_budget_counts_is_not_removed_on_that_day(stage: Stage) -> 
 
 
 def test_a_removed_task_still_releases_its_children(stage: Stage) -> None:
-    stage.queue.remember("long-ago")
+    stage.queue.removed.add("long-ago")
     stage.task("child", front="depends_on: [long-ago]")
     assert stage.code(stage.loop("drain")) == 0
     assert stage.state("child") is State.CONVERGED

@@ -44,7 +44,7 @@ def reader(queue: Queue, reads: list[str] | None = None) -> Callable[[Place, str
 
 def agrees(index: Index, queue: Queue, moment: float) -> None:
     looked = snapshot.read_all(queue, SpecCache())
-    world = fresh_world(looked, converged_before=queue.remembered())
+    world = fresh_world(looked, converged_before=queue.removed.names())
     expected = sorted((each for each in looked if each.place.state is State.PENDING), key=order_key)
     assert [each.place for each in index.candidates] == [each.place for each in expected]
     mine = index.world()

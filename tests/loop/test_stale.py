@@ -180,7 +180,7 @@ def test_a_parent_that_was_removed_satisfies_a_child_at_once(stage: Stage) -> No
     index.refresh(0.0, full=True)
     place = stage.place("parent")
     assert place is not None
-    stage.queue.remember("parent")
+    stage.queue.removed.add("parent")
     stage.queue.discard(place)
     stage.task("child", front="depends_on: [parent]")
     index.refresh(1.0)

@@ -11,6 +11,7 @@ import pytest
 from orchestrator.core.lease import Lease
 from orchestrator.core.task import State
 from orchestrator.errors import ClaimLost, Misuse, NoSuchTask
+from orchestrator.store import removed
 from orchestrator.store.claim import Claim
 from orchestrator.store.durable import Gone, Taken
 from orchestrator.store.queue import Queue
@@ -447,20 +448,45 @@ def test_publish_refuses_a_name_that_no_task_may_have(tmp_path: Path) -> None:
 def test_a_discarded_task_is_gone_and_remembered_where_asked(tmp_path: Path) -> None:
     queue = new_queue(tmp_path)
     drop(queue, "fix", State.CONVERGED)
-    queue.remember("fix")
-    queue.remember("ünï")
+    queue.removed.add("fix")
+    queue.removed.add("ünï")
     queue.discard(queue.find("fix"))
     assert where(queue) == only(State.CONVERGED)
-    assert queue.remembered() == {"fix", "ünï"}
+    assert queue.removed.names() == {"fix", "ünï"}
 
 
 def test_names_are_remembered_around_a_torn_line(tmp_path: Path) -> None:
     queue = new_queue(tmp_path)
-    assert queue.remembered() == frozenset()
-    queue.remember("a")
+    assert queue.removed.names() == frozenset()
+    queue.removed.add("a")
     with (queue.control / "converged.jsonl").open("ab") as file:
         file.write(b'{"name": "to')
-    queue.remember("b")
+    queue.removed.add("b")
     with (queue.control / "converged.jsonl").open("ab") as file:
         file.write(b'[1]\n{"name": 3}\n\xff\n')
-    assert queue.remembered() == {"a", "b"}
+    assert queue.removed.names() == {"a", "b"}
+
+
+def test_what_was_read_of_removed_tasks_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = new_queue(tmp_path)
+    lines: list[bytes] = []
+    monkeypatch.setattr(removed.json, "loads", lambda line: lines.append(line) or {"name": line[-3:-2].decode()})
+    for name in "abc":
+        queue.removed.add(name)
+    assert queue.removed.names() == {"a", "b", "c"}
+    assert len(lines) == 3
+    queue.removed.add("d")
+    assert queue.removed.names() == {"a", "b", "c", "d"}
+    assert len(lines) == 4
+
+
+def test_removed_tasks_are_as_a_person_has_the_file_by_now(tmp_path: Path) -> None:
+    queue = new_queue(tmp_path)
+    file = queue.control / "converged.jsonl"
+    for name in "ab":
+        queue.removed.add(name)
+    assert queue.removed.names() == {"a", "b"}
+    file.write_bytes(file.read_bytes().splitlines(keepends=True)[1])
+    assert queue.removed.names() == {"b"}
+    file.rename(tmp_path / "away")
+    assert queue.removed.names() == frozenset()

@@ -124,12 +124,12 @@ def test_a_file_that_can_not_be_read_is_an_error_and_not_an_empty_one(
     folder = drop(queue, "fix")
     (folder / ".orch").mkdir()
     (folder / ".orch/state.json").write_text("{}")
-    queue.remember("old")
+    queue.removed.add("old")
     real = builtins.open
     monkeypatch.setattr("io.open", failing(errno.EIO, lambda path, *_: str(path).endswith(file), real))
     monkeypatch.setattr(builtins, "open", failing(errno.EIO, lambda path, *_: str(path).endswith(file), real))
     with pytest.raises(StoreError, match="Can't read"):
-        records.read(folder) if "state" in file else queue.remembered()
+        records.read(folder) if "state" in file else queue.removed.names()
 
 
 def test_a_token_that_exists_already_is_not_used_twice(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def recover(queue: Queue) -> None:
 
 def publish(queue: Queue) -> None:
     for name in ("one", "two", "old"):
-        if state_of(queue, name) is None and name not in queue.remembered():
+        if state_of(queue, name) is None and name not in queue.removed.names():
             folder = queue.scratch()
             (folder / "autoresearch.md").write_text(f"# {name}\n")
             (folder / ".orch").mkdir()
@@ -124,7 +124,7 @@ def hand_move(queue: Queue) -> None:
 def forget_old(queue: Queue) -> None:
     """Remembered first: a task that is neither there nor remembered would be a fact lost."""
     if state_of(queue, "old") is State.CONVERGED:
-        queue.remember("old")
+        queue.removed.add("old")
         queue.discard(queue.find("old"))
 
 
