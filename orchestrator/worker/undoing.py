@@ -33,6 +33,7 @@ from orchestrator.git.worktree import Worktree
 from orchestrator.proc import environment
 from orchestrator.proc.command import Limits
 from orchestrator.store import events, locks, records
+from orchestrator.store.durable import Gone
 from orchestrator.store.locks import LockProof
 from orchestrator.store.queue import Queue
 from orchestrator.worker import integration, measure, report
@@ -76,9 +77,9 @@ class Undo(Value):
     scratch: Path
 
     def record(self) -> Record:
-        found = records.read(self.folder)
-        assert found is not None
-        return found
+        if found := records.read(self.folder):
+            return found
+        raise Gone(f"{self.folder} went away meanwhile.", hint="`orchestrator list` shows what there is.")
 
 
 def undo(what: Undo) -> UndoOutcome:

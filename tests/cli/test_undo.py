@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from support.commands import Project
+from support.processes import until
+
+from orchestrator.store import locks
 
 AGENT = ": > todo.txt; echo new > new.txt"
 
@@ -83,6 +88,24 @@ def test_one_that_was_killed_is_told_of_and_goes_on_when_asked_again(project: Pr
     project.run("undo", "x")
     assert project.git("diff", f"{merge}^1", "main") == ""
     assert "cut short" not in project.run("--status").stdout
+
+
+def test_a_task_that_goes_while_its_undo_waits_for_a_landing_is_told_of_and_nothing_is_changed(project: Project) -> None:
+    merge = land(project)
+    lock = project.top / ".git/orchestrator/landing.lock"
+    with locks.acquire(lock):
+        process = project.start("undo", "x")
+        until(lambda: str(lock) in _open_files(process.pid))
+        (project.tasks / "converged/x").rename(project.top / "archived")
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, "converged/x went away meanwhile" in said) == (1, True)
+    assert project.git("rev-parse", "main") == merge
+
+
+def _open_files(pid: int) -> list[str]:
+    with suppress(OSError):
+        return [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    return []
 
 
 def test_a_conflict_names_the_files_and_changes_nothing(project: Project) -> None:
