@@ -32,7 +32,7 @@ BLOCK = 512
 class Item(Value):
     """One thing on disk. `remove` None: it stays, because of `why`; else it goes, and returns why it could not."""
 
-    kind: str  # worktree | refs | logs
+    kind: str  # worktree | refs | branch | logs
     what: str
     size: int
     why: str
@@ -52,10 +52,12 @@ def find(app: App, age: float, *, now: float | None = None) -> list[Item]:
     """Everything of ours in the queue's repositories that uses disk. `age`: how long refs and logs of a landed task stay."""
     moment = time.time() if now is None else now
     known = [Known(place, path, records.peek(path, running=True)) for place, path in _places(app)]
+    removed = app.queue.removed.records()
     found: list[Item] = []
     for repo in repositories(app, {each.place: each.record for each in known}):
         found += _worktrees(app, repo, known)
-        found += refs(repo, known, moment, age, app.queue.removed.records())
+        found += refs(repo, known, moment, age, removed)
+        found += branches(repo, moment, age, removed)
     return [*found, *_logs(known, moment, age)]
 
 
@@ -73,7 +75,24 @@ def refs(repo: Repository, known: list[Known], now: float, age: float, removed: 
         told = f"{slug}: {len(theirs)} attempts' commits"
         if why is None and not _base_has(repo, tasks[0][1]):
             why = "the base here doesn't have its merge"
-        yield Item("refs", told, 0, why or "landed", None if why else lambda theirs=theirs: _forget(repo, theirs))  # type: ignore[misc]
+        them = {each.ref: each.commit for each in theirs}
+        yield Item("refs", told, 0, why or "landed", None if why else lambda them=them: _forget(repo, them))  # type: ignore[misc]
+
+
+def branches(repo: Repository, now: float, age: float, removed: Collection[Record]) -> Iterator[Item]:
+    """The branches of tasks whose folders retention took away, where their base has all that is on them. A task that is there may
+    be queued again, and goes on on its branch."""
+    begun = {record.branch: record for record in removed if record.branch and record.slug}
+    for base in sorted({record.base for record in begun.values() if record.base}):
+        for branch, commit in kept.done_with(repo, base).items():
+            record = begun.get(branch)
+            if record is None or record.base != base or repository.holder(repo, record.slug) != record.id:
+                continue
+            if record.landed and record.landed.how == "branch":  # it is where its work was to go
+                continue
+            why = retention.why_kept(State.CONVERGED, record, now, age)
+            ref = {repository.HEADS + branch: commit}
+            yield Item("branch", branch, 0, why or "landed", None if why else lambda ref=ref: _forget(repo, ref))  # type: ignore[misc]
 
 
 def owns(repo: Repository, slug: str, record: Record) -> bool:
@@ -144,8 +163,8 @@ def _retire(app: App, owner: Known, tree: Worktree) -> str | None:
     return worktrees.retire(owner.folder, owner.record, tree, "prune", pooled=0)
 
 
-def _forget(repo: Repository, theirs: list[kept.Kept]) -> str | None:
-    kept.forget(repo, theirs)
+def _forget(repo: Repository, them: Mapping[str, str]) -> str | None:
+    kept.forget(repo, them)
     return None
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from orchestrator.core.value import Value
-from orchestrator.git import merge, refs, repository
+from orchestrator.git import listing, merge, refs, repository
 from orchestrator.git.repository import Repository
 
+BRANCHES = f"{repository.HEADS}orchestrator/"
 FORMAT = "%(refname)%00%(objectname)%00%(committerdate:unix)%00%(contents:subject)"
 
 
@@ -48,12 +49,23 @@ def keep_all(repo: Repository, slug: str, commits: Mapping[str, str]) -> tuple[s
     return tuple(wanted)
 
 
-def forget(repo: Repository, kept: Iterable[Kept]) -> None:
-    """Remove these refs, in one transaction that fails as a whole where one of them is not what it was. Their commits stay
-    until git collects them."""
-    lines = b"".join(f"delete {each.ref}\0{each.commit}\0".encode() for each in kept)
+def forget(repo: Repository, refs: Mapping[str, str]) -> None:
+    """Remove these refs, by their full names, in one transaction that fails as a whole where one of them is not at the commit
+    that is told. Their commits stay until git collects them."""
+    lines = b"".join(f"delete {ref}\0{commit}\0".encode() for ref, commit in refs.items())
     if lines:
         repo.git.run("update-ref", "--stdin", "-z", input=lines)
+
+
+def done_with(repo: Repository, base: str) -> Mapping[str, str]:
+    """The task branches that are part of the branch `base`, with their commits; none that a checkout is on."""
+    if not repository.find_branch(repo, base):
+        return {}
+    held = {checkout.branch for checkout in listing.checkouts(repo)}
+    merged = f"--merged={repository.HEADS}{base}"
+    lines = repo.git.text("for-each-ref", merged, "--format=%(refname:lstrip=2)%00%(objectname)", BRANCHES).split("\n")
+    pairs = (line.split("\0") for line in lines if "\0" in line)
+    return {name: commit for name, commit in pairs if name not in held}
 
 
 def attempts(repo: Repository, slug: str | None = None) -> tuple[Kept, ...]:

@@ -36,6 +36,10 @@ def refs(project: Project) -> str:
     return project.git("for-each-ref", "--format=%(refname)", "refs/orchestrator")
 
 
+def branches(project: Project) -> list[str]:
+    return project.git("for-each-ref", "--format=%(refname:short)", "refs/heads/orchestrator").split()
+
+
 def test_a_dry_run_says_what_uses_disk_and_changes_nothing(project: Project) -> None:
     landed(project)
     told = project.run("prune", "--dry-run", "--older-than", "0").stdout
@@ -91,6 +95,25 @@ def test_the_refs_of_a_landed_task_that_retention_removed_go_by_the_same_rule_of
     assert "refs/orchestrator/x/" in refs(project)
     assert items(project, "--older-than", "0")[LANDED] == ("landed", True)
     assert refs(project) == ""
+
+
+def test_the_branch_of_a_removed_task_goes_with_its_refs_and_that_of_one_that_is_there_stays(project: Project) -> None:
+    removed(project)
+    branch = ("branch", "x")
+    assert items(project)[branch] == ("it ended too short a time ago", False)
+    assert branches(project) == ["orchestrator/x", "orchestrator/y"]
+    assert items(project, "--older-than", "0")[branch] == ("landed", True)
+    assert branches(project) == ["orchestrator/y"]
+
+
+def test_a_removed_task_s_branch_that_has_more_than_its_base_or_is_checked_out_stays(project: Project) -> None:
+    removed(project)
+    project.git("worktree", "add", "-q", "looked-at", "orchestrator/x")
+    assert ("branch", "x") not in items(project, "--older-than", "0")
+    project.git("-C", "looked-at", "commit", "-q", "--allow-empty", "-m", "a person's")
+    project.git("worktree", "remove", "looked-at")
+    assert ("branch", "x") not in items(project, "--older-than", "0")
+    assert branches(project) == ["orchestrator/x", "orchestrator/y"]
 
 
 def test_a_task_that_two_loops_noted_as_removed_is_one_task(project: Project) -> None:
