@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from orchestrator.store.queue import Queue
 
 SETTLE = 1.0
 FUTURE = 60.0  # a file stamped later than this from now tells of a clock that was set back, not of a fresh change
+AGAIN = 3  # looks for a task that moved while it was read
 MANY = 10_000  # entries of a task's folders that are looked at; a drop this large is judged by its first part
 EDITED = re.compile(r"^\..+\.(?:sw[a-p]|kate-swp)$|^\.#")
 PRIORITY = re.compile(rb"""^(?:\{.*?)?["']?priority["']?[ \t]*:[ \t]*([+-]?\d{1,7})\b""", re.MULTILINE)
@@ -64,10 +65,23 @@ def read_all(
     places = queue.places()
     doubles = duplicates(queue, places)
     look = Look(queue, cache, now, settle, accounts)
-    seen = (look.at(place, doubles.get(place)) for place in places if place.state in wanted)
-    found = tuple(candidate for candidate in seen if candidate is not None)
+    seen = {place: look.at(place, doubles.get(place)) for place in places if place.state in wanted}
+    found = [*filter(None, seen.values())]
+    gone = {place.name for place, there in seen.items() if not there} - {each.name for each in found}
+    found += _followed(look, gone, wanted)
     cache.save(prune=wanted == frozenset(State))
-    return found
+    return tuple(found)
+
+
+def _followed(look: Look, names: Collection[str], wanted: Collection[State]) -> Iterator[Candidate]:
+    """Those that moved after they were listed, where they are by now: a task that is claimed, or ends, just then is still a task.
+    What goes on moving is left out in the end."""
+    for _ in range(AGAIN if names else 0):
+        places = (place for place in look.queue.places() if place.name in names and place.state in wanted)
+        seen = {place: look.at(place, None) for place in places}
+        there = [*filter(None, seen.values())]
+        yield from there
+        names = {place.name for place in seen} - {each.name for each in there}
 
 
 def candidate(

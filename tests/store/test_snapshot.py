@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from orchestrator.core.candidate import Candidate, WaitingKind
 from orchestrator.core.lease import Identity, Lease
 from orchestrator.core.record import Record
-from orchestrator.core.task import State
+from orchestrator.core.task import Place, State
 from orchestrator.store import leases, records, snapshot
 from orchestrator.store.cache import SpecCache
 from orchestrator.store.queue import Queue
@@ -294,6 +294,31 @@ def test_an_edit_makes_the_cached_spec_worthless(queue: Queue, edit: str) -> Non
         (folder / "autoresearch.jsonl").write_text(config % 22)
     after = look(queue, "t", cache=cache)
     assert before.spec != after.spec
+
+
+def test_a_task_that_moves_after_it_was_listed_is_seen_where_it_is_by_then(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop(queue, "back", State.RUNNING)
+    drop(queue, "blocked")
+    drop(queue, "stays")
+    drop(queue, "gone")
+    moves = [("running/back", "pending/back"), ("pending/blocked", "blocked/blocked"), ("pending/gone", "gone")]
+    listed = queue.places
+
+    def places(states: Iterable[State] = State) -> list[Place]:
+        found = listed(states)
+        for before, after in moves:
+            (queue.root / before).rename(queue.root / after)
+        moves.clear()
+        return found
+
+    monkeypatch.setattr(queue, "places", places)
+    seen = snapshot.read_all(queue, SpecCache())
+    assert {each.name: each.place.state for each in seen} == {
+        "stays": State.PENDING,
+        "back": State.PENDING,
+        "blocked": State.BLOCKED,
+    }
+    assert len(seen) == 3
 
 
 def test_problems_are_shown_where_the_task_lies_now(queue: Queue) -> None:
