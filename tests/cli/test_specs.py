@@ -274,7 +274,7 @@ def test_a_broken_edit_is_never_put_in_place_and_can_be_mended(project: Project)
     folder = project.drop("fix")
     mend = "sed -i 's/^priority: high/priority: 7/' \"$file\""
     break_then_mend = f"if grep -q '^priority: high' \"$file\"; then {mend}; else sed -i '2i priority: high' \"$file\"; fi"
-    code, told = project.in_terminal("edit", "fix", EDITOR=editor(project, break_then_mend), until="Edit again?", keys=b"\n")
+    code, told = project.in_terminal("edit", "fix", EDITOR=editor(project, break_then_mend), typed=[("Edit again?", b"\n")])
     assert code == 0
     assert "priority: high" in told
     assert "priority: 7" in (folder / "autoresearch.md").read_text()
@@ -284,7 +284,7 @@ def test_an_edit_that_is_given_up_keeps_the_persons_version(project: Project) ->
     folder = project.drop("fix")
     before = (folder / "autoresearch.md").read_text()
     code, told = project.in_terminal(
-        "edit", "fix", EDITOR=editor(project, "sed -i '2i priority: high' \"$file\""), until="Edit again?", keys=b"n\n"
+        "edit", "fix", EDITOR=editor(project, "sed -i '2i priority: high' \"$file\""), typed=[("Edit again?", b"n\n")]
     )
     assert code == 1
     assert (folder / "autoresearch.md").read_text() == before

@@ -156,11 +156,19 @@ def test_no_color_means_none_and_a_dumb_terminal_gets_plain_text(project: Projec
 def test_the_live_view_fits_the_screen_and_ends_with_ctrl_c(project: Project) -> None:
     for number in range(50):
         project.drop(f"task-{number:02d}")
-    code, told = project.in_terminal("--status", "--watch", columns=80, lines=20, until="Ctrl-C", keys=b"\x03")
+    code, told = project.in_terminal("--status", "--watch", columns=80, lines=20, typed=[("Ctrl-C", b"\x03")])
     assert code == 130
     assert "50 pending" in told
     assert "more pending" in told
     assert "\x1b[?1049l" in told  # the screen is given back
+
+
+def test_the_live_view_gives_the_screen_back_to_whoever_quits_or_suspends_it(project: Project) -> None:
+    code, told = project.in_terminal("--status", "--watch", typed=[("Ctrl-C", b"\x1c")])
+    assert (code, told.count("\x1b[?1049l")) == (130, 1)
+    suspended = [("Ctrl-C", b"\x1a"), ("\x1b[?1049l", b""), ("No tasks", b"\x03")]
+    code, told = project.in_terminal("--status", "--watch", typed=suspended)
+    assert (code, told.count("\x1b[?1049l"), told.count("\x1b[?1049h")) == (130, 2, 2)
 
 
 def test_labels_and_states_narrow_the_list(project: Project) -> None:

@@ -12,7 +12,7 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,9 +145,10 @@ class Project:
         return found
 
     def in_terminal(
-        self, *args: str, columns: int = 80, lines: int = 24, until: str | None = None, keys: bytes = b"", **env: str
+        self, *args: str, columns: int = 80, lines: int = 24, typed: Sequence[tuple[str, bytes]] = (), **env: str
     ) -> tuple[int, str]:
-        """The command on a terminal of that size: its exit code and all it wrote. `keys` are typed once `until` was seen."""
+        """The command on a terminal of that size: its exit code and all it wrote. Of each pair in `typed`, the keys are typed
+        once the text was seen behind what the pair before it waited for."""
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         settings = {name: value for name, value in self.env.items() if name != "COLUMNS"}
@@ -163,11 +164,12 @@ class Project:
         os.close(slave)
         output = b""
         deadline = time.monotonic() + PATIENCE
-        typed = until is None
+        waiting = list(typed)
+        seen = 0
         while time.monotonic() < deadline:
-            if not typed and until is not None and until.encode() in output:
-                os.write(master, keys)
-                typed = True
+            if waiting and (found := output.find(waiting[0][0].encode(), seen)) >= 0:
+                seen = found + len(waiting[0][0])
+                os.write(master, waiting.pop(0)[1])
             if select.select([master], [], [], 0.05)[0]:
                 try:
                     data = os.read(master, 65536)
