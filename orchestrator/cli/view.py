@@ -254,7 +254,7 @@ def _metric(metric: Metric, record: Record | None) -> dict[str, Any]:
         "value": record.values.get(metric.name) if record else None,
         "baseline": record.baseline.get(metric.name) if record else None,
         "best": record.best.get(metric.name) if record else None,
-        "unit": metric.unit,
+        "unit": metric.told_unit,
         "guard": metric.guard,
     }
 

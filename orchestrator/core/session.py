@@ -51,7 +51,7 @@ def lines(evidence: Evidence, log: Log) -> Iterator[str]:
     if metric is None:
         return
     if log.segment < 0:
-        facts = {"name": evidence.title, "metricName": metric.name, "metricUnit": metric.unit or ""}
+        facts = {"name": evidence.title, "metricName": metric.name, "metricUnit": metric.told_unit or ""}
         config = {"type": "config", **facts, "bestDirection": metric.direction.value}
         log = _with(log, config)
         yield _line(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -47,6 +48,9 @@ class Land(StrEnum):
     NONE = "none"
 
 
+SUFFIX = re.compile(r"_(ms|s|kb|mb)$|([µμ]s)$")  # the micro sign, and the Greek letter that looks like it
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Metric(Value):
     """One number a benchmark prints. `target` None: this metric is shown and never decides. `tolerance` widens the
@@ -60,6 +64,14 @@ class Metric(Value):
     kind: Kind = Kind.AUTO
     guard: bool = False
     unit: str | None = None
+
+    @property
+    def told_unit(self) -> str | None:
+        """The unit that people are told: the spec's, else the one its name ends with, as `total_ms`."""
+        if self.unit is not None:
+            return self.unit
+        suffix = SUFFIX.search(self.name)
+        return suffix and (suffix[1] or suffix[2])
 
 
 MEANT = " Did you mean `{}`?"  # ends a warning of a key that nobody knows and that looks like a known one

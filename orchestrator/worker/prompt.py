@@ -240,7 +240,7 @@ def _number(value: float | None) -> str:
 
 
 def _unit(metric: Metric) -> str:
-    return f" ({metric.unit})" if metric.unit else ""
+    return f" ({metric.told_unit})" if metric.told_unit else ""
 
 
 def _target(metric: Metric) -> str:

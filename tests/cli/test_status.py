@@ -53,6 +53,13 @@ def test_the_document_has_every_field_of_the_contract(project: Project) -> None:
     assert (task["attempts"], task["failures"], task["max_failures"], task["priority"], task["ready"]) == (2, 1, 5, 3, True)
 
 
+def test_the_document_tells_the_unit_that_a_metric_name_ends_with(project: Project) -> None:
+    project.drop("fix", "metric: {name: total_ms, target: 3}")
+    project.drop("undeclared", "", record={"baseline": {"peak_kb": 12}})
+    units = {task["name"]: task["metrics"][0]["unit"] for task in project.json("--status")["tasks"]}
+    assert units == {"fix": "ms", "undeclared": "kb"}
+
+
 def test_running_blocked_pending_and_converged_come_in_this_order_with_their_reasons(project: Project) -> None:
     project.drop("done", state="converged", record=CONVERGED)
     project.drop("waits", "depends_on: [stuck]")

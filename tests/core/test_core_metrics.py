@@ -311,3 +311,12 @@ def test_what_is_at_its_target_is_watched_while_the_next_one_gets_better_and_the
     assert metrics.watched(known, {"a": 5, "b": 50, "c": 50, "d": 1}) == (first, guard)
     assert metrics.watched(known, {"a": 50, "b": 5, "c": 50, "d": 1}) == (guard,)
     assert metrics.watched((Metric("a"), guard), {"a": 5, "d": 1}) == (guard,)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [("total_ms", "ms"), ("a_s", "s"), ("peak_kb", "kb"), ("x_mb", "mb"), ("total_µs", "µs"), ("failures", None), ("ms", None)],
+)
+def test_a_unit_that_nobody_said_is_what_the_name_ends_with(name: str, unit: str | None) -> None:
+    assert Metric(name).told_unit == unit
+    assert Metric(name, unit="ops").told_unit == "ops"
