@@ -7,8 +7,6 @@ import click
 from orchestrator.cli import output
 
 VARIABLE = "_ORCHESTRATOR_COMPLETE"
-# What bash inserts it also reads: a task called `$(rm x)` must come as the word that it is. zsh and fish quote by themselves.
-BARE, QUOTED = "COMPREPLY+=($value)", 'COMPREPLY+=("$(printf \'%%q\' "$value")")'
 EPILOG = """\b
 Examples, where each shell reads it:
   bash   orchestrator completions bash > ~/.local/share/bash-completion/completions/orchestrator
@@ -21,13 +19,9 @@ Examples, where each shell reads it:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completions(shell: str) -> int:
     """Print the completion script of a shell."""
-    from click.shell_completion import get_completion_class
-
     from orchestrator.cli.commands import root
+    from orchestrator.cli.shells import KINDS
 
-    kind = get_completion_class(shell)
-    if kind is None:  # pragma: no cover - the three above are part of click
-        raise click.UsageError(f"No completion for {shell}.")
-    kind_of_shell = kind(root, {}, "orchestrator", VARIABLE)
-    output.out(kind_of_shell.source_template.replace(BARE, QUOTED) % kind_of_shell.source_vars())
+    script = KINDS[shell](root, {}, "orchestrator", VARIABLE)
+    output.out(script.source_template % script.source_vars())
     return 0

@@ -48,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     words = tuple(sys.argv[1:] if argv is None else argv)
     try:
-        plain = None if COMPLETION in os.environ else PLAIN.get(words)
+        if COMPLETION in os.environ:
+            return _completed(words)
+        plain = PLAIN.get(words)
         return _unparsed(plain) if plain else _parsed(words)
     except OrchestratorError as error:
         output.error(error.message, error.hint)
@@ -100,6 +102,19 @@ def _unparsed(command: Callable[[], int]) -> int:
         return command()
     except BrokenPipeError as error:
         raise output.ReaderGone from error
+
+
+def _completed(words: Sequence[str]) -> int:
+    """What could come next, for a shell. Nothing is told of what is wrong: it would stand in the middle of the line."""
+    from contextlib import redirect_stderr
+
+    from orchestrator.cli import shells  # noqa: F401 - tells click how each shell takes it
+
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # noqa: PTH123
+        try:
+            return _parsed(words)
+        except OrchestratorError as error:
+            return error.exit_code
 
 
 def _parsed(words: Sequence[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -527,24 +528,83 @@ def test_completion_scripts_speak_to_the_program(empty: Project, shell: str) -> 
     assert "_ORCHESTRATOR_COMPLETE" in empty.run("completions", shell).stdout
 
 
-def test_bash_completes_a_task_s_name_as_the_one_word_that_it_is(empty: Project, tmp_path: Path) -> None:
-    """What it inserts it reads as well: a name must not become a command."""
-    names = {"$(touch made)", "two words", "it's"}
-    for name in names:
-        empty.drop(name)
-    program = tmp_path / "bin" / "orchestrator"
-    program.parent.mkdir()
+def completed(project: Project, bin_: Path, line: str) -> list[str]:
+    """What bash offers with its cursor at the end of `line`, as it inserts it."""
+    program = bin_ / "orchestrator"
+    bin_.mkdir(exist_ok=True)
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m orchestrator "$@"\n')
     program.chmod(0o755)
-    ask = """
-    COMP_WORDS=(orchestrator show ''); COMP_CWORD=2; _orchestrator_completion orchestrator
-    IFS=' '; eval "set -- ${COMPREPLY[*]}"; printf '%s\\n' "$@"
-    """
-    script = empty.run("completions", "bash").stdout + ask
-    env = empty.env | {"PATH": f"{program.parent}:{os.environ['PATH']}"}
-    told = subprocess.run(["bash", "-c", script], cwd=empty.top, env=env, capture_output=True, text=True, check=True)
+    script = project.run("completions", "bash").stdout
+    ask = 'COMP_POINT=${#COMP_LINE}; _orchestrator_completion orchestrator; printf "%s\\n" "${COMPREPLY[@]}"'
+    env = project.env | {"PATH": f"{bin_}:{os.environ['PATH']}", "COMP_LINE": line, "LC_ALL": "C.UTF-8"}
+    told = subprocess.run(["bash", "-c", script + ask], cwd=project.top, env=env, capture_output=True, text=True, check=True)
+    assert told.stderr == ""
+    return told.stdout.splitlines()
+
+
+def test_bash_completes_a_task_s_name_as_the_one_word_that_it_is(empty: Project, tmp_path: Path) -> None:
+    """What it inserts it reads as well: a name must not become a command."""
+    names = {"$(touch made)", "two words", "it's", "back\\slash", "a, b,", "star*", 'say "no"', "~", "漢字"}
+    for name in names:
+        empty.drop(name)
+    words = " ".join(completed(empty, tmp_path / "bin", "orchestrator show "))
+    told = subprocess.run(["bash", "-c", f"printf '%s\\n' {words}"], cwd=empty.top, capture_output=True, text=True, check=True)
     assert set(told.stdout.splitlines()) == names
     assert not (empty.top / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "inserted"),
+    [
+        ("show two\\ w", r"two\ words"),
+        ('show "two w', "two words"),
+        ("show 'two w", "two words"),
+        ("show two' w", " words"),
+        ("show 'it", r"it'\''s"),
+        ('show "$', r"\$(x)"),
+        ("show co:", "lon"),
+        ("show 漢", "漢字"),
+        ("list --state=bl", "blocked"),
+        ("--task='two", "two words"),
+        ("shwo two", ""),
+    ],
+)
+def test_bash_gets_what_is_missing_from_the_word_however_it_is_quoted(
+    project: Project, tmp_path: Path, typed: str, inserted: str
+) -> None:
+    """bash replaces a word up to its open quote, or to the `=` or `:` in it."""
+    for name in ("two words", "it's", "$(x)", "co:lon", "漢字"):
+        project.drop(name)
+    assert completed(project, tmp_path / "bin", f"orchestrator {typed}") == [inserted]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+@pytest.mark.parametrize(("typed", "whole"), [("list --state=bl", "--state=blocked"), ("--task=two", "--task=two words")])
+def test_an_option_stays_when_its_value_is_completed(project: Project, shell: str, typed: str, whole: str) -> None:
+    """zsh takes the answer instead of the whole word: `--task=two` became the name of a command."""
+    project.drop("two words")
+    at = {"zsh": str(len(typed.split())), "fish": typed.rsplit(maxsplit=1)[-1]}[shell]
+    told = project.run(_ORCHESTRATOR_COMPLETE=f"{shell}_complete", COMP_WORDS=f"orchestrator {typed}", COMP_CWORD=at).stdout
+    assert whole in told.replace("plain,", "").splitlines()
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_completes_names_with_commas(project: Project, tmp_path: Path) -> None:
+    project.drop("one, two, three")
+    completed(project, tmp_path / "bin", "orchestrator ")
+    script = project.run("completions", "fish").stdout
+    ask = [shutil.which("fish") or "fish", "--no-config", "-c", f"{script}\ncomplete -C 'orchestrator show o'"]
+    env = project.env | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    told = subprocess.run(ask, cwd=project.top, env=env, capture_output=True, text=True, check=True)
+    assert told.stdout == "one, two, three\n"
+
+
+def test_a_completion_tells_nothing_of_what_is_wrong_in_the_configuration(project: Project) -> None:
+    """It would stand in the middle of the line that is being typed."""
+    (project.top / "orchestrator.toml").write_text("nosuch = 3\n")
+    project.drop("fix-auth")
+    done = project.run(_ORCHESTRATOR_COMPLETE="bash_complete", COMP_WORDS="orchestrator why fix")
+    assert (done.stdout, done.stderr) == ("plain,fix-auth\n", "")
 
 
 def test_a_folder_whose_name_no_task_can_have_keeps_no_other_from_being_completed(project: Project) -> None:
