@@ -16,6 +16,8 @@ ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[
 UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 UNSAFE_IN_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 LAST_STREAM = 2  # descriptors up to that are stdin, stdout and stderr
+WITHOUT_COLUMN = frozenset({"Mn", "Me", "Cf"})  # marks above and below a letter, and what only joins or directs letters
+EMOJI = "\ufe0f"  # of these the one that makes a sign as wide as a picture
 WIDE = 100  # columns assumed where there is no terminal to ask
 
 
@@ -103,12 +105,14 @@ def dim(text: str, *, color: bool) -> str:
 
 
 def columns(text: str) -> int:
-    """How many columns `text` takes on a terminal: wide letters take two, combining marks none."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text
-    )
+    """How many columns `text` takes on a terminal: wide letters take two, marks none."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def _columns(letter: str) -> int:
+    if unicodedata.category(letter) in WITHOUT_COLUMN and letter != EMOJI:
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
 
 
 def cut(text: str, most: int) -> str:
@@ -118,7 +122,7 @@ def cut(text: str, most: int) -> str:
     kept = ""
     used = 0
     for letter in text:
-        used += columns(letter)
+        used += _columns(letter)
         if used >= most:
             break
         kept += letter

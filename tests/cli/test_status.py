@@ -188,6 +188,25 @@ def test_labels_and_states_narrow_the_list(project: Project) -> None:
     assert project.run("list", "--label", "none").stderr == "No such tasks.\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("ที่นี่", 2),
+        ("नाम", 3),
+        ("हिन्दी", 5),
+        ("é", 1),
+        ("e\u0301", 1),
+        ("日本", 4),
+        ("a\u200bb", 2),
+        ("שלום\u200f", 4),
+        ("❤\ufe0f", 2),
+    ],
+)
+def test_a_letter_is_as_wide_as_a_terminal_shows_it(text: str, columns: int) -> None:
+    assert output.columns(text) == columns
+    assert output.cut(text + "x" * 10, columns + 1) == f"{text}…"
+
+
 def test_the_table_of_output_pads_wide_letters_and_cuts_with_an_ellipsis() -> None:
     lines = output.table(("A", "B"), [("日本", "x"), ("abcdefgh", "y")], most=(6, None))
     assert lines == ["A       B", "日本    x", "abcde…  y"] or [output.columns(line) for line in lines] == [9, 9, 9]
