@@ -13,7 +13,7 @@ from orchestrator.cli import agents, output, trackers
 from orchestrator.cli.app import App
 from orchestrator.cli.finding import ABSENT, COLORS, MISSING, OK, WARNING, Finding
 from orchestrator.core.task import State
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import LACKING, OrchestratorError
 
 if TYPE_CHECKING:
     from orchestrator.git.repository import Repository
@@ -109,8 +109,8 @@ def _tasks(app: App) -> Iterator[Finding]:
         yield Finding("tasks", MISSING, f"there is no tasks folder at {root}", "`orchestrator init` makes it.")
         return
     lacking = [state.value for state in State if not (root / state.value).is_dir()]
-    if problem := _unwritable(root, *(root / state.value for state in State if (root / state.value).is_dir())):
-        yield Finding("tasks", MISSING, problem, "Give this user write permission there.")
+    if refused := _unwritable(root, *(root / state.value for state in State if (root / state.value).is_dir())):
+        yield Finding("tasks", MISSING, *refused)
         return
     detail = str(root) + (f" ({', '.join(lacking)} will be made)" if lacking else "")
     yield Finding("tasks", OK, detail)
@@ -132,15 +132,16 @@ def _invalid(app: App) -> str:
     return f"{output.count(count, 'task')} {'is' if count == 1 else 'are'} invalid" if count else ""
 
 
-def _unwritable(*folders: Path) -> str | None:
-    """Why one of these can't be written into, found out by doing it."""
+def _unwritable(*folders: Path) -> tuple[str, str] | None:
+    """Why one of these can't be written into, found out by doing it, and what helps."""
     for folder in folders:
         probe = folder / f".check-{uuid.uuid4().hex[:8]}"
         try:
             probe.touch(exist_ok=False)
             probe.unlink()
         except OSError as error:
-            return f"{folder} can't be written: {(error.strerror or str(error)).lower()}"
+            helps = LACKING.get(error.errno or 0, "Give this user write permission there.")
+            return f"{folder} can't be written: {(error.strerror or str(error)).lower()}", helps
     return None
 
 
@@ -185,8 +186,9 @@ def _default_repository(root: Path) -> Path:
 def _worktrees(app: App, repo: Repository) -> Iterator[Finding]:
     folder = Path(app.settings.worktrees) if app.settings.worktrees else repo.top / ".worktrees"
     existing = next(path for path in (folder, *folder.parents) if path.is_dir())
-    if problem := _unwritable(existing):
-        yield Finding("worktrees", MISSING, problem, "Give this user write permission there, or set ORCH_WORKTREES.")
+    if refused := _unwritable(existing):
+        problem, helps = refused
+        yield Finding("worktrees", MISSING, problem, f"{helps} Or set ORCH_WORKTREES.")
         return
     yield Finding("worktrees", OK, str(folder))
     tasks = Path(app.settings.tasks)

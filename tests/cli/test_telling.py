@@ -588,6 +588,26 @@ def test_an_option_stays_when_its_value_is_completed(project: Project, shell: st
     assert whole in told.replace("plain,", "").splitlines()
 
 
+@pytest.mark.parametrize(
+    ("typed", "kind"),
+    [
+        ("-C ta", "dir"),
+        ("--tasks ta", "dir"),
+        ("--repo=ta", "dir"),
+        ("--record ta", "dir"),
+        ("add x --repo ta", "dir"),
+        ("add x --benchmark to", "file"),
+        ("edit x --holdout to", "file"),
+        ("report x --svg to", "file"),
+        ("import ta", "dir"),
+    ],
+)
+def test_where_a_path_is_wanted_the_shell_is_told_to_complete_one(project: Project, typed: str, kind: str) -> None:
+    """Without a word of ours it offers nothing at all."""
+    told = project.run(_ORCHESTRATOR_COMPLETE="bash_complete", COMP_WORDS=f"orchestrator {typed}").stdout
+    assert told.startswith(f"{kind},")
+
+
 @pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
 def test_fish_completes_names_with_commas(project: Project, tmp_path: Path) -> None:
     project.drop("one, two, three")
