@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core.value import Value
+from orchestrator.errors import GitError
 from orchestrator.git import given, nested, refs, snapshot, worktree
 from orchestrator.git.command import Git
 from orchestrator.git.identity import commit_as, with_trailers
@@ -203,6 +204,8 @@ def _commit(
         command = ("commit", "-q", "--no-verify", "--cleanup=verbatim", *every, "-F", "-")
         output = commit_as(tree.git, *command, message=message, env=staged.env, identity=identity, ok=(0, 1))
         if output.code == 1:
+            if "error: " in output.stderr:  # it could not be written; else there is nothing to be committed
+                raise GitError(("commit",), output.code, output.stderr)
             return False
         hit("git.index:before")
         staged.path.replace(tree.admin / "index")

@@ -16,6 +16,7 @@ from orchestrator.git.command import Git, join, split
 FEW = 1000  # paths that are handed to git one by one
 PREFIX = "orchestrator-index."
 MARKERS = (b"<<<<<<< ", b">>>>>>> ")
+UNWRITTEN = "failed to insert into database"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -107,19 +108,23 @@ def tree_of_all(git: Git, index: Path, base: str | None) -> str:
 def _add(
     git: Git, survey: nested.Survey, env: Mapping[str, str], paths: Sequence[str] = (), apart: frozenset[str] = frozenset()
 ) -> None:
-    """Exit code 1 says that a file could not be read: everything else was added all the same. Where the `paths` are known
-    git need not look through the whole worktree again."""
+    """Exit code 1 says that a file could not be read: everything else was added all the same. Or that what was read could not be
+    written, on a full disk: that is an error, since without it the work would be lost. Where the `paths` are known git need not
+    look through the whole worktree again."""
     if survey.repositories or survey.unwanted or not paths:
         given = survey.pathspecs
     else:
         given = join([f":(top,literal){path}" for path in paths])
     chosen = ("--pathspec-from-file=-", "--pathspec-file-nul")
     try:
-        git.run("add", "-A", "--sparse", "--ignore-errors", *chosen, input=given, env=env, ok=(0, 1))
+        done = git.run("add", "-A", "--sparse", "--ignore-errors", *chosen, input=given, env=env, ok=(0, 1))
     except GitError:
         if given == survey.pathspecs:
             raise
         _add(git, survey, env, (), apart)  # a path went away since the status was taken
+        return
+    if UNWRITTEN in done.stderr:
+        raise GitError(("add", "-A"), done.code, done.stderr)
     for repository in survey.repositories:
         git.run("update-index", "--force-remove", "-z", "--stdin", input=join([repository]), env=env)
         names = [name for name in nested.files(git, repository) if name not in apart]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import GitError
 from orchestrator.git import pool, refs, repository, save, snapshot
 from orchestrator.git.repository import Repository
 from orchestrator.git.save import Before
@@ -150,6 +151,31 @@ class TestCommitAll:
         (tree.path / "beside").write_text("x")
         made = save.commit_all(tree, "x")
         assert "beside" in listed(git, repo, made or "")
+
+    @pytest.mark.parametrize("what", ["file", "tree"])
+    @pytest.mark.parametrize("edited", ["one", "new"])
+    def test_what_git_can_not_write_is_no_work_that_is_not_there(
+        self, repo: Repository, tree: Worktree, base: str, tmp_path: Path, git, what: str, edited: str
+    ) -> None:
+        git(tmp_path, "clone", "-q", str(repo.top), "beside")
+        for number in range(1000):  # until git has no folder for it yet
+            (tmp_path / "beside" / edited).write_text(f"work {number}\n")
+            git(tmp_path / "beside", "add", edited)
+            file, folder = git(tmp_path / "beside", "rev-parse", f":{edited}"), git(tmp_path / "beside", "write-tree")
+            places = [repo.common / "objects" / name[:2] for name in (file, folder)]
+            if places[0] != places[1] and not any(place.exists() for place in places):
+                break
+        (tree.path / edited).write_text(f"work {number}\n")
+        place = places[what == "tree"]
+        place.write_text("as a full disk, or a store that is read-only")
+        with pytest.raises(GitError):
+            save.commit_all(tree, "x")
+        with pytest.raises(GitError):
+            save.keep_everything(tree, "fix", "cut/1")
+        assert tree.head == base
+        place.unlink()
+        made = save.commit_all(tree, "x")
+        assert git(tree.path, "show", f"{made}:{edited}") == f"work {number}"
 
     @pytest.mark.parametrize("form", [("--index-version", "2"), ("--index-version", "4"), ("--split-index",)], ids=" ".join)
     @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
