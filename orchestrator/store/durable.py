@@ -201,7 +201,7 @@ def open_lock(path: AnyPath, *, point: str, new: bool) -> int:
     """A descriptor of a lock file, not inherited by children. `new`: raises Taken where it exists already."""
     hit(f"{point}:before")
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_EXCL if new else 0), 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_EXCL if new else 0), 0o666)
     except OSError as error:
         raise explain(error, "open the lock", path) from error
     hit(f"{point}:after")

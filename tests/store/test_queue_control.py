@@ -132,6 +132,15 @@ def test_whatever_the_pump_raises_ends_the_waiting(tmp_path: Path) -> None:
         pass
 
 
+def test_who_shares_a_repository_shares_its_locks(tmp_path: Path) -> None:
+    before = os.umask(0o002)  # as people have it who work in one group
+    try:
+        with locks.acquire(tmp_path / "lock"):
+            assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o664
+    finally:
+        os.umask(before)
+
+
 def test_a_lock_in_a_folder_that_is_missing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="lock"), locks.acquire(tmp_path / "no" / "lock"):
         pytest.fail("held nothing")
