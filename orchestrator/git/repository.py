@@ -329,9 +329,9 @@ def _unwritable(path: Path, error: OSError) -> OrchestratorError:
 
 def _refused(path: Path, stderr: str) -> RepositoryError:
     if "dubious ownership" in stderr:
-        return RepositoryError(
-            f"git refuses {path}: another user owns it.", hint=f"git config --global --add safe.directory {path}"
-        )
+        told = re.search(r"git config --global --add safe\.directory .*", stderr, re.DOTALL)  # as a shell takes it
+        hint = told[0].strip() if told else "See what `git status` says there."
+        return RepositoryError(f"git refuses {path}: another user owns it.", hint=hint)
     if "not a git repository" in stderr:
         return NotARepository(
             f"{path} is not a git repository.",

@@ -92,6 +92,19 @@ def test_an_old_git_is_refused(top: Path, tmp_path: Path, monkeypatch) -> None:
         repository.discover(top)
 
 
+def test_how_another_user_s_repository_is_made_safe_is_told_as_git_tells_it(tmp_path: Path, git, monkeypatch) -> None:
+    top, program = tmp_path / "its place", tmp_path / "bin" / "git"
+    git(tmp_path, "init", "-q", str(top))
+    (top / "part").mkdir()
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec /usr/bin/git "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(RepositoryError, match="another user owns it") as caught:
+        repository.discover(top / "part")
+    assert caught.value.hint == f"git config --global --add safe.directory '{top}'"
+
+
 def test_a_git_that_is_killed_says_nothing_of_the_repository(top: Path, tmp_path: Path, monkeypatch) -> None:
     """A RepositoryError would block the task until a person comes; this one is tried again."""
     program = tmp_path / "bin" / "git"
@@ -388,7 +401,7 @@ class TestEnvironment:
     def test_signatures_are_not_told_amid_what_we_asked_for(self, repo: Repository, tmp_path: Path, git) -> None:
         program = tmp_path / "gpg"
         program.write_text(
-            "#!/bin/sh\ncase $* in *--verify*) echo good >&2; exit;; esac\n"
+            "#!/bin/sh\ncase $* in *--verify*) echo good >&2; exit;; esac\ncat > /dev/null\n"
             "printf '[GNUPG:] SIG_CREATED \\n' >&2; printf -- '-----BEGIN PGP SIGNATURE-----\\nx\\n-----END PGP SIGNATURE-----\\n'\n"
         )
         program.chmod(0o700)
