@@ -401,7 +401,7 @@ class TestEnvironment:
     def test_signatures_are_not_told_amid_what_we_asked_for(self, repo: Repository, tmp_path: Path, git) -> None:
         program = tmp_path / "gpg"
         program.write_text(
-            "#!/bin/sh\ncase $* in *--verify*) echo good >&2; exit;; esac\ncat > /dev/null\n"
+            "#!/bin/sh\ncat > /dev/null\ncase $* in *--verify*) echo good >&2; exit;; esac\n"
             "printf '[GNUPG:] SIG_CREATED \\n' >&2; printf -- '-----BEGIN PGP SIGNATURE-----\\nx\\n-----END PGP SIGNATURE-----\\n'\n"
         )
         program.chmod(0o700)
