@@ -131,11 +131,17 @@ def _follow(repo: Repository, base: str, old: str, new: str, places: Sequence[Ch
     now = {place.git_dir: place for place in listing.holding(repo, base)}
     before = {place.git_dir: place for place in places}
     for place in (now[each] for each in now.keys() - before.keys()):
-        if not place.busy:
-            _forward(place, (), old, new)
+        _bring(repo, place, old, new)
     for place in (before[each] for each in before.keys() - now.keys()):
         if place.path.is_dir() and place.git.run("merge-base", "--is-ancestor", new, "HEAD", ok=()).code == 1:
-            _forward(place, (), new, old)
+            _bring(repo, place, new, old)
+
+
+def _bring(repo: Repository, place: Checkout, old: str, new: str) -> None:
+    """Take one checkout along where nothing is in the way."""
+    changed = changes.changed(repo, old, new)
+    if not _blockers((place,), changed):
+        _forward(place, changed, old, new)
 
 
 def _forward(place: Checkout, changed: Sequence[Change], old: str, new: str, *, dry: bool = False) -> Blocker | None:

@@ -321,6 +321,19 @@ class TestAdvance:
         assert git(repo.top, "rev-parse", "HEAD") == (landing[1] if comes else landing[0])
         assert landed(git, tmp_path / "second", landing[1])
 
+    def test_a_checkout_that_comes_to_the_base_meanwhile_keeps_what_git_does_not_track(
+        self, repo: Repository, landing, proof: LockProof, git, monkeypatch
+    ) -> None:
+        git(repo.top, "switch", "-q", "--detach")
+        (repo.common / "info").mkdir(exist_ok=True)
+        (repo.common / "info" / "exclude").write_text("/deep/\n")
+        (repo.top / "deep").mkdir()
+        (repo.top / "deep" / "new").write_text("the user's\n")
+        point = "land.update-ref:before"
+        monkeypatch.setattr(checkouts, "hit", lambda label: git(repo.top, "switch", "-q", "main") if label == point else None)
+        assert checkouts.advance(repo, "main", *landing, proof) == Advanced()
+        assert (repo.top / "deep" / "new").read_text() == "the user's\n"
+
     def test_another_git_at_work_in_the_checkout_makes_it_wait(self, repo: Repository, landing, proof: LockProof, git) -> None:
         (repo.common / "index.lock").touch()
         outcome = checkouts.advance(repo, "main", *landing, proof)
