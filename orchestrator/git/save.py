@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.core.value import Value
 from orchestrator.errors import GitError
-from orchestrator.git import given, nested, refs, snapshot, worktree
+from orchestrator.git import given, lasting, nested, refs, snapshot, worktree
 from orchestrator.git.command import Git
 from orchestrator.git.identity import commit_as, with_trailers
 from orchestrator.git.kept import Kept, attempts, heads, keep, keep_all
@@ -187,6 +187,8 @@ def keep_new(repo: Repository, slug: str, label: str, commits: Iterable[str], ba
     """Keep those of the `commits` that no ref of the task's and not `base` has. Returns the labels."""
     known = (*filter(None, (base,)), f"--glob=refs/orchestrator/{slug}/")
     new = heads(repo, commits, known)
+    if new:  # first: on a ref to what a power cut has emptied most of git's commands fail
+        lasting.secure(repo, new, known)
     return keep_all(repo, slug, {f"{label}-{number}" if number else label: commit for number, commit in enumerate(new)})
 
 

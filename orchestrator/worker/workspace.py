@@ -396,8 +396,8 @@ class Workspace:
             return
         number = f"{work.number or work.record.attempts:04d}"
         extra = {f"extra/{number}-lost{f'-{index}' if index else ''}": commit for index, commit in enumerate(found)}
-        labels = save.keep_all(self.repo, work.record.slug, extra)
         lasting.secure(self.repo, found, filter(None, (work.record.base_commit,)))
+        labels = save.keep_all(self.repo, work.record.slug, extra)
         told = f"the agent removed its worktree, with commits that nothing else named any more: kept as {', '.join(labels)}"
         work.event("finding", detail=told)
 

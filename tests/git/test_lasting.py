@@ -69,6 +69,19 @@ def test_what_an_agents_git_wrote_is_synced_with_its_branch(
     assert set(synced) == made | {str(repo.common / HEADS / "orchestrator/fix")}
 
 
+def test_what_is_kept_in_the_middle_of_a_session_is_synced_before_a_ref_names_it(
+    repo: Repository, tree: Worktree, base: str, git, commit, synced: list[str]
+) -> None:
+    """On an empty object with a ref to it `git rev-list` fails, and with that whatever else is to be kept of the task."""
+    tip = commit(tree.path, "folder/file", "x\n")
+    (tree.path / "one").write_text("staged\n")
+    git(tree.path, "add", "one")
+    (label,) = save.keep_everything(tree, "fix", "cut/0001-c7f3a1", base=base)
+    kept = str(refs.read(repo.common, f"refs/orchestrator/fix/{label}"))
+    named = next(place for place, path in enumerate(synced) if Path(path).name.startswith("ref."))
+    assert loose(repo, git, kept, tip, f"^{base}") <= set(synced[:named])
+
+
 def test_packed_objects_and_refs_are_left_to_git(repo: Repository, tree: Worktree, base: str, git, commit, synced) -> None:
     tip = commit(tree.path, "one", "x\n")
     git(repo.top, "gc", "-q")
