@@ -43,6 +43,7 @@ __all__ = [
     "keep_new",
     "made",
     "pending",
+    "staged",
     "tidy",
     "untracked",
 ]
@@ -50,10 +51,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Before(Value):
-    """Where a worktree's history and the repository's stash stood before an attempt."""
+    """Where a worktree's history, its index and the repository's stash stood before an attempt."""
 
     log: int = 0
     stashes: tuple[str, ...] = ()
+    index: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -71,7 +73,13 @@ class Collected(Value):
 
 def before(tree: Worktree) -> Before:
     """What to hand to `collect` after the attempt that begins now."""
-    return Before(len(_log(tree.admin)), tuple(_stashes(tree.repo)))
+    return Before(len(_log(tree.admin)), tuple(_stashes(tree.repo)), _written(tree.admin / "index"))
+
+
+def staged(tree: Worktree, since: Before | None) -> bool:
+    """Whether another git than ours may have written files of a commit that is to be made: git takes those that are there as they
+    are. Every `git add` replaces the index."""
+    return since is None or since.index != _written(tree.admin / "index")
 
 
 def commit_all(
@@ -265,6 +273,15 @@ def _rebased(admin: Path) -> str | None:
 def _operation_commits(admin: Path) -> list[str]:
     files = [*SPECIAL[1:], *(f"{name}/{what}" for name in REBASING for what in ("orig-head", "autostash"))]
     return [text for text in (refs.content(f"{admin}/{name}") for name in files) if text and refs.OBJECT.fullmatch(text)]
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    """What tells this file from the one that takes its place."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns
 
 
 def _log(admin: Path) -> list[tuple[str, str]]:

@@ -347,9 +347,10 @@ class Workspace:
         trailers = {"Task": work.name, "Attempt": str(number), "Agent": work.agent_name}
         start = watch.start if watch else start
         subject = work.mask.text(subject)
+        staged = save.staged(self._tree, watch.saved if watch else None)
         made = self.made = save.commit_all(self._tree, subject, trailers=trailers)
         collected = save.collect(self._tree, self._branch(work), start, watch.saved if watch else None)
-        if collected.seen - {made} or collected.extra:  # of the agent's own making
+        if staged or collected.seen - {made} or collected.extra:  # of the agent's own making
             lasting.secure(self.repo, (collected.tip, *collected.extra), (start,), (repository.HEADS + self._branch(work),))
         message = with_trailers(subject, trailers)
         if collected.rewritten and not merge.contains(self.repo, collected.tip, work.record.base_commit or start):

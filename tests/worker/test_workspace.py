@@ -242,9 +242,17 @@ def test_commits_whose_worktree_the_agent_removed_with_gits_folder_are_found_kep
     assert "extra/0001-lost" in str(desk.events(event="finding"))
 
 
-@pytest.mark.parametrize("act", ["git commit -qam own", "git commit -qam own; echo more > more.txt", "git stash -q"])
+@pytest.mark.parametrize(
+    ("act", "made"),
+    [
+        ("git commit -qam own", "HEAD"),
+        ("git commit -qam own; echo more > more.txt", "HEAD"),
+        ("git stash -q", "refs/stash"),
+        ("git add -A", ":todo.txt"),  # which our own git then finds there, and does not write again
+    ],
+)
 def test_what_an_agents_own_git_wrote_is_synced_before_the_attempt_is_counted(
-    desk: Desk, act: str, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, act: str, made: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[str] = []
 
@@ -255,7 +263,7 @@ def test_what_an_agents_own_git_wrote_is_synced_before_the_attempt_is_counted(
 
     monkeypatch.setattr(os, "fsync", note)
     desk.drop()
-    desk.agent(f"{LESS}; {act}; (git rev-parse -q --verify refs/stash || git rev-parse HEAD) > {desk.repo}.made")
+    desk.agent(f"{LESS}; {act}; git rev-parse {made} > {desk.repo}.made")
     desk.serve(once=True)
     assert Path(f"{desk.repo}.made").read_text().strip() in synced[: synced.index("counted")]
 
