@@ -130,11 +130,18 @@ class Storm:
             loop.kill()
             loop.wait()
         for _ in range(5):
-            code = self.project.start("--parallel", "4").wait(2 * PATIENCE)
+            code = self._drain()
             if code != 1:
                 break
             self._unblock()
         assert code == 0, f"the last drain ended with {code}: {self}\n{self.project.story()}"
+
+    def _drain(self) -> int:
+        drain = self.project.start("--parallel", "4")
+        try:
+            return drain.wait(2 * PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the last drain hangs: {self}\n{[*self.targets()]}\n{self.project.story()}") from None
 
     @property
     def done(self) -> int:
