@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support import install
 from support.forks import MEASURE
@@ -33,10 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """In CI, and where asked for, real agents are there before any test looks for them. And signals do what they do in a
     terminal: whoever starts the tests in the background, or by nohup, has them ignored by every process that is tested. And
-    what they write lies in memory, unless TMPDIR says where: a third of their time goes into making and deleting files."""
+    what they write lies in memory, unless TMPDIR says where: a third of their time goes into making and deleting files. And an
+    example may take its time, on a machine that is busy with others."""
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+    hypothesis.settings.register_profile("busy", deadline=None)
+    hypothesis.settings.load_profile("busy")
     if "TMPDIR" not in os.environ and _fit(MEMORY):
         os.environ["TMPDIR"], tempfile.tempdir = str(MEMORY), None
     wanted = config.getoption("--install-agents") or install.IN_CI

@@ -64,6 +64,8 @@ def test_after_any_moves_the_index_says_what_a_fresh_look_says(
     index = Index(stage.queue, reader(stage.queue))
     names = ["a", "b", "c", "d"]
     for step in range(data.draw(st.integers(1, 12))):
+        moment = stage.queue.now()
+        until(lambda moment=moment: stage.queue.now() > moment)  # seconds lie between two steps: a folder's time has to show it
         name = data.draw(st.sampled_from(names))
         place = stage.place(name)
         parents = data.draw(st.lists(st.sampled_from(names), max_size=2, unique=True))
