@@ -45,9 +45,12 @@ def _remove(queue: Queue, place: Place) -> bool:
 
 
 def _kept(queue: Queue, place: Place, counted: float) -> bool:
-    """Whether its pull request is still open, or what it used since `counted` (epoch) is to be known still."""
+    """Whether its pull request is still open, only it tells how to finish an undo that was cut short, or what it used since
+    `counted` (epoch) is to be known still."""
     record = records.peek(queue.path(place))
-    return attention.attended(record, place.name) or (record is not None and record.updated > counted)
+    if record is None:
+        return False
+    return attention.attended(record, place.name) or record.intent is not None or record.updated > counted
 
 
 def _arrival(queue: Queue, place: Place) -> float:

@@ -90,6 +90,17 @@ def test_one_that_was_killed_is_told_of_and_goes_on_when_asked_again(project: Pr
     assert "cut short" not in project.run("--status").stdout
 
 
+def test_one_that_was_killed_is_not_removed_by_retention_before_it_is_finished(project: Project) -> None:
+    merge = land(project)
+    project.run("undo", "x", code=-9, ORCH_FAILPOINT="git.update-ref:before")
+    project.drop("y")
+    project.run(ORCH_KEEP_CONVERGED="1")
+    assert (project.tasks / "converged/y").exists()
+    project.run("undo", "x")
+    assert project.git("diff", f"{merge}^1", "main") == ""
+    assert project.git("status", "--porcelain") == ""
+
+
 def test_a_task_that_goes_while_its_undo_waits_for_a_landing_is_told_of_and_nothing_is_changed(project: Project) -> None:
     merge = land(project)
     lock = project.top / ".git/orchestrator/landing.lock"
