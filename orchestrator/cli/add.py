@@ -11,7 +11,7 @@ import click
 from orchestrator.cli import output, specs
 from orchestrator.cli.app import App
 from orchestrator.cli.keys import front_matter, spec_options
-from orchestrator.cli.options import common, pass_app
+from orchestrator.cli.options import common, files, pass_app
 from orchestrator.core.spec import Spec
 
 EPILOG = """\b
@@ -28,8 +28,15 @@ The benchmark is a file, which is copied into the task, or a command, which the 
 
 @click.command(epilog=EPILOG)
 @click.argument("name")
-@click.option("--benchmark", metavar="FILE|CMD", help="What measures it: a file or a command that prints METRIC name=value.")
-@click.option("--holdout", metavar="FILE|CMD", help="A second, hidden benchmark that has to hold after a win.")
+@click.option(
+    "--benchmark",
+    metavar="FILE|CMD",
+    shell_complete=files,
+    help="What measures it: a file or a command that prints METRIC name=value.",
+)
+@click.option(
+    "--holdout", metavar="FILE|CMD", shell_complete=files, help="A second, hidden benchmark that has to hold after a win."
+)
 @click.option("--checks", metavar="FILE", type=click.Path(path_type=Path), help="A script that must succeed before it lands.")
 @click.option("--acceptance", metavar="TEXT", help="Acceptance criteria, for the agent.")
 @click.option("--constraints", metavar="TEXT", help="What the agent has to keep to.")

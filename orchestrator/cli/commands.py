@@ -9,7 +9,7 @@ import click
 
 from orchestrator import __version__
 from orchestrator.cli.app import App
-from orchestrator.cli.options import common, completing, pass_app
+from orchestrator.cli.options import common, completing, folders, pass_app
 from orchestrator.cli.output import ReaderGone
 from orchestrator.core.task import State
 from orchestrator.errors import Misuse
@@ -140,7 +140,12 @@ def _load(path: str) -> Any:
 @click.option(
     "--fallback", metavar="NAMES", help="Agents to take at a usage limit, or where one isn't installed (ORCH_FALLBACK)."
 )
-@click.option("--record", metavar="DIR", help="Keep each session there as a cassette, for the agent `scripted` (ORCH_RECORD).")
+@click.option(
+    "--record",
+    metavar="DIR",
+    shell_complete=folders,
+    help="Keep each session there as a cassette, for the agent `scripted` (ORCH_RECORD).",
+)
 @common(json=True)
 @click.version_option(__version__, prog_name="orchestrator", message="%(prog)s %(version)s")
 @pass_app

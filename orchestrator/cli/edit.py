@@ -15,7 +15,7 @@ import click
 from orchestrator.cli import output, specs
 from orchestrator.cli.app import App
 from orchestrator.cli.keys import changes, spec_options
-from orchestrator.cli.options import common, name_argument, one, pass_app
+from orchestrator.cli.options import common, files, name_argument, one, pass_app
 from orchestrator.cli.review import outdated
 from orchestrator.core.spec import LIVE, Spec
 from orchestrator.core.task import Place, State
@@ -38,8 +38,10 @@ ASKED_ANEW = "what waits for your word was verified before that: approved, it is
 
 @click.command(epilog=EPILOG)
 @name_argument()
-@click.option("--benchmark", metavar="FILE|CMD", help="A file of the task folder, or a command.")
-@click.option("--holdout", metavar="FILE|CMD", help="The hidden one: a file of the task folder, or a command.")
+@click.option("--benchmark", metavar="FILE|CMD", shell_complete=files, help="A file of the task folder, or a command.")
+@click.option(
+    "--holdout", metavar="FILE|CMD", shell_complete=files, help="The hidden one: a file of the task folder, or a command."
+)
 @click.option("--draft/--no-draft", default=None, help="Whether it waits to be completed.")
 @spec_options
 @common(repo=False)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from orchestrator.cli.options import completing
+from orchestrator.cli.options import completing, folders
 from orchestrator.core import gates
 from orchestrator.core.spec import INFINITE, Direction, Land, Mode, Review
 
@@ -44,7 +44,10 @@ OPTIONS = (
         help="What has to say yes before it lands: lint='ruff check', judge=claude, lint=warn; may be repeated.",
     ),
     click.option("--review", type=click.Choice(REVIEWS), help="required: a person approves verified work before it lands."),
-    click.option("--repo", metavar="DIR", help="The task's repository, relative to the folder that holds tasks/."),
+    click.option(
+        "--repo", metavar="DIR", shell_complete=folders,
+        help="The task's repository, relative to the folder that holds tasks/.",
+    ),
     click.option("--base", metavar="BRANCH", help="The branch to start from and land on."),
     click.option("--priority", type=int, metavar="N", help="Higher first (default 0)."),
     click.option(

@@ -13,6 +13,8 @@ from orchestrator.core.task import State, name_problem
 from orchestrator.errors import Misuse
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from orchestrator.store.queue import Queue
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,10 +51,30 @@ def _flag(*names: str, **attributes: Any) -> Callable[[F], F]:
     return click.option(*names, expose_value=False, callback=_store(stored), **attributes)
 
 
-TASKS = _flag("--tasks", metavar="DIR", help="The tasks folder (ORCH_TASKS; default ./tasks).")
-REPO = _flag("--repo", metavar="DIR", help="The repository to work on (ORCH_REPO; default: found).")
+def _paths(kind: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem[str]]]:
+    """For the shell: paths, which it knows itself. Without this it completes none where our script is."""
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type=kind)]
+
+    return complete
+
+
+folders, files = _paths("dir"), _paths("file")
+TASKS = _flag("--tasks", metavar="DIR", shell_complete=folders, help="The tasks folder (ORCH_TASKS; default ./tasks).")
+REPO = _flag("--repo", metavar="DIR", shell_complete=folders, help="The repository to work on (ORCH_REPO; default: found).")
 ENTER = click.option(
-    "-C", "enter", metavar="DIR", multiple=True, expose_value=False, is_eager=True, callback=_enter, help="Begin in this folder."
+    "-C",
+    "enter",
+    metavar="DIR",
+    multiple=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_enter,
+    shell_complete=folders,
+    help="Begin in this folder.",
 )
 COMMON = (
     ENTER,
