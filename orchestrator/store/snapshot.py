@@ -16,9 +16,9 @@ from orchestrator.core.record import Record
 from orchestrator.core.spec import Spec
 from orchestrator.core.task import Place, State, name_problem
 from orchestrator.core.value import Value
-from orchestrator.errors import SpecError
+from orchestrator.errors import SpecError, StoreError
 from orchestrator.store import cache as specs
-from orchestrator.store import layouts, leases, records, specfile
+from orchestrator.store import durable, layouts, leases, records, specfile
 from orchestrator.store.cache import SpecCache
 from orchestrator.store.queue import Queue
 
@@ -131,6 +131,10 @@ class Look(Value):
             known = None if link else self.cache.read(folder, self.now, listing.top if listing else None)
             reading, arrived = known or (specs.read(Path(folder)), status.st_ctime)  # the spec's own ctime: no move changes that
             problems = [*_name_problems(place, double), *reading.lines(folder), *_immovable(place, folder)]
+            controlled = listing is None or CONTROL in listing.top
+            record = _record(place, folder) if controlled else None
+            if listing and controlled and record is None:
+                problems += _record_problems(folder)
             if listing and reading.spec and not problems:
                 problems += _evaluator_problems(folder, reading.spec, listing)
             holds = tuple(self._holds(place, folder, listing)) if listing else ()
@@ -139,8 +143,6 @@ class Look(Value):
         except OSError as error:
             return Candidate(place, None, problems=(f"{folder}: {(error.strerror or 'it cannot be read').lower()}",))
         lease = leases.read(Path(folder)) if place.state is State.RUNNING else None
-        controlled = listing is None or CONTROL in listing.top
-        record = _record(place, folder) if controlled else None
         if listing and record and record.name != place.name and record.inode != place.inode:
             record = None  # a copy: what another task waits for, or has used, is nothing to it; its claim sets that aside
         return Candidate(
@@ -254,9 +256,23 @@ def _inside(folders: list[str]) -> Iterator[tuple[str, float]]:
 
 
 def _immovable(place: Place, folder: str) -> Iterator[str]:
-    """To move a folder one has to be allowed to write into it, too: another's would be chosen again and again, and never had."""
-    if place.state is State.PENDING and not os.access(folder, os.W_OK) and os.access(f"{folder}/..", os.W_OK):
-        yield f"{folder}: found a folder that you may not write to, expected one of yours; `chown` or copy it"
+    """To move a folder one has to be allowed to write into it, too, and to claim it, into its `.orch`: another's (of somebody
+    who used `sudo` once) would be chosen again and again, never be had, and keep all others waiting."""
+    if place.state is not State.PENDING or not os.access(f"{folder}/..", os.W_OK):
+        return
+    for path in (folder, f"{folder}/{CONTROL}"):
+        if durable.is_folder(path) and not os.access(path, os.W_OK):
+            yield f"{path}: found a folder that you may not write to, expected one of yours; `chown` or copy it"
+
+
+def _record_problems(folder: str) -> Iterator[str]:
+    """A claim sets aside what is no record. One that can't be read at all may be a good one: nobody goes on without it."""
+    try:
+        records.read(folder)
+    except records.BadRecord:
+        return
+    except StoreError as error:
+        yield f"{error.message} {error.hint}"
 
 
 def _name_problems(place: Place, double: str | None) -> Iterator[str]:

@@ -143,14 +143,15 @@ def test_another_folder_in_the_place_of_a_followed_one_is_followed(stage: Stage)
     wakeup.close()
 
 
-def test_a_folder_that_may_not_be_moved_is_shown_so_and_keeps_no_other_from_running(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("theirs", ["hers", "hers/.orch"])
+def test_a_folder_that_may_not_be_moved_or_claimed_is_shown_so_and_keeps_no_other_from_running(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, theirs: str
 ) -> None:
     stage.task("hers", front="priority: 9")
     stage.task("mine")
 
     allowed = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("/hers") and allowed(path, mode))
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith(f"/{theirs}") and allowed(path, mode))
     index = made(stage.queue)
     index.refresh(0.0, full=True)
     while index.unread:
