@@ -100,17 +100,32 @@ def let_go(claim: Claim) -> None:
 
 
 def lost(loop: Loop, claim: Claim, moment: Moment) -> bool:
-    """Count a worker that died. False where it has died too often lately to be replaced at once."""
+    """Count a worker that died. False where it has died too often lately to be replaced at once.
+
+    Raises StoreError, the claim let go, where the record can't be read, and ClaimLost where the task has gone: a lock that this
+    process kept would have it count as running for as long as this loop lives.
+    """
     losses = loop.losses.setdefault(claim.name, Losses())
     if moment.mono - losses.last > MEMORY:
         losses.count = 0
     losses.count += 1
     losses.last = moment.mono
-    record = claim.record()
+    record = _record(claim)
     if record and record.attempts != losses.attempts:
         losses.sessions, losses.attempts = 0, record.attempts
     losses.sessions += bool(record and record.stage == Stage.AGENT)
     return losses.count <= FORGIVEN
+
+
+def _record(claim: Claim) -> Record | None:
+    try:
+        return claim.record()
+    except ClaimLost:
+        claim.abandon()
+        raise
+    except StoreError:
+        let_go(claim)
+        raise
 
 
 def hopeless(loop: Loop, claim: Claim) -> bool:

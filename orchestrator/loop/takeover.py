@@ -26,6 +26,8 @@ def reclaim(loop: Loop, moment: Moment) -> None:
         if loop.only in (None, place.name):
             try:
                 _take_over(loop, place, moment)
+            except ClaimLost:
+                continue  # moved away just now
             except StoreError as error:
                 loop.voice.problem(fault(error), error.hint)
 

@@ -402,6 +402,24 @@ def test_a_dead_workers_task_goes_back_to_pending_where_no_slot_is_free(stage: S
     assert stage.code(here) == 0
 
 
+def test_a_dead_workers_task_whose_record_cannot_be_read_now_is_not_held_by_the_loop(stage: Stage) -> None:
+    stage.task("t", "hold")
+    stage.loop("loop")
+    worker = stage.runs("t")
+    place = stage.place("t")
+    assert place is not None
+    record = stage.queue.path(place) / ".orch/state.json"
+    record.unlink(missing_ok=True)
+    record.symlink_to(record.name)  # an error for root, too
+    os.kill(worker, signal.SIGKILL)
+    stage.until(lambda: "t: invalid: Can't read" in stage.said(), "what is wrong with it")
+    assert stage.state("t") is State.PENDING
+    folder = stage.queue.folder(State.PENDING) / "t"
+    (folder / ".orch/state.json").unlink()
+    (folder / "act").write_text("converge")
+    stage.until(lambda: stage.state("t") is State.CONVERGED, "work once it is mended")
+
+
 def test_workers_that_cannot_be_started_leave_the_task_waiting_with_the_reason(stage: Stage) -> None:
     stage.task("t")
     assert stage.code(stage.loop("drain", program=("/no/such/worker",), backoff=600.0)) == 75
