@@ -29,7 +29,8 @@ HINTS = {
     errno.EACCES: "Give this user write permission there (and to the folder it is in).",
     errno.EPERM: "Give this user write permission there; look at its owner, its attributes (lsattr) and the sticky bit.",
     errno.EROFS: "The file system is mounted read-only: mount it writable or choose another folder with --tasks.",
-    errno.EXDEV: "The tasks folder must be one file system: no state folder may be a mount point or a link to another disk.",
+    errno.EXDEV: "The tasks folder must be one file system: no state folder may be a mount point or a link to another disk. "
+    "In a container a folder of its image can't be moved either: put a copy (cp -r) in its place.",
     errno.EBUSY: "Something holds that folder (a mount point?): release it; this is tried again.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
     errno.ELOOP: "A symbolic link is where a plain file should be: remove it.",

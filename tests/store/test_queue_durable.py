@@ -104,6 +104,7 @@ def test_somebody_elses_folder_at_the_destination_is_no_proof_of_a_rename(tmp_pa
         (errno.EPERM, "permission"),
         (errno.EROFS, "read-only"),
         (errno.EXDEV, "one file system"),
+        (errno.EXDEV, "a folder of its image can't be moved either: put a copy"),  # overlayfs
         (errno.EBUSY, "mount point"),
         (errno.EMFILE, "ulimit"),
         (errno.ENAMETOOLONG, "shorter"),
