@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -12,7 +13,7 @@ import pytest
 from support.project import Project
 
 from orchestrator.agents.protocol import Traits
-from orchestrator.cli import installed
+from orchestrator.cli import check, installed
 
 
 @pytest.fixture
@@ -172,3 +173,19 @@ def test_an_agent_that_a_pending_task_names_and_is_not_here_is_a_warning(project
     found = json.loads(project.run("--check", "--json", ORCH_AGENT="scripted", PATH=str(tmp_path / "none")).stdout)
     states = {each["name"]: each["status"] for each in found["checks"]}
     assert (states["agent codex"], states["agent claude"]) == ("warning", "absent")
+
+
+@pytest.mark.parametrize(
+    ("number", "helps"),
+    [(errno.EROFS, "mount it writable"), (errno.ENOSPC, "free some space"), (errno.EACCES, "write permission")],
+)
+def test_what_helps_where_a_folder_cannot_be_written_depends_on_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, helps: str
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "touch", refused)
+    found = check._unwritable(tmp_path)
+    assert found is not None
+    assert helps in found[1]
