@@ -37,9 +37,8 @@ def _label(seen: Look, candidate: Candidate) -> str:
     state = candidate.place.state
     if state is State.PENDING:
         return f"pending, {words.pending_word(seen, candidate)}"
-    if candidate.name in seen.world.off_base:
-        undone = candidate.record and candidate.record.landed and candidate.record.landed.undone
-        return "converged, then undone" if undone else "converged, its pull request is not merged"
+    if (off := seen.world.off_base.get(candidate.name)) is not None:
+        return "converged, then undone" if off.undone else "converged, its pull request is not merged"
     reason = candidate.record.reason if candidate.record and state is State.BLOCKED else None
     return f"{state}: {reason}" if reason else state.value
 

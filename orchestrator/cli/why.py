@@ -22,8 +22,8 @@ from orchestrator.errors import NoSuchTask
 from orchestrator.store import events
 
 NEXT = {
-    WaitingKind.DEPENDENCY: "`orchestrator --graph` shows who waits for whom; `retry` a blocked parent, merge its pull request,"
-    " or change `depends_on`.",
+    WaitingKind.DEPENDENCY: "`orchestrator --graph` shows who waits for whom; `retry` a blocked parent, `queue` an undone one,"
+    " merge its pull request, or change `depends_on`.",
     WaitingKind.BACKOFF: "It goes on by itself; `orchestrator retry {name}` ends the wait.",
     WaitingKind.LIMIT: "It goes on by itself; `orchestrator retry {name}` ends the wait, `fallback:` names agents to stand in.",
     WaitingKind.PAUSED: "Do what is named and `orchestrator retry` the blocked task; the others go on then.",

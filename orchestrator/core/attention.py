@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from orchestrator.core.outcome import Reason
 from orchestrator.core.pull import PullState, Turn
 from orchestrator.core.record import Record
+from orchestrator.core.value import Value
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class OffBase(Value):
+    """Why a converged task's work isn't on its base, as the end of a sentence. `undone`: it doesn't come back by itself."""
+
+    why: str
+    undone: bool = False
 
 
 def attended(record: Record | None, name: str) -> bool:
@@ -14,15 +25,15 @@ def attended(record: Record | None, name: str) -> bool:
     return unfinished(record) is not None or (record.landed is not None and record.landed.state == PullState.OPEN)
 
 
-def off_base(record: Record | None, name: str) -> str:
-    """Why the work of the converged task called `name` isn't on its base, as the end of a sentence; empty where it is, or was
-    never meant to be. A copy's record tells of another task."""
+def off_base(record: Record | None, name: str) -> OffBase | None:
+    """Why the work of the converged task called `name` isn't on its base; None where it is, or was never meant to be. A copy's
+    record tells of another task."""
     if record is None or record.name != name:
-        return ""
+        return None
     if record.pull is not None and attended(record, name):
-        return f"is not on its base yet: its pull request {record.pull.url} has to be merged"
+        return OffBase(f"is not on its base yet: its pull request {record.pull.url} has to be merged")
     undone = record.landed.undone if record.landed else None
-    return f"is not on its base any more: it was undone by {undone[:10]}" if undone else ""
+    return OffBase(f"is not on its base any more: it was undone by {undone[:10]}", undone=True) if undone else None
 
 
 def unfinished(record: Record) -> Turn | None:

@@ -67,4 +67,5 @@ def _exit_code(candidates: Sequence[Candidate], pending: Sequence[Candidate], wo
 def hopeless(pending: Iterable[Candidate], world: World) -> frozenset[str]:
     """Those of the pending tasks that wait for what can't come. Drafts are part of the graph, though not counted by a drain."""
     depends = {candidate.name: candidate.spec.depends_on for candidate in pending if candidate.spec is not None}
-    return frozenset(unsatisfiable(depends, world.states, converged_before=world.converged_before))
+    undone = {name for name, off in world.off_base.items() if off.undone}
+    return frozenset(unsatisfiable(depends, world.states, converged_before=world.converged_before, undone=undone))

@@ -103,16 +103,17 @@ def unsatisfiable(
     *,
     converged_before: Collection[str] = (),
     invalid: Collection[str] = (),
+    undone: Collection[str] = (),
 ) -> Mapping[str, str]:
-    """Names that can't start unless a person does something, each with the parent at fault: blocked, missing, invalid, in a
-    cycle, or itself unable to start. Only what isn't converged is looked at."""
+    """Names that can't start unless a person does something, each with the parent at fault: blocked, missing, invalid, undone,
+    in a cycle, or itself unable to start. Only what isn't converged is looked at."""
     waiting = {name: parents for name, parents in depends.items() if states.get(name) is not State.CONVERGED}
     faults = {name: path_text(cycle) for name, cycle in cycles(waiting).items()}
     children: dict[str, list[str]] = {}
     for name, parents in waiting.items():
         for parent in parents:
             children.setdefault(parent, []).append(name)
-            if _dead(parent, states, converged_before, invalid):
+            if parent in undone or _dead(parent, states, converged_before, invalid):
                 faults.setdefault(name, parent)
     todo = list(faults)
     while todo:

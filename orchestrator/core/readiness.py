@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.core import accounts, attention, durations, review
+from orchestrator.core.attention import OffBase
 from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
 from orchestrator.core.graph import cycles as find_cycles
 from orchestrator.core.graph import path_text
@@ -30,7 +31,7 @@ class World(Value):
 
     `notes` says in a word why a parent is where it is (`exhausted`, `draft`, `invalid`). `capacity` is the number of free
     slots, None where it doesn't matter. `paused` are the accounts that refuse work. `overspent` says why nothing may
-    be spent now. `off_base` are converged tasks whose work isn't on the base, with the reason in words.
+    be spent now. `off_base` are converged tasks whose work isn't on the base, with the reason.
     """
 
     states: Mapping[str, State] = field(default_factory=dict)
@@ -40,7 +41,7 @@ class World(Value):
     capacity: int | None = None
     paused: Mapping[str, Pause] = field(default_factory=dict)
     overspent: str | None = None
-    off_base: Mapping[str, str] = field(default_factory=dict)
+    off_base: Mapping[str, OffBase] = field(default_factory=dict)
 
     def satisfied(self, parent: str) -> bool:
         """Whether a task that depends on `parent` may start. A name in use again is its new task's, not the remembered one's."""
@@ -55,7 +56,7 @@ def world(
     states: dict[str, State] = {}
     notes: dict[str, str] = {}
     depends: dict[str, tuple[str, ...]] = {}
-    off_base: dict[str, str] = {}
+    off_base: dict[str, OffBase] = {}
     for candidate in sorted(candidates, key=lambda each: LEAST_FINISHED.index(each.place.state)):
         if candidate.name in states:
             continue
@@ -171,7 +172,7 @@ def parent_text(parent: str, world: World) -> str:
     if parent in world.cycles:
         return f"{parent} is in a cycle: {path_text(world.cycles[parent])}"
     if parent in world.off_base:
-        return f"{parent} {world.off_base[parent]}"
+        return f"{parent} {world.off_base[parent].why}"
     word = world.notes.get(parent)
     return f"{parent} is {state}" + (f" ({word})" if word else "")
 

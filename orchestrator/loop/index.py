@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from orchestrator.core import attention, budget
+from orchestrator.core.attention import OffBase
 from orchestrator.core.budget import Budget
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.graph import cycles
@@ -190,8 +191,8 @@ class Index:
             return None
         return budget.overspent(ledger.used_today(self._ledger.records(everywhere(self.names, *State)), now), day)
 
-    def _off_base(self) -> Mapping[str, str]:
-        """The parents whose work waits in a pull request or was undone, each with that in words."""
+    def _off_base(self) -> Mapping[str, OffBase]:
+        """The parents whose work waits in a pull request or was undone."""
         places = (self.names.where(name) for name in self._parents)
         converged = (place for place in places if place is not None and place.state is State.CONVERGED)
         told = self._ledger.records(converged, again=True)

@@ -8,10 +8,13 @@ from orchestrator.core import readiness
 from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
 from orchestrator.core.drain import Drain, verdict
 from orchestrator.core.outcome import Reason
+from orchestrator.core.pull import Pull, PullState
+from orchestrator.core.record import Landed
 from orchestrator.core.task import State
 
 Make = Callable[..., Candidate]
 NOW = 1000.0
+PULL = Pull("github", "origin", 1, "https://example.org/1", "c")
 
 
 def ask(*tasks: Candidate, running_elsewhere: bool = False) -> Drain:
@@ -83,3 +86,11 @@ def test_what_can_never_start_ends_a_drain_with_one(task: Make) -> None:
     assert ask(task("a", depends_on=("nowhere",))) == Drain(True, 1)
     assert ask(task("a", depends_on=("b",)), task("b", depends_on=("a",))) == Drain(True, 1)
     assert ask(task("child", depends_on=("a",)), task("a", draft=True, depends_on=("nowhere",))) == Drain(True, 1)
+
+
+def test_a_child_of_what_was_undone_ends_a_drain_with_one_and_of_an_open_pull_request_is_parked(task: Make) -> None:
+    child = task("child", depends_on=("a",))
+    assert ask(task("a", State.CONVERGED, landed=Landed("c", "main", "merge")), child) == Drain(False, wait_until=NOW)
+    assert ask(task("a", State.CONVERGED, landed=Landed("c", "main", "merge", undone="u")), child) == Drain(True, 1)
+    asked = Landed("c", "main", "pr", state=PullState.OPEN.value)
+    assert ask(task("a", State.CONVERGED, landed=asked, pull=PULL), child) == Drain(True, 75)

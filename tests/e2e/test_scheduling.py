@@ -108,7 +108,11 @@ def test_a_parent_that_was_undone_holds_its_child_until_it_has_landed_again(proj
     assert turns.read_text().split() == ["parent", "other"]
     told = " ".join(project.run("why", "child", code=0).stdout.split())
     assert "parent is not on its base any more: it was undone by" in told
+    assert "`queue` an undone one" in told
     assert "converged, then undone" in project.run("--graph", code=0).stdout
+    project.run("--stop", code=0)
+    project.run(code=1)
+    project.run("--task", "child", code=1)
 
 
 def test_a_drain_ends_by_what_the_specs_say_then_and_not_by_what_they_said(project: Project) -> None:
