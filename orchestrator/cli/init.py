@@ -15,12 +15,12 @@ from orchestrator.errors import Misuse, OrchestratorError, RepositoryError
 
 CONFIG = "orchestrator.toml"
 TEXT = """\
-# Settings of the orchestrator for this project. What is commented out shows the default.
+# Settings of the orchestrator for this project. What is commented out shows the default, or an example where there is none.
 # `orchestrator --config` shows what is in force and why; a flag or an ORCH_ variable wins over this file.
 
 # agent = "exec"                # who works on tasks that don't say; `orchestrator --check` lists agents
 # agent_cmd = "my-agent"        # the shell command of the agent `exec`; it runs in the task's worktree
-# model = ""
+# model = "opus"                # the agent's model
 # fallback = ["codex"]          # agents to take where that one is at a usage limit or not installed
 # limit_wait = "7d"             # the longest wait for a usage limit to pass; 0: none, the attempt fails
 # budget_usd_day = 20           # what all tasks together may cost in 24 hours
