@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from orchestrator.core.spec import MEANT, RESERVED
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store.header import MOST, Header, shorten
-from orchestrator.store.model import BudgetModel, FilesModel, FrontMatter
+from orchestrator.store.model import BudgetModel, FilesModel, FrontMatter, MetricModel
 
 EXPECTED = {
     "string_type": "text",
@@ -64,17 +64,18 @@ def warnings(model: FrontMatter) -> Iterator[str]:
             yield "There are more keys that are not known."
             return
         close = difflib.get_close_matches(key.rpartition(".")[2][:60].replace("-", "_").lower(), known, n=1)
-        hint = MEANT.format(close[0]) if close else ""
+        hint = MEANT.format(known[close[0]]) if close else ""
         yield f"The key `{shorten(key)}` is not known and does nothing.{hint}"
 
 
-def _strangers(model: FrontMatter) -> Iterator[tuple[str, list[str]]]:
-    """Each unknown key with the keys that are known in its place."""
+def _strangers(model: FrontMatter) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Each unknown key with the keys that are known, and where they belong: a `target` beside `metric` is the metric's."""
+    inside = {key: f"metric.{key}" for key in MetricModel.model_fields if key != "name"}
     for key in model.model_extra or ():
-        yield key, list(FrontMatter.model_fields)
+        yield key, inside | {known: known for known in FrontMatter.model_fields}
     for prefix, part in _parts(model):
         for key in part.model_extra or ():
-            yield f"{prefix}.{key}", list(type(part).model_fields)
+            yield f"{prefix}.{key}", {known: known for known in type(part).model_fields}
 
 
 def _without_none(data: dict[str, Any]) -> dict[str, Any]:

@@ -236,6 +236,13 @@ def test_a_misspelt_key_is_told_whoever_looks_and_a_stranger_s_own_is_not(projec
     assert told in project.task("fix")["warnings"]
 
 
+def test_a_target_beside_the_metric_is_told_where_it_belongs(project: Project) -> None:
+    project.drop("fix", "metric: n\ntarget: 5\ndirection: lower")
+    told = " ".join(project.task("fix")["warnings"])
+    assert "`target` is not known and does nothing. Did you mean `metric.target`?" in told
+    assert "`direction` is not known and does nothing. Did you mean `metric.direction`?" in told
+
+
 def test_many_misspelt_keys_are_counted(project: Project) -> None:
     for number in range(5):
         project.drop(f"fix-{number}", "prioritty: 5")
