@@ -91,7 +91,7 @@ class MetricReader:
 
     def _refuse(self, line: bytes) -> None:
         if len(self._bad) < BAD_LINES_SHOWN:
-            shown = line[:BAD_LINE_SHOWN].decode(errors="replace").rstrip()
+            shown = line[:BAD_LINE_SHOWN].decode(errors="replace")
             self._bad.append(shown + ("…" if len(line) > BAD_LINE_SHOWN else ""))
 
 

@@ -116,6 +116,11 @@ def test_a_line_without_end_is_read_in_bounded_memory() -> None:
     assert reader.finish().values == {"a": 1.0}
 
 
+def test_a_refused_line_is_shown_with_what_makes_it_none() -> None:
+    """Windows' text mode, twice."""
+    assert read(b"METRIC a=0\r\r\n").bad_lines == ("METRIC a=0\r\r",)
+
+
 def test_a_flood_of_values_names_and_bad_lines_is_bounded() -> None:
     reader = MetricReader()
     reader.feed(b"METRIC a=1\n" * (metrics.SAMPLES_LIMIT + 5) + b"METRIC a=x\n" * 1000)
