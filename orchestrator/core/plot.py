@@ -75,5 +75,7 @@ def _y(value: float, low: float, high: float) -> float:
 
 
 def _below(value: float, low: float, high: float) -> float:
-    """How far below the top it is, 0 to 1. In halves: what lies between two numbers may be more than the largest one."""
-    return (high / 2 - value / 2) / (high / 2 - low / 2)
+    """How far below the top it is, 0 to 1. In halves where what lies between is more than the largest number; half of the
+    smallest is 0."""
+    half = 2 if high - low > LARGEST else 1
+    return (high / half - value / half) / (high / half - low / half)

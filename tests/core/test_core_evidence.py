@@ -141,6 +141,16 @@ def test_a_plot_shows_best_and_worst_and_nothing_for_a_single_point() -> None:
     assert plot.letters([(0, 4.0, True)], 0.0) == []
 
 
+@pytest.mark.parametrize("most", [5e-324, 1e-323, 1e308, 1.7976931348623157e308])
+def test_the_smallest_and_the_largest_numbers_are_drawn_too(most: float) -> None:
+    for low in (0.0, -most):
+        points = [(0, most, True), (1, low, True)]
+        drawn = plot.letters(points, None)
+        assert (drawn[0][-1], drawn[-1][-1]) == ("●", "●")
+        assert 'cy="24.0"' in (picture := plot.svg("n", points, None))
+        assert 'cy="136.0"' in picture
+
+
 def test_the_picture_is_well_formed_whatever_the_metric_is_called() -> None:
     for points in ([], [(0, 1.0, True)], [(0, 1.0, True), (1, 1.0, False)]):
         picture = ElementTree.fromstring(plot.svg("<left> & right", points, None))
