@@ -90,7 +90,7 @@ def differences(metric: Metric, pairs: Sequence[Pair]) -> list[float]:
     values = [(pair.incumbent[metric.name], pair.candidate[metric.name]) for pair in pairs]
     if relative(metric, pairs):
         return [sign * math.log(min(max(before / after, TINIEST), LARGEST)) for before, after in values]
-    return [sign * (before - after) for before, after in values]
+    return [max(-LARGEST, min(sign * (before - after), LARGEST)) for before, after in values]
 
 
 def relative(metric: Metric, pairs: Sequence[Pair]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 
@@ -69,6 +70,13 @@ def test_where_a_value_is_not_above_zero_differences_are_taken_as_they_are() -> 
     assert (decision.verdict, decision.effect) == (Verdict.KEEP, 2.0)
     assert trial.decide(metric, (), pairs(3, -10, -11, "delta"), ALPHA).verdict is Verdict.FUTILE
     assert trial.percent(metric, pairs(1, -10, -12, "delta"), 2.0) == "2 better"
+
+
+def test_a_difference_beyond_the_largest_number_is_the_largest_number() -> None:
+    """Infinity is no JSON: an event and `logs --json` hold the effect."""
+    largest = sys.float_info.max
+    assert trial.differences(Metric("delta"), pairs(1, 1e308, -1e308, "delta")) == [largest]
+    assert trial.differences(Metric("delta"), pairs(1, -1e308, 1e308, "delta")) == [-largest]
 
 
 def test_an_effect_is_told_as_people_count_it() -> None:
