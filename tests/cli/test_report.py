@@ -39,11 +39,11 @@ def test_what_was_converged_is_told_by_the_target_that_it_was_judged_by(project:
     project.run()
     page = project.run("report", "x").stdout
     spec = project.tasks / "converged/x/autoresearch.md"
-    for text in (spec.read_text().replace("target: 0", "target: -7"), "---\nmetric: {name: left, direction: up\n---\n# x\n"):
+    for text in (spec.read_text().replace("target: 0", "target: -7.25"), "---\nmetric: {name: left, direction: up\n---\n# x\n"):
         spec.write_text(text)
         assert project.run("report", "x").stdout == page
         assert [each["target"] for each in project.json("show", "x")["metrics"]] == [0]
-        assert "-7" not in project.run("show", "x").stdout + project.run("--status").stdout
+        assert "-7.25" not in project.run("show", "x").stdout + project.run("--status").stdout
 
 
 def test_while_it_runs_a_task_is_told_by_the_target_that_counts(project: Project) -> None:
