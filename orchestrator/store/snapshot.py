@@ -130,8 +130,8 @@ class Look(Value):
             listing = _listed(folder) if place.state is State.PENDING and not link else None
             known = None if link else self.cache.read(folder, self.now, listing.top if listing else None)
             reading, arrived = known or (specs.read(Path(folder)), status.st_ctime)  # the spec's own ctime: no move changes that
-            problems = [*_name_problems(place, double), *reading.lines(folder), *_immovable(place, folder)]
             controlled = listing is None or CONTROL in listing.top
+            problems = [*_name_problems(place, double), *reading.lines(folder), *_immovable(place, folder, controlled=controlled)]
             record = _record(place, folder) if controlled else None
             if listing and controlled and record is None:
                 problems += _record_problems(folder)
@@ -255,13 +255,13 @@ def _inside(folders: list[str]) -> Iterator[tuple[str, float]]:
                     folders.append(entry.path)
 
 
-def _immovable(place: Place, folder: str) -> Iterator[str]:
+def _immovable(place: Place, folder: str, *, controlled: bool) -> Iterator[str]:
     """To move a folder one has to be allowed to write into it, too, and to claim it, into its `.orch`: another's (of somebody
     who used `sudo` once) would be chosen again and again, never be had, and keep all others waiting."""
-    if place.state is not State.PENDING or not os.access(f"{folder}/..", os.W_OK):
+    if place.state is not State.PENDING:
         return
-    for path in (folder, f"{folder}/{CONTROL}"):
-        if durable.is_folder(path) and not os.access(path, os.W_OK):
+    for path in (folder, f"{folder}/{CONTROL}") if controlled else (folder,):
+        if not os.access(path, os.W_OK) and durable.is_folder(path) and os.access(f"{folder}/..", os.W_OK):
             yield f"{path}: found a folder that you may not write to, expected one of yours; `chown` or copy it"
 
 
