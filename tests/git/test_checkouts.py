@@ -321,6 +321,15 @@ class TestAdvance:
         assert git(repo.top, "rev-parse", "HEAD") == (landing[1] if comes else landing[0])
         assert landed(git, tmp_path / "second", landing[1])
 
+    def test_a_checkout_that_leaves_the_base_with_what_has_just_landed_keeps_that(
+        self, repo: Repository, landing, proof: LockProof, git, monkeypatch
+    ) -> None:
+        point = "land.update-ref:after"
+        monkeypatch.setattr(checkouts, "hit", lambda label: git(repo.top, "switch", "-qc", "on") if label == point else None)
+        assert checkouts.advance(repo, "main", *landing, proof) == Advanced()
+        assert git(repo.top, "status", "--porcelain") == ""
+        assert git(repo.top, "rev-parse", "HEAD") == landing[1]
+
     def test_a_checkout_that_comes_to_the_base_meanwhile_keeps_what_git_does_not_track(
         self, repo: Repository, landing, proof: LockProof, git, monkeypatch
     ) -> None:
