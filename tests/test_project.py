@@ -104,9 +104,9 @@ def test_the_wheel_alone_in_an_empty_environment_runs_the_demo(wheel: Path, tmp_
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
     pip = [sys.executable, "-m", "pip", "--python", str(venv / "bin/python")]
     subprocess.run([*pip, "install", "-q", "--no-compile", str(wheel)], check=True, timeout=110, capture_output=True)
-    done = subprocess.run(
-        [str(venv / "bin/orchestrator"), "demo"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
+    env = os.environ | {"TMPDIR": str(tmp_path)}  # where it puts its scratch folder
+    command = [str(venv / "bin/orchestrator"), "demo"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

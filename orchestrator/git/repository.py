@@ -6,14 +6,13 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core.value import Value
 from orchestrator.errors import LACKING, OrchestratorError, RepositoryError
-from orchestrator.git import identity, known, refs
+from orchestrator.git import known, refs
 from orchestrator.git.command import Git, program
 from orchestrator.store import durable
 from orchestrator.store.failpoints import hit
@@ -236,12 +235,6 @@ def busy(git_dir: Path) -> str | None:
     """What is unfinished in the checkout with this git directory ("a rebase"), or None."""
     names = refs.names(git_dir)
     return next((words for name, words in OPERATIONS.items() if name in names), None)
-
-
-def identity_env(repo: Repository) -> Mapping[str, str]:
-    """Empty where git knows whom to commit as; else the environment that says so, for an agent's own commits."""
-    output = repo.git.run(*identity.NO_GUESS, "var", "GIT_COMMITTER_IDENT", ok=())
-    return {} if output.code == 0 else identity.fallback()
 
 
 def write(path: Path, text: str) -> None:

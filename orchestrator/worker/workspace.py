@@ -226,10 +226,14 @@ class Workspace:
         return findings.watch(work, self.repo, self.tip, save.before(self._tree))
 
     def leave(self, work: Work) -> None:
-        """The claim ends and the worktree stays: without a benchmark's litter, which the next claim would take for work."""
-        with suppress(OrchestratorError):  # then it does: the litter is kept, and judged by the scope
+        """The claim ends and the worktree stays: without a benchmark's litter, which the next claim would take for work. What
+        stands beside it holds nobody's work, and would take as much of the disk for each task that is blocked."""
+        with suppress(OrchestratorError, OSError):  # then it does: the litter is kept, and judged by the scope
             self.hold(work)
             self._tidy()
+            self._stands.clear()
+            for tree in self._beside(work):
+                self._give_back(work, tree, pool.POOLED)
 
     def _tidy(self) -> None:
         """Take away what a benchmark left: all work was committed before it ran."""
@@ -444,19 +448,29 @@ class Workspace:
         self.hold(work)
         place = self._place(work)
         pooled = pool.POOLED if others(work) else 0
-        beside = (stand.VERIFY, stand.RIVAL) if work.optimizing else (stand.VERIFY,)
-        for path in (place, *(place.with_name(f"{place.name}{suffix}") for suffix in beside)):
-            if tree := worktree.find(self.repo, path):
-                if path == place and self._tree is None:  # a dead owner's
-                    save.keep_everything(tree, work.record.slug, self._cut(work), base=work.record.base_commit)
-                self._keep_copies(work, tree)
-                if problem := setup.hook(work, "before_remove", path):
-                    work.event("hook_failed", hook="before_remove", detail=problem)
-                if why := pool.retire(tree, most=pooled, pump=work.pulse.nap):
-                    work.event("worktree_kept", path=str(path), detail=why)
+        if tree := worktree.find(self.repo, place):
+            if self._tree is None:  # a dead owner's
+                save.keep_everything(tree, work.record.slug, self._cut(work), base=work.record.base_commit)
+            self._give_back(work, tree, pooled)
+        for tree in self._beside(work):
+            self._give_back(work, tree, pooled)
         refs.sweep(self.repo.common)
         if not pooled:
             pool.empty_pool(self.repo, place.parent, pump=work.pulse.nap)
+
+    def _beside(self, work: Work) -> Iterator[Worktree]:
+        """What stands beside the agent's worktree by now."""
+        place = self._place(work)
+        suffixes = (stand.VERIFY, stand.RIVAL) if work.optimizing else (stand.VERIFY,)
+        yield from filter(None, (worktree.find(self.repo, place.with_name(f"{place.name}{suffix}")) for suffix in suffixes))
+
+    def _give_back(self, work: Work, tree: Worktree, most: int) -> None:
+        """All that is in it is saved: into the pool with it, or away."""
+        self._keep_copies(work, tree)
+        if problem := setup.hook(work, "before_remove", tree.path):
+            work.event("hook_failed", hook="before_remove", detail=problem)
+        if why := pool.retire(tree, most=most, pump=work.pulse.nap):
+            work.event("worktree_kept", path=str(tree.path), detail=why)
 
     def _keep_copies(self, work: Work, tree: Worktree) -> None:
         """Copied-in files that the agent edited are kept beside the record: they tend to be secrets, so never as git objects."""

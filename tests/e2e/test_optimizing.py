@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -212,11 +214,15 @@ def test_a_least_effect_for_all_metrics_is_a_setting(project: Project) -> None:
     assert fates(project, "set") == ["discarded"]
 
 
-def test_a_cancelled_task_leaves_no_worktree_of_the_three(project: Project) -> None:
+def test_a_task_cancelled_after_its_worker_was_killed_leaves_no_worktree_of_the_three(project: Project) -> None:
     project.drop("gone", front=front(plateau=2, more=", kind: noisy"))
-    project.agent("echo $ORCH_ATTEMPT > note")
-    project.run("--once", code=0)
+    project.agent(f"echo $ORCH_ATTEMPT > note; [ $ORCH_ATTEMPT = 1 ] || {{ touch {project.top}/second; sleep 600; }}")
+    loop = project.start()
+    project.wait((project.top / "second").exists, why="the second attempt")
     assert (project.repo / ".worktrees/gone.rival").is_dir()
+    for pid in (loop.pid, project.worker_pid("gone")):
+        os.kill(pid, signal.SIGKILL)
+    loop.wait(10)
 
     project.run("cancel", "gone", code=0)
 

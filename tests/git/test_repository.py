@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import GitError, RepositoryError
-from orchestrator.git import identity, listing, merge, pool, refs, repository
+from orchestrator.git import listing, merge, pool, refs, repository
 from orchestrator.git.command import Git, clean
 from orchestrator.git.repository import NotARepository, Repository
 from orchestrator.proc import spawn
@@ -363,15 +363,6 @@ def test_what_is_unfinished_has_a_name(repo: Repository, git, commit) -> None:
     commit(repo.top, "one", "ours\n")
     git(repo.top, "rebase", "other", ok=False)
     assert repository.busy(repo.git_dir) == "a rebase"
-
-
-class TestIdentity:
-    def test_the_repositorys_own_is_used(self, repo: Repository) -> None:
-        assert repository.identity_env(repo) == {}
-
-    def test_without_any_it_is_ours_by_environment(self, repo: Repository, monkeypatch) -> None:
-        monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-        assert repository.identity_env(repo) == identity.fallback()
 
 
 class TestEnvironment:

@@ -43,6 +43,21 @@ def test_a_gate_that_says_no_counts_a_failure_and_tells_the_next_agent_why(desk:
     assert "checks" in desk.record().history[0].detail
 
 
+@pytest.mark.parametrize(("front", "state"), [("max_failures: 1", State.BLOCKED), ("review: required", State.PENDING)])
+def test_a_task_that_stays_keeps_one_checkout_and_what_stood_beside_it_is_free_for_the_next(
+    desk: Desk, front: str, state: State
+) -> None:
+    """Each blocked task would hold twice the disk otherwise. What it was furnished with is asked to go before it does."""
+    desk.set(hooks={"before_remove": f"pwd >> {desk.top}/removed"})
+    desk.drop(front=front, files={"checks.sh": "exit 1\n"} if state is State.BLOCKED else {})
+    desk.agent(DONE)
+    desk.serve()
+    assert (desk.state(), desk.worktree().is_dir()) == (state, True)
+    assert not desk.worktree("x.verify").exists()
+    assert len(list(desk.worktree(".pool").iterdir())) == 1
+    assert (desk.top / "removed").read_text() == f"{desk.worktree('x.verify')}\n"
+
+
 def test_a_setup_that_fails_with_the_agents_change_is_the_attempts_result(desk: Desk) -> None:
     desk.drop(front="setup: test ! -e broken")
     desk.agent(f"{DONE}; if grep -q 'the setup fails' $ORCH_PROMPT_FILE; then rm broken; else touch broken; fi")
