@@ -48,6 +48,8 @@ def tick(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
     fill_slots(loop, moment)
     pulls.attend(loop, moment)
     retire(loop, moment)
+    if loop.mode is Mode.LOOP and not len(loop.workers) and not loop.again:
+        complete()  # while nobody waits
 
 
 def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
@@ -92,8 +94,8 @@ def prepare(loop: Loop, moment: Moment) -> None:
 
 
 def complete() -> None:
-    """Import the rest of us, once a loop lives on: a module that an upgrade has put there doesn't go with those that were loaded
-    before, and the loop would end by it."""
+    """Import the rest of us, once a loop lives on or has nothing to do: a module that an upgrade has put there doesn't go with
+    those that were loaded before, and the loop would end by it."""
     for name in LATER:
         with suppress(ImportError):  # upgraded already
             import_module(name)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import grimp
+import pytest
 from support.processes import until
 
 from orchestrator.store import control
@@ -17,10 +18,14 @@ import pathlib, sys
 from orchestrator.core.settings import Settings
 from orchestrator.loop import run, tick
 from orchestrator.loop.mode import Mode
-tick.RESCAN = run.RESCAN = 0.2
-complete = tick.complete
+from orchestrator.loop.workers import Workers
+complete, number = tick.complete, Workers.__len__
+if sys.argv[3] == "busy":
+    tick.RESCAN = run.RESCAN = 0.2
+    Workers.__len__ = lambda workers: 1
 def told():
     complete()
+    Workers.__len__ = number
     pathlib.Path(sys.argv[2]).touch()
 tick.complete = told
 run.run(Settings(tasks=sys.argv[1]), Mode.LOOP, say=lambda line: None)
@@ -28,15 +33,17 @@ print(*sys.modules)
 """
 
 
-def test_a_loop_that_lives_on_has_imported_all_of_us_that_it_may_ever_need(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["idle", "busy"])
+def test_a_loop_that_lives_on_has_imported_all_of_us_that_it_may_ever_need(tmp_path: Path, kind: str) -> None:
+    """An idle one at once; one that never is, with its second look at everything."""
     graph = grimp.build_graph("orchestrator", exclude_type_checking_imports=True, cache_dir=None)
     queue = Queue(tmp_path / "tasks")
     queue.ensure()
     completed = tmp_path / "completed"
-    argv = [sys.executable, "-c", LIVES_ON, str(queue.root), str(completed)]
+    argv = [sys.executable, "-c", LIVES_ON, str(queue.root), str(completed), kind]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as loop:
         try:
-            until(completed.exists, "its second look at everything")
+            until(completed.exists, "all to be imported")
             control.request_stop(queue, "a test")
             imported, _ = loop.communicate(timeout=30)
         finally:
