@@ -39,7 +39,7 @@ def tail(folder: Path, count: int) -> tuple[dict[str, Any], ...]:
             data = _end_of(file.fileno(), count)
     except OSError:
         return ()
-    return tuple(_parsed(data))[-count:] if count > 0 else ()
+    return tuple(parsed(data))[-count:] if count > 0 else ()
 
 
 def follow(locate: Callable[[], Path | None], pause: Callable[[], bool], *, start: int | None = None) -> Iterator[dict[str, Any]]:
@@ -53,7 +53,7 @@ def follow(locate: Callable[[], Path | None], pause: Callable[[], bool], *, star
         data = _after(folder, offset) if folder else b""
         complete = data.rfind(b"\n") + 1
         offset += complete
-        yield from _parsed(data[:complete])
+        yield from parsed(data[:complete])
         if not complete and not pause():
             return
         if folder and _size(folder) < offset:  # set aside: the file began anew
@@ -89,7 +89,8 @@ def _end_of(file: int, count: int) -> bytes:
         length *= 2
 
 
-def _parsed(data: bytes) -> Iterator[dict[str, Any]]:
+def parsed(data: bytes) -> Iterator[dict[str, Any]]:
+    """What the lines of JSON say that can be read; torn and foreign ones are left out."""
     for text in data.splitlines():
         try:
             event = json.loads(text)

@@ -123,9 +123,14 @@ def _file_named(folder: Path | str, benchmark: str, what: str = BENCHMARK) -> st
         raise _link(path)
     if inside and path.is_file():
         return relative
-    if inside and os.sep not in benchmark and not benchmark.split()[1:] and Path(relative).suffix.lower() in INTERPRETERS:
+    if inside and only_a_file(benchmark):
         raise _problem(folder, f"no file {benchmark}", f"the {what} that the spec names, or a command")
     return None
+
+
+def only_a_file(named: str) -> bool:
+    """Whether `named` can't be meant as a command: one word with a script's extension, in no folder."""
+    return os.sep not in named and not named.split()[1:] and Path(named.strip()).suffix.lower() in INTERPRETERS
 
 
 def _benchmark(folder: Path | str, names: list[str], top: Mapping[str, os.stat_result]) -> str | None:

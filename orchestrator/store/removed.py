@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.core import retention
 from orchestrator.core.record import Record
-from orchestrator.store import durable
+from orchestrator.store import durable, events
 
 
 class Removed:
@@ -72,10 +72,4 @@ class Removed:
 
 
 def _parsed(data: bytes) -> Iterator[dict[str, Any]]:
-    for line in data.splitlines():
-        try:
-            said = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(said, dict) and isinstance(said.get("name"), str):
-            yield said
+    return (said for said in events.parsed(data) if isinstance(said.get("name"), str))

@@ -93,7 +93,7 @@ def _file(named: str, cwd: Path, what: str) -> Path | None:
     path = cwd / Path(named).expanduser()
     if path.is_file():
         return path
-    if not named.split()[1:] and Path(named).suffix.lower() in layouts.INTERPRETERS and "/" not in named:
+    if layouts.only_a_file(named):
         raise Misuse(f"There is no file {cwd / named}.", hint=f"Name the {what}'s file, or a command in quotes.")
     return None
 
