@@ -22,7 +22,6 @@ from typing import NoReturn
 from orchestrator.worker import spares
 from orchestrator.worker.spares import Family, Order
 
-IDLE = 60.0  # seconds without an order after which the one who waits for it is let go of: it is memory to no use
 NEEDED = (  # the worker, and what it imports only when it needs it, which is nearly always
     "orchestrator.worker.main", "ctypes", "orchestrator.agents.exec", "pathspec", "shlex", "string",
 )  # fmt: skip
@@ -67,9 +66,9 @@ def attend(link: socket.socket, read: int, loop: int) -> Order | None:
     family = Family()
     order = family.ahead()
     while order is None:
-        ready, _, _ = select.select([link.fileno(), read], [], [], IDLE if family.spare else None)
+        ready, _, _ = select.select([link.fileno(), read], [], [], family.patience)
         if not ready:
-            family.dismiss()
+            order = family.rest()
         try:
             if read in ready:
                 tell_ends(link, read, loop, family)
@@ -84,7 +83,7 @@ def attend(link: socket.socket, read: int, loop: int) -> Order | None:
 
 
 def give(link: socket.socket, family: Family, data: bytes, lock: int) -> Order | None:
-    """Hand an order to the one who waits for it, or to one who is born now, and have another one wait."""
+    """Hand an order to the one who waits for it, or to one who is born now. Returns in that one, too, with its order."""
     if not family.take(data, lock):
         if order := family.ahead():
             os.close(lock)  # inherited; its own came with the order
@@ -92,7 +91,7 @@ def give(link: socket.socket, family: Family, data: bytes, lock: int) -> Order |
         if not family.take(data, lock):
             link.send(b'{"pid": 0}')
     os.close(lock)
-    return family.ahead()
+    return None
 
 
 def work(link: socket.socket, order: Order) -> int:

@@ -87,7 +87,7 @@ def test_the_one_that_waits_ends_with_its_nursery(nursery: Nursery) -> None:
 
 
 def test_one_that_waits_in_vain_is_let_go_of_and_the_next_order_is_done_all_the_same(tmp_path: Path, lock: int) -> None:
-    script = "import sys; from orchestrator.worker import nursery; nursery.IDLE = 0.2; nursery.main(int(sys.argv[1]))"
+    script = "import sys; from orchestrator.worker import nursery, spares; spares.IDLE = 0.2; nursery.main(int(sys.argv[1]))"
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(30)
     with (
@@ -140,6 +140,24 @@ def test_one_that_ends_with_its_order_before_it_begins_is_not_waited_for(
     assert ended(spare)
 
 
+def test_the_next_one_is_born_once_the_moment_of_an_order_is_over(tmp_path: Path, lock: int) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    family = spares.Family()
+    with ours, theirs:
+        if bearer.give(theirs, family, b'{"claim": ["", "", ""], "log": null}', os.dup(lock)):
+            os._exit(0)  # this is the worker
+    assert family.spare is None
+    assert family.patience == spares.SOON
+
+    assert family.rest() is None
+    assert family.spare
+    assert family.patience == spares.IDLE
+
+    assert family.rest() is None
+    assert family.spare is None
+    assert family.patience is None
+
+
 def test_one_born_for_an_order_holds_the_owner_s_lock_by_one_descriptor(tmp_path: Path) -> None:
     """Else the task would stay held after its worker has let go of it."""
     path = tmp_path / "lock"
@@ -153,8 +171,6 @@ def test_one_born_for_an_order_holds_the_owner_s_lock_by_one_descriptor(tmp_path
             (tmp_path / "told").write_text(str(held))
             (tmp_path / "told").rename(tmp_path / "held")
             os._exit(0)
-    assert family.spare
-    family.dismiss()
     until((tmp_path / "held").exists, "the worker has told")
     assert (tmp_path / "held").read_text() == "1"
 
