@@ -8,6 +8,9 @@ from typing import TypeVar
 
 from orchestrator.core.value import Value
 
+# Seconds after a signal to stop in which another one is the same request: `timeout` signals a program and then its group, a
+# service manager tells the loop's workers, whom the loop tells too. A person who means it twice takes longer.
+ECHO = 0.2
 Number = TypeVar("Number", int, float)
 # The fields of Spend that an agent's events report.
 COUNTED = ("usd", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")

@@ -6,10 +6,13 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
+
+from orchestrator.core.outcome import ECHO
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -23,12 +26,13 @@ class Wakeup:
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
         self._stops: list[signal.Signals] = []
+        self._asked = float("-inf")
         self._poll = select.poll()
         self._poll.register(self._read, select.POLLIN)
 
     @property
     def stops(self) -> tuple[signal.Signals, ...]:
-        """The stop signals received so far, in order."""
+        """The stop signals received so far, in order; those that came together as one."""
         return tuple(self._stops)
 
     def wake(self) -> None:
@@ -85,7 +89,10 @@ class Wakeup:
         os.close(self._write)
 
     def _on_stop(self, number: int, _frame: FrameType | None) -> None:
-        self._stops.append(signal.Signals(number))
+        now = time.monotonic()
+        if now - self._asked >= ECHO:
+            self._asked = now
+            self._stops.append(signal.Signals(number))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from orchestrator.core.outcome import StopRequest
+from orchestrator.core.outcome import ECHO, StopRequest
 from orchestrator.errors import ClaimLost, StoreError
 from orchestrator.store.claim import Claim
 
@@ -42,6 +42,7 @@ class Pulse:
         self._clock = clock
         self._looked = self._renewed = clock()
         self._request: StopRequest | None = None
+        self._asked = float("-inf")
         self._owed: Callable[[], None] | None = None
         self._owed_since = 0.0
 
@@ -105,6 +106,10 @@ class Pulse:
             self._owed, self._owed_since = write, now
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        now = self._clock()
+        if now - self._asked < ECHO:
+            return
+        self._asked = now
         if self._request is None:
             self._request = StopRequest.RELEASE
         elif self._request is StopRequest.RELEASE:

@@ -114,7 +114,7 @@ def test_a_second_signal_tells_workers_not_to_wait_for_their_agents(stage: Stage
     stage.runs("a")
     loop.send_signal(signal.SIGINT)
     stage.until(lambda: "Stopping" in stage.said(), "the first signal being heard")
-    loop.send_signal(signal.SIGINT)
+    stage.until(lambda: loop.send_signal(signal.SIGINT) or "politely" in stage.said(), "the second one, after a moment")
     assert stage.code(loop) == 130
     assert stage.state("a") is State.PENDING
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import dataclass, field
 
 import pytest
 from support.desk import Desk
 
-from orchestrator.core.outcome import StopRequest
+from orchestrator.core.outcome import ECHO, StopRequest
 from orchestrator.core.task import State
 from orchestrator.errors import ClaimLost, StoreError
 from orchestrator.store.claim import Claim
@@ -69,6 +71,17 @@ def test_a_folder_that_was_moved_is_noticed_at_the_next_look(desk: Desk, pulse: 
     assert pulse.beat() is None
     clock.now += LOOK
     assert pulse.beat() is StopRequest.LOST
+
+
+def test_asked_to_stop_by_two_at_once_a_worker_still_waits_for_its_agent(pulse: Pulse, clock: Clock) -> None:
+    """A service manager signals every process of a service, and the loop tells its workers."""
+    pulse.listen()
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert pulse.beat() is StopRequest.RELEASE
+    clock.now += ECHO
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert pulse.beat() is StopRequest.KILL
 
 
 def test_what_is_owed_is_written_by_the_beat_after_its_time_and_once(pulse: Pulse, clock: Clock) -> None:
