@@ -23,9 +23,7 @@ def wait(work: Work, space: Workspace, take: Take) -> LockProof | Landed:
     """The landing lock once it is this task's turn, in the order of arrival; or where it has landed before, in a batch."""
     with landingqueue.of(space.repo).enter(batch.wish(work, space)) as ticket:
         member = Member(work, space, ticket, take)
-        ahead = ticket.ahead()
-        work.note(detail=f"waits for its turn{f', {ahead} before it' if ahead else ''}")
-        work.event("landing_waits", ahead=ahead)
+        work.event("landing_waits", ahead=member.tell(None))
         try:
             return member.turn()
         except Stopped:
@@ -56,12 +54,22 @@ class Member:
             ask = self.ticket.ask()
             if landed := self.fate(ask):
                 return landed
+            ahead = self.tell(ask)
             if ask and ask != self.heard:
                 self.answer(ask)
-            elif self.ticket.first() and (proof := self.take()):
+            elif not ahead and (proof := self.take()):
                 return self.settle() or proof
             else:
                 self.work.pulse.wait(next(waits))
+
+    def tell(self, ask: Ask | None) -> int:
+        """Show what it waits for, as that is by now; how many came before it and still wait."""
+        ahead = self.ticket.ahead()
+        turn = f"waits for its turn{f', {ahead} before it' if ahead else ''}"
+        told = f"one of {len(ask.tasks)} to land together: {', '.join(ask.tasks)}" if ask else turn
+        if told != self.work.record.detail:
+            self.work.note(detail=told)
+        return ahead
 
     def answer(self, ask: Ask) -> None:
         """Yes or no; nothing where it was called off meanwhile. A kill before the answer is written leaves an intent that the

@@ -15,6 +15,7 @@ from support.processes import until
 from orchestrator.core.record import Intent, Landed
 from orchestrator.core.task import State
 from orchestrator.git import landingqueue, merge
+from orchestrator.store import records
 from orchestrator.store.locks import LockProof
 from orchestrator.worker import batch, merging
 from orchestrator.worker.member import Member
@@ -68,6 +69,25 @@ def test_who_waits_has_its_turn_in_the_order_of_arrival_and_the_dead_are_passed_
     landers.send("x")
     assert landers.ends("x") == [0]
     assert landers.wrongs("cxab") == []
+
+
+def test_who_waits_shows_how_many_come_before_it_by_now_and_what_it_is_to_land_with(landers: Landers) -> None:
+    def shown() -> str | None:
+        record = records.peek(landers.folder("c"), running=True)
+        return record.detail if record else None
+
+    landers.send("a")
+    landers.send("b", first=hang(landers, "c"))
+    landers.send("c", first=hang(landers, "b"))
+    until(lambda: shown() == "waits for its turn, 2 before it", "c is the third")
+    landers.workers["a"].kill()
+    landers.ends("a")
+    until(lambda: shown() == "waits for its turn, 1 before it", "c is the second")
+    landers.go()
+    until(lambda: shown() == "one of 2 to land together: b, c", "c is asked")
+    (landers.top / "on").touch()
+    assert landers.ends("b", "c") == [0, 0]
+    assert {landers.record(name).detail for name in "bc"} == {None}
 
 
 def test_a_red_member_is_found_the_others_land_and_it_gets_its_next_attempt(landers: Landers) -> None:
