@@ -40,8 +40,10 @@ INTERPRETERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ".go": (("go", "run"),),
 }
 DATA_FILES = re.compile(
-    r"\.(?:md|txt|jsonl?|[ct]sv|log|toml|ya?ml|lock|bak|orig|rej|te?mp|pyc|sw[a-p]|out|old|zip|gz|html)$|~$", re.IGNORECASE
+    r"\.(?:md|txt|jsonl?|[ct]sv|log|toml|ya?ml|lock|bak|orig|rej|te?mp|pyc|sw[a-p]|out|old|zip|gz|html)$|~$|___jb_(?:tmp|old)___$",
+    re.IGNORECASE,
 )
+TEMPORARY = frozenset({".tmp", ".temp"})
 NATIVE = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 
 
@@ -143,7 +145,7 @@ def _benchmark(folder: Path | str, names: list[str], top: Mapping[str, os.stat_r
 
 def _runnable(path: str, name: str, status: os.stat_result | None) -> bool:
     """Whether a file called benchmark… is meant to be run: data beside it (benchmark.json) is not."""
-    if DATA_FILES.search(name):
+    if DATA_FILES.search(name) or _being_written(name):
         return False
     mode = (status or os.lstat(path)).st_mode
     if stat.S_ISLNK(mode):
@@ -151,6 +153,12 @@ def _runnable(path: str, name: str, status: os.stat_result | None) -> bool:
     if not stat.S_ISREG(mode):
         return False
     return os.path.splitext(name)[1].lower() in INTERPRETERS or bool(mode & 0o111) or _head(path)[0].startswith(b"#!")  # noqa: PTH122
+
+
+def _being_written(name: str) -> bool:
+    """Whether a script is called so until it is complete (`benchmark.sh.tmp.1234`): it counts by its own name only."""
+    parts = [f".{part}" for part in name.lower().split(".")[1:]]
+    return any(part in INTERPRETERS or part in TEMPORARY for part in parts[:-1]) and parts[-1] not in INTERPRETERS
 
 
 def _runner(folder: Path | str, names: list[str]) -> str | None:

@@ -45,6 +45,22 @@ def test_the_evaluator_is_found_in_every_layout(tmp_path: Path, names: list[str]
     assert layouts.evaluator(make(tmp_path, *names), Spec()) == expected
 
 
+@pytest.mark.parametrize(
+    "left",
+    ["benchmark.sh.tmp.1234", "benchmark.sh.K3x9Qa", "benchmark.sh.2718281828", "benchmark.tmp.12", "benchmark.sh___jb_tmp___"],
+)
+def test_what_a_tool_is_just_writing_is_no_second_benchmark(tmp_path: Path, left: str) -> None:
+    (tmp_path / left).write_text("#!/bin/sh\necho METR")
+    (tmp_path / left).chmod(0o755)
+    with pytest.raises(SpecError, match="expected benchmark"):
+        layouts.evaluator(tmp_path, Spec())
+    assert layouts.evaluator(make(tmp_path, "benchmark.sh"), Spec()) == file("benchmark.sh")
+
+
+def test_a_script_of_two_extensions_is_a_benchmark(tmp_path: Path) -> None:
+    assert layouts.evaluator(make(tmp_path, "benchmark.sh.py"), Spec()) == file("benchmark.sh.py")
+
+
 def test_the_samples_have_their_evaluators() -> None:
     found = {name: layouts.evaluator(SAMPLES / name, Spec()) for name in ("flat", "pi-flat", "pi-auto", "relative")}
     assert found == {
