@@ -10,7 +10,7 @@ import click
 from orchestrator import __version__
 from orchestrator.cli.app import App
 from orchestrator.cli.options import common, completing, folders, pass_app
-from orchestrator.cli.output import ReaderGone
+from orchestrator.cli.output import ReaderGone, out
 from orchestrator.core.task import State
 from orchestrator.errors import Misuse
 
@@ -52,6 +52,7 @@ MODES = {
     "config": "orchestrator.cli.config:config",
     "graph": "orchestrator.cli.graph:graph",
     "stop": "orchestrator.cli.loop:stop",
+    "version": "orchestrator.cli.commands:version",
 }
 DRAIN = "orchestrator.cli.loop:drain"
 IN_JSON = frozenset({"status", "check", "config", "graph"})
@@ -102,7 +103,7 @@ def _meant(word: str) -> str:
     """The command that `word` may have been meant for, in a sentence."""
     import difflib
 
-    names = {**{mode: f"--{mode}" for mode in (*MODES, "version", "help")}, **{name: name for name in COMMANDS}}
+    names = {**{mode: f"--{mode}" for mode in (*MODES, "help")}, **{name: name for name in COMMANDS}}
     if close := difflib.get_close_matches(word, names, n=1):
         return f"Did you mean `orchestrator {names[close[0]]}`?"
     return "`orchestrator --help` lists the commands; a task is worked on by `orchestrator --task NAME`."
@@ -124,6 +125,7 @@ def _load(path: str) -> Any:
 @click.option(
     "--task",
     metavar="NAME",
+    multiple=True,
     shell_complete=completing(State.PENDING),
     help="Work on this task now, whatever its priority or back-off.",
 )
@@ -147,7 +149,7 @@ def _load(path: str) -> Any:
     help="Keep each session there as a cassette, for the agent `scripted` (ORCH_RECORD).",
 )
 @common(json=True)
-@click.version_option(__version__, prog_name="orchestrator", message="%(prog)s %(version)s")
+@click.option("--version", is_flag=True, help="Show the version and exit.")
 @pass_app
 @click.pass_context
 def root(ctx: click.Context, app: App, /, watch: bool, **options: Any) -> int | None:
@@ -157,17 +159,25 @@ def root(ctx: click.Context, app: App, /, watch: bool, **options: Any) -> int | 
     for name in ("parallel", "agent", "model", "effort", "fallback", "record"):
         if options[name] is not None:
             app.flags[name] = options[name]
-    modes = [name for name in MODES if options[name] not in (None, False)]
+    modes = [name for name in MODES if options[name]]
     _refuse_mixtures(ctx, app, modes, watch=watch)
+    if options["task"][1:]:
+        raise Misuse("--task is one task.", hint="Give one name; `orchestrator` works on all tasks.")
     if ctx.invoked_subcommand:
         return None
     if not modes:
         code: int | None = _load(DRAIN)(app)
         return code
     mode = modes[0]
-    extra = {"task": (options["task"],), "status": (watch,)}.get(mode, ())
+    extra = {"task": options["task"], "status": (watch,)}.get(mode, ())
     result: int | None = _load(MODES[mode])(app, *extra)
     return result
+
+
+def version(_app: App) -> int:
+    """Say which version this is."""
+    out(f"orchestrator {__version__}")
+    return 0
 
 
 def _refuse_mixtures(ctx: click.Context, app: App, modes: list[str], *, watch: bool) -> None:

@@ -69,6 +69,9 @@ def test_a_mode_given_as_a_command_is_named_with_its_dashes(project: Project, wo
         ["--status", "--watch", "--json"],
         ["--json"],
         ["--loop", "--json"],
+        ["--version", "--json"],
+        ["--version", "--stop"],
+        ["--task", "a", "--task", "b"],
         ["--parallel", "many"],
         ["--nonsense"],
         ["--task"],
@@ -91,6 +94,13 @@ def test_task_without_a_name_does_not_drain(project: Project) -> None:
     project.drop("a")
     project.refused("--task", "", code=1)
     assert project.state("a") == "pending"
+
+
+def test_a_second_task_is_refused_before_either_is_begun(project: Project) -> None:
+    project.drop("a")
+    project.drop("b")
+    assert project.refused("--task", "a", "--task", "b").startswith("orchestrator: --task is one task.")
+    assert (project.state("a"), project.state("b")) == ("pending", "pending")
 
 
 def test_help_names_every_command_and_an_example_without_touching_anything(empty: Project) -> None:
