@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ EXPECTED = {
     "finite_number": "a finite number",
 }
 LIMITS = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most"), "greater_than": ("gt", "more than")}
+WORD = re.compile(r"'([^']*)'")
 RESERVED_PARTS = ("samples", "reads")
 
 
@@ -99,17 +101,18 @@ def _problem(path: Path, front: Header, item: Any) -> Problem:
     found = f"`{key}: {source}`"
     if isinstance(item["input"], bool) and source.lower() not in ("true", "false"):
         found += f", which YAML reads as {str(item['input']).lower()}"
-    expected = _expected(item)
+    expected = _expected(item, where)
     if quoted := _quoted(item, where, source):
         expected += f"; as text it needs quotes: `{quoted}`"
     return Problem(path, line, column, found, expected)
 
 
-def _expected(item: Any) -> str:
+def _expected(item: Any, where: Sequence[str | int]) -> str:
     context = item.get("ctx") or {}
     kind = item["type"]
     if kind in ("enum", "literal_error"):
-        return str(context["expected"]).replace("'", "")
+        words = str(context["expected"])  # 'a', 'b' or 'c'
+        return words.replace("'", "") if isinstance(item["input"], str) else WORD.sub(rf'`{where[-1]}: "\1"`', words)
     if kind in LIMITS:
         name, words = LIMITS[kind]
         return f"{words} {context[name]:g}"
@@ -118,8 +121,7 @@ def _expected(item: Any) -> str:
 
 def _quoted(item: Any, where: Sequence[str | int], source: str) -> str | None:
     """The line to write where YAML made something else of a word that was meant as text."""
-    meant_text = item["type"] in ("string_type", "enum", "literal_error")
-    if not meant_text or isinstance(item["input"], str | list | dict) or source[:1] in ("'", '"'):
+    if item["type"] != "string_type" or isinstance(item["input"], str | list | dict) or source[:1] in ("'", '"'):
         return None
     last = where[-1]
     return f'{last}: "{source}"' if isinstance(last, str) else f'"{source}"'

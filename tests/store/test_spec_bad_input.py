@@ -31,7 +31,9 @@ def front(yaml: str) -> str:
 @pytest.mark.parametrize(
     ("yaml", "line", "column", "found", "expected"),
     [
-        ("metric: {name: a, direction: no}", 2, 30, "which YAML reads as false", 'direction: "no"'),
+        ("metric: {name: a, direction: no}", 2, 30, "which YAML reads as false", '`direction: "lower"` or `direction: "higher"`'),
+        ("review: yes", 2, 9, "which YAML reads as true", '`review: "none"` or `review: "required"`'),
+        ("review: maybe", 2, 9, "review: maybe", "none or required"),
         ("timeout: 1:30", 2, 10, "timeout: 1:30", '"90s"'),
         ("timeout: 1:00:30", 2, 10, "timeout: 1:00:30", '"3630s"'),
         ("timeout: soon", 2, 10, "timeout: soon", "15m"),
