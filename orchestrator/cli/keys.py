@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from orchestrator.cli.options import completing, folders
+from orchestrator.cli.options import by_commas, completing, folders
 from orchestrator.core import gates
 from orchestrator.core.spec import INFINITE, Direction, Land, Mode, Review
 
@@ -51,7 +51,7 @@ OPTIONS = (
     click.option("--base", metavar="BRANCH", help="The branch to start from and land on."),
     click.option("--priority", type=int, metavar="N", help="Higher first (default 0)."),
     click.option(
-        "--depends-on", multiple=True, metavar="NAME", shell_complete=completing(),
+        "--depends-on", multiple=True, metavar="NAME", shell_complete=by_commas(completing()),
         help="Tasks that must converge first; separated by commas, or repeated.",
     ),
     click.option("--label", "labels", multiple=True, metavar="LABEL", help="Words to find it by."),

@@ -114,6 +114,16 @@ def completing(*states: State, begun: bool = False) -> Complete:
     return complete
 
 
+def by_commas(complete: Complete) -> Complete:
+    """The same where several are separated by commas: the last is completed, what stands before it stays."""
+
+    def last(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        before, comma, start = incomplete.rpartition(",")
+        return [f"{before}{comma}{name}" for name in complete(ctx, param, start)]
+
+    return last
+
+
 def _names(queue: Queue, states: Iterable[State], start: str, *, begun: bool) -> set[str]:
     from orchestrator.store import records
 

@@ -102,13 +102,21 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 
 
 class Fish(_Whole, FishComplete):
-    """Only the first comma separates; click's own script ends names and descriptions at the next one."""
+    """Only the first comma separates; click's own script ends names and descriptions at the next one. It also forgets that what
+    stands before a path in `--option=path` is a part of the word."""
 
-    source_template = FishComplete.source_template.replace('string split ","', 'string split -m 1 ","')
+    source_template = (
+        FishComplete.source_template.replace('string split ","', 'string split -m 1 ","')
+        .replace("_directories $metadata[2]", "_directories $metadata[2] | string replace -r -- '^' $option")
+        .replace("_path $metadata[2]", "_path $metadata[2] | string replace -r -- '^' $option")
+        .replace("    for ", "    set -l option (commandline -t | string match -r '^(?:-[^=]*=)?');\n\n    for ", 1)
+    )
 
 
 class Zsh(_Whole, ZshComplete):
-    pass
+    """What stands before a path in `--option=path` is none of it; a word without `=` loses nothing."""
+
+    source_template = ZshComplete.source_template.replace("_path_files", "compset -P 1 '-*='; _path_files")
 
 
 KINDS: dict[str, type[ShellComplete]] = {kind.name: add_completion_class(kind) for kind in (Bash, Zsh, Fish)}

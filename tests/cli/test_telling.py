@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import pexpect
 import pytest
 from support.commands import Project, wait
 
@@ -579,7 +580,15 @@ def test_bash_gets_what_is_missing_from_the_word_however_it_is_quoted(
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
-@pytest.mark.parametrize(("typed", "whole"), [("list --state=bl", "--state=blocked"), ("--task=two", "--task=two words")])
+@pytest.mark.parametrize(
+    ("typed", "whole"),
+    [
+        ("list --state=bl", "--state=blocked"),
+        ("--task=two", "--task=two words"),
+        ("edit x --depends-on one,two", "one,two words"),
+        ("edit x --depends-on=one,two", "--depends-on=one,two words"),
+    ],
+)
 def test_an_option_stays_when_its_value_is_completed(project: Project, shell: str, typed: str, whole: str) -> None:
     """zsh takes the answer instead of the whole word: `--task=two` became the name of a command."""
     project.drop("two words")
@@ -617,6 +626,31 @@ def test_fish_completes_names_with_commas(project: Project, tmp_path: Path) -> N
     env = project.env | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
     told = subprocess.run(ask, cwd=project.top, env=env, capture_output=True, text=True, check=True)
     assert told.stdout == "one, two, three\n"
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_completes_a_path_behind_an_option_s_sign(project: Project, tmp_path: Path) -> None:
+    completed(project, tmp_path / "bin", "orchestrator ")
+    script = project.run("completions", "fish").stdout
+    ask = f"{script}\ncomplete -C 'orchestrator --tasks=tasks/pen'\ncomplete -C 'orchestrator --tasks tasks/pen'"
+    env = project.env | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    words = [shutil.which("fish") or "fish", "--no-config", "-c", ask]
+    told = subprocess.run(words, cwd=project.top, env=env, capture_output=True, text=True, check=True)
+    assert [line.split("\t")[0] for line in told.stdout.splitlines()] == ["--tasks=tasks/pending/", "tasks/pending/"]
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+@pytest.mark.parametrize("sign", ["=", " "])
+def test_zsh_completes_a_path_behind_an_option_s_sign(project: Project, tmp_path: Path, sign: str) -> None:
+    completed(project, tmp_path / "bin", "orchestrator ")
+    (tmp_path / "_orchestrator").write_text(project.run("completions", "zsh").stdout)
+    env = project.env | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "TERM": "dumb"}
+    shell = pexpect.spawn("zsh", ["-f", "-i"], cwd=project.top, env=env, encoding="utf-8", timeout=30, dimensions=(24, 200))
+    shell.sendline(f"fpath=({tmp_path} $fpath); autoload -U compinit; compinit -u -D; PS1=rea''dy")
+    shell.expect_exact("ready")
+    shell.send(f"orchestrator --tasks{sign}tasks/pen\t")
+    shell.expect_exact(f"--tasks{sign}tasks/pending/")
+    shell.close(force=True)
 
 
 def test_a_completion_tells_nothing_of_what_is_wrong_in_the_configuration(project: Project) -> None:
