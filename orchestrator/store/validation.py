@@ -29,6 +29,8 @@ EXPECTED = {
 }
 LIMITS = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most"), "greater_than": ("gt", "more than")}
 WORD = re.compile(r"'([^']*)'")
+# What people and editors write for front matter that is none: below the title, in smart dashes, in TOML's marks, in a fence.
+MISPLACED = re.compile(r"(?:%.*\n)?(?:-{3,}|[–—]{1,3}-?|\+{3}|`{3,}[ \t]*ya?ml)[ \t]*\n\s*([a-z_]+)[ \t]*[:=]")
 RESERVED_PARTS = ("samples", "reads")
 
 
@@ -68,6 +70,12 @@ def warnings(model: FrontMatter) -> Iterator[str]:
         close = difflib.get_close_matches(key.rpartition(".")[2][:60].replace("-", "_").lower(), known, n=1)
         hint = MEANT.format(known[close[0]]) if close else ""
         yield f"The key `{shorten(key)}` is not known and does nothing.{hint}"
+
+
+def misplaced(prose: str) -> Iterator[str]:
+    """What the first words of the body ask for in vain: `review: required` below the title lets all work land."""
+    if (match := MISPLACED.match(prose)) and match[1] in FrontMatter.model_fields:
+        yield f"`{match[1]}:` above the sections is read as prose: front matter stands on top, between two lines `---`."
 
 
 def _strangers(model: FrontMatter) -> Iterator[tuple[str, Mapping[str, str]]]:

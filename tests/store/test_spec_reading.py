@@ -201,6 +201,29 @@ def test_unknown_keys_are_kept_and_the_known_one_is_proposed(tmp_path: Path) -> 
     assert len(spec.warnings) == 3
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# T\n---\nreview: required\n---\n",
+        "<!-- vim: tw=80 -->\n---\nreview: required\n---\n# T\n",
+        "%YAML 1.2\n---\nreview: required\n---\n# T\n",
+        "———\nreview: required\n———\n# T\n",
+        "----\nreview: required\n----\n# T\n",
+        "+++\nreview = 'required'\n+++\n# T\n",
+        "```yaml\nreview: required\n```\n# T\n",
+        "---\npriority: 5\n---\n---\nreview: required\n---\n# T\n",
+    ],
+)
+def test_front_matter_in_the_wrong_place_or_marks_is_warned_about(tmp_path: Path, text: str) -> None:
+    (warning,) = spec_of(tmp_path, text).warnings
+    assert warning.startswith("`review:` above the sections is read as prose")
+
+
+@pytest.mark.parametrize("text", ["# T\n\n---\nNote: quick\n", "# T\n## Goal\n```\n---\nreview: required\n---\n```\n"])
+def test_a_line_across_the_prose_is_not_taken_for_front_matter(tmp_path: Path, text: str) -> None:
+    assert spec_of(tmp_path, text).warnings == ()
+
+
 def test_reserved_keys_are_kept_without_a_word(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, "---\nphase: 2\nlocks: {writes: [db]}\n---\n# T\n")
     assert (spec.reserved, spec.warnings) == ({"phase": 2, "locks": {"writes": ["db"]}}, ())
