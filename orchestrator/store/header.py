@@ -30,6 +30,8 @@ INT = re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$")
 FLOAT = re.compile(
     r"^[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+)$"
 )
+NOTHING = "nothing"
+MARKED = re.compile(r"cannot start any token|\\t|alias|anchor|scanning a tag")
 NOT_FOUND = re.compile(r"^(?:did|could) not find expected ")
 BOOL = re.compile(r"^(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$")
 Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -84,12 +86,12 @@ class Header(Value):
         """How the value is written in the file, cut to what fits into a message."""
         _, node = self.node(where)
         if node is None:
-            return "nothing"
+            return NOTHING
         lines = self.text.split("\n")
         start, end = node.start_mark, node.end_mark
         line = lines[start.line] if start.line < len(lines) else ""
         text = line[start.column : end.column] if start.line == end.line else line[start.column :]
-        return shorten(text.strip()) or "nothing"
+        return shorten(text.strip()) or NOTHING
 
 
 def shorten(text: str, size: int = 60) -> str:
@@ -245,7 +247,7 @@ def _marked(path: Path, first_line: int, error: yaml.MarkedYAMLError) -> Problem
 def _advice(found: str) -> str:
     if "mapping values are not allowed" in found:
         return "`key: value`, with quotes around a value that contains a colon"
-    if "cannot start any token" in found or "\\t" in found:
+    if MARKED.search(found):
         return "valid YAML: spaces instead of tabs, quotes around a value that begins with @ ` % * & or !"
     return "valid YAML"
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from orchestrator.core.spec import MEANT, RESERVED
 from orchestrator.errors import Problem, SpecError
-from orchestrator.store.header import MOST, Header, shorten
+from orchestrator.store.header import MOST, NOTHING, Header, shorten
 from orchestrator.store.model import BudgetModel, FilesModel, FrontMatter, MetricModel
 
 EXPECTED = {
@@ -130,6 +130,8 @@ def _expected(item: Any, where: Sequence[str | int]) -> str:
 def _quoted(item: Any, where: Sequence[str | int], source: str) -> str | None:
     """The line to write where YAML made something else of a word that was meant as text."""
     if item["type"] != "string_type" or isinstance(item["input"], str | list | dict) or source[:1] in ("'", '"'):
+        return None
+    if source == NOTHING:
         return None
     last = where[-1]
     return f'{last}: "{source}"' if isinstance(last, str) else f'"{source}"'

@@ -24,6 +24,12 @@ def problems_of(folder: Path, data: bytes | str) -> tuple[Problem, ...]:
     return caught.value.problems
 
 
+def test_no_quotes_are_proposed_for_an_item_that_says_nothing(tmp_path: Path) -> None:
+    """`"nothing"` was, as a pattern of the scope."""
+    (problem,) = problems_of(tmp_path, "---\nscope:\n- src\n-\n---\n# T\n")
+    assert (problem.found, problem.expected) == ("`scope: nothing`", "text")
+
+
 def front(yaml: str) -> str:
     return f"---\n{yaml}\n---\n# T\n"
 
@@ -33,6 +39,8 @@ def front(yaml: str) -> str:
     [
         ("metric: {name: a, direction: no}", 2, 30, "which YAML reads as false", '`direction: "lower"` or `direction: "higher"`'),
         ("review: yes", 2, 9, "which YAML reads as true", '`review: "none"` or `review: "required"`'),
+        ("scope: *.py", 2, 9, "scanning an alias", "quotes around a value that begins with"),
+        ("scope: [!x.py]", 2, 14, "scanning a tag", "quotes around a value that begins with"),
         ("review: maybe", 2, 9, "review: maybe", "none or required"),
         ("timeout: 1:30", 2, 10, "timeout: 1:30", '"90s"'),
         ("timeout: 1:00:30", 2, 10, "timeout: 1:00:30", '"3630s"'),
