@@ -174,6 +174,11 @@ def root(ctx: click.Context, app: App, /, watch: bool, **options: Any) -> int | 
     return result
 
 
+def _knows_json(name: str) -> bool:
+    command: click.Command = _load(COMMANDS.get(name) or HIDDEN[name])
+    return any("--json" in param.opts for param in command.params)
+
+
 def version(_app: App) -> int:
     """Say which version this is."""
     out(f"orchestrator {__version__}")
@@ -185,6 +190,8 @@ def _refuse_mixtures(ctx: click.Context, app: App, modes: list[str], *, watch: b
     if ctx.invoked_subcommand and (modes or watch):
         word = modes[0] if modes else "watch"
         raise Misuse(f"--{word} and the command {ctx.invoked_subcommand!r} don't go together.", hint="Give one of the two.")
+    if app.json and ctx.invoked_subcommand and not _knows_json(ctx.invoked_subcommand):
+        raise Misuse(f"--json has nothing to print for {ctx.invoked_subcommand!r}.", hint="Leave it out.")
     if len(modes) > 1:
         raise Misuse(f"--{modes[0]} and --{modes[1]} don't go together.", hint="Give one of the two.")
     if watch and modes != ["status"]:

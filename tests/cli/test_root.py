@@ -70,6 +70,8 @@ def test_a_mode_given_as_a_command_is_named_with_its_dashes(project: Project, wo
         ["--json"],
         ["--loop", "--json"],
         ["--version", "--json"],
+        ["--json", "edit", "a", "--priority", "3"],
+        ["--json", "completions", "bash"],
         ["--version", "--stop"],
         ["--task", "a", "--task", "b"],
         ["--parallel", "many"],
