@@ -74,7 +74,7 @@ class Metric(Value):
         return suffix and (suffix[1] or suffix[2])
 
 
-MEANT = " Did you mean `{}`?"  # ends a warning of a key that nobody knows and that looks like a known one
+MEANT = " Did you mean `{}`?"  # ends a warning of what does nothing and looks like a known key
 UNLIMITED = 0
 INFINITE = frozenset({"infinite", "infinity", "inf", "unlimited"})  # how people write that there is no limit
 

@@ -75,7 +75,7 @@ def warnings(model: FrontMatter) -> Iterator[str]:
 def misplaced(prose: str) -> Iterator[str]:
     """What the first words of the body ask for in vain: `review: required` below the title lets all work land."""
     if (match := MISPLACED.match(prose)) and match[1] in FrontMatter.model_fields:
-        yield f"`{match[1]}:` above the sections is read as prose: front matter stands on top, between two lines `---`."
+        yield f"`{match[1]}` is read as prose: front matter begins in the first line, with three hyphens.{MEANT.format('---')}"
 
 
 def _strangers(model: FrontMatter) -> Iterator[tuple[str, Mapping[str, str]]]:

@@ -215,8 +215,9 @@ def test_unknown_keys_are_kept_and_the_known_one_is_proposed(tmp_path: Path) -> 
     ],
 )
 def test_front_matter_in_the_wrong_place_or_marks_is_warned_about(tmp_path: Path, text: str) -> None:
-    (warning,) = spec_of(tmp_path, text).warnings
-    assert warning.startswith("`review:` above the sections is read as prose")
+    spec = spec_of(tmp_path, text)
+    assert spec.warnings[0].startswith("`review` is read as prose")
+    assert spec.misspelt == spec.warnings  # so that status and list tell of it, too
 
 
 @pytest.mark.parametrize("text", ["# T\n\n---\nNote: quick\n", "# T\n## Goal\n```\n---\nreview: required\n---\n```\n"])
