@@ -67,7 +67,7 @@ def edit(app: App, /, name: str, **given: Any) -> int:
 def _by_options(app: App, place: Place, path: Path, seen: specfile.Key, wanted: dict[str, object]) -> None:
     from orchestrator.store import editing
 
-    before = specfile.read_text(path)
+    before = specfile.as_written(path)
     after = editing.edit(before, wanted, path)
     try:
         specfile.parse(path, after, log=specfile.log_of(path))
@@ -80,10 +80,10 @@ def _in_editor(app: App, place: Place, path: Path, seen: specfile.Key) -> None:
     """Edit a copy until it can be read; it is kept where the person gives up."""
     if not sys.stdin.isatty():
         raise Misuse("There is no terminal to open an editor in.", hint="Change it by options: `orchestrator edit --help`.")
-    before = path.read_text(encoding="utf-8", errors="surrogateescape")
+    before = path.read_bytes().decode(errors="surrogateescape")
     folder = Path(tempfile.mkdtemp(prefix="orchestrator-"))
     copy = folder / f"{place.name.replace(os.sep, '-')[:60]}.md"
-    copy.write_text(before, encoding="utf-8", errors="surrogateescape")
+    copy.write_bytes(before.encode(errors="surrogateescape"))
     try:
         after = _edited(copy, path)
         _put(app, place, before, after, seen)
@@ -98,7 +98,7 @@ def _edited(copy: Path, path: Path) -> str:
     while True:
         click.edit(filename=str(copy))
         try:
-            after = specfile.read_text(copy)
+            after = specfile.as_written(copy)
             specfile.parse(path, after, log=specfile.log_of(path))
         except SpecError as error:
             for problem in error.problems:

@@ -139,7 +139,7 @@ def _undraft(app: App, place: Place) -> bool:
     path = specfile.path_of(app.queue.path(place))
     if path is None or not specfile.read(path.parent if path.parent.name != specfile.AUTO else path.parent.parent).draft:
         return False
-    text = specfile.read_text(path)
+    text = specfile.as_written(path)
     specs.put(app.queue, place.name, editing.edit(text, {"draft": None}, path), seen=specfile.key_of(path))
     return True
 

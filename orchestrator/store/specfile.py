@@ -33,6 +33,7 @@ WHY = {
     errno.EISDIR: "something that is no regular file (a folder)",
     errno.ENXIO: "something that is no regular file (a socket)",
 }
+LONE = re.compile(r"\r(?!\n)")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -78,7 +79,7 @@ def read(folder: Path) -> Spec:
     if path is None:
         raise SpecError((Problem(folder, 0, 0, f"no {SPEC}", "one that says what the task is"),))
     _refuse_links(folder, path)
-    return parse(path, read_text(path), log=log_of(path))
+    return parse(path, as_written(path), log=log_of(path))
 
 
 def log_of(path: Path) -> Path | None:
@@ -102,28 +103,36 @@ def parse(path: Path, text: str, *, log: Path | None = None) -> Spec:
     """The spec written in `text`; `path` is only named in problems. Raises SpecError."""
     from orchestrator.store import assemble, header, sections
 
-    front = header.read_header(path, text)
+    front = header.read_header(path, _plain(text))
     body = sections.read_body(front.body, front.body_line)
     return assemble.spec(path, front, body, log)
 
 
 def read_text(path: Path) -> str:
     """The file as text with `\\n` line ends. Raises SpecError for everything that is no ordinary, small UTF-8 text file."""
+    return _plain(as_written(path))
+
+
+def as_written(path: Path) -> str:
+    """The same with the file's own byte order mark and line ends, for who writes it back; but a lone `\\r` is `\\n`."""
     data = _bytes(path)
     if data.startswith(UTF16):
         raise _refused(path, "UTF-16 text", "UTF-8", line=1)
     try:
-        text = data.decode("utf-8-sig")
+        text = LONE.sub("\n", data.decode())
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
         raise _refused(path, f"the byte 0x{data[error.start]:02x}, which is not UTF-8", "UTF-8 text", line, column) from None
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
     if (at := text.find("\x00")) >= 0:
         raise _refused(path, "a NUL character", "plain text", text.count("\n", 0, at) + 1)
-    if line := _conflict(text):
+    if line := _conflict(_plain(text)):
         raise _refused(path, "a merge conflict's markers", "one version of the text: keep a side, delete the markers", line)
     return text
+
+
+def _plain(text: str) -> str:
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")
 
 
 def _bytes(path: Path) -> bytes:

@@ -270,6 +270,22 @@ def test_the_editor_works_on_a_copy_which_is_put_where_the_task_is_by_then(proje
     assert "Clear it" in (project.tasks / "blocked" / "fix" / "autoresearch.md").read_text()
 
 
+@pytest.mark.parametrize("way", ["options", "queue", "editor"])
+def test_an_edit_leaves_the_line_ends_and_the_mark_of_a_file_from_windows(project: Project, way: str) -> None:
+    folder = project.drop("fix")
+    spec = folder / "autoresearch.md"
+    spec.write_bytes(b"\xef\xbb\xbf---\r\ndraft: true\r\npriority: 2\r\n---\r\n# T\r\n")
+    before = spec.read_bytes()
+    if way == "options":
+        project.run("edit", "fix", "--priority", "3")
+    elif way == "queue":
+        project.run("queue", "fix")
+    else:
+        project.in_terminal("edit", "fix", EDITOR=editor(project, "sed -i 's/priority: 2/priority: 3/' \"$file\""))
+    gone = b"draft: true\r\n" if way == "queue" else b"priority: 2"
+    assert spec.read_bytes() == before.replace(gone, b"" if way == "queue" else b"priority: 3")
+
+
 def test_a_broken_edit_is_never_put_in_place_and_can_be_mended(project: Project) -> None:
     folder = project.drop("fix")
     mend = "sed -i 's/^priority: high/priority: 7/' \"$file\""
