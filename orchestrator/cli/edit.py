@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from contextlib import suppress
@@ -85,13 +86,22 @@ def _in_editor(app: App, place: Place, path: Path, seen: specfile.Key) -> None:
     copy = folder / f"{place.name.replace(os.sep, '-')[:60]}.md"
     copy.write_bytes(before.encode(errors="surrogateescape"))
     try:
-        after = _edited(copy, path)
-        _put(app, place, before, after, seen)
-    except OrchestratorError as error:
-        hint = KEPT if isinstance(error, SpecError) else error.hint
-        raise OrchestratorError(error.message, hint=f"{hint} Your version is kept at {copy}.".strip()) from error
-    copy.unlink()
-    folder.rmdir()
+        _put(app, place, before, _edited(copy, path), seen)
+    except (OrchestratorError, click.ClickException) as error:  # one of click's is the editor's failure
+        hint = KEPT if isinstance(error, SpecError | click.ClickException) else error.hint
+        raise OrchestratorError(error.message, hint=f"{hint} {_given_up(copy, before)}".strip()) from error
+    except click.Abort:
+        output.err(f"\n{_given_up(copy, before)}")
+        raise
+    shutil.rmtree(folder)
+
+
+def _given_up(copy: Path, before: str) -> str:
+    """What a person is told of the copy; one in which nothing was changed is removed without a word."""
+    if copy.exists() and copy.read_bytes() != before.encode(errors="surrogateescape"):
+        return f"Your version is kept at {copy}."
+    shutil.rmtree(copy.parent)
+    return ""
 
 
 def _edited(copy: Path, path: Path) -> str:

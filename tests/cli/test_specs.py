@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -327,6 +328,36 @@ def test_an_editor_that_fails_changes_nothing(project: Project) -> None:
     assert code == 1
     assert "Traceback" not in told
     assert (folder / "autoresearch.md").read_text() == before
+
+
+def kept(told: str) -> list[str]:
+    """The text of the copy that a person was told of, if any."""
+    return [Path(path).read_text() for path in re.findall(r"kept at (\S+\.md)", told)]
+
+
+@pytest.mark.parametrize(
+    ("script", "typed", "code"),
+    [('echo mine >> "$file"; exit 1', "", 1), ("printf -- '---\\npriority: mine\\n---' > \"$file\"", "\x03", 130)],
+)
+def test_what_was_written_is_kept_where_the_editor_fails_or_the_question_is_not_answered(
+    project: Project, script: str, typed: str, code: int
+) -> None:
+    project.drop("fix")
+    keys = [("Edit again?", typed.encode())] if typed else []
+    ended, told = project.in_terminal("edit", "fix", EDITOR=editor(project, script), typed=keys, columns=300)
+    assert ended == code
+    assert "mine" in kept(told)[0]
+
+
+@pytest.mark.parametrize("script", ["exit 1", 'cp "$file" "$file~"', 'rm "$file"; exit 1'])
+def test_no_copy_is_left_that_says_nothing_new(project: Project, tmp_path: Path, script: str) -> None:
+    """An editor's own backup beside it neither."""
+    project.drop("fix")
+    (tmp_path / "copies").mkdir()
+    _, told = project.in_terminal("edit", "fix", EDITOR=editor(project, script), TMPDIR=str(tmp_path / "copies"), columns=300)
+    assert not kept(told)
+    assert not list((tmp_path / "copies").iterdir())
+    assert "error of the orchestrator" not in told
 
 
 def test_failures_without_a_limit_are_added_edited_and_shown(empty: Project, benchmark: str) -> None:
