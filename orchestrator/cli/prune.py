@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import click
 
@@ -49,11 +49,13 @@ def seconds(age: str) -> float:
 def carry_out(app: App, items: list[Item], *, dry_run: bool) -> int:
     """Remove what may go, one after the other, and tell of all. One that can't go keeps no other from it. 1 where one stayed
     that should have gone."""
-    failed = {id(item): why for item in items if item.remove and not dry_run and (why := _remove(item))}
-    gone = [item for item in items if item.remove and id(item) not in failed]
+    going = [] if dry_run else [item for item in items if item.remove]
+    done = reclaim.forget(going)
+    failed = {id(item): why for item in going if id(item) not in done and (why := _remove(item))}
+    gone = {id(item) for item in items if item.remove and id(item) not in failed}
     if app.json:
-        told = [_plain(item, failed.get(id(item)), gone=item in gone) for item in items]
-        output.document({"schema": 1, "dry_run": dry_run, "items": told, "bytes": sum(item.size for item in gone)})
+        told = [_plain(item, failed.get(id(item)), gone=id(item) in gone) for item in items]
+        output.document({"schema": 1, "dry_run": dry_run, "items": told, "bytes": _bytes(items, gone)})
     else:
         _tell(app, items, gone, failed, dry_run=dry_run)
     return 1 if failed else 0
@@ -71,15 +73,19 @@ def _plain(item: Item, failed: str | None, *, gone: bool) -> dict[str, object]:
     return {"kind": item.kind, "what": item.what, "bytes": item.size, "why": failed or item.why, "reclaimed": gone}
 
 
-def _tell(app: App, items: Iterable[Item], gone: list[Item], failed: dict[int, str], *, dry_run: bool) -> None:
+def _bytes(items: list[Item], gone: Collection[int]) -> int:
+    return sum(item.size for item in items if id(item) in gone)
+
+
+def _tell(app: App, items: list[Item], gone: Collection[int], failed: dict[int, str], *, dry_run: bool) -> None:
     words = ("would go", "stays") if dry_run else ("gone", "stays")
     rows = [
-        (item.kind, words[item not in gone], size_text(item.size), failed.get(id(item), item.why), output.clean(item.what))
+        (item.kind, words[id(item) not in gone], size_text(item.size), failed.get(id(item), item.why), output.clean(item.what))
         for item in items
     ]
     for line in output.table(("KIND", "", "SIZE", "WHY", "WHAT"), rows) if rows else ():
         app.say(line)
-    whole = size_text(sum(item.size for item in gone))
+    whole = size_text(_bytes(items, gone))
     app.say(f"{whole} {'would be' if dry_run else 'were'} given back." if gone else "There is nothing to give back.")
 
 

@@ -1,15 +1,16 @@
 """What uses disk and may go: found with its size and reason, removed on request. Whatever is unknown stays and is told.
 
-Each removal stands alone: a worktree's work is kept before it is put aside, a task's refs go in one transaction, logs file by
-file. A SIGKILL leaves what it had not come to, which the next prune finds again.
+Each removal stands alone: a worktree's work is kept before it is put aside, refs go in one transaction, logs file by file. A
+SIGKILL leaves what it had not come to, which the next prune finds again.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.cli import worktrees
@@ -19,7 +20,7 @@ from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
 from orchestrator.core.value import Value
 from orchestrator.errors import GitError, OrchestratorError
-from orchestrator.git import kept, pool, repository, submodules, worktree
+from orchestrator.git import kept, merge, pool, repository, submodules, worktree
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import durable, records
@@ -30,13 +31,16 @@ BLOCK = 512
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Item(Value):
-    """One thing on disk. `remove` None: it stays, because of `why`; else it goes, and returns why it could not."""
+    """One thing on disk. `remove` None: it stays, because of `why`; else it goes, and returns why it could not. `refs` are what
+    goes with it in `repo`, by their full names."""
 
     kind: str  # worktree | refs | branch | logs
     what: str
     size: int
     why: str
     remove: Callable[[], str | None] | None = None
+    repo: Repository | None = None
+    refs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -67,16 +71,14 @@ def refs(repo: Repository, known: list[Known], now: float, age: float, removed: 
     by_slug: dict[str, list[kept.Kept]] = {}
     for each in kept.attempts(repo):
         by_slug.setdefault(each.slug, []).append(each)
-    for slug, theirs in sorted(by_slug.items()):
-        tasks = [(each.place.state, each.record) for each in known if each.record and owns(repo, slug, each.record)]
-        owner = repository.holder(repo, slug)
-        tasks = tasks or [(State.CONVERGED, each) for each in removed if owns(repo, slug, each) and each.id == owner]
-        why = "no task of this queue is known by it" if len(tasks) != 1 else retention.why_kept(*tasks[0], now, age)
-        told = f"{slug}: {len(theirs)} attempts' commits"
-        if why is None and not _base_has(repo, tasks[0][1]):
-            why = "the base here doesn't have its merge"
-        them = {each.ref: each.commit for each in theirs}
-        yield Item("refs", told, 0, why or "landed", None if why else lambda them=them: _forget(repo, them))  # type: ignore[misc]
+    owners = _owners(repo, known, removed)
+    judged = {slug: _judged(owners.get(slug, []), now, age) for slug in sorted(by_slug)}
+    arrived = _arrived(repo, [owners[slug][0][1] for slug, why in judged.items() if why is None])
+    for slug, why in judged.items():
+        missing = why is None and owners[slug][0][1].id not in arrived
+        them = {each.ref: each.commit for each in by_slug[slug]}
+        told = f"{slug}: {len(them)} attempts' commits"
+        yield _item_of(repo, "refs", told, "the base here doesn't have its merge" if missing else why, them)
 
 
 def branches(repo: Repository, now: float, age: float, removed: Collection[Record]) -> Iterator[Item]:
@@ -91,8 +93,22 @@ def branches(repo: Repository, now: float, age: float, removed: Collection[Recor
             if record.landed and record.landed.how == "branch":  # it is where its work was to go
                 continue
             why = retention.why_kept(State.CONVERGED, record, now, age)
-            ref = {repository.HEADS + branch: commit}
-            yield Item("branch", branch, 0, why or "landed", None if why else lambda ref=ref: _forget(repo, ref))  # type: ignore[misc]
+            yield _item_of(repo, "branch", branch, why, {repository.HEADS + branch: commit})
+
+
+def forget(items: Iterable[Item]) -> set[int]:
+    """Remove the refs that go with these, in one transaction for each repository: in each git writes all packed refs anew. The
+    `id`s of the items that are done with; where one ref isn't what it was the others are left to each item's `remove`."""
+    together: dict[Repository, list[Item]] = {}
+    for item in items:
+        if item.repo:
+            together.setdefault(item.repo, []).append(item)
+    done: set[int] = set()
+    for repo, each in together.items():
+        with suppress(GitError):
+            kept.forget(repo, {ref: commit for item in each for ref, commit in item.refs.items()})
+            done.update(map(id, each))
+    return done
 
 
 def owns(repo: Repository, slug: str, record: Record) -> bool:
@@ -163,9 +179,10 @@ def _retire(app: App, owner: Known, tree: Worktree) -> str | None:
     return worktrees.retire(owner.folder, owner.record, tree, "prune", pooled=0)
 
 
-def _forget(repo: Repository, them: Mapping[str, str]) -> str | None:
-    kept.forget(repo, them)
-    return None
+def _item_of(repo: Repository, kind: str, what: str, why: str | None, them: Mapping[str, str]) -> Item:
+    if why:
+        return Item(kind, what, 0, why)
+    return Item(kind, what, 0, "landed", lambda: kept.forget(repo, them), repo, them)
 
 
 def _logs(known: list[Known], now: float, age: float) -> Iterator[Item]:
@@ -188,17 +205,32 @@ def _why(each: Known, now: float, age: float) -> str | None:
     return retention.why_kept(each.place.state, each.record, now, age)
 
 
-def _base_has(repo: Repository, record: Record | None) -> bool:
-    """Whether what landed is still reachable from its branch; where that can't be told, no."""
-    from orchestrator.git import merge
+def _owners(repo: Repository, known: list[Known], removed: Collection[Record]) -> dict[str, list[tuple[State, Record]]]:
+    """Whose the refs of this repository are, by the name that these have: tasks' that are there, else one's that was removed."""
+    found: dict[str, list[tuple[State, Record]]] = {}
+    for each in known:
+        if each.record and owns(repo, each.record.slug, each.record):
+            found.setdefault(each.record.slug, []).append((each.place.state, each.record))
+    for record in removed:
+        if record.slug and repository.holder(repo, record.slug) == record.id:
+            found.setdefault(record.slug, [(State.CONVERGED, record)])
+    return found
 
-    landed = record.landed if record else None
-    commit = (landed.merged or landed.commit) if landed else None  # a pull request may have been squashed
-    if landed is None or commit is None or landed.base is None:
-        return False
-    branch = record.branch if record and landed.how == "branch" else landed.base
-    tip = repository.find_branch(repo, branch) if branch else None
-    try:
-        return tip is not None and merge.contains(repo, tip, commit)
-    except GitError:  # a commit that this repository doesn't have
-        return False
+
+def _judged(tasks: list[tuple[State, Record]], now: float, age: float) -> str | None:
+    return "no task of this queue is known by it" if len(tasks) != 1 else retention.why_kept(*tasks[0], now, age)
+
+
+def _arrived(repo: Repository, records: Iterable[Record]) -> set[str]:
+    """The ids of those whose work is still reachable from the branch it landed on. Git is asked once for each branch: after some
+    years there are thousands of them."""
+    wanted: dict[str, dict[str, str]] = {}
+    for record in records:
+        landed = record.landed
+        commit = (landed.merged or landed.commit) if landed else None  # a pull request may have been squashed
+        branch = record.branch if landed and landed.how == "branch" else landed and landed.base
+        if branch and commit:
+            wanted.setdefault(branch, {})[record.id] = commit
+    tips = {branch: repository.find_branch(repo, branch) for branch in wanted}
+    held = {branch: merge.contained(repo, tip, wanted[branch].values()) for branch, tip in tips.items() if tip}
+    return {task for branch, there in held.items() for task, commit in wanted[branch].items() if commit in there}

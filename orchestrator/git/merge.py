@@ -35,6 +35,15 @@ def contains(repo: Repository, tip: str, base: str) -> bool:
     return repo.git.run("merge-base", "--is-ancestor", base, tip, ok=(0, 1)).code == 0
 
 
+def contained(repo: Repository, tip: str, commits: Iterable[str]) -> frozenset[str]:
+    """Those of the `commits` that are part of `tip`'s history; what this repository doesn't have is none of it."""
+    asked = "".join(f"{commit}\n" for commit in commits)
+    rows = repo.git.run("cat-file", "--batch-check=%(objecttype) %(objectname)", input=asked.encode()).stdout.decode()
+    here = [row.removeprefix("commit ") for row in rows.splitlines() if row.startswith("commit ")]
+    span = "".join(f"{commit}\n" for commit in (*here, f"^{tip}"))
+    return frozenset(here).difference(repo.git.run("rev-list", "--stdin", input=span.encode()).stdout.decode().split())
+
+
 def met(repo: Repository, base: str, tip: str) -> str | None:
     """The last commit that both have; None where their histories have nothing in common."""
     return repo.git.run("merge-base", base, tip, ok=(0, 1)).stdout.decode().strip() or None

@@ -257,3 +257,35 @@ def test_a_queue_in_a_subfolder_tells_of_its_repository_once(project: Project) -
     project.run("--tasks", str(tasks))
     told = [item["what"] for item in project.json("prune", "--dry-run", "--tasks", str(tasks))["items"]]
     assert len(told) == len(set(told))
+
+
+def many_removed(project: Project, count: int) -> None:
+    """The same as `removed`, with so many more tasks that were like x."""
+    removed(project)
+    path = project.tasks / ".orch/converged.jsonl"
+    facts = json.loads(path.read_text())
+    for number in range(count):
+        slug = f"many-{number}"
+        (project.top / ".git/orchestrator/slugs" / slug).write_text(slug)
+        project.git("update-ref", f"refs/orchestrator/{slug}/0001", "refs/orchestrator/x/0001")
+        project.git("update-ref", f"refs/heads/orchestrator/{slug}", "orchestrator/x")
+        more = {"name": slug, "slug": slug, "id": slug, "branch": f"orchestrator/{slug}"}
+        path.write_text(path.read_text() + json.dumps({**facts, **more}) + "\n")
+
+
+def test_prune_asks_git_no_more_often_where_more_tasks_were_removed(project: Project, tmp_path: Path) -> None:
+    many_removed(project, 20)
+    trace = tmp_path / "trace"
+    project.run("prune", "--older-than", "0", GIT_TRACE=str(trace))
+    assert trace.read_text().count("trace: built-in: git") < 20
+    assert refs(project) == ""
+    assert branches(project) == ["orchestrator/y"]
+
+
+def test_a_ref_that_can_t_go_keeps_no_other_task_s_from_it(project: Project) -> None:
+    many_removed(project, 2)
+    (project.top / ".git/refs/orchestrator/many-1/0001.lock").touch()
+    told = project.json("prune", "--older-than", "0", code=1)["items"]
+    assert [each["what"] for each in told if not each["reclaimed"]] == ["many-1: 1 attempts' commits"]
+    assert refs(project) == "refs/orchestrator/many-1/0001"
+    assert branches(project) == ["orchestrator/y"]
