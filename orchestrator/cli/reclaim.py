@@ -132,8 +132,8 @@ def _places(app: App) -> Iterator[tuple[Place, Path]]:
 
 
 def repositories(app: App, known: Mapping[Place, Record | None]) -> Iterator[Repository]:
-    """The project's own, and those that tasks were worked on in; each once, from whichever folder it was found."""
-    seen = set()
+    """The project's own, and those that tasks were worked on in; each once, from whichever folder or checkout it was found."""
+    seen: set[Path] = set()
     for place, record in (None, None), *known.items():
         if place and (record is None or record.repo is None or Path(record.repo) in seen):
             continue
@@ -141,9 +141,9 @@ def repositories(app: App, known: Mapping[Place, Record | None]) -> Iterator[Rep
             repo = worktrees.repository_of(app, app.queue.path(place), record) if place and record else _own(app)
         except OrchestratorError:
             continue  # gone, or none: there is nothing of ours to find
-        if repo.top not in seen:
-            seen.add(repo.top)
+        if repo.common not in seen:
             yield repo
+        seen |= {repo.top, repo.common}
 
 
 def _own(app: App) -> Repository:

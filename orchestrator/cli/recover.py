@@ -116,8 +116,7 @@ def _of_task(app: App, name: str) -> Found:
 def _everything(app: App) -> list[Found]:
     """Of every repository that tasks of this queue were worked on in."""
     known = _known(app)
-    shared = {repo.common: repo for repo in reclaim.repositories(app, known)}  # two checkouts may have the same refs
-    return [_found(repo, None, known) for repo in shared.values()]
+    return [_found(repo, None, known) for repo in reclaim.repositories(app, known)]
 
 
 def _known(app: App) -> dict[Place, Record | None]:

@@ -289,3 +289,12 @@ def test_a_ref_that_can_t_go_keeps_no_other_task_s_from_it(project: Project) -> 
     assert [each["what"] for each in told if not each["reclaimed"]] == ["many-1: 1 attempts' commits"]
     assert refs(project) == "refs/orchestrator/many-1/0001"
     assert branches(project) == ["orchestrator/y"]
+
+
+def test_a_repository_that_tasks_use_by_two_of_its_checkouts_is_told_of_once(project: Project) -> None:
+    project.git("worktree", "add", "-q", "other", "-b", "side")
+    project.drop("there", "{metric: {name: left, target: 0}, repo: other}")
+    landed(project)
+    told = [item["what"] for item in project.json("prune", "--older-than", "0")["items"]]
+    assert len(told) == len(set(told))
+    assert refs(project) == ""
