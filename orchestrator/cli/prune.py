@@ -19,8 +19,8 @@ Examples:
   orchestrator prune --older-than 90d
 
 Idle worktrees go, and what was left of converged tasks' worktrees once everything in them is kept; attempts' commits and
-agents' logs of tasks that landed longer ago than --older-than, and the branches of those among them that were removed from
-converged. Nothing of a task that is not converged goes, and nothing whose owner is not known.
+agents' logs of tasks that landed longer ago than --older-than, and the branches and names of those among them that were
+removed from converged. Nothing of a task that is not converged goes, and nothing whose owner is not known.
 Git gives the commits' space back when it collects them (`git gc`).
 """
 UNITS = ("B", "kB", "MB", "GB", "TB")

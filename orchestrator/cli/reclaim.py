@@ -6,6 +6,7 @@ SIGKILL leaves what it had not come to, which the next prune finds again.
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -34,7 +35,7 @@ class Item(Value):
     """One thing on disk. `remove` None: it stays, because of `why`; else it goes, and returns why it could not. `refs` are what
     goes with it in `repo`, by their full names."""
 
-    kind: str  # worktree | refs | branch | logs
+    kind: str  # worktree | refs | branch | name | logs
     what: str
     size: int
     why: str
@@ -59,15 +60,17 @@ def find(app: App, age: float, *, now: float | None = None) -> list[Item]:
     removed = app.queue.removed.records()
     found: list[Item] = []
     for repo in repositories(app, {each.place: each.record for each in known}):
+        gone = [each for each in removed if each.slug and repository.holder(repo, each.slug) == each.id]
         found += _worktrees(app, repo, known)
-        found += refs(repo, known, moment, age, removed)
-        found += branches(repo, moment, age, removed)
+        found += refs(repo, known, moment, age, gone)
+        found += branches(repo, moment, age, gone)
+        found += names(repo, known, moment, age, gone, [ref for item in found for ref in item.refs])
     return [*found, *_logs(known, moment, age)]
 
 
 def refs(repo: Repository, known: list[Known], now: float, age: float, removed: Collection[Record] = ()) -> Iterator[Item]:
     """The refs of this repository by task. Of a task that this queue never had they stay: another may. `removed`: what it
-    remembers of tasks whose folders retention took away."""
+    remembers of tasks whose folders retention took away, and whose names are kept for them here."""
     by_slug: dict[str, list[kept.Kept]] = {}
     for each in kept.attempts(repo):
         by_slug.setdefault(each.slug, []).append(each)
@@ -84,16 +87,29 @@ def refs(repo: Repository, known: list[Known], now: float, age: float, removed: 
 def branches(repo: Repository, now: float, age: float, removed: Collection[Record]) -> Iterator[Item]:
     """The branches of tasks whose folders retention took away, where their base has all that is on them. A task that is there may
     be queued again, and goes on on its branch."""
-    begun = {record.branch: record for record in removed if record.branch and record.slug}
+    begun = {record.branch: record for record in removed if record.branch}
     for base in sorted({record.base for record in begun.values() if record.base}):
         for branch, commit in kept.done_with(repo, base).items():
             record = begun.get(branch)
-            if record is None or record.base != base or repository.holder(repo, record.slug) != record.id:
+            if record is None or record.base != base:
                 continue
             if record.landed and record.landed.how == "branch":  # it is where its work was to go
                 continue
             why = retention.why_kept(State.CONVERGED, record, now, age)
             yield _item_of(repo, "branch", branch, why, {repository.HEADS + branch: commit})
+
+
+def names(
+    repo: Repository, known: list[Known], now: float, age: float, removed: Collection[Record], going: Collection[str]
+) -> Iterator[Item]:
+    """The names that are kept for tasks whose folders retention took away, once nothing here but the refs that are `going` is
+    called by them: the next task of such a name is then called as it is, and not `NAME-2`."""
+    used, left = kept.slugs(repo, but=going), functools.cache(lambda: kept.slugs(repo))
+    there = {each.record.id for each in known if each.record} | {tree.owner for tree in worktree.ours(repo)}
+    for record in removed:
+        if record.slug not in used and record.id not in there and not retention.why_kept(State.CONVERGED, record, now, age):
+            path = repository.reservation(repo, record.slug)
+            yield Item("name", record.slug, disk(path), "landed", lambda path=path: _release(path, left()))  # type: ignore[misc]
 
 
 def forget(items: Iterable[Item]) -> set[int]:
@@ -179,6 +195,14 @@ def _retire(app: App, owner: Known, tree: Worktree) -> str | None:
     return worktrees.retire(owner.folder, owner.record, tree, "prune", pooled=0)
 
 
+def _release(reservation: Path, used: Collection[str]) -> str | None:
+    """`used`: what is so called when all refs that can go are gone. What is, is known by the name alone: it is kept for that."""
+    if reservation.name in used:
+        return "refs or a branch that is called so could not go"
+    reservation.unlink(missing_ok=True)
+    return None
+
+
 def _item_of(repo: Repository, kind: str, what: str, why: str | None, them: Mapping[str, str]) -> Item:
     if why:
         return Item(kind, what, 0, why)
@@ -212,8 +236,7 @@ def _owners(repo: Repository, known: list[Known], removed: Collection[Record]) -
         if each.record and owns(repo, each.record.slug, each.record):
             found.setdefault(each.record.slug, []).append((each.place.state, each.record))
     for record in removed:
-        if record.slug and repository.holder(repo, record.slug) == record.id:
-            found.setdefault(record.slug, [(State.CONVERGED, record)])
+        found.setdefault(record.slug, [(State.CONVERGED, record)])
     return found
 
 

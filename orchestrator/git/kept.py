@@ -10,6 +10,7 @@ from orchestrator.git import listing, merge, refs, repository
 from orchestrator.git.repository import Repository
 
 BRANCHES = f"{repository.HEADS}orchestrator/"
+KEEPING = "refs/orchestrator/"
 FORMAT = "%(refname)%00%(objectname)%00%(committerdate:unix)%00%(contents:subject)"
 
 
@@ -29,7 +30,7 @@ class Kept(Value):
 
 
 def ref(slug: str, label: str) -> str:
-    return f"refs/orchestrator/{slug}/{label}"
+    return f"{KEEPING}{slug}/{label}"
 
 
 def keep(repo: Repository, slug: str, label: str, commit: str) -> str:
@@ -70,9 +71,15 @@ def done_with(repo: Repository, base: str) -> Mapping[str, str]:
 
 def attempts(repo: Repository, slug: str | None = None) -> tuple[Kept, ...]:
     """Every kept commit of one task, or of all."""
-    below = f"refs/orchestrator/{slug}/" if slug else "refs/orchestrator/"
+    below = f"{KEEPING}{slug}/" if slug else KEEPING
     lines = repo.git.text("for-each-ref", f"--format={FORMAT}", below).split("\n")
     return tuple(_kept(line) for line in lines if line.count("\0") >= 3)
+
+
+def slugs(repo: Repository, but: Iterable[str] = ()) -> set[str]:
+    """The names of tasks by which branches and refs of ours are called, or below which they lie; leaving out the refs `but`."""
+    found = repo.git.text("for-each-ref", "--format=%(refname)", BRANCHES, KEEPING).splitlines()
+    return {name.removeprefix(BRANCHES).removeprefix(KEEPING).partition("/")[0] for name in set(found).difference(but)}
 
 
 def heads(repo: Repository, commits: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
@@ -116,5 +123,5 @@ def _free(repo: Repository, slug: str, label: str, commit: str) -> str:
 
 def _kept(line: str) -> Kept:
     name, commit, when, subject = line.split("\0", 3)
-    slug, _, label = name.removeprefix("refs/orchestrator/").partition("/")
+    slug, _, label = name.removeprefix(KEEPING).partition("/")
     return Kept(slug, label, commit, float(when or 0), subject)

@@ -182,10 +182,9 @@ def reserve(repo: Repository, slug: str, task_id: str) -> str:
             f"A branch called 'orchestrator' in {repo.top} is in the way of orchestrator/{slug}.",
             hint="Rename it: git branch -m orchestrator NEW-NAME.",
         )
-    folder = repo.control / "slugs"
-    folder.mkdir(exist_ok=True)
+    reservation(repo, slug).parent.mkdir(exist_ok=True)
     name, number = slug, 1
-    while not _reserved(repo, folder / name, name, task_id):
+    while not _reserved(repo, name, task_id):
         number += 1
         name = f"{slug}-{number}"
     return name
@@ -193,7 +192,12 @@ def reserve(repo: Repository, slug: str, task_id: str) -> str:
 
 def holder(repo: Repository, slug: str) -> str | None:
     """The id of the task that `slug` is kept for."""
-    return refs.content(repo.control / "slugs" / slug)
+    return refs.content(reservation(repo, slug))
+
+
+def reservation(repo: Repository, slug: str) -> Path:
+    """The file that says for which task `slug` is kept."""
+    return repo.control / "slugs" / slug
 
 
 def exclude(repo: Repository, lines: list[str] | tuple[str, ...]) -> None:
@@ -335,8 +339,9 @@ def _refused(path: Path, stderr: str) -> RepositoryError:
     return RepositoryError(f"git can't use {path}: {stderr.strip() or 'no message'}", hint="See what `git status` says there.")
 
 
-def _reserved(repo: Repository, path: Path, name: str, task_id: str) -> bool:
+def _reserved(repo: Repository, name: str, task_id: str) -> bool:
     """Whether `name` is ours now: the file that says so is made in one step, so of two tasks one wins."""
+    path = reservation(repo, name)
     temporary = path.with_name(f"{name}.{task_id}.tmp")
     if (owner := refs.content(path)) is not None:
         temporary.unlink(missing_ok=True)  # we were killed right after the link

@@ -259,6 +259,56 @@ def test_a_queue_in_a_subfolder_tells_of_its_repository_once(project: Project) -
     assert len(told) == len(set(told))
 
 
+def kept_names(project: Project) -> list[str]:
+    return sorted(path.name for path in (project.top / ".git/orchestrator/slugs").iterdir())
+
+
+def test_the_name_of_a_removed_task_is_free_again_once_nothing_is_called_by_it(project: Project) -> None:
+    removed(project)
+    assert ("name", "x") not in items(project)
+    assert items(project, "--dry-run", "--older-than", "0")["name", "x"] == ("landed", True)
+    assert kept_names(project) == ["x", "y"]
+    assert items(project, "--older-than", "0")["name", "x"] == ("landed", True)
+    assert kept_names(project) == ["y"]
+    project.drop("x")
+    (project.top / "todo.txt").write_text("again\n")
+    project.git("commit", "-q", "-am", "there is something to do")
+    project.agent("echo more >> y; : > todo.txt")
+    project.run()
+    assert branches(project) == ["orchestrator/x", "orchestrator/y"]
+    assert ("refs", "x: 1 attempts' commits") in items(project, "--dry-run")
+
+
+def test_a_name_whose_refs_a_killed_prune_removed_is_free_after_the_next(project: Project) -> None:
+    removed(project)
+    project.git("update-ref", "-d", "refs/orchestrator/x/0001")
+    project.git("branch", "-qD", "orchestrator/x")
+    assert items(project, "--older-than", "0")["name", "x"] == ("landed", True)
+    assert kept_names(project) == ["y"]
+
+
+@pytest.mark.parametrize("left", ["a branch", "a branch below", "a ref", "a worktree", "the task"])
+def test_the_name_of_a_removed_task_stays_for_as_long_as_anything_is_left_of_it(project: Project, left: str) -> None:
+    removed(project)
+    if left == "a branch":
+        project.git("worktree", "add", "-q", "looked-at", "orchestrator/x")
+    elif left == "a branch below":
+        project.git("branch", "-m", "orchestrator/x", "orchestrator/x/mine")
+    elif left == "a ref":
+        project.git("update-ref", "refs/orchestrator/x/0002", "main^{tree}")
+        (project.top / ".git/refs/orchestrator/x/0002.lock").touch()
+    elif left == "a worktree":
+        project.git("worktree", "add", "-q", "--detach", ".worktrees/x")
+        record = json.loads((project.tasks / ".orch/converged.jsonl").read_text())
+        (project.top / ".git/worktrees/x/orchestrator").write_text(record["id"])
+    else:
+        record = json.loads((project.tasks / ".orch/converged.jsonl").read_text())
+        project.drop("x", state="blocked", record={key: record[key] for key in ("id", "name", "slug", "repo", "base", "branch")})
+    told = project.json("prune", "--older-than", "0", code=None)["items"]
+    assert ("name", "x", True) not in {(each["kind"], each["what"], each["reclaimed"]) for each in told}
+    assert kept_names(project) == ["x", "y"]
+
+
 def many_removed(project: Project, count: int) -> None:
     """The same as `removed`, with so many more tasks that were like x."""
     removed(project)
@@ -286,7 +336,7 @@ def test_a_ref_that_can_t_go_keeps_no_other_task_s_from_it(project: Project) -> 
     many_removed(project, 2)
     (project.top / ".git/refs/orchestrator/many-1/0001.lock").touch()
     told = project.json("prune", "--older-than", "0", code=1)["items"]
-    assert [each["what"] for each in told if not each["reclaimed"]] == ["many-1: 1 attempts' commits"]
+    assert [each["what"] for each in told if not each["reclaimed"]] == ["many-1: 1 attempts' commits", "many-1"]
     assert refs(project) == "refs/orchestrator/many-1/0001"
     assert branches(project) == ["orchestrator/y"]
 
