@@ -111,7 +111,7 @@ class Voice:
 def ending(state: State | None, record: Record | None, now: float) -> str:
     """How a claim ended, in a line."""
     if state is None:
-        return "is gone from the queue"
+        return "is gone from the queue; what was done of it is kept, and `orchestrator recover` lists it"
     if state is State.CONVERGED and not (record and record.converged):
         return "converged: moved there by hand, nothing was verified or landed"
     if state is State.CONVERGED:

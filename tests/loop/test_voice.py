@@ -92,7 +92,7 @@ def test_what_a_spec_leaves_open_is_said_once_for_each_version_of_it(tmp_path: P
 
 
 @pytest.mark.parametrize(("state", "record", "line"), [
-    (None, None, "is gone from the queue"),
+    (None, None, "is gone from the queue; what was done of it is kept, and `orchestrator recover` lists it"),
     (State.CONVERGED, None, "converged: moved there by hand, nothing was verified or landed"),
     (State.CONVERGED, replace(RECORD, reason=Reason.EXHAUSTED, detail="5 failures"), "converged: moved there by hand, nothing was verified or landed"),
     (State.CONVERGED, replace(RECORD, reason=Reason.CONVERGED, attempts=0), "converged, nothing to land"),
