@@ -27,6 +27,7 @@ SHOWN = 5
 REFUSED = re.compile(
     r"not uptodate|would be (overwritten|removed|lost)|Cannot merge|need to resolve|unmerged|Unable to create '.+\.lock'"
 )
+UNPLACED = "its own checkout of {} can't be found, since git notes nowhere where it is; run in it: git config core.worktree $PWD"
 MESSAGE = "orchestrator: land tested work"
 
 
@@ -176,7 +177,8 @@ def _refusal(place: Checkout, changed: Sequence[Change], old: str, stderr: str) 
 def _astray(repo: Repository, base: str) -> tuple[Blocker, ...]:
     """Left behind, the next commit in one of these would take the landing back."""
     reason = "this checkout of {} isn't there; if it was moved: git worktree repair NEW-PLACE, if deleted: git worktree prune"
-    return tuple(Blocker(place.path, reason.format(base)) for place in listing.astray(repo, base))
+    found = tuple(Blocker(place.path, reason.format(base)) for place in listing.astray(repo, base))
+    return (*found, Blocker(repo.common, UNPLACED.format(base))) if listing.unplaced(repo, base) else found
 
 
 def _blockers(places: Iterable[Checkout], changed: Sequence[Change]) -> tuple[Blocker, ...]:

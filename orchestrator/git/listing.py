@@ -48,6 +48,14 @@ def astray(repo: Repository, name: str) -> tuple[Checkout, ...]:
     return _on(repo, name, lost)
 
 
+def unplaced(repo: Repository, name: str) -> bool:
+    """Whether the main checkout is on the branch `name` and can't be found from this linked one: `git init --separate-git-dir`
+    notes nowhere where it is."""
+    if repo.git_dir == repo.common or not (repo.common / "index").exists() or _main(repo) or _bare(repo):
+        return False
+    return bool(_on(repo, name, (_checkout(repo, repo.common, repo.common),)))
+
+
 def _on(repo: Repository, name: str, found: Iterable[Checkout]) -> tuple[Checkout, ...]:
     real = refs.real(repo.common, HEADS + name)
     return tuple(
@@ -63,10 +71,14 @@ def _main(repo: Repository) -> Checkout | None:
     if repo.git_dir == repo.common:
         return _checkout(repo, repo.top, repo.common)
     told = _told(repo, "--get", "core.worktree")
-    if _told(repo, "--type=bool", "core.bare") == "true" or not (told or repo.common.name == ".git"):
+    if _bare(repo) or not (told or repo.common.name == ".git"):
         return None
     top = (repo.common / (told or "..")).resolve()
     return _checkout(repo, top, repo.common) if top.is_dir() else None
+
+
+def _bare(repo: Repository) -> bool:
+    return _told(repo, "--type=bool", "core.bare") == "true"
 
 
 def _told(repo: Repository, *asked: str) -> str:

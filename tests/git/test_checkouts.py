@@ -164,6 +164,23 @@ class TestAdvance:
             assert checkouts.advance(there, "main", *landing, proof) == Advanced()
         assert landed(git, above / "lib", landing[1])
 
+    def test_a_main_checkout_that_git_does_not_place_makes_the_landing_wait_until_it_is_told(
+        self, repo: Repository, landing, tmp_path: Path, git
+    ) -> None:
+        place = tmp_path / "place"
+        git(tmp_path, "clone", "-q", "--separate-git-dir", str(tmp_path / "kept.git"), str(repo.top), str(place))
+        git(place, "fetch", "-q", str(repo.top), landing[1])
+        git(place, "worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
+        there = repository.discover(tmp_path / "side")
+        with locks.acquire(there.landing_lock) as proof:
+            blocked = checkouts.advance(there, "main", *landing, proof)
+            assert isinstance(blocked, Blocked)
+            assert "core.worktree" in str(blocked.blockers[0])
+            assert untouched(git, place, landing[0])
+            git(place, "config", "core.worktree", str(place))
+            assert checkouts.advance(there, "main", *landing, proof) == Advanced()
+        assert landed(git, place, landing[1])
+
     def test_every_checkout_follows_where_there_are_several(
         self, repo: Repository, landing, proof: LockProof, tmp_path: Path, git
     ) -> None:
