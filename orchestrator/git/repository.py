@@ -283,11 +283,18 @@ def overwrite(path: Path, text: str) -> None:
         write(path, text.ljust(ROOM, "\n"))
 
 
+def scratch(path: Path) -> Path:
+    """A file beside `path` that is this process's own. What those left that were killed, and git's lock of it, goes."""
+    _sweep(path)
+    return Path(f"{path}.{os.getpid()}.tmp")
+
+
 def _sweep(path: Path) -> None:
     """Remove what writers of this file left that are dead."""
     for name in refs.names(path.parent):
-        writer = name[len(path.name) + 1 : -len(".tmp")]
-        if name.startswith(f"{path.name}.") and name.endswith(".tmp") and not (writer.isdigit() and _lives(int(writer))):
+        made = name.removesuffix(".lock")
+        writer = made[len(path.name) + 1 : -len(".tmp")]
+        if made.startswith(f"{path.name}.") and made.endswith(".tmp") and not (writer.isdigit() and _lives(int(writer))):
             with suppress(OSError):
                 (path.parent / name).unlink()
 

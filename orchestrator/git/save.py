@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from orchestrator.git import given, lasting, nested, refs, snapshot, worktree
 from orchestrator.git.command import Git
 from orchestrator.git.identity import commit_as, with_trailers
 from orchestrator.git.kept import Kept, attempts, heads, keep, keep_all
-from orchestrator.git.repository import HEADS, Repository, branch, busy
+from orchestrator.git.repository import HEADS, Repository, branch, busy, scratch
 from orchestrator.git.untracked import harmless, hollow
 from orchestrator.git.worktree import Worktree
 from orchestrator.store.failpoints import hit
@@ -246,7 +245,7 @@ def _inner(tree: Worktree) -> Iterator[str]:
 def _lost(repo: Repository, path: Path, base: str | None) -> str:
     """The same for a worktree that git no longer knows: an agent removed git's folder for it, so every file counts."""
     git = Git(path, repo.common)
-    return _commit_tree(git, snapshot.tree_of_all(git, repo.control / f"index.{os.getpid()}", base), base)
+    return _commit_tree(git, snapshot.tree_of_all(git, scratch(repo.control / "index"), base), base)
 
 
 def _commit_tree(git: Git, tree: str, parent: str | None) -> str:

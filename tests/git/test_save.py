@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -548,6 +551,21 @@ class TestKeeping:
         assert listed(git, repo, REF + label) == {".gitignore", "one", "two", "three"}
         assert (repo.common / "index").read_bytes() == users_index
 
+    @pytest.mark.parametrize("point", ["git.read-tree:after", "git.add:after"])
+    def test_a_kill_while_these_are_kept_leaves_nothing_once_they_are(
+        self, repo: Repository, tree: Worktree, base: str, point: str
+    ) -> None:
+        shutil.rmtree(tree.admin)
+        (tree.path / "new").write_text("uncommitted")
+        before = set(repo.control.iterdir())
+        code = f"""from pathlib import Path; from orchestrator.git import repository, save
+save.keep_lost(repository.discover(Path({str(repo.top)!r})), Path({str(tree.path)!r}), "fix", "cut", base={base!r})"""
+        ended = subprocess.run([sys.executable, "-c", code], env={**os.environ, "ORCH_FAILPOINT": point}, check=False)
+        assert ended.returncode == -signal.SIGKILL
+        assert len(set(repo.control.iterdir()) - before) == 1
+        assert save.keep_lost(repo, tree.path, "fix", "cut", base=base) == ("cut",)
+        assert set(repo.control.iterdir()) == before
+
     def test_an_old_lock_of_a_ref_is_removed_and_a_young_one_is_named(self, repo: Repository, base: str) -> None:
         lock = repo.common / (REF + "0001.lock")
         lock.parent.mkdir(parents=True)
@@ -560,8 +578,6 @@ class TestKeeping:
     def test_an_old_lock_that_a_process_has_open_stays(self, repo: Repository, base: str) -> None:
         lock = Path(repo.common / (REF + "0001.lock"))
         lock.parent.mkdir(parents=True)
-        import subprocess
-
         lock.touch()
         holder = subprocess.Popen(
             ["sh", "-c", f"exec 9<'{lock}'; echo ready; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
