@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,8 @@ from orchestrator.store.failpoints import hit
 from orchestrator.store.locks import LockProof
 
 POOLED = 4
+MADE = re.compile(r"-[0-9a-f]{6}$")
+BEGINNING = frozenset({"locked", "gitdir"})
 
 Pump = Callable[[float], None]
 
@@ -157,8 +160,13 @@ def _forget_begun(repo: Repository, pool: Path, proof: LockProof) -> None:
     repository any more, the user's own commands included. With the lock held, nobody of ours is making one."""
     for admin in refs.entries(repo.common / "worktrees"):
         place = place_of(admin)
-        if place and place.parent == pool and initializing(admin):
-            _aside(Worktree(repo, place, admin), proof)
+        if (place and place.parent == pool and initializing(admin)) or _hardly_begun(admin):
+            _aside(Worktree(repo, place or pool / admin.name, admin), proof)
+
+
+def _hardly_begun(admin: Path) -> bool:
+    """Whether git was killed before it had noted where this was to be, and it is called as only those that we make."""
+    return bool(MADE.search(admin.name)) and not refs.content(admin / "gitdir") and BEGINNING.issuperset(refs.names(admin))
 
 
 def _move(worktree: Worktree, path: Path, _: LockProof) -> Worktree:

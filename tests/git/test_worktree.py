@@ -456,6 +456,33 @@ def test_what_a_killed_git_had_only_begun_to_make_is_in_nobody_s_way(
     assert list(root.glob(".pool/*")) == []
 
 
+@pytest.mark.parametrize("left", [(), ("locked",), ("locked", "gitdir")])
+def test_what_git_was_killed_over_before_it_had_said_where_goes_with_its_folder(
+    repo: Repository, tree: Worktree, root: Path, base: str, left: tuple[str, ...]
+) -> None:
+    admin, theirs = (repo.common / "worktrees" / name for name in ("other-c7f3a1", "theirs"))
+    for folder in (admin, theirs, root / ".pool" / admin.name):
+        folder.mkdir(parents=True)
+    for name in left:
+        (admin / name).touch()
+    pool.retire(tree)
+    pool.prepare(repo, root / "third", owner="id-3", branch=None, commit=base)
+    assert not admin.exists()
+    assert theirs.exists()
+    assert list(root.glob(".pool/*")) == []
+
+
+@pytest.mark.parametrize("lost", ["gitdir", "orchestrator"])
+def test_one_that_was_made_goes_not_where_a_power_cut_emptied_a_file(
+    repo: Repository, tree: Worktree, root: Path, base: str, lost: str
+) -> None:
+    (tree.path / "one").write_text("edited\n")
+    (tree.admin / lost).write_text("")
+    pool.prepare(repo, root / "other", owner="id-2", branch=None, commit=base)
+    assert tree.head == base
+    assert (tree.path / "one").read_text() == "edited\n"
+
+
 @pytest.mark.parametrize("age", [5.0, 60.0])
 def test_one_that_a_person_s_git_had_begun_is_waited_for_then_mended(
     repo: Repository, root: Path, base: str, age: float, git
