@@ -59,7 +59,7 @@ def undo(app: App, name: str) -> int:
 def _undo(app: App, place: Place) -> UndoOutcome:
     from orchestrator.cli.worktrees import repository_of, root_of
     from orchestrator.core.spec import Spec
-    from orchestrator.store import records, seal, secrets, specfile
+    from orchestrator.store import clearing, records, secrets, specfile
     from orchestrator.worker import undoing
 
     folder = app.queue.path(place)
@@ -87,4 +87,4 @@ def _undo(app: App, place: Place) -> UndoOutcome:
             undoing.look(what, app.queue, record.landed.base)
         return outcome
     finally:
-        seal.remove(scratch)
+        clearing.remove(scratch)

@@ -35,10 +35,10 @@ from orchestrator.git.worktree import (
     inside,
     place_of,
     pooled,
-    remove,
     reset,
 )
 from orchestrator.store import locks
+from orchestrator.store.clearing import remove
 from orchestrator.store.failpoints import hit
 from orchestrator.store.locks import LockProof
 

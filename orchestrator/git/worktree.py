@@ -17,6 +17,7 @@ from orchestrator.errors import RepositoryError
 from orchestrator.git import indexfile, refs, snapshot, untracked
 from orchestrator.git.command import Git
 from orchestrator.git.repository import OPERATIONS, ROOM, Repository, head, overwrite, write
+from orchestrator.store.clearing import remove
 from orchestrator.store.failpoints import hit
 
 MARK = "orchestrator"
@@ -252,17 +253,3 @@ def forget(admin: Path) -> None:
         for name in FOUND_BY:
             (admin / name).unlink(missing_ok=True)
     remove(admin)
-
-
-def remove(path: Path) -> None:
-    """Delete a file or tree of ours, folders without permissions included."""
-    if not path.is_dir() or path.is_symlink():
-        path.unlink(missing_ok=True)
-        return
-    import shutil
-
-    shutil.rmtree(path, ignore_errors=True)
-    if path.exists():
-        for folder, _, _ in os.walk(path):
-            os.chmod(folder, 0o700)  # noqa: PTH101
-        shutil.rmtree(path, ignore_errors=True)

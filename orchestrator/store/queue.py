@@ -11,7 +11,7 @@ from orchestrator.core.lease import Identity, Lease
 from orchestrator.core.record import Record
 from orchestrator.core.task import TOKEN, Place, State, check_name, split_token
 from orchestrator.errors import NoSuchTask, StoreError
-from orchestrator.store import durable, leases, records
+from orchestrator.store import clearing, durable, leases, records
 from orchestrator.store.claim import Claim
 from orchestrator.store.owners import Owners
 from orchestrator.store.removed import Removed
@@ -229,10 +229,8 @@ class Queue:
 
     def _clear(self, path: Path) -> None:
         """Remove something of `.orch/tmp`, whatever its permissions are by now."""
-        from orchestrator.store import seal  # rarely needed, and the status should not have to load it
-
         if durable.is_folder(path):
-            seal.remove(path)
+            clearing.remove(path)
         else:
             durable.unlink(path, point="sweep")
 

@@ -6,7 +6,6 @@ disk meanwhile can change a result. The digest says whether two claims judged by
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -187,27 +186,6 @@ def written(path: Path) -> Written:
     except OSError:
         return None
     return (status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-def remove(path: Path) -> None:
-    """Remove a private copy, whatever a benchmark made of it. What can't be removed stays; nothing is raised."""
-    folders = [os.fspath(path)]
-    if not durable.is_folder(path):  # of a link what is behind it is not ours
-        with contextlib.suppress(OSError):
-            os.unlink(path)  # noqa: PTH108
-        return
-    for folder in folders:  # grows while it is walked, so that no depth is too deep
-        with contextlib.suppress(OSError):
-            os.chmod(folder, 0o700)  # noqa: PTH101 - strings throughout: this runs after every sample
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    else:
-                        os.unlink(entry.path)  # noqa: PTH108
-    for folder in reversed(folders):
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)  # noqa: PTH106
 
 
 def _read(folder: Path) -> Iterator[SealedFile]:

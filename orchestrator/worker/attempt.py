@@ -18,7 +18,7 @@ from orchestrator.core.record import Attempt, Result, Session
 from orchestrator.core.spec import live_edit
 from orchestrator.core.task import Stage, State
 from orchestrator.errors import SpecError
-from orchestrator.store import seal, secrets, specfile
+from orchestrator.store import clearing, seal, secrets, specfile
 from orchestrator.worker import (
     findings,
     handover,
@@ -194,7 +194,7 @@ def hold_session(
 def request(work: Work, space: Space, number: int, text: str, phase: Phase, variables: tuple[str, ...] = ()) -> Request:
     """What the adapter needs to know, with the files the agent may read: its prompt and its own copy of the task folder."""
     copy = findings.agent_copy(work)
-    seal.remove(copy)
+    clearing.remove(copy)
     measure.put_away(work.scratch)
     work.sealed.agent_copy(copy, holdout=work.spec.holdout)
     prompt_file = work.scratch / "prompt.md"

@@ -20,7 +20,7 @@ from orchestrator.core.settings import Settings
 from orchestrator.core.task import State, mark
 from orchestrator.errors import AgentError, ClaimLost, OrchestratorError, RepositoryError, SpecError, StoreError
 from orchestrator.proc import identity, tree
-from orchestrator.store import config, seal, secrets
+from orchestrator.store import clearing, config, seal, secrets
 from orchestrator.store.claim import Claim
 from orchestrator.store.queue import Queue
 from orchestrator.worker import life, opening, report, resolution
@@ -65,7 +65,7 @@ def serve(claim: Claim) -> int:
     try:
         return work_on(claim, pulse, settings, lease, record, scratch)
     finally:
-        seal.remove(scratch)
+        clearing.remove(scratch)
 
 
 def work_on(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record: Record | None, scratch: Path) -> int:

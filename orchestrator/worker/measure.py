@@ -25,7 +25,7 @@ from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError, StoreError
 from orchestrator.proc import supervise
 from orchestrator.proc.command import Command, Finished, Limits, Pump
-from orchestrator.store import layouts
+from orchestrator.store import clearing, layouts
 from orchestrator.store import seal as seals
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.seal import Sealed
@@ -294,12 +294,12 @@ def private_copy(sealed: Sealed | None, scratch: Path, *, stays: bool = False) -
     copy = scratch / f"sealed-{os.urandom(4).hex()}"
     try:
         if sealed and not (stays and _moved(scratch / LEFT, copy) and sealed.renew(copy)):
-            seals.remove(copy)
+            clearing.remove(copy)
             _write(sealed, copy)
         yield copy
     finally:
         if not stays or not _moved(copy, scratch / LEFT):
-            seals.remove(copy)
+            clearing.remove(copy)
 
 
 def _moved(path: Path, to: Path) -> bool:
@@ -312,7 +312,7 @@ def _moved(path: Path, to: Path) -> bool:
 
 def put_away(scratch: Path) -> None:
     """Leave no copy for an agent to find."""
-    seals.remove(scratch / LEFT)
+    clearing.remove(scratch / LEFT)
 
 
 def _write(sealed: Sealed, copy: Path) -> None:

@@ -396,3 +396,14 @@ def test_what_it_brought_along_from_the_base_is_not_its_own_either_once_the_base
     project.run(code=0)
     assert project.git("show", "main:user.txt") == "three"
     assert project.git("show", "main:todo.txt") == ""
+
+
+def test_a_tree_too_deep_for_anybody_keeps_neither_its_task_nor_the_next_from_landing(project: Project) -> None:
+    deep = "import os\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\nopen('file', 'w')"
+    project.commit({"deep.py": deep, ".gitignore": "/d/\n"})
+    project.agent("python3 deep.py; : > todo.txt")
+    for name in ("x", "y"):
+        project.drop(name)
+        project.run(code=0)
+    assert project.git("show", "main:todo.txt") == ""
+    assert list(project.repo.glob(".worktrees/.pool/trash-*")) == []

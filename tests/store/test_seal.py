@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.core.spec import LIVE, Metric, Spec
 from orchestrator.errors import ClaimLost, StoreError
-from orchestrator.store import seal
+from orchestrator.store import clearing, seal
 from orchestrator.store.seal import INDEX, Sealed, SealedFile
 
 
@@ -201,7 +201,7 @@ def test_folders_nested_beyond_measure_are_refused_and_can_be_removed(task: Path
             seal.seal(task)
     finally:  # a tree that deep breaks whoever cleans up after the tests
         os.chdir(here)
-        seal.remove(task)
+        clearing.remove(task)
     assert not task.exists()
 
 
@@ -293,10 +293,10 @@ def test_removing_a_copy_works_whatever_was_done_to_it_and_leaves_what_links_poi
     (tmp_path / "copy" / "data" / "link").symlink_to(tmp_path / "precious")
     (tmp_path / "copy" / "data" / "empty").chmod(0)
     (tmp_path / "copy" / "data").chmod(0o555)
-    seal.remove(tmp_path / "copy")
+    clearing.remove(tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
     assert (tmp_path / "precious" / "file").read_text() == "keep"
-    seal.remove(tmp_path / "copy")  # not there any more: fine
+    clearing.remove(tmp_path / "copy")  # not there any more: fine
 
 
 class Kept:

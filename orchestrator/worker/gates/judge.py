@@ -20,7 +20,7 @@ from orchestrator.core.record import Pause
 from orchestrator.core.task import State
 from orchestrator.core.value import Value
 from orchestrator.errors import AgentError
-from orchestrator.store import seal, templates
+from orchestrator.store import clearing, templates
 from orchestrator.worker import channel, metering, prompt, refusals, routes
 from orchestrator.worker.gates.trial import Trial
 from orchestrator.worker.measure import Verdict
@@ -67,7 +67,7 @@ def _asked(trial: Trial, gate: Gate, patch: str, problem: str) -> Verdict | Unus
             return Verdict(gate.name, False, f"the judge gave no verdict: it ended as {outcome.end}. {outcome.detail}".strip())
         return _verdict(trial, gate, place, patch, text)
     finally:
-        seal.remove(place)
+        clearing.remove(place)
 
 
 def _verdict(trial: Trial, gate: Gate, place: Path, patch: str, text: str) -> Verdict | Unusable:
@@ -151,7 +151,7 @@ def _session(work: Work, gate: Gate, place: Path, text: str, verdict: Path) -> A
 def _request(work: Work, gate: Gate, place: Path, text: str, verdict: Path, traits: Traits) -> Request:
     assert work.route is not None
     copy, prompt_file = work.scratch / "judged", work.scratch / "judge.md"
-    seal.remove(copy)
+    clearing.remove(copy)
     work.sealed.agent_copy(copy, holdout=work.spec.holdout)
     prompt_file.write_text(text, errors="surrogateescape")
     env = work.environment(place, max(work.number, 1), traits.environment)

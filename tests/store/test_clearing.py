@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestrator.store import clearing
+
+
+@pytest.mark.parametrize("depth", [1500, 5000])  # deeper than Python calls itself; longer than a path may be
+def test_no_folder_is_too_deep_to_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: int) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    monkeypatch.chdir(top)
+    for _ in range(depth):
+        Path("d").mkdir()
+        os.chdir("d")
+    Path("file").touch()
+    os.chdir(tmp_path)
+    clearing.remove(top)
+    assert not os.path.lexists(top)
+
+
+def test_what_must_not_be_opened_goes_and_what_links_lead_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").touch()
+    far = tmp_path / "top" / ("b" * 250) / ("c" * 250) / "shut"
+    far.mkdir(parents=True)
+    (far / "file").touch()
+    (far / "link").symlink_to(tmp_path / "precious")
+    far.chmod(0)
+    clearing.remove(tmp_path / "top")
+    assert not (tmp_path / "top").exists()
+    assert (tmp_path / "precious" / "file").exists()
