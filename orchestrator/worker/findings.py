@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -123,7 +125,7 @@ def _copy_edited(work: Work) -> str | None:
     copy = agent_copy(work)
     for name in (work.evaluator.path, work.evaluator.checks):
         sealed = work.sealed.get(name) if name else None
-        if name and sealed and sealed.data is not None and content(copy / name) not in (None, sealed.data):
+        if name and sealed and sealed.data is not None and _rewritten(copy / name, sealed.data):
             return f"the agent changed {name} in its copy of the task folder"
     return None
 
@@ -305,11 +307,13 @@ def agent_copy(work: Work) -> Path:
     return work.scratch / "task"
 
 
-def content(path: Path) -> bytes | None:
+def _rewritten(path: Path, data: bytes) -> bool:
+    """Whether `path` holds anything but `data` by now, be it a pipe or without an end; where nothing is left nothing was."""
     try:
-        return path.read_bytes()
+        with open(path, "rb", opener=specfile.careful) as file:  # Path.open takes no opener
+            return not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.read(len(data) + 1) != data
     except OSError:
-        return None
+        return path.is_symlink()
 
 
 def hide_queue(repo: Repository, root: Path, worktrees: Path) -> None:

@@ -407,3 +407,11 @@ def test_a_tree_too_deep_for_anybody_keeps_neither_its_task_nor_the_next_from_la
         project.run(code=0)
     assert project.git("show", "main:todo.txt") == ""
     assert list(project.repo.glob(".worktrees/.pool/trash-*")) == []
+
+
+@pytest.mark.parametrize("put", ["mkfifo", "ln -s /dev/zero"])
+def test_a_copy_of_the_benchmark_that_never_ends_is_an_edit_and_waited_for_by_nobody(project: Project, put: str) -> None:
+    project.drop("x", front="metric: {name: left, target: 0}\nmax_failures: 1")
+    project.agent(f': > todo.txt; rm "$ORCH_TASK_DIR"/benchmark.sh; {put} "$ORCH_TASK_DIR"/benchmark.sh')
+    project.run(code=1)
+    assert project.record("x")["reason"] == "tampered"
