@@ -18,19 +18,20 @@ from orchestrator.core.spec import Spec
 from orchestrator.core.task import Stage
 from orchestrator.core.value import Value
 from orchestrator.errors import SpecError
-from orchestrator.git import changes, files, merge, repository, save
+from orchestrator.git import changes, files, filling, merge, repository, save
 from orchestrator.git.changes import Change
+from orchestrator.git.filling import Rules
 from orchestrator.git.repository import Repository
 from orchestrator.store import seal, settingsfiles, specfile
 from orchestrator.store.layouts import EvaluatorKind
 from orchestrator.store.seal import SealedFile
 from orchestrator.worker import meddling, scripts
 from orchestrator.worker.gates import asked
-from orchestrator.worker.meddling import Rules
 from orchestrator.worker.work import Leaving, Work, blocked
 
 SHOWN = 5  # paths named in a finding
 MEASURED = "changed while the task's work was measured"
+REFILLED = "how git fills a checkout {} ({}): what is measured need not be what is committed"
 RECONFIGURED = "the repository's git configuration or hooks"
 
 
@@ -68,7 +69,7 @@ def watch(work: Work, repo: Repository, start: str, saved: save.Before) -> Watch
     """Look before the agent starts."""
     assert work.record.base is not None
     base, config = repository.tip(repo, work.record.base), repository.config_digest(repo)
-    return Watch(start, base, config, evaluator_files(work), saved, meddling.rules(repo))
+    return Watch(start, base, config, evaluator_files(work), saved, filling.rules(repo))
 
 
 def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected) -> Left:
@@ -77,11 +78,8 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
     tip = collected.tip
     if repository.config_digest(repo) != before.config:
         suspect(work, f"{RECONFIGURED} changed while the agent ran")
-        if told := meddling.reruled(repo, before.rules):
-            detail = (
-                f"how git fills a checkout changed while the agent ran ({told}): what is measured need not be what is committed"
-            )
-            return Left(before.start, tip, Result.TAMPERED, detail, final=True)
+    if told := filling.changed(repo, before.rules):
+        return Left(before.start, tip, Result.TAMPERED, REFILLED.format("changed while the agent ran", told), final=True)
     if moved := meddling.taken(repo, work.record.base, before.base, collected.seen - {before.start}, "while the agent ran"):
         return Left(before.start, tip, Result.TAMPERED, moved, final=True)
     edited = _edited(work, before)
@@ -141,12 +139,13 @@ def _edited(work: Work, before: Watch) -> str | None:
 @contextmanager
 def guarded(work: Work) -> Iterator[None]:
     """While work is measured: what an agent made runs there, and may edit the task's folder as the agent itself might have, or
-    what is the user's. Raises Leaving where it moved the base: no further step may take that for anybody's work."""
+    what is the user's. Raises Leaving where it moved the base, or made checkouts another thing than their commits: no further
+    step may take that for anybody's work."""
     if not (work.number or work.record.attempts):  # the base, as people made it
         yield
         return
     folder, spec, base = work.claim.folder, _spec_key(work), meddling.base_now(work)
-    rules = meddling.rules(work.repo) if work.repo else None
+    rules = filling.rules(work.repo) if work.repo else None
     before = seal.prints(folder)
     try:
         yield
@@ -156,10 +155,12 @@ def guarded(work: Work) -> Iterator[None]:
         now = seal.prints(folder)
         if now and (changed := sorted(path for path in {*before, *now} if before.get(path) != now.get(path))):
             mistrust(work, f"{', '.join(changed[:SHOWN])} in the task folder {MEASURED}")
-        if work.repo and meddling.rules(work.repo) != rules:  # not what wrote it: `husky` sets the same at each set-up
+        if work.repo and rules and filling.rules(work.repo).own != rules.own:  # not what wrote it: `husky` sets the same anew
             suspect(work, f"{RECONFIGURED} {MEASURED}")
     if moved := meddling.taken_meanwhile(work, base):
         raise Leaving(blocked(Reason.TAMPERED, moved))
+    if work.repo and rules and (told := filling.changed(work.repo, rules)):
+        raise Leaving(blocked(Reason.TAMPERED, REFILLED.format(MEASURED, told)))
 
 
 def _spec_key(work: Work) -> tuple[int, ...] | None:

@@ -1,15 +1,11 @@
-"""What is the user's and no attempt's: the base branch and the repository's configuration, held against how they were."""
+"""What is the user's and no attempt's: the base branch, held against how it was."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
 from itertools import pairwise
-from pathlib import Path
 from shlex import quote
 
-from orchestrator.core.value import Value
 from orchestrator.errors import GitError
 from orchestrator.git import merge, refs, repository, save, worktree
 from orchestrator.git.repository import Repository
@@ -17,34 +13,6 @@ from orchestrator.git.worktree import Worktree
 from orchestrator.worker.work import Work
 
 MANY = 1000  # commits that the base may have moved by, and are looked through
-# Settings by which a checkout holds something else than the commit: numbers measured in it are not the commit's.
-CONVERTING = re.compile(r"(filter\..+|core\.(attributesfile|autocrlf|eol|worktree|sparsecheckout.*))\n", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Rules(Value):
-    """How git is told to put files into a checkout, as text: the repository's configuration and its attributes."""
-
-    config: str = ""
-    attributes: str = ""
-
-
-def rules(repo: Repository) -> Rules:
-    """As they are now."""
-    return Rules(*((refs.content(path) or "") for path in _files(repo)))
-
-
-def reruled(repo: Repository, before: Rules) -> str:
-    """What of them is another now than `before`, in words; empty where a checkout still holds what its commit does."""
-    now = rules(repo)
-    if now == before:
-        return ""
-    old, new = (_converting(repo, "-f", "-", text=text) for text in (before.config, now.config))
-    if changed := sorted(name for name in {*old, *new} if old.get(name) != new.get(name)):  # `git lfs install --local` sets anew
-        said = {**_converting(repo, "--system"), **_converting(repo, "--global")}  # what the user mostly has for all repositories
-        changed = [name for name in changed if old.get(name, said.get(name)) != new.get(name, said.get(name))]
-    changed += ["info/attributes"] if now.attributes != before.attributes else []
-    return ", ".join(changed[:5])
 
 
 def taken(repo: Repository, base: str, old: str, own: Collection[str], when: str) -> str:
@@ -110,13 +78,3 @@ def _passed(work: Work, repo: Repository, old: str) -> list[str]:
 def _own(tree: Worktree, slug: str) -> list[str]:
     """What was made in the agent's worktree, where it may have looked at anything else; and all that a stand was put at."""
     return save.made(tree) if tree.path.name == slug else save.been(tree)
-
-
-def _files(repo: Repository) -> tuple[Path, Path]:
-    return repo.common / "config", repo.common / "info" / "attributes"
-
-
-def _converting(repo: Repository, *where: str, text: str = "") -> Mapping[str, str]:
-    listed = repo.git.run("config", *where, "-z", "--list", input=text.encode(errors="surrogateescape"), ok=(0, 1, 128))
-    entries = listed.stdout.decode(errors="replace").split("\0")
-    return {found[1]: entry[found.end() :] for entry in entries if (found := CONVERTING.match(entry))}

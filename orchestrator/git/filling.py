@@ -1,0 +1,99 @@
+"""How git is told to put files into a checkout. Where that becomes another, what is measured there need not be what is committed.
+
+It is read as text each time, since asking git takes a process; git is asked only what a text that has changed means.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.core.value import Value
+from orchestrator.git import refs
+from orchestrator.git.repository import Repository
+
+CONVERTING = re.compile(r"(filter\..+|core\.(attributesfile|autocrlf|eol|worktree|sparsecheckout.*))\n", re.IGNORECASE)
+INCLUDES = re.compile(r"(?im)^[ \t]*\[include(?:if[ \t][^\n]*)?\]([^\[]*)")
+ATTRIBUTES = re.compile(r"(?im)^[ \t]*attributesfile[ \t]*=[ \t]*(.+?)[ \t]*$")
+PATH = re.compile(r"(?im)^[ \t]*path[ \t]*=[ \t]*(.+?)[ \t]*$")
+DEPTH = 10  # of files that include each other, as git takes it
+# What `git lfs install` and its packages set for anybody: commits name such content by its digest, so nobody makes it another.
+LFS = re.compile(
+    r"filter\.lfs\.(required|(clean|smudge|process)\ngit-lfs (clean -- %f|smudge (--skip )?-- %f|filter-process( --skip)?)$)"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Rules(Value):
+    """As text, what is included too: the repository's configuration, its attributes, and both of the user's for all."""
+
+    config: str = ""
+    attributes: str = ""
+    users: str = ""
+    general: str = ""
+
+    @property
+    def own(self) -> tuple[str, str]:
+        """The repository's."""
+        return self.config, self.attributes
+
+
+def rules(repo: Repository) -> Rules:
+    """As they are now."""
+    folder = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "git"
+    users = "\n".join(text for path in _users(folder) for text in _included(path))
+    own = "\n".join(_included(repo.common / "config"))
+    named = [repo.common / _expanded(found) for found in ATTRIBUTES.findall(f"{users}\n{own}")]
+    general = "\n".join(_text(path) for path in named or [folder / "attributes"])
+    return Rules(own, _text(repo.common / "info" / "attributes"), users, general)
+
+
+def changed(repo: Repository, before: Rules) -> str:
+    """What of them is another now than `before`, in words; empty where a checkout still holds what its commit does."""
+    now = rules(repo)
+    if now == before:
+        return ""
+    old, new = (_converting(repo, f"{each.users}\n{each.config}") for each in (before, now))
+    names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+    names = [name for name in names if not LFS.match(f"{name}\n{new.get(name, '')}")]
+    names += ["info/attributes"] if now.attributes != before.attributes else []
+    names += ["the user's attributes"] if now.general != before.general else []
+    return ", ".join(names[:5])
+
+
+def _users(folder: Path) -> Iterator[Path]:
+    """The files that git reads before the repository's own, the last one wins."""
+    yield Path(os.environ.get("GIT_CONFIG_SYSTEM") or "/etc/gitconfig")
+    if chosen := os.environ.get("GIT_CONFIG_GLOBAL"):
+        yield Path(chosen)
+    else:
+        yield from (folder / "config", Path(_expanded("~/.gitconfig")))
+
+
+def _included(path: Path, depth: int = DEPTH) -> Iterator[str]:
+    text = _text(path)
+    yield text
+    if depth and "include" in text.lower():
+        for found in (name for section in INCLUDES.findall(text) for name in PATH.findall(section)):
+            yield from _included(path.parent / _expanded(found), depth - 1)
+
+
+def _text(path: Path) -> str:
+    try:
+        return refs.content(path) or ""
+    except OSError:  # nothing that this user's git could read
+        return ""
+
+
+def _expanded(name: str) -> str:
+    return os.path.expanduser(name.strip('"'))  # noqa: PTH111 - which fails where there is no such user
+
+
+def _converting(repo: Repository, text: str) -> Mapping[str, str]:
+    asked = ("config", "-f", "-", "--no-includes", "-z", "--list")
+    listed = repo.git.run(*asked, input=text.encode(errors="surrogateescape"), ok=(0, 1, 128))
+    entries = listed.stdout.decode(errors="replace").split("\0")
+    return {found[1]: entry[found.end() :] for entry in entries if (found := CONVERTING.match(entry))}
