@@ -78,8 +78,8 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
     tip = collected.tip
     if repository.config_digest(repo) != before.config:
         suspect(work, f"{RECONFIGURED} changed while the agent ran")
-    if told := filling.changed(repo, before.rules):
-        return Left(before.start, tip, Result.TAMPERED, REFILLED.format("changed while the agent ran", told), final=True)
+    if refilled := _refilled(work, before):
+        return Left(before.start, tip, Result.TAMPERED, refilled, final=True)
     if moved := meddling.taken(repo, work.record.base, before.base, collected.seen - {before.start}, "while the agent ran"):
         return Left(before.start, tip, Result.TAMPERED, moved, final=True)
     edited = _edited(work, before)
@@ -115,8 +115,13 @@ def strayed(work: Work, repo: Repository, collected: save.Collected) -> None:
 
 
 def tampered(work: Work, before: Watch) -> str | None:
-    """Whether the evaluator was changed, in the task folder or in the copy the agent was given."""
-    return _copy_edited(work) or _edited(work, before)
+    """Whether the evaluator was changed, in the task folder or in the copy the agent was given, or what it is run in will be."""
+    return _copy_edited(work) or _edited(work, before) or _refilled(work, before)
+
+
+def _refilled(work: Work, before: Watch) -> str | None:
+    told = filling.changed(work.repo, before.rules) if work.repo else ""
+    return REFILLED.format("changed while the agent ran", told) if told else None
 
 
 def _copy_edited(work: Work) -> str | None:

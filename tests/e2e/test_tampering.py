@@ -379,6 +379,16 @@ def test_work_that_changes_how_git_fills_checkouts_as_it_is_measured_is_refused(
     assert "filter.z.smudge" in project.record("x")["detail"]
 
 
+def test_how_git_fills_checkouts_is_looked_at_also_after_a_session_that_is_not_judged(project: Project) -> None:
+    """A usage limit, here: the next session would begin with what this one has set."""
+    limit = 'git config filter.z.smudge : ; printf \'@scripted {"kind": "limit", "text": "wait", "data": {}}\\n\'; exit 1'
+    (project.top / "limited.sh").write_text(limit)
+    steps = f'steps = [{{run = "sh {project.top}/limited.sh"}}]'
+    project.drop("x", front="agent: scripted", files={"scenario.toml": steps})
+    project.run(code=1)
+    assert project.record("x")["reason"] == "tampered"
+
+
 def test_an_agent_that_installs_git_lfs_is_no_cheat(project: Project) -> None:
     project.env["HOME"] = str(project.top)
     project.drop("x")
