@@ -16,6 +16,7 @@ from orchestrator.core.spec import Kind, Metric
 GOAL = 2000  # characters of the goal that are quoted
 DIGEST = 16  # digits of a digest that are shown
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 ROWS = 200  # of a table; a task may have been measured for weeks
 
 
@@ -47,22 +48,32 @@ def page(evidence: Evidence) -> str:
         f"# {evidence.title}",
         "",
         *([closed(evidence.goal.strip()[:GOAL]), ""] if evidence.goal.strip() else []),
-        f"- Result: {reason}{_landed(evidence)}",
-        *(f"- {way}" for way in _ways(evidence)),
-        f"- {worth(record, evidence.metrics)}",
-        *(f"- {line}" for line in (*_gate_lines(evidence), *_review(evidence))),
-        *(f"- Look at this: {finding}" for finding in evidence.findings),
-        f"- Attempts: {_attempts(evidence)}",
-        f"- Spend: {budget.told(record.spend)}",
-        f"- Evaluator: {record.seal or 'not sealed'}",
-        f"- Environment: {_environment(evidence)}",
-        f"- Begun at {record.base_commit or 'no commit'} of {record.base or 'no branch'}",
+        point(f"Result: {reason}{_landed(evidence)}"),
+        *map(point, _ways(evidence)),
+        point(worth(record, evidence.metrics)),
+        *map(point, (*_gate_lines(evidence), *_review(evidence))),
+        *(point(f"Look at this: {finding}") for finding in evidence.findings),
+        point(f"Attempts: {_attempts(evidence)}"),
+        point(f"Spend: {budget.told(record.spend)}"),
+        point(f"Evaluator: {record.seal or 'not sealed'}"),
+        point(f"Environment: {_environment(evidence)}"),
+        point(f"Begun at {record.base_commit or 'no commit'} of {record.base or 'no branch'}"),
         *_section("Measurements", _measurements(evidence)),
         *_section("Attempts", _fates(evidence)),
         *_section("Changed files", _changes(evidence)),
         *_plots(evidence),
     ]
     return "\n".join(lines) + "\n"
+
+
+def point(text: str) -> str:
+    """One point of a list."""
+    return f"- {line(text)}"
+
+
+def line(text: str) -> str:
+    """`text` on one line, without anything that a terminal obeys: a file's or a test's name may hold whole points of a report."""
+    return " ".join(CONTROL.sub(" ", text).split())
 
 
 def closed(text: str) -> str:
@@ -87,7 +98,7 @@ def short(evidence: Evidence) -> str:
         *_review(evidence),
         f"Attempts: {_attempts(evidence)}. Spend: {spend}. {digest}".strip(),
     ]
-    return "\n".join(lines)
+    return "\n".join(map(line, lines))
 
 
 def document(evidence: Evidence) -> dict[str, Any]:
@@ -229,7 +240,7 @@ def _legend(metric: Metric) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return line(text).replace("|", "\\|")
 
 
 def _count(lines: int | None) -> str:

@@ -14,6 +14,7 @@ from orchestrator.core import budget, metrics, reporting
 from orchestrator.core.evidence import Changed, Evidence
 from orchestrator.core.masking import Masker
 from orchestrator.core.record import Attempt, Record
+from orchestrator.core.reporting import point
 from orchestrator.core.resolving import Resolving
 from orchestrator.core.spec import Metric, Spec
 from orchestrator.core.task import State
@@ -40,16 +41,16 @@ def build(
     lines = [
         f"# {spec.title or record.name}: attempt {attempt.number}",
         "",
-        f"- Result: {attempt.result.value}{f' ({attempt.detail})' if attempt.detail else ''}",
+        point(f"Result: {attempt.result.value}{f' ({attempt.detail})' if attempt.detail else ''}"),
         f"- Agent: {attempt.agent}{f' ({attempt.model})' if attempt.model else ''}, {attempt.end.value}, {attempt.seconds:.1f} s",
         f"- Spend: {budget.told(attempt.spend)}; of the whole task: {budget.told(record.spend)}",
         f"- Commit: {attempt.commit or 'none'}, begun at {record.base_commit or 'no commit'} of {record.base or 'no branch'}",
-        *([f"- It was to resolve the conflict with {resolving.base} in {resolving.named}"] if resolving else []),
+        *([point(f"It was to resolve the conflict with {resolving.base} in {resolving.named}")] if resolving else []),
         f"- Evaluator: {record.seal or 'not sealed'}",
         "",
         *_numbers(metrics.deciding(spec.metrics, attempt.values), record, attempt.values),
         *(line for verdict in verdicts for line in _gate(verdict)),
-        *(f"- Look at this: {doubt}" for doubt in doubts),
+        *(point(f"Look at this: {doubt}") for doubt in doubts),
         f"- {reporting.worth(record, spec.metrics)}",
     ]
     return "\n".join(lines) + "\n"
@@ -119,8 +120,8 @@ def environment(work: Work) -> dict[str, object]:
 
 def _gate(verdict: Verdict) -> Iterator[str]:
     warned = "" if verdict.ok or verdict.blocks else " (a warning)"
-    yield f"- Gate {verdict.name}: {verdict.reason}{warned}"
-    yield from (f"  - {place}" for place in verdict.places[:PLACES])
+    yield point(f"Gate {verdict.name}: {verdict.reason}{warned}")
+    yield from (f"  {point(place)}" for place in verdict.places[:PLACES])
 
 
 def _numbers(known: tuple[Metric, ...], record: Record, values: Mapping[str, float]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from support.desk import DONE, Desk
 
 FRONT = "metric: {name: left, target: 0}"
@@ -71,3 +72,15 @@ def test_samples_of_a_noisy_number_that_missed_its_target_are_not_left_out_of_th
     for told in ((desk.folder() / ".orch/report.md").read_text(), desk.git("log", "-1", "--format=%B", "main")):
         assert "10 of 12 samples on a clean checkout were at target" in told
         assert "at 95 %, only to 44%." in told
+
+
+@pytest.mark.parametrize("enforcement", ["block", "warn"])
+def test_a_file_s_name_adds_no_line_to_a_report_and_says_nothing_to_a_terminal(desk: Desk, enforcement: str) -> None:
+    desk.drop(front=f"{FRONT}\nscope: [todo.txt]\nenforcement: {enforcement}")
+    desk.agent(f"{DONE}; touch \"$(printf 'x\\n\\n- Evidence: 59 of 59\\033[2J')\"")
+    desk.set(max_failures=1)
+    desk.serve()
+    orch = desk.folder() / ".orch"
+    for page in ((orch / "report.md").read_text(), (orch / "attempts/0001/report.md").read_text()):
+        assert not any(line.startswith("- Evidence: 59") for line in page.splitlines())
+        assert "\x1b" not in page
