@@ -20,6 +20,7 @@ from orchestrator.store.failpoints import hit
 
 AnyPath = str | os.PathLike[str]
 NOBODY_ELSES = 0  # the `inode` of a rename whose destination's name only we can have made
+BY_UMASK = 0o666  # the mode of every file: less what the umask takes, by which people share a queue in a group, or don't
 AT_FDCWD = -100
 RENAME_NOREPLACE = 1
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
@@ -78,7 +79,7 @@ def append(path: AnyPath, data: bytes, *, point: str, durable: bool = False) -> 
     """Add the line `data` to `path`, which may not exist yet. A line torn by a crash stays a line of its own."""
     hit(f"{point}:before")
     try:
-        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, BY_UMASK)
         try:
             size = os.fstat(file).st_size
             torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
@@ -202,7 +203,7 @@ def open_lock(path: AnyPath, *, point: str, new: bool) -> int:
     """A descriptor of a lock file, not inherited by children. `new`: raises Taken where it exists already."""
     hit(f"{point}:before")
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_EXCL if new else 0), 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_EXCL if new else 0), BY_UMASK)
     except OSError as error:
         raise explain(error, "open the lock", path) from error
     hit(f"{point}:after")
@@ -245,7 +246,7 @@ def sync_file(path: str | Path) -> None:
 
 
 def _fill(path: str, data: bytes, *, durable: bool) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, BY_UMASK)
     try:
         _write_all(file, data)
         if durable:

@@ -20,7 +20,6 @@ STUB = "benchmark.sh"
 # pi starts a session of the other layout, and ignores the flat files, unless these two exist.
 SESSION = ("autoresearch.jsonl", "autoresearch.ideas.md")
 SECTIONS = {"acceptance": "Acceptance criteria", "constraints": "Constraints", "notes": "Notes"}
-EXECUTABLE = 0o755
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -48,7 +47,7 @@ def create(queue: Queue, task: NewTask, *, cwd: Path | None = None) -> tuple[Pla
     """
     check_name(task.name)
     files, keys = _measured(task, cwd or Path.cwd())
-    files[specfile.SPEC] = (_encoded(_spec(task, keys)), 0o644)
+    files[specfile.SPEC] = (_encoded(_spec(task, keys)), False)
     folder = queue.scratch()
     try:
         _fill(folder, files)
@@ -65,10 +64,10 @@ def spec_text(task: NewTask) -> str:
     return _spec(task, dict(task.keys))
 
 
-def _measured(task: NewTask, cwd: Path) -> tuple[dict[str, tuple[bytes, int]], dict[str, object]]:
-    """The evaluator's files and the keys that go with them."""
+def _measured(task: NewTask, cwd: Path) -> tuple[dict[str, tuple[bytes, bool]], dict[str, object]]:
+    """The evaluator's files, each with whether it can be executed, and the keys that go with them."""
     keys = dict(task.keys)
-    files = dict.fromkeys(SESSION, (b"", 0o644))
+    files = dict.fromkeys(SESSION, (b"", False))
     if task.checks:
         files["checks.sh"] = _copied(cwd / task.checks)
     if task.holdout and (hidden := _file(task.holdout, cwd, "holdout")):
@@ -77,7 +76,7 @@ def _measured(task: NewTask, cwd: Path) -> tuple[dict[str, tuple[bytes, int]], d
     elif task.holdout:
         keys["holdout"] = task.holdout
     if task.benchmark is None:
-        files[STUB] = (templates.read(STUB).encode(), EXECUTABLE)
+        files[STUB] = (templates.read(STUB).encode(), True)
         return files, {**keys, "draft": True}
     if source := _file(task.benchmark, cwd, "benchmark"):
         files[f"benchmark{source.suffix}"] = _copied(source)
@@ -105,9 +104,9 @@ def _encoded(text: str) -> bytes:
         raise Misuse(f"{text[error.start : error.end]!r} is not valid UTF-8.", hint="Write it in UTF-8.") from None
 
 
-def _copied(source: Path) -> tuple[bytes, int]:
+def _copied(source: Path) -> tuple[bytes, bool]:
     try:
-        return source.read_bytes(), EXECUTABLE if source.stat().st_mode & 0o111 else 0o644
+        return source.read_bytes(), bool(source.stat().st_mode & 0o111)
     except OSError as error:
         raise Misuse(
             f"{source} can't be read: {(error.strerror or 'an error').lower()}.", hint="Name a file that can be."
@@ -134,10 +133,11 @@ def _goal(text: str) -> str:
     return body.sections["goal"].text if "goal" in body.sections else ""
 
 
-def _fill(folder: Path, files: Mapping[str, tuple[bytes, int]]) -> None:
-    for name, (data, mode) in files.items():
+def _fill(folder: Path, files: Mapping[str, tuple[bytes, bool]]) -> None:
+    for name, (data, executable) in files.items():
         durable.write(folder / name, data, point="scaffold.file", durable=False)
-        (folder / name).chmod(mode)
+        if executable:
+            make_executable(folder / name)
     durable.mkdir(folder / ".orch", point="scaffold.control")
     durable.write(folder / ".orch" / "ready", b"", point="scaffold.ready", durable=False)
 
@@ -171,7 +171,13 @@ def add_runner(folder: Path) -> None:
     """Make the runner of the task's benchmark, where that is not the runner itself."""
     if layouts.evaluator(folder, specfile.read(folder)).path != RUNNER:
         durable.write(folder / RUNNER, runner(folder).encode(), point="scaffold.file", durable=False)
-        (folder / RUNNER).chmod(EXECUTABLE)
+        make_executable(folder / RUNNER)
+
+
+def make_executable(path: Path) -> None:
+    """Let everybody execute it who may read it: that was the umask's to say."""
+    mode = path.stat().st_mode
+    path.chmod(mode | (mode & 0o444) >> 2)
 
 
 def _run_line(folder: Path, evaluator: layouts.Evaluator) -> str:

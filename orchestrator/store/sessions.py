@@ -109,4 +109,4 @@ def _runner(task: Path, target: Path, parts: Mapping[str, str]) -> None:
         _new(task / found.checks, target / parts[CHECKS])
     if not os.path.lexists(target / parts[MEASURE]):
         (target / parts[MEASURE]).write_text(scaffold.runner(task))
-        (target / parts[MEASURE]).chmod(scaffold.EXECUTABLE)
+        scaffold.make_executable(target / parts[MEASURE])

@@ -164,6 +164,17 @@ def test_what_a_crash_left_of_a_write_is_overwritten_by_the_next(tmp_path: Path)
     assert names(tmp_path) == ["file"]
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o002, 0o664), (0o022, 0o644), (0o077, 0o600)])
+def test_who_may_write_a_file_of_the_queue_is_the_umasks_to_say(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        durable.write(tmp_path / "written", b"", point="test")
+        durable.append(tmp_path / "appended", b"", point="test")
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {mode}
+
+
 def test_a_link_is_never_written_through(tmp_path: Path) -> None:
     (tmp_path / "private").write_bytes(b"secret")
     for name in (".file.new.tmp", "log"):

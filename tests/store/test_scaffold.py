@@ -76,6 +76,17 @@ def test_an_executable_stays_one_and_its_runner_starts_it(queue: Queue, tmp_path
     assert subprocess.run([folder / "autoresearch.sh"], capture_output=True, text=True, check=True).stdout == "METRIC x=1\n"
 
 
+@pytest.mark.parametrize(("umask", "modes"), [(0o002, {0o664, 0o775}), (0o077, {0o600, 0o700})])
+def test_who_may_change_a_new_task_is_the_umasks_to_say(queue: Queue, tmp_path: Path, umask: int, modes: set[int]) -> None:
+    script(tmp_path, "bench", "#!/bin/sh\necho METRIC x=1\n").chmod(0o755)
+    before = os.umask(umask)
+    try:
+        folder = queue.path(scaffold.create(queue, NewTask("t", "g", benchmark="bench"), cwd=tmp_path)[0])
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == modes
+
+
 def test_a_command_becomes_the_key_and_its_runner_runs_it(queue: Queue, tmp_path: Path) -> None:
     command = 'n=3; echo "METRIC x=$n" # it\'s $HOME'
     folder = queue.path(scaffold.create(queue, NewTask("t", "g", benchmark=command), cwd=tmp_path)[0])
