@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from orchestrator.cli import output
@@ -137,6 +138,10 @@ def _ask(queue: Queue, place: Place) -> bool:
         executor = registry.find(lease.executor)
         handle = lease.handle or executor.handle_of(lease.owner)
         if handle is None:
+            output.error(
+                f"{place.name} goes on: this user can't stop its worker, pid {lease.owner.pid}.",
+                f"Stop it as the user who started it, or `orchestrator stop {quote(place.name)}` has it let go of the task.",
+            )
             return False
         executor.stop(handle, kill=False)
     except OrchestratorError:

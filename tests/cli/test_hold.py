@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
-from orchestrator.cli import hold, specs
+from orchestrator.cli import hold, loop, specs
+from orchestrator.cli.app import App
 from orchestrator.core.lease import Lease
 from orchestrator.core.outcome import Reason
 from orchestrator.core.task import Place, State
@@ -141,3 +143,18 @@ def test_a_spec_follows_its_task_and_gives_up_when_it_has_none(queue: Queue) -> 
     durable.unlink(moved, point="test")
     with pytest.raises(OrchestratorError, match="kept moving"):
         specs.put(queue, "fix", "# Newer\n")
+
+
+def test_a_stop_says_whose_worker_it_can_not_stop(
+    queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_pid: int, _number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)  # another user's, in a queue that a group shares
+    loop.stop(App(flags={"tasks": str(queue.root)}))
+    told = capsys.readouterr()
+    assert told.out == "No loop was running.\n"
+    assert f"fix goes on: this user can't stop its worker, pid {os.getpid()}." in told.err
+    assert claim.held()
+    claim.abandon()

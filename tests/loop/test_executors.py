@@ -59,6 +59,14 @@ def test_a_handle_of_a_reused_pid_means_nobody() -> None:
     assert local.handle_of(Identity("elsewhere", 1, 0.0, "")) is None
 
 
+def test_a_worker_that_this_user_may_not_signal_is_none_to_answer_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_pid: int, _number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)  # another user's, in a queue that a group shares
+    assert Local().handle_of(identity.here()) is None
+
+
 def test_a_worker_that_cannot_be_started_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(OrchestratorError, match="no such program"):
         Local().start((str(tmp_path / "missing"),), lock_fd=None, log=None, env={})
