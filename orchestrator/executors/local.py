@@ -71,18 +71,7 @@ class Local:
                 os.kill(worker.pid, signal.SIGKILL if kill else signal.SIGTERM)
 
     def handle_of(self, owner: Identity) -> str | None:
-        return to_handle(owner) if owner.host == identity.here().host and _may_stop(owner.pid) else None
-
-
-def _may_stop(pid: int) -> bool:
-    """Whether the system lets this user signal that process: in a queue that a group shares it may be another's."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return True
+        return to_handle(owner) if owner.host == identity.here().host and identity.may_signal(owner.pid) else None
 
 
 def to_handle(worker: Identity) -> str:

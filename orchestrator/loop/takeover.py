@@ -73,6 +73,7 @@ def end_left(queue: Queue, previous: Lease | None) -> None:
 def _take_over(loop: Loop, place: Place, moment: Moment) -> None:
     assert place.token is not None
     lease = leases.read(loop.queue.path(place))
+    _refuse_company(place, lease)
     # Before any rename: whoever dies between the two leaves the old token in the folder's name for the next one.
     end_orphans(loop.queue.root, place.token, lease)
     if _finished_release(loop, place, moment):
@@ -92,6 +93,16 @@ def _take_over(loop: Loop, place: Place, moment: Moment) -> None:
         return
     dispatch.put_back(loop, claim, moment, reason=None if at_once else f"its worker died {loop.losses[place.name].count} times")
     loop.voice.tell(place.name, "its worker died; the task is back in pending", "reclaimed", urgent=not at_once)
+
+
+def _refuse_company(place: Place, lease: Lease | None) -> None:
+    """Two agents must not work in one worktree. Raises StoreError where the dead owner's is another user's, and lives."""
+    agent = lease.agent if lease else None
+    if agent is not None and identity.alive(agent) and not identity.may_signal(agent.pid):
+        raise StoreError(
+            f"{place.name} waits: its worker died, its agent goes on, and this user can't end that (pid {agent.pid}).",
+            hint=f"End it as the user who started it: `kill {agent.pid}`, or `orchestrator`, which takes the task over.",
+        )
 
 
 def _finished_release(loop: Loop, place: Place, moment: Moment) -> bool:

@@ -31,6 +31,17 @@ def alive(identity: Identity) -> bool:
     return started(identity.pid) == identity.start
 
 
+def may_signal(pid: int) -> bool:
+    """Whether the system lets this user end that process: in a queue that a group shares it may be another's."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return False
+    except ProcessLookupError:
+        pass
+    return True
+
+
 def host() -> str:
     """This host's name. ORCH_HOST overrides it, so that tests can be another host."""
     return os.environ.get("ORCH_HOST") or os.uname().nodename

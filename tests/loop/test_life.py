@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
 import time
+from dataclasses import replace
 from shutil import rmtree
 
 import pytest
 from support.processes import gone, pid_in
-from support.stage import Stage
+from support.stage import STANDIN, Stage
 
+from orchestrator.core.lease import Lease
+from orchestrator.core.settings import Settings
 from orchestrator.core.task import State
+from orchestrator.loop.mode import Mode
+from orchestrator.loop.run import run
 from orchestrator.loop.workers import LOGS
 from orchestrator.proc import identity
 from orchestrator.store import events
@@ -418,6 +424,27 @@ def test_a_dead_workers_task_whose_record_cannot_be_read_now_is_not_held_by_the_
     (folder / ".orch/state.json").unlink()
     (folder / "act").write_text("converge")
     stage.until(lambda: stage.state("t") is State.CONVERGED, "work once it is mended")
+
+
+def test_a_dead_workers_task_waits_while_its_agent_goes_on_that_this_user_can_not_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.task("t")
+    said: list[str] = []
+    with subprocess.Popen(["sleep", "60"]) as agent:
+        claim = stage.queue.take("t")
+        assert claim is not None
+        dead = replace(stage.queue.me(), start=0.0)
+        claim.begin(Lease(claim.token, dead, agent=identity.of(agent.pid)))
+        claim.abandon()
+        monkeypatch.setattr(identity, "may_signal", lambda _pid: False)  # another user's, in a queue that a group shares
+        run(Settings(tasks=str(stage.queue.root)), Mode.ONCE, say=said.append)
+        assert agent.poll() is None
+        agent.kill()
+    assert f"t waits: its worker died, its agent goes on, and this user can't end that (pid {agent.pid})" in "".join(said)
+    assert stage.state("t") is State.RUNNING
+    run(Settings(tasks=str(stage.queue.root)), Mode.ONCE, say=said.append, program=STANDIN)
+    assert stage.state("t") is State.CONVERGED
 
 
 def test_workers_that_cannot_be_started_leave_the_task_waiting_with_the_reason(stage: Stage) -> None:
