@@ -30,6 +30,7 @@ COMPLETION = "_ORCHESTRATOR_COMPLETE"  # set by a shell that asks click what cou
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code of the contract."""
     output.prepare()
+    _have_a_home()
     if sys.stdout is None:
         output.error("Its standard output is closed: there is nowhere to say anything.", "Send it somewhere, be it /dev/null.")
         return 1
@@ -43,6 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         _mute()
         return _lacking(error)
     return code
+
+
+def _have_a_home() -> None:
+    """What container engines give a user whom no file names, where he came without it: `~` means nothing else."""
+    if "HOME" not in os.environ and not os.path.isabs(os.path.expanduser("~")):  # noqa: PTH111, PTH117 - pathlib raises
+        os.environ["HOME"] = "/"
 
 
 def _run(argv: Sequence[str] | None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from support.forks import PROGRAM
 
 from orchestrator import __version__
 from orchestrator.cli.commands import COMMANDS
+from orchestrator.cli.main import main
 
 BROKEN = (
     "import sys, orchestrator.cli.view as view\n"
@@ -187,6 +189,16 @@ def test_a_fault_that_cannot_be_logged_is_still_told(project: Project) -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=project.top, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 3
     assert "ZeroDivisionError" in done.stderr
+
+
+def test_a_user_without_a_home_is_served(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_uid: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.delenv("HOME")
+    assert main(["--tasks", str(project.tasks), "--config"]) == 0
+    assert os.environ["HOME"] == "/"
 
 
 def test_a_reader_that_goes_away_ends_the_command_quietly(project: Project) -> None:
