@@ -174,10 +174,12 @@ def sample(
             if isinstance(command, str):
                 return Sample({}, None, ProcessEnd.NOT_STARTED, None, 0.0, defect=command, output=command)
             before = seals.written(copy / evaluator.path) if evaluator.path else None
+            placed = scripts.lying(sealed, worktree)
             finished = supervise.run(
                 command, _capped(limits), sink=sink, err=output.add, pump=pump, aside=private.aside, on_exit=ended
             )
-            changed = scripts.changed(sealed, worktree)
+            left = scripts.lying(sealed, worktree)
+            changed = next((path for path in placed if left[path] != placed[path]), None)
             if evaluator.path and seals.written(copy / evaluator.path) != before:
                 changed = evaluator.path
     except alone.Asked:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +20,7 @@ PREFIXES = ("!", "{", "do", "else", "env", "exec", "if", "nice", "nohup", "poetr
 INTERPRETER = re.compile(
     r"\.|source|(ba|da|z|k|fi)?sh|(python|node|ruby|perl|php|lua|julia|tclsh)[\d.]*|bun|deno|tsx|Rscript|elixir|luajit"
 )
+Content = tuple[int, bytes] | None  # None: no file there
 INLINE = frozenset({"-c", "-e", "-m", "--eval"})  # what follows is a program's text or a module, not a file
 
 
@@ -72,9 +73,9 @@ def in_place(sealed: Sealed, worktree: Path) -> Iterator[str | None]:
             _put(path, found)
 
 
-def changed(sealed: Sealed, worktree: Path) -> str | None:
-    """The first of them that is not the sealed one any more, after a benchmark ran."""
-    return next((path for path, file in sealed.scripts.items() if _found(worktree / path) != _wanted(file)), None)
+def lying(sealed: Sealed, worktree: Path) -> Mapping[str, Content]:
+    """What lies there of them: just placed, the sealed content, with the mode that the disk gives it. Some keep none (NTFS)."""
+    return {path: _found(worktree / path) for path in sealed.scripts}
 
 
 def _linked(paths: Iterable[str], worktree: Path) -> str | None:
@@ -91,9 +92,6 @@ def _relative(word: str) -> str | None:
     if not path.name or path.is_absolute() or ".." in path.parts or any(character in word for character in "*?[$`~"):
         return None
     return str(path)
-
-
-Content = tuple[int, bytes] | None  # None: no file there
 
 
 def _wanted(file: SealedFile) -> Content:

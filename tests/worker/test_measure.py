@@ -438,6 +438,18 @@ def test_an_unchanged_script_is_not_touched(bench: Bench) -> None:
     assert (script.stat().st_ino, script.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+def test_a_disk_that_keeps_no_modes_is_not_taken_for_a_benchmark_that_changes_its_script(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bench.worktree / "run.sh").write_text("echo METRIC n=0")
+    spec = Spec(benchmark="sh run.sh", metrics=SPEC.metrics)
+    evaluator = layouts.evaluator(bench.task, spec)
+    file = seal.SealedFile("run.sh", 0o755, data=b"echo METRIC n=0")
+    sealed = seal.seal(bench.task).with_scripts({"run.sh": file})
+    monkeypatch.setattr(Path, "chmod", lambda _path, _mode: None)  # as NTFS takes it
+    assert bench.sample(spec, sealed=sealed, evaluator=evaluator).values == {"n": 0.0}
+
+
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
