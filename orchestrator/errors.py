@@ -14,7 +14,7 @@ INTERRUPTED = 130  # what a process ends with that somebody ended by Ctrl-C or a
 
 # What the machine lacks: no fault of ours or of what was asked, it passes by itself or with some room. What to do about each.
 LACKING = {
-    errno.ENOSPC: "The disk is full: free some space; nothing was lost.",
+    errno.ENOSPC: "The disk is full: free some space, or files where it has no inodes left (`df -i`); nothing was lost.",
     errno.EDQUOT: "Your disk quota is used up: free some space; nothing was lost.",
     errno.EROFS: "The file system is mounted read-only: mount it writable.",
     errno.EIO: "The disk reports an error; look at the system's log.",

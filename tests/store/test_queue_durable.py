@@ -98,7 +98,7 @@ def test_somebody_elses_folder_at_the_destination_is_no_proof_of_a_rename(tmp_pa
 @pytest.mark.parametrize(
     ("code", "hint"),
     [
-        (errno.ENOSPC, "disk is full"),
+        (errno.ENOSPC, "no inodes left"),
         (errno.EDQUOT, "quota"),
         (errno.EACCES, "permission"),
         (errno.EPERM, "permission"),
