@@ -8,6 +8,7 @@ What is uncommitted in one is saved (`save.keep_everything`) before anything her
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import time
@@ -80,11 +81,7 @@ def retire(worktree: Worktree, *, most: int = POOLED, pump: Pump = time.sleep) -
         pool = worktree.path.parent / POOL
         pool.mkdir(exist_ok=True)
         _forget_begun(worktree.repo, pool, proof)
-        if _poolable(worktree) and len(_idle(worktree.repo, pool)) < most:
-            _detach(worktree)
-            moved = _move(worktree, pool / f"{worktree.admin.name}-{os.urandom(3).hex()}", proof)
-            overwrite(moved.admin / MARK, IDLE)
-        else:
+        if not (_poolable(worktree) and len(_idle(worktree.repo, pool)) < most and _rest(worktree, pool, proof)):
             _aside(worktree, proof)
     _empty_trash(pool)
     return None
@@ -148,11 +145,21 @@ def _add(repo: Repository, path: Path, commit: str, proof: LockProof) -> Worktre
 def _take(repo: Repository, path: Path, commit: str, proof: LockProof) -> Worktree | None:
     """An idle one, the nearest to what is wanted first."""
     _forget_begun(repo, path.parent / POOL, proof)
-    idle = sorted(_idle(repo, path.parent / POOL), key=lambda worktree: worktree.head != commit)
-    if not idle:
-        return None
-    _forget_log(idle[0])
-    return _move(idle[0], path, proof)
+    for worktree in sorted(_idle(repo, path.parent / POOL), key=lambda worktree: worktree.head != commit):
+        _forget_log(worktree)
+        if moved := _moved(worktree, path, proof):
+            return moved
+        _aside(worktree, proof)
+    return None
+
+
+def _rest(worktree: Worktree, pool: Path, proof: LockProof) -> bool:
+    """Put it into the pool. False where it can't be moved."""
+    _detach(worktree)
+    moved = _moved(worktree, pool / f"{worktree.admin.name}-{os.urandom(3).hex()}", proof)
+    if moved:
+        overwrite(moved.admin / MARK, IDLE)
+    return moved is not None
 
 
 def _forget_begun(repo: Repository, pool: Path, proof: LockProof) -> None:
@@ -178,6 +185,21 @@ def _move(worktree: Worktree, path: Path, _: LockProof) -> Worktree:
     return Worktree(worktree.repo, path, worktree.admin)
 
 
+def _moved(worktree: Worktree, path: Path, proof: LockProof) -> Worktree | None:
+    """The same, None where it can't be moved."""
+    try:
+        return _move(worktree, path, proof)
+    except OSError as error:
+        _fixed(error)
+        return None
+
+
+def _fixed(error: OSError) -> None:
+    """Let pass that a folder of a lower layer of an overlayfs, a container's image, can't be moved. Raises any other error."""
+    if error.errno != errno.EXDEV:
+        raise error
+
+
 def _idle(repo: Repository, pool: Path) -> list[Worktree]:
     """What can be used again."""
     return [worktree for worktree in _resting(repo, pool) if not broken(worktree)]
@@ -199,7 +221,11 @@ def _aside(worktree: Worktree, _: LockProof) -> None:
     trash = pool / f"{TRASH}{os.urandom(4).hex()}"
     if os.path.lexists(worktree.path):
         hit("worktree.aside:before")
-        worktree.path.rename(trash)
+        try:
+            worktree.path.rename(trash)
+        except OSError as error:
+            _fixed(error)
+            remove(worktree.path)
         hit("worktree.aside:after")
     forget(worktree.admin)
     hit("worktree.forget:after")

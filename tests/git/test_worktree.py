@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
@@ -111,6 +112,27 @@ def test_one_that_its_maker_was_killed_over_says_nothing_of_him_to_the_next_task
     assert other.path.parent == root
     assert len(list((repo.common / "worktrees").iterdir())) == 2
     assert theirs not in save.been(other)
+
+
+def test_one_in_a_layer_of_an_image_that_cannot_be_moved_is_removed_and_made_anew(
+    repo: Repository, tree: Worktree, root: Path, base: str, monkeypatch: pytest.MonkeyPatch, git
+) -> None:
+    pool.retire(pool.prepare(repo, root / "other", owner="id-2", branch=None, commit=base))
+    (idle,) = (root / ".pool").iterdir()
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path in (tree.path, idle):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)  # as an overlayfs does
+    assert pool.retire(tree) is None
+    assert not tree.path.exists()
+    made = pool.prepare(repo, root / "third", owner="id-3", branch="orchestrator/third", commit=base)
+    assert (made.path / ".git").is_file()
+    assert not list((root / ".pool").iterdir())
+    assert git(repo.top, "worktree", "list", "--porcelain").count("worktree ") == 2
 
 
 def test_the_pool_is_bounded(repo: Repository, root: Path, base: str) -> None:
