@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -226,7 +226,8 @@ def way_of(metrics: Sequence[Metric], baseline: Mapping[str, float], values: Map
 
 
 def improved(metrics: Sequence[Metric], values: Mapping[str, float], best: Mapping[str, float]) -> bool:
-    """Whether `values` beat `best` (give the baseline while there is no best) by more than `min_effect`, no guard worse.
+    """Whether `values` beat `best` (give the baseline while there is no best) by more than `min_effect`, no guard worse. Of a
+    noisy guard no sample says so.
 
     Metrics count in their declared order: a later one decides only where all before it stayed as good as they were,
     so that a second metric's way to its target is progress once the first has arrived.
@@ -234,7 +235,7 @@ def improved(metrics: Sequence[Metric], values: Mapping[str, float], best: Mappi
     known = metrics if metrics else deciding(metrics, values)
     if any(metric.name not in values for metric in known):
         return False
-    if any(_worse(metric, values[metric.name], best) for metric in known if metric.guard):
+    if any(_worse(metric, values[metric.name], best) for metric in _exact_guards(known)):
         return False
     for metric in _leading(known):
         gain = _gain(metric, values[metric.name], best)
@@ -276,12 +277,13 @@ def worsened(metrics: Sequence[Metric], values: Mapping[str, float], before: Map
     """The guards that are worse than they were `before`, for people; empty where none is. Of noisy ones no sample says so."""
     return _told(
         f"{metric.name} is {_number(values[metric.name])}, was {_number(before[metric.name])} and must not get worse"
-        for metric in metrics
-        if metric.guard
-        and metric.kind is not Kind.NOISY
-        and metric.name in values
-        and _worse(metric, values[metric.name], before)
+        for metric in _exact_guards(metrics)
+        if metric.name in values and _worse(metric, values[metric.name], before)
     )
+
+
+def _exact_guards(metrics: Sequence[Metric]) -> Iterator[Metric]:
+    return (metric for metric in metrics if metric.guard and metric.kind is not Kind.NOISY)
 
 
 def _told(parts: Iterable[str]) -> str:

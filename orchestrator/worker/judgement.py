@@ -48,7 +48,7 @@ def take_as_best(work: Work, space: Space, result: Sample) -> None:
     """What the branch holds is what the next attempt has to beat, also where the number had been lost with an older evaluator."""
     if not result.values:
         return
-    improved = metrics.improved(work.spec.metrics, result.values, work.record.best or work.record.baseline)
+    improved = metrics.improved(work.judged.metrics, result.values, work.record.best or work.record.baseline)
     better = {"best": dict(result.values), "best_commit": space.tip} if improved else {}
     work.note(values=dict(result.values), **better)
 
@@ -130,7 +130,7 @@ def weigh(work: Work, space: Space, attempt: Attempt, result: Sample, *, left: b
     if result.defect:
         work.feedback = result.output
         return count(work, before, replace(attempt, result=Result.DEFECT, detail=result.defect))
-    improved = metrics.improved(work.spec.metrics, result.values, before.best or before.baseline)
+    improved = metrics.improved(work.judged.metrics, result.values, before.best or before.baseline)
     found = replace(attempt, result=Result.IMPROVED if improved else Result.UNCHANGED)
     if verify.at_target(work, result):
         return closing.close(work, space, before, found)

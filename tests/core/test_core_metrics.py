@@ -257,6 +257,11 @@ def test_a_guard_that_gets_worse_undoes_an_improvement() -> None:
     assert metrics.improved(declared, {"failures": 2.0, "size": 1e9}, {"failures": 3.0})
 
 
+def test_of_a_guard_that_varies_one_sample_undoes_nothing() -> None:
+    declared = (FAILURES, Metric("ms", guard=True, kind=Kind.NOISY))
+    assert metrics.improved(declared, {"failures": 2.0, "ms": 101.0}, {"failures": 3.0, "ms": 100.0})
+
+
 @pytest.mark.parametrize(("n", "percent"), [(0, 100), (1, 95), (3, 63), (5, 45), (10, 26), (29, 10), (59, 5)])
 def test_the_evidence_of_n_passes_is_what_the_table_says(n: int, percent: int) -> None:
     assert round(100 * metrics.pass_bound(n)) == percent

@@ -38,6 +38,15 @@ def test_an_attempt_whose_worker_died_before_it_was_measured_counts_once_and_lan
     assert record.history[0].commit == commit
 
 
+def test_what_a_guard_does_by_itself_makes_no_progress_a_failure(desk: Desk) -> None:
+    varying = f"echo x >> {desk.top}/count\necho METRIC size=$(grep -c . {desk.top}/count)\n"
+    desk.drop(front="metrics: [{name: left, target: 0}, {name: size, guard: true}]\nmax_failures: 1", benchmark=COUNT + varying)
+    desk.agent(LESS)
+    desk.serve()
+    assert desk.record().noisy == ("size",)
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.IMPROVED, Result.IMPROVED, Result.CONVERGED])
+
+
 def test_the_same_short_of_the_target_is_one_attempt_before_the_next(desk: Desk) -> None:
     desk.drop()
     desk.agent(DONE)
