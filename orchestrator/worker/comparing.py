@@ -5,7 +5,7 @@ Nothing of it is written down but what each sample said. Whoever dies here has l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,14 +67,14 @@ def as_good(work: Work, space: Space, incumbent: str, result: Sample) -> Compare
         if not noisy(work):
             lost = metrics.lost(work.judged.metrics, result.values, work.record.best)
             return Compared(not lost, lost or "no worse", result.values)
-        metric, guards = _compared(work)
         places = _places(work, space, incumbent, space.tip)
         pairs = [_pair(work, places, number, "pair") for number in range(trial.LOOKS[0][0])]
     except Broken as error:
         return Compared(False, str(error), result.values)
+    _find_out(work, pairs)
+    metric, guards = _compared(work)
     worse = next((each.name for each in (metric, *guards) if not trial.guarded(each, pairs)), "")
-    values = {**result.values, **{name: median(pair.candidate[name] for pair in pairs) for name in work.record.noisy}}
-    return Compared(not worse, f"{worse} is not shown to be as good as it was" if worse else "no worse", values)
+    return Compared(not worse, f"{worse} is not shown to be as good as it was" if worse else "no worse", _counting(work, pairs))
 
 
 def still_better(work: Work, space: Space, base: str, merged: str) -> str | None:
@@ -122,33 +122,51 @@ def _repeated(work: Work, space: Space, result: Sample) -> Mapping[str, float]:
     seen = [result.values, _measured(work, place, "again")]
     if _differing(work, seen):
         seen = [seen[1], _measured(work, place, "again")]
-    if differing := _differing(work, seen):
-        noisiness.reclassify(work, differing, {name: (seen[0][name], seen[1][name]) for name in differing})
+    _reclassify(work, seen)
     return seen[1]
 
 
-def _differing(work: Work, seen: list[Mapping[str, float]]) -> tuple[str, ...]:
-    return tuple(metric.name for metric in metrics.decisive(work.judged.metrics) if seen[0][metric.name] != seen[1][metric.name])
+def _reclassify(work: Work, seen: Sequence[Mapping[str, float]]) -> None:
+    if differing := _differing(work, seen):
+        noisiness.reclassify(work, {name: tuple(dict.fromkeys(values[name] for values in seen))[:2] for name in differing})
+
+
+def _differing(work: Work, seen: Sequence[Mapping[str, float]]) -> tuple[str, ...]:
+    """The metrics that decide, passed for exact, and were not the same each time."""
+    exact = (metric.name for metric in metrics.decisive(work.judged.metrics) if metric.kind is not Kind.NOISY)
+    return tuple(name for name in exact if any(values[name] != seen[0][name] for values in seen))
 
 
 def _by_pairs(work: Work, space: Space, incumbent: str, result: Sample) -> Compared:
-    metric, guards = _compared(work)
     places = _places(work, space, incumbent, space.tip)
     pairs: list[Pair] = []
     decision = Decision(Verdict.MORE)
     while decision.verdict is Verdict.MORE:
         pairs.append(_pair(work, places, len(pairs), "pair"))
+        _find_out(work, pairs)
+        metric, guards = _compared(work)
         decision = trial.decide(metric, guards, pairs, work.alpha)
     if decision.verdict is not Verdict.KEEP:
         return _told(work, metric, pairs, decision, Compared(False, _why(metric, pairs, decision), result.values))
     fresh = [_pair(work, places, number, "confirm") for number in range(trial.CONFIRMING)]
+    _find_out(work, fresh)
     effect = median(trial.differences(metric, fresh))
     detail = (
         f"{metric.name} {trial.percent(metric, fresh, effect)} in {trial.CONFIRMING} fresh pairs "
         f"(shown by {decision.pairs}, p = {decision.p:.2g})"
     )
-    values = {**result.values, **{name: median(pair.candidate[name] for pair in fresh) for name in work.record.noisy}}
-    return _told(work, metric, pairs, replace(decision, effect=effect), Compared(True, detail, values))
+    return _told(work, metric, pairs, replace(decision, effect=effect), Compared(True, detail, _counting(work, fresh)))
+
+
+def _find_out(work: Work, pairs: Sequence[Pair]) -> None:
+    """What turns out to be noisy beside a number that is known to be: five samples of the baseline were alike by chance."""
+    for seen in ([pair.incumbent for pair in pairs], [pair.candidate for pair in pairs]):
+        _reclassify(work, seen)
+
+
+def _counting(work: Work, pairs: Sequence[Pair]) -> Mapping[str, float]:
+    """The candidate's numbers as a clean checkout gave them: the median of a noisy one, what each pair said of any other."""
+    return {**pairs[-1].candidate, **{name: median(pair.candidate[name] for pair in pairs) for name in work.record.noisy}}
 
 
 def _told(work: Work, metric: Metric, pairs: list[Pair], decision: Decision, answer: Compared) -> Compared:

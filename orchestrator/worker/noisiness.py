@@ -54,8 +54,9 @@ def tell(work: Work) -> None:
         work.event("noise", noisy=list(work.record.noisy), detail=detail or "every metric gave the same value each time")
 
 
-def reclassify(work: Work, names: tuple[str, ...], values: Samples) -> None:
-    """Metrics that gave two values at one commit are noisy from here on, whatever five samples of the baseline looked like."""
-    work.save(noisy=tuple(dict.fromkeys((*work.record.noisy, *names))))
-    shown = "; ".join(f"{name} {' and '.join(f'{value:.10g}' for value in values[name])}" for name in names)
+def reclassify(work: Work, seen: Samples) -> None:
+    """Metrics that gave two values at one commit, those `seen`, are noisy from here on, whatever five samples of the baseline
+    looked like."""
+    work.save(noisy=tuple(dict.fromkeys((*work.record.noisy, *seen))))
+    shown = "; ".join(f"{name} {' and '.join(f'{value:.10g}' for value in values)}" for name, values in seen.items())
     work.event("noise", noisy=list(work.record.noisy), detail=f"two values at one commit: {shown}")

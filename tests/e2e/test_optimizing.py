@@ -7,6 +7,7 @@ import os
 import random
 import signal
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -323,6 +324,34 @@ def test_what_one_sample_leaves_behind_makes_no_other_faster(noisy: Project) -> 
     noisy.run(code=1)
 
     assert fates(noisy, "cached") == ["discarded"]
+
+
+COARSE = """echo x >> {top}/count
+k=$(grep -c . {top}/count)
+if [ $k -gt 6 ] && [ $((k % 3)) = 0 ]; then echo METRIC ms=$(($(cat ms) + 1)); else echo METRIC ms=$(cat ms); fi
+echo METRIC kb=$((1000 + k * 7 % 10))
+"""
+
+
+def test_a_number_that_turns_out_to_vary_in_pairs_counts_by_its_median(noisy: Project) -> None:
+    """Five samples of the base were alike, and the first one of the attempt is lucky: a coarse clock beside a guard that varies."""
+    noisy.commit({"ms": "10\n"})
+    noisy.drop(
+        "coarse", front="mode: optimize\nplateau: 1\nmetrics: [{name: ms}, {name: kb, guard: true}]",
+        benchmark=COARSE.format(top=noisy.top),
+    )  # fmt: skip
+    noisy.agent("echo 5 > ms")
+
+    noisy.run(code=0)
+
+    confirmed = [
+        e["values"]["ms"] for e in events(noisy, "coarse", "measured") if e["where"] == "confirm" and e["of"] == "candidate"
+    ]
+    record = noisy.record("coarse")
+    assert record["noisy"] == ["kb", "ms"]
+    assert "two values at one commit: ms 5 and 6" in events(noisy, "coarse", "noise")[-1]["detail"]
+    assert set(confirmed) == {5.0, 6.0}
+    assert record["best"]["ms"] == median(confirmed)
 
 
 def test_a_guard_refuses_a_better_number(noisy: Project) -> None:
