@@ -12,6 +12,7 @@ POWER = 0.8
 FIRST = 5  # all of them at target put the median's one-sided 95 % bound past it: 0.5^5 = 3.1 %
 FURTHER = 7  # else so many more are taken, of which all but a few must be there
 ERROR = 0.05
+SMALL, LARGEST = 0.1, 700.0  # of differences of logarithms: up to which one is as good as a percentage, or has a factor at all
 
 
 def spread(samples: Sequence[float]) -> tuple[float, bool]:
@@ -31,10 +32,11 @@ def _deviation(values: Sequence[float]) -> float:
 
 
 def detectable(deviation: float, pairs: int, alpha: float) -> float:
-    """The effect that so many pairs find four times in five, where a sample has this standard deviation.
+    """The effect that one test of so many pairs finds four times in five, where a sample has this standard deviation.
 
     (z(1 - alpha) + z(0.8)) * sd * sqrt(2 / n), the normal approximation for a paired difference (Cohen 1988, 2.3); for
-    alpha 0.01 that is 2.6 sd at 3 pairs, 1.6 at 8, 1.1 at 16.
+    alpha 0.01 that is 2.6 sd at 3 pairs, 1.6 at 8, 1.1 at 16. The trial shares alpha among its looks and gives up early: it
+    finds that of 8 pairs as often all the same, since two more looks follow, and that of 16 about every second time.
     """
     from statistics import NormalDist
 
@@ -47,16 +49,19 @@ def told(name: str, samples: Sequence[float], alpha: float, pairs: Sequence[int]
     deviation, relative = spread(samples)
     if not deviation:
         return f"{name} gave the same value each of {len(samples)} times."
-    many, few = (detectable(deviation, n, alpha) for n in (max(pairs), min(pairs)))
+    few, many = (detectable(deviation, n, alpha) for n in (min(pairs), max(pairs)))
     return (
-        f"{name} varies by {_amount(deviation, relative)} (standard deviation of {len(samples)} samples of one commit). A change "
-        f"of {_amount(many, relative)} is found four times in five, in {max(pairs)} pairs of samples; one below that most likely "
-        f"isn't told from chance. {min(pairs)} pairs show {_amount(few, relative)}."
+        f"{name} varies by {_amount(deviation, relative)} (standard deviation of {len(samples)} samples of one commit). In up to "
+        f"{max(pairs)} pairs of samples a change by {_amount(few, relative)} is found about four times in five, one by "
+        f"{_amount(many, relative)} every second time at best; a smaller one most likely isn't told from chance."
     )
 
 
 def _amount(value: float, relative: bool) -> str:
-    return f"{100 * value:.2g} %" if relative else f"{value:.3g}"
+    """A difference of logarithms is a percentage only where it is small: one by 150 % would be less than nothing."""
+    if not relative:
+        return f"{value:.3g}"
+    return f"{100 * value:.2g} %" if value < SMALL else f"a factor of {math.exp(min(value, LARGEST)):.3g}"
 
 
 class Standing(StrEnum):

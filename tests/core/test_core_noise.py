@@ -20,6 +20,21 @@ def test_the_minimum_detectable_effect_is_what_the_page_says(pairs: int, deviati
     assert noise.detectable(1.0, pairs, 0.01) == pytest.approx(deviations, abs=0.05)
 
 
+@pytest.mark.parametrize(
+    ("samples", "told"),
+    [
+        ([100.0, 101.0, 99.0, 100.0, 100.0], "varies by 0.71 % (standard deviation of 5 samples"),
+        ([10.0, 20.0, 40.0, 10.0, 20.0], "varies by a factor of 1.79 (standard deviation of 5 samples"),
+        ([10.0, 20.0, 40.0, 10.0, 20.0], "by a factor of 2.51 is found about four times in five, one by a factor of 1.91 every"),
+        ([1e-300, 1e300], "varies by a factor of 1.01e+304"),
+        ([-1.0, 0.0, 1.0], "varies by 1 (standard deviation of 3 samples"),
+        ([7.0, 7.0], "m gave the same value each of 2 times."),
+    ],
+)
+def test_a_large_spread_is_told_as_a_factor_and_never_as_more_than_all_of_it(samples: list[float], told: str) -> None:
+    assert told in noise.told("m", samples, 0.01, (8, 12, 16))
+
+
 def test_five_of_five_show_a_noisy_target_and_later_at_most_two_of_twelve_may_miss() -> None:
     assert noise.standing([True] * 4, 3) is Standing.OPEN
     assert noise.standing([True] * 5, 3) is Standing.SHOWN

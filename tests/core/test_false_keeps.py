@@ -9,6 +9,7 @@ from statistics import median
 
 import pytest
 
+from orchestrator.core import noise as noises
 from orchestrator.core import trial
 from orchestrator.core.spec import Kind, Metric
 from orchestrator.core.trial import Pair, Verdict
@@ -70,7 +71,7 @@ MODELS: dict[str, Callable[[random.Random], Noise]] = {
 }
 
 
-def judged(noise: Noise, effect: float = 0.0) -> Verdict:
+def judged(noise: Noise, effect: float = 0.0, alpha: float = ALPHA) -> Verdict:
     """One candidate that is better by `effect`, through the whole trial."""
     pairs: list[Pair] = []
     while True:
@@ -78,7 +79,7 @@ def judged(noise: Noise, effect: float = 0.0) -> Verdict:
         for candidate in trial.order(len(pairs)):
             values[candidate] = 100 * (1 - effect * candidate) * math.exp(next(noise))
         pairs.append(Pair({"ms": values[False]}, {"ms": values[True]}))
-        if (verdict := trial.decide(MS, (), pairs, ALPHA).verdict) is not Verdict.MORE:
+        if (verdict := trial.decide(MS, (), pairs, alpha).verdict) is not Verdict.MORE:
             return verdict
 
 
@@ -112,6 +113,19 @@ def test_of_four_thousand_changes_that_do_nothing_at_most_one_percent_is_kept(mo
 def test_a_change_of_five_percent_is_found(model: str, power: float) -> None:
     noise = MODELS[model](random.Random(5))
     assert sum(judged(noise, 0.05) is Verdict.KEEP for _ in range(300)) / 300 >= power
+
+
+@pytest.mark.parametrize("alpha", [0.001, 0.01, 0.1])
+def test_what_is_told_of_what_can_be_seen_is_so(alpha: float) -> None:
+    """`noise.told`: the smallest change that is found four times in five, and the one that is about every second time."""
+    noise = gaussian(random.Random(8))
+    found = {
+        pairs: sum(judged(noise, -math.expm1(-effect), alpha) is Verdict.KEEP for _ in range(600)) / 600
+        for pairs in (8, 16)
+        for effect in [noises.detectable(SD, pairs, alpha)]
+    }
+    assert 0.74 < found[8] < 0.88
+    assert 0.3 < found[16] < 0.58
 
 
 @pytest.mark.parametrize("model", ["gaussian", "heavy", "drift", "bimodal"])

@@ -297,7 +297,7 @@ def test_what_can_be_seen_is_told_before_an_agent_is_paid_for(noisy: Project) ->
 
     names = [event["event"] for event in noisy.events("told")]
     assert names.index("noise") < names.index("agent_started")
-    assert "found four times in five, in 16 pairs" in events(noisy, "told", "noise")[0]["detail"]
+    assert "In up to 16 pairs of samples a change by" in events(noisy, "told", "noise")[0]["detail"]
     assert "ms varies by" in (noisy.top / "prompt").read_text()
     assert "ms varies by" in noisy.run("show", "told", code=0).stdout
 
