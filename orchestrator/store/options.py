@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from orchestrator.core import durations
-from orchestrator.core.spec import INFINITE
+from orchestrator.core.spec import INFINITE, LEAST_ALPHA
 from orchestrator.core.value import Value
 
 YES = frozenset({"1", "true", "yes", "on"})
@@ -198,18 +198,18 @@ def _amount(given: Given, what: str) -> float:
     return amount
 
 
-def _fraction(given: Given, *, most: float = 1.0, zero: bool = True) -> float:
+def _fraction(given: Given, *, most: float = 1.0, least: float = 0.0) -> float:
     try:
         share = float(given.value) if isinstance(given.value, str | int | float) and not isinstance(given.value, bool) else -1.0
     except ValueError:
         share = -1.0
-    if not (share > 0 or (zero and share == 0)) or not share <= most:
-        raise ValueError(f"a share from 0 to {most:g}, like 0.01 for 1 %" if zero else f"a share above 0, at most {most:g}")
+    if not least <= share <= most:
+        raise ValueError(f"a share from {least:g} to {most:g}, like 0.01 for 1 %")
     return share
 
 
 def _alpha(given: Given) -> float:
-    return _fraction(given, most=0.5, zero=False)
+    return _fraction(given, least=LEAST_ALPHA, most=0.5)
 
 
 def _tokens(given: Given) -> int:

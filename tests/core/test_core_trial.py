@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from orchestrator.core import trial
-from orchestrator.core.spec import Direction, Kind, Metric
+from orchestrator.core.spec import LEAST_ALPHA, Direction, Kind, Metric
 from orchestrator.core.trial import Pair, Verdict
 
 MS = Metric("ms", kind=Kind.NOISY)
@@ -49,6 +49,11 @@ def test_one_pair_against_it_asks_for_twelve_and_doubt_ends_at_sixteen() -> None
     assert trial.decide(MS, (), [*eleven[1:], *pairs(1, 100, 100.5)], ALPHA).verdict is Verdict.KEEP
     split = [*pairs(9, 100, 95), *pairs(7, 100, 106)]
     assert trial.decide(MS, (), split, ALPHA).verdict is Verdict.NOT_SHOWN
+
+
+def test_the_least_alpha_that_may_be_set_still_keeps_what_is_always_better() -> None:
+    always = [*pairs(8, 100, 90), *pairs(8, 100, 91)]
+    assert trial.decide(MS, (), always, LEAST_ALPHA).verdict is Verdict.KEEP
 
 
 def test_a_smaller_alpha_keeps_less() -> None:
