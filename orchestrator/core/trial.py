@@ -22,6 +22,7 @@ LOOKS = ((8, 0.4), (12, 0.3), (16, 0.3))  # pairs, and the share of alpha spent 
 MOST = LOOKS[-1][0]
 CONFIRMING = 4  # fresh pairs that only measure the effect: the block that won was chosen for its luck, too
 TINIEST, LARGEST = sys.float_info.min, sys.float_info.max  # no ratio is beyond them, so that each has a logarithm
+MANY = 1e6  # percent, from which on they are told in powers of ten
 GUARD_ALLOWANCE = 0.05  # of a noisy guard of which nothing is said: no bound of noise is ever at 0
 
 
@@ -109,11 +110,20 @@ def least(metric: Metric, pairs: Sequence[Pair]) -> float:
 
 def percent(metric: Metric, pairs: Sequence[Pair], effect: float) -> str:
     """An effect for people: `6.1 % better`, or in the metric's own unit where no ratio makes sense."""
-    word = "better" if effect >= 0 else "worse"
+    if not effect:
+        return "no better"
+    word = "better" if effect > 0 else "worse"
     if not relative(metric, pairs):
         return f"{abs(effect):.4g} {word}"
     change = -math.expm1(-effect) if metric.direction is Direction.LOWER else math.expm1(effect)
-    return f"{abs(change):.1%} {word}".replace("%", " %")
+    return f"{_percents(100 * abs(change))} % {word}"
+
+
+def _percents(share: float) -> str:
+    """To a tenth, or two digits where it is less than one; what isn't all of it is never shown as that."""
+    if share < 1:
+        return f"{share:.2g}"
+    return f"{min(share, 99.9) if share < 100 else share:.1f}" if share < MANY else f"{share:.3g}"
 
 
 def guarded(guard: Metric, pairs: Sequence[Pair]) -> bool:
@@ -126,6 +136,11 @@ def worse(guards: Sequence[Metric], pairs: Sequence[Pair]) -> bool:
     """Whether a guard is shown to have lost more than it may: more pairs won't help it."""
     bounds = ((median_bound(_losses(guard, pairs), Direction.HIGHER), _allowance(guard, pairs)) for guard in guards)
     return any(bound is not None and bound > allowed for bound, allowed in bounds)
+
+
+def always_worse(guards: Sequence[Metric], pairs: Sequence[Pair]) -> str:
+    """The first guard that lost more than it may in each of these pairs, where they are too few for a bound; empty for none."""
+    return next((guard.name for guard in guards if min(_losses(guard, pairs)) > _allowance(guard, pairs)), "")
 
 
 def _losses(guard: Metric, pairs: Sequence[Pair]) -> list[float]:

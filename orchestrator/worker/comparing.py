@@ -79,7 +79,8 @@ def as_good(work: Work, space: Space, incumbent: str, result: Sample) -> Compare
 
 def still_better(work: Work, space: Space, base: str, merged: str) -> str | None:
     """Why `merged` isn't better than the `base` it would land on, None where it is. For a noisy metric four pairs have to agree
-    on it by their median: the change itself was shown before, this asks whether the merge took it away."""
+    on it by their median, and all of them that a guard is worse: the change itself was shown before, this asks whether the merge
+    took it away."""
     metric, guards = _compared(work)
     try:
         places = _places(work, space, base, merged)
@@ -90,9 +91,10 @@ def still_better(work: Work, space: Space, base: str, merged: str) -> str | None
     except Broken as error:
         return str(error)
     effect = median(trial.differences(metric, pairs))
-    if effect > 0 and not trial.worse(guards, pairs):
-        return None
-    return f"{metric.name} is {trial.percent(metric, pairs, effect)} than the base it would land on"
+    if effect <= 0:
+        return f"{metric.name} is {trial.percent(metric, pairs, effect)} than the base it would land on"
+    worse = trial.always_worse(guards, pairs)
+    return f"{worse} is worse than on the base it would land on" if worse else None
 
 
 def noisy(work: Work) -> bool:

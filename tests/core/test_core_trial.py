@@ -84,10 +84,23 @@ def test_a_difference_beyond_the_largest_number_is_the_largest_number() -> None:
     assert trial.differences(Metric("delta"), pairs(1, -1e308, 1e308, "delta")) == [-largest]
 
 
+def test_so_few_pairs_as_a_merge_has_show_a_guard_that_is_worse_in_each_of_them() -> None:
+    size, kb = Metric("size", guard=True), Metric("kb", guard=True, kind=Kind.NOISY, tolerance=1.0)
+    assert trial.always_worse((size, kb), pairs(4, 100, 90, size=(5.0, 5.0), kb=(10.0, 10.5))) == ""
+    assert trial.always_worse((size, kb), pairs(4, 100, 90, size=(5.0, 5.5), kb=(10.0, 10.5))) == "size"
+    assert trial.always_worse((kb,), pairs(4, 100, 90, kb=(10.0, 11.5))) == "kb"
+    assert trial.always_worse((kb,), [*pairs(3, 100, 90, kb=(10.0, 11.5)), *pairs(1, 100, 90, kb=(10.0, 10.5))]) == ""
+
+
 def test_an_effect_is_told_as_people_count_it() -> None:
     assert trial.percent(MS, pairs(1, 100, 90), math.log(100 / 90)) == "10.0 % better"
     assert trial.percent(RATE, pairs(1, 90, 100, "rate"), math.log(1.1)) == "10.0 % better"
     assert trial.percent(MS, pairs(1, 100, 110), math.log(100 / 110)) == "10.0 % worse"
+    assert trial.percent(MS, pairs(1, 10000, 9998), math.log(10000 / 9998)) == "0.02 % better"
+    assert trial.percent(MS, pairs(1, 10000, 1), math.log(10000)) == "99.9 % better"
+    assert trial.percent(RATE, pairs(1, 1, 10000, "rate"), math.log(10000)) == "999900.0 % better"
+    assert trial.percent(MS, pairs(1, 1, 1e300), -math.log(1e300)) == "1e+302 % worse"
+    assert trial.percent(MS, pairs(1, 100, 100), 0.0) == "no better"
 
 
 @pytest.mark.parametrize(

@@ -442,6 +442,21 @@ def test_a_noisy_improvement_that_the_moved_base_took_away_does_not_land(noisy: 
     assert any("worse than the base it would land on" in detail for detail in lost)
 
 
+def test_a_guard_that_the_moved_base_made_better_is_held_to_that(noisy: Project) -> None:
+    """The peak is that of the larger part. What was as good beside the old one is worse than what somebody else left."""
+    peak = NOISY.replace("$(cat kb)", "$(cat kb own 2> /dev/null | sort -n | tail -1)")
+    text = "mode: optimize\nplateau: 1\nmetrics: [{name: ms}, {name: kb, guard: true}]"
+    noisy.drop("peak", front=text, benchmark=peak.format(top=noisy.top))
+    move = f"cd {noisy.repo} && echo 5 > kb && git commit -qam 'somebody else'"
+    noisy.agent(f"[ $ORCH_ATTEMPT = 1 ] && echo 0.7 > size && echo 9 > own && ({move}); true")
+
+    noisy.run(code=1)
+
+    assert (noisy.git("show", "main:kb"), noisy.git("show", "main:size")) == ("5", "1.0")
+    lost = [event["detail"] for event in events(noisy, "peak", "kept") + events(noisy, "peak", "discarded")]
+    assert any("kb is worse than on the base it would land on" in detail for detail in lost)
+
+
 def test_a_second_name_that_ends_like_a_worktree_of_ours_gets_another_slug(project: Project) -> None:
     project.drop("x.rival", front=front(plateau=1))
     project.agent("[ $ORCH_ATTEMPT = 1 ] && sed -i 1d todo.txt; true")
