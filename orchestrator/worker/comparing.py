@@ -214,6 +214,6 @@ def _why(metric: Metric, pairs: list[Pair], decision: Decision) -> str:
     match decision.verdict:
         case Verdict.GUARD:
             return f"{found}, but {decision.guard} is not shown to be as good as it was"
-        case Verdict.NOT_SHOWN:
+        case Verdict.NOT_SHOWN if decision.effect > trial.least(metric, pairs):
             return f"{found}, which may be chance (p = {decision.p:.2g})"
     return f"{found}, no more than its least effect"

@@ -313,6 +313,21 @@ def test_a_change_that_does_nothing_is_not_kept_and_mostly_ends_after_three_pair
     assert all(event["pairs"] in (3, 16) for event in events(noisy, "nothing", "compared"))
 
 
+def test_what_is_surely_better_by_less_than_asked_for_is_not_called_chance(noisy: Project) -> None:
+    """The first three pairs are lucky, so that all sixteen are taken; all of them say that it is better, by 8 % and not by 10."""
+    luck = [1.0, 1.01, 0.99, 1.02, 1.0, 1.0, *(1.0, 0.95), *(0.95, 1.0), *(1.0, 0.95)]
+    (noisy.top / "noise").write_text("".join(f"{factor}\n" for factor in [*luck, *[1.0] * 100]))
+    front = "mode: optimize\nplateau: 1\nmetric: {name: ms, min_effect: 0.1}"
+    noisy.drop("little", front=front, benchmark=NOISY.format(top=noisy.top))
+    noisy.agent("echo 0.92 > size")
+
+    noisy.run(code=1)
+
+    assert [event["pairs"] for event in events(noisy, "little", "compared")] == [16]
+    detail = noisy.record("little")["history"][0]["detail"]
+    assert detail == "discarded: ms 8.0 % better in the median of 16 pairs, no more than its least effect"
+
+
 def test_what_one_sample_leaves_behind_makes_no_other_faster(noisy: Project) -> None:
     """A change that only stores its result is as slow as before wherever the result isn't stored yet."""
     cached = (
