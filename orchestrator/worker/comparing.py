@@ -157,7 +157,7 @@ def _by_pairs(work: Work, space: Space, incumbent: str, result: Sample) -> Compa
         f"{metric.name} {trial.percent(metric, fresh, effect)} in {trial.CONFIRMING} fresh pairs "
         f"(shown by {decision.pairs}, p = {decision.p:.2g})"
     )
-    return _told(work, metric, pairs, replace(decision, effect=effect), Compared(True, detail, _counting(work, fresh)))
+    return _told(work, metric, fresh, replace(decision, effect=effect), Compared(True, detail, _counting(work, fresh)))
 
 
 def _find_out(work: Work, pairs: Sequence[Pair]) -> None:
@@ -171,9 +171,12 @@ def _counting(work: Work, pairs: Sequence[Pair]) -> Mapping[str, float]:
     return {**pairs[-1].candidate, **{name: median(pair.candidate[name] for pair in pairs) for name in work.record.noisy}}
 
 
-def _told(work: Work, metric: Metric, pairs: list[Pair], decision: Decision, answer: Compared) -> Compared:
-    facts = {"verdict": decision.verdict.value, "pairs": len(pairs), "p": decision.p, "effect": round(decision.effect, 6)}
-    work.event("compared", metric=metric.name, relative=trial.relative(metric, pairs), detail=answer.detail, **facts)
+def _told(work: Work, metric: Metric, pairs: Sequence[Pair], decision: Decision, answer: Compared) -> Compared:
+    """`pairs`: those that the effect was taken from, on their scale. With what it was judged by, which may be set otherwise by
+    the time that somebody counts again."""
+    facts = {"verdict": decision.verdict.value, "pairs": decision.pairs, "p": decision.p, "effect": decision.effect}
+    scale = {"relative": trial.relative(metric, pairs), "min_effect": metric.min_effect, "alpha": work.alpha}
+    work.event("compared", metric=metric.name, **scale, detail=answer.detail, **facts)
     return answer
 
 

@@ -289,6 +289,25 @@ def test_a_noisy_number_is_decided_by_pairs_and_reported_by_a_fresh_block(noisy:
     assert sum(line["where"] == "pair" for line in lines) == 16
 
 
+def test_the_event_of_a_comparison_has_all_that_it_takes_to_count_it_again(noisy: Project) -> None:
+    """The fresh pairs have a number below 0, which has no logarithm: their effect is no ratio, whatever the ones before had."""
+    confirm = [1.0, 1.0, 1.0, 1.0, -0.2, 1.0, 1.0, 1.0]
+    factors = [1.0, 1.01, 1.0, 1.0, 1.0, *[1.0] * 17, *confirm, *[1.0] * 100]
+    (noisy.top / "noise").write_text("".join(f"{factor}\n" for factor in factors))
+    noisy.drop(
+        "again", front="mode: optimize\nplateau: 1\nmetric: {name: ms}\nalpha: 0.02", benchmark=NOISY.format(top=noisy.top)
+    )
+    noisy.agent("echo 0.5 > size")
+
+    noisy.run(code=0)
+
+    compared = events(noisy, "again", "compared")[0]
+    assert {key: compared[key] for key in ("verdict", "pairs", "effect", "relative", "alpha", "min_effect")} == {
+        "verdict": "keep", "pairs": 8, "effect": 50.0, "relative": False, "alpha": 0.02, "min_effect": 0.0,
+    }  # fmt: skip
+    assert compared["detail"].startswith("ms 50 better in 4 fresh pairs")
+
+
 def test_what_can_be_seen_is_told_before_an_agent_is_paid_for(noisy: Project) -> None:
     drop_noisy(noisy, "told")
     noisy.agent("cp $ORCH_PROMPT_FILE ../../../prompt")
