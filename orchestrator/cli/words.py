@@ -82,7 +82,7 @@ def metric_text(candidate: Candidate) -> str:
     target = f" (target {number(metric.target)})" if metric.target is not None else ""
     start = record.baseline.get(metric.name) if record else None
     current = record.best.get(metric.name, record.values.get(metric.name)) if record else None
-    if record and candidate.place.state is State.CONVERGED:
+    if record and candidate.place.state is State.CONVERGED and metric.name not in record.noisy:
         current = record.values.get(metric.name, current)  # what was verified, also where no attempt's result was that good
     way = " -> ".join(number(value) for value in dict.fromkeys((start, current)) if value is not None)
     return clean(f"{metric.name}{' ' + way if way else ''}{target}")

@@ -166,9 +166,10 @@ def _ways(evidence: Evidence) -> Iterator[str]:
     way = metrics.way(evidence.metrics, record.baseline, record.values)  # empty where there is no target
     if way := way or (metrics.way_of(evidence.metrics, record.baseline, record.best) if record.best else ""):
         yield way
+    last = {**record.values, **{name: record.best[name] for name in record.noisy if name in record.best}}  # no single sample
     for name in (metric.name for metric in evidence.metrics if metric.guard):
-        if name in record.baseline and name in record.values:
-            yield f"{name} {record.baseline[name]:.10g} -> {record.values[name]:.10g}, which must not get worse"
+        if name in record.baseline and name in last:
+            yield f"{name} {record.baseline[name]:.10g} -> {last[name]:.10g}, which must not get worse"
 
 
 def _gate_lines(evidence: Evidence) -> Iterator[str]:

@@ -53,6 +53,18 @@ def test_the_document_has_every_field_of_the_contract(project: Project) -> None:
     assert (task["attempts"], task["failures"], task["max_failures"], task["priority"], task["ready"]) == (2, 1, 5, 3, True)
 
 
+def test_of_a_noisy_number_no_single_sample_is_shown_as_what_was_reached(project: Project) -> None:
+    numbers = {"baseline": {"ms": 50, "kb": 9}, "best": {"ms": 25, "kb": 7}, "values": {"ms": 150, "kb": 8}}
+    front = "mode: optimize\nmetrics: [{name: %s}, {name: %s, guard: true}]"
+    project.drop("slow", front % ("ms", "kb"), state="converged", record={**CONVERGED, **numbers, "noisy": ["ms"]})
+    project.drop("exact", front % ("ms", "kb"), state="converged", record={**CONVERGED, **numbers})
+    project.drop("guarded", front % ("kb", "ms"), state="converged", record={**CONVERGED, **numbers, "noisy": ["ms"]})
+    rows = {line.split()[1]: line for line in project.run("--status").stdout.splitlines()[4:]}
+    assert "ms 50 -> 25 " in rows["slow"]
+    assert "ms 50 -> 150 " in rows["exact"]
+    assert "ms 50 -> 25, which must not get worse" in project.run("report", "guarded").stdout
+
+
 def test_the_document_tells_the_unit_that_a_metric_name_ends_with(project: Project) -> None:
     project.drop("fix", "metric: {name: total_ms, target: 3}")
     project.drop("undeclared", "", record={"baseline": {"peak_kb": 12}})
