@@ -21,6 +21,7 @@ BAD_LINE_SHOWN = 200
 TOLD = 5  # metrics that a sentence names
 CONFIDENCE = 0.95
 BISECTIONS = 50
+BINARY = 4  # units in the last place by which a difference of decimal numbers is off in binary, at most
 
 # Bytes on purpose: `\d` and `\s` are ASCII there, so neither Arabic digits nor `1_000`, `infinity` or hex become a number.
 CANDIDATE = re.compile(rb"^METRIC[ \t].*", re.MULTILINE)
@@ -177,9 +178,14 @@ def reached(metric: Metric, value: float) -> bool:
     """Whether `value` is at the metric's target, its tolerance included. Never without a target."""
     if metric.target is None:
         return False
-    if metric.direction is Direction.LOWER:
-        return value <= metric.target + metric.tolerance
-    return value >= metric.target - metric.tolerance
+    short = value - metric.target if metric.direction is Direction.LOWER else metric.target - value
+    return short <= widened(metric.tolerance, value, metric.target)
+
+
+def widened(by: float, *numbers: float) -> float:
+    """How much these numbers may differ where `by` is allowed: with what they are off in binary, in which 85.4 is more than 0.1
+    above 85.3. Where nothing is allowed, nothing is."""
+    return by + BINARY * math.ulp(max(by, *map(abs, numbers))) if by else 0.0
 
 
 def at_target(metrics: Sequence[Metric], values: Mapping[str, float]) -> bool:
@@ -239,7 +245,7 @@ def improved(metrics: Sequence[Metric], values: Mapping[str, float], best: Mappi
         return False
     for metric in _leading(known):
         gain = _gain(metric, values[metric.name], best)
-        if gain is None or abs(gain) > _least(metric, best):
+        if gain is None or abs(gain) > widened(_least(metric, best), values[metric.name], best[metric.name]):
             return gain is not None and gain > 0
     return False
 
@@ -268,8 +274,7 @@ def lost(metrics: Sequence[Metric], values: Mapping[str, float], best: Mapping[s
     return _told(
         f"{metric.name} is {_number(values.get(metric.name))}, was {_number(best.get(metric.name))} when it was kept"
         for metric in decisive(metrics)
-        if metric.kind is not Kind.NOISY
-        and (metric.name not in values or _loss(metric, values[metric.name], best) > metric.tolerance)
+        if metric.kind is not Kind.NOISY and (metric.name not in values or _lost(metric, values[metric.name], best))
     )
 
 
@@ -293,8 +298,9 @@ def _told(parts: Iterable[str]) -> str:
     return "; ".join([*found[:TOLD], *more])
 
 
-def _loss(metric: Metric, value: float, best: Mapping[str, float]) -> float:
-    return -(_gain(metric, value, best) or 0.0)
+def _lost(metric: Metric, value: float, best: Mapping[str, float]) -> bool:
+    gain = _gain(metric, value, best)
+    return gain is not None and -gain > widened(metric.tolerance, value, best[metric.name])
 
 
 def _leading(metrics: Sequence[Metric]) -> tuple[Metric, ...]:
@@ -318,7 +324,7 @@ def _least(metric: Metric, best: Mapping[str, float]) -> float:
 
 def _worse(metric: Metric, value: float, best: Mapping[str, float]) -> bool:
     gain = _gain(metric, value, best)
-    return gain is not None and -gain > metric.tolerance + _least(metric, best)
+    return gain is not None and -gain > widened(metric.tolerance + _least(metric, best), value, best[metric.name])
 
 
 def pass_bound(passed: int, missed: int = 0) -> float:

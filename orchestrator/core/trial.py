@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.core import noise, signflip
-from orchestrator.core.metrics import median, median_bound
+from orchestrator.core.metrics import median, median_bound, widened
 from orchestrator.core.spec import Direction, Kind, Metric
 from orchestrator.core.value import Value
 
@@ -152,7 +152,7 @@ def _losses(guard: Metric, pairs: Sequence[Pair]) -> list[float]:
 def _allowance(guard: Metric, pairs: Sequence[Pair]) -> float:
     before = abs(median(pair.incumbent[guard.name] for pair in pairs))
     unsaid = guard.kind is Kind.NOISY and not guard.tolerance and not guard.min_effect
-    allowed = guard.tolerance + (GUARD_ALLOWANCE if unsaid else guard.min_effect) * before
+    allowed = widened(guard.tolerance + (GUARD_ALLOWANCE if unsaid else guard.min_effect) * before, before)
     return allowed if guard.guard or guard.target is None else max(allowed, _room(guard, guard.target, pairs))
 
 

@@ -257,6 +257,36 @@ def test_a_guard_that_gets_worse_undoes_an_improvement() -> None:
     assert metrics.improved(declared, {"failures": 2.0, "size": 1e9}, {"failures": 3.0})
 
 
+@pytest.mark.parametrize(
+    ("direction", "target", "tolerance", "value", "there"),
+    [
+        (Direction.LOWER, 0.7, 0.1, 0.8, True),
+        (Direction.LOWER, 0.7, 0.1, 0.8000001, False),
+        (HIGHER, 85.4, 0.1, 85.3, True),
+        (HIGHER, 85.4, 0.1, 85.2999999, False),
+        (Direction.LOWER, 0.3, 0.0, 0.1 + 0.2, False),
+        (Direction.LOWER, 0.0, 0.0, 5e-324, False),
+        (Direction.LOWER, -1e308, 0.0, 1e308, False),
+        (HIGHER, 1e308, 0.0, -1e308, False),
+    ],
+)
+def test_a_value_that_is_off_by_exactly_its_tolerance_is_there_whatever_binary_makes_of_it(
+    direction: Direction, target: float, tolerance: float, value: float, *, there: bool
+) -> None:
+    assert metrics.reached(Metric("m", direction, target=target, tolerance=tolerance), value) is there
+
+
+def test_a_guard_that_lost_exactly_what_it_may_is_no_worse_and_an_effect_that_is_exactly_the_least_is_none() -> None:
+    coverage = Metric("coverage", HIGHER, guard=True, tolerance=0.1)
+    best = {"failures": 3.0, "coverage": 85.4}
+    assert metrics.improved((FAILURES, coverage), {"failures": 2.0, "coverage": 85.3}, best)
+    assert not metrics.improved((FAILURES, coverage), {"failures": 2.0, "coverage": 85.29}, best)
+    assert metrics.worsened((coverage,), {"coverage": 85.3}, best) == ""
+    assert metrics.lost((coverage,), {"coverage": 85.3}, best) == ""
+    assert not metrics.improved((Metric("ms", min_effect=0.1),), {"ms": 0.63}, {"ms": 0.7})
+    assert metrics.improved((Metric("ms", min_effect=0.1),), {"ms": 0.6299}, {"ms": 0.7})
+
+
 def test_of_a_guard_that_varies_one_sample_undoes_nothing() -> None:
     declared = (FAILURES, Metric("ms", guard=True, kind=Kind.NOISY))
     assert metrics.improved(declared, {"failures": 2.0, "ms": 101.0}, {"failures": 3.0, "ms": 100.0})

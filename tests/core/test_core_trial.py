@@ -109,6 +109,7 @@ def test_an_effect_is_told_as_people_count_it() -> None:
         (Metric("kb", guard=True), 100.0, Verdict.KEEP),
         (Metric("kb", guard=True), 100.1, Verdict.GUARD),
         (Metric("kb", guard=True, tolerance=5.0), 105.0, Verdict.KEEP),
+        (Metric("kb", guard=True, tolerance=0.7), 100.7, Verdict.KEEP),
         (Metric("kb", guard=True, min_effect=0.02), 102.1, Verdict.GUARD),
         (Metric("kb", Direction.HIGHER, guard=True), 99.0, Verdict.GUARD),
         (Metric("kb", Direction.HIGHER, guard=True), 130.0, Verdict.KEEP),
