@@ -245,8 +245,10 @@ def improved(metrics: Sequence[Metric], values: Mapping[str, float], best: Mappi
         return False
     for metric in _leading(known):
         gain = _gain(metric, values[metric.name], best)
-        if gain is None or abs(gain) > widened(_least(metric, best), values[metric.name], best[metric.name]):
-            return gain is not None and gain > 0
+        if gain is None or (gain < 0 and reached(metric, best[metric.name])):  # a target is not given up, by however little
+            return False
+        if abs(gain) > widened(_least(metric, best), values[metric.name], best[metric.name]):
+            return gain > 0
     return False
 
 

@@ -287,6 +287,13 @@ def test_a_guard_that_lost_exactly_what_it_may_is_no_worse_and_an_effect_that_is
     assert metrics.improved((Metric("ms", min_effect=0.1),), {"ms": 0.6299}, {"ms": 0.7})
 
 
+def test_a_target_that_is_reached_is_not_given_up_for_the_next_one_by_however_little() -> None:
+    both = (Metric("a", target=100.0, min_effect=0.1), Metric("b", target=0.0))
+    assert not metrics.improved(both, {"a": 101.0, "b": 3.0}, {"a": 100.0, "b": 4.0})
+    assert metrics.improved(both, {"a": 100.0, "b": 3.0}, {"a": 50.0, "b": 4.0})
+    assert metrics.improved(both, {"a": 121.0, "b": 3.0}, {"a": 120.0, "b": 4.0})
+
+
 def test_of_a_guard_that_varies_one_sample_undoes_nothing() -> None:
     declared = (FAILURES, Metric("ms", guard=True, kind=Kind.NOISY))
     assert metrics.improved(declared, {"failures": 2.0, "ms": 101.0}, {"failures": 3.0, "ms": 100.0})
