@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from orchestrator.core.outcome import Reason
 from orchestrator.core.pull import PullState, Turn
-from orchestrator.core.record import Record
+from orchestrator.core.record import Record, foreign
+from orchestrator.core.task import Place
 from orchestrator.core.value import Value
 
 
@@ -18,19 +19,19 @@ class OffBase(Value):
     undone: bool = False
 
 
-def attended(record: Record | None, name: str) -> bool:
-    """Whether the converged task called `name` has anything to look at. A copy's record tells of another task."""
-    if record is None or record.pull is None or record.name != name:
+def attended(record: Record | None, place: Place) -> bool:
+    """Whether the converged task at `place` has anything to look at. A copy's record tells of another task."""
+    if record is None or record.pull is None or foreign(record, place):
         return False
     return unfinished(record) is not None or (record.landed is not None and record.landed.state == PullState.OPEN)
 
 
-def off_base(record: Record | None, name: str) -> OffBase | None:
-    """Why the work of the converged task called `name` isn't on its base; None where it is, or was never meant to be. A copy's
+def off_base(record: Record | None, place: Place) -> OffBase | None:
+    """Why the work of the converged task at `place` isn't on its base; None where it is, or was never meant to be. A copy's
     record tells of another task."""
-    if record is None or record.name != name:
+    if record is None or foreign(record, place):
         return None
-    if record.pull is not None and attended(record, name):
+    if record.pull is not None and attended(record, place):
         return OffBase(f"is not on its base yet: its pull request {record.pull.url} has to be merged")
     undone = record.landed.undone if record.landed else None
     return OffBase(f"is not on its base any more: it was undone by {undone[:10]}", undone=True) if undone else None

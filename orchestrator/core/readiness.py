@@ -63,7 +63,7 @@ def world(
         states[candidate.name] = candidate.place.state
         if word := note(candidate):
             notes[candidate.name] = word
-        if candidate.place.state is State.CONVERGED and (why := attention.off_base(candidate.record, candidate.name)):
+        if candidate.place.state is State.CONVERGED and (why := attention.off_base(candidate.record, candidate.place)):
             off_base[candidate.name] = why
         if candidate.spec is not None and candidate.spec.depends_on and candidate.place.state is not State.CONVERGED:
             depends[candidate.name] = candidate.spec.depends_on

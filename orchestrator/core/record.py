@@ -11,6 +11,7 @@ from orchestrator.core import pull
 from orchestrator.core.outcome import COUNTED, AgentEnd, Reason, Spend
 from orchestrator.core.pull import Pull
 from orchestrator.core.resolving import Resolving
+from orchestrator.core.task import Place
 from orchestrator.core.value import Value
 
 SCHEMA = 1
@@ -272,6 +273,12 @@ def from_dict(data: Mapping[str, Any]) -> Record:
     values["noisy"] = tuple(values.get("noisy") or ())
     values["history"] = tuple(_attempt(item) for item in values.get("history") or ())
     return Record(**values, extra=extra)
+
+
+def foreign(record: Record, place: Place) -> bool:
+    """Whether the record tells of another task than the one at `place`: that is a copy. One that was renamed is still the
+    folder, and one from a backup still has the name (`rulings` 4)."""
+    return record.name != place.name and record.inode != place.inode
 
 
 def whereabouts(record: Record) -> str:

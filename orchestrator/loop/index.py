@@ -195,8 +195,8 @@ class Index:
         """The parents whose work waits in a pull request or was undone."""
         places = (self.names.where(name) for name in self._parents)
         converged = (place for place in places if place is not None and place.state is State.CONVERGED)
-        told = self._ledger.records(converged, again=True)
-        return {record.name: why for _, record in told if (why := attention.off_base(record, record.name))}
+        told = ((place, record) for place in converged for _, record in self._ledger.records((place,), again=True))
+        return {place.name: why for place, record in told if (why := attention.off_base(record, place))}
 
     def _record(self, folder: str) -> Record | None:
         return self._entries[folder].candidate.record

@@ -30,7 +30,7 @@ def attend(loop: Loop, moment: Moment) -> None:
         return
     loop.attended = moment.mono
     places = loop.index.names.places(State.CONVERGED).values()
-    if not any(attention.attended(records.peek(loop.queue.path(place)), place.name) for place in places):
+    if not any(attention.attended(records.peek(loop.queue.path(place)), place) for place in places):
         return
     log = loop.queue.control / LOGS / "pulls.log"
     try:

@@ -50,7 +50,7 @@ def _kept(queue: Queue, place: Place, counted: float) -> bool:
     record = records.peek(queue.path(place))
     if record is None:
         return False
-    return attention.attended(record, place.name) or record.intent is not None or record.updated > counted
+    return attention.attended(record, place) or record.intent is not None or record.updated > counted
 
 
 def _arrival(queue: Queue, place: Place) -> float:

@@ -51,7 +51,7 @@ class Ledger:
 def _settled(place: Place, record: Record | None) -> bool:
     """Whether the record of a task that lies there changes no more, unless a person does something about it."""
     ended = place.state in {State.BLOCKED, State.CONVERGED}
-    return ended and not (record and record.pauses) and not attention.attended(record, place.name)
+    return ended and not (record and record.pauses) and not attention.attended(record, place)
 
 
 def paused(told: Told, now: float) -> dict[str, Pause]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
 from orchestrator.core.lease import Lease
-from orchestrator.core.record import Record
+from orchestrator.core.record import Record, foreign
 from orchestrator.core.spec import Spec
 from orchestrator.core.task import Place, State, name_problem
 from orchestrator.core.value import Value
@@ -143,7 +143,7 @@ class Look(Value):
         except OSError as error:
             return Candidate(place, None, problems=(f"{folder}: {(error.strerror or 'it cannot be read').lower()}",))
         lease = leases.read(Path(folder)) if place.state is State.RUNNING else None
-        if listing and record and record.name != place.name and record.inode != place.inode:
+        if listing and record and foreign(record, place):
             record = None  # a copy: what another task waits for, or has used, is nothing to it; its claim sets that aside
         return Candidate(
             place=place,

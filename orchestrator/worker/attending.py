@@ -55,7 +55,7 @@ def attend(queue: Queue, named: str | None = None) -> Iterator[Seen]:
 def look(queue: Queue, place: Place, named: str | None = None) -> Seen | None:
     """Look at this task's pull request and act on it; None where it has none that is open."""
     record = records.peek(queue.path(place))
-    if record is None or record.pull is None or not attention.attended(record, place.name):
+    if record is None or record.pull is None or not attention.attended(record, place):
         return None
     pull = record.pull
     try:

@@ -11,7 +11,7 @@ from orchestrator.core.outcome import Reason
 from orchestrator.core.pull import Pull, PullState, Turn
 from orchestrator.core.record import Landed, Record, from_dict, to_dict
 from orchestrator.core.remarks import ROUNDS, Look, Remark, demand, turn
-from orchestrator.core.task import State
+from orchestrator.core.task import Place, State
 from orchestrator.trackers import program, registry
 from orchestrator.trackers.protocol import TrackerError
 from orchestrator.worker.proposing import issue
@@ -55,11 +55,14 @@ def test_a_record_without_one_says_nothing_of_it() -> None:
 
 
 def test_only_an_open_one_is_looked_at_and_what_was_begun_is_finished() -> None:
-    assert attention.attended(RECORD, "x")
-    assert not attention.attended(RECORD, "copy")
-    assert not attention.attended(None, "x")
+    place = Place("x", State.CONVERGED, "x", None, RECORD.inode)
+    assert attention.attended(RECORD, place)
+    assert attention.attended(RECORD, replace(place, name="renamed"))
+    assert attention.attended(RECORD, replace(place, inode=2))
+    assert not attention.attended(RECORD, replace(place, name="copy", inode=2))
+    assert not attention.attended(None, place)
     merged = replace(RECORD, landed=Landed("c0ffee", "main", "pr", state="merged"))
-    assert not attention.attended(merged, "x")
+    assert not attention.attended(merged, place)
     assert attention.unfinished(replace(merged, reason=Reason.CLOSED)) is Turn.CLOSED
     assert attention.unfinished(replace(RECORD, landed=None, demand="more")) is Turn.ANSWER
 

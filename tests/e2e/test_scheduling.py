@@ -115,6 +115,20 @@ def test_a_parent_that_was_undone_holds_its_child_until_it_has_landed_again(proj
     project.run("--task", "child", code=1)
 
 
+def test_a_parent_that_was_renamed_and_undone_holds_its_child(project: Project) -> None:
+    own_files(project, "parent", "child", "other")
+    drop_own(project, "parent")
+    turns = logging_agent(project)
+    project.run(code=0)
+    (project.tasks / "converged/parent").rename(project.tasks / "converged/renamed")
+    project.run("undo", "renamed", code=0)
+    drop_own(project, "child", "depends_on: [renamed]\npriority: 9")
+    drop_own(project, "other")
+    project.run(code=1)
+    assert turns.read_text().split() == ["parent", "other"]
+    assert "renamed is not on its base any more" in " ".join(project.run("why", "child", code=0).stdout.split())
+
+
 def test_a_drain_ends_by_what_the_specs_say_then_and_not_by_what_they_said(project: Project) -> None:
     own_files(project, "slow", "edited")
     drop_own(project, "edited", "depends_on: [nobody]")
