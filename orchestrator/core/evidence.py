@@ -16,7 +16,7 @@ from orchestrator.core.record import STAYING, Record
 from orchestrator.core.spec import Direction, Metric
 from orchestrator.core.value import Value
 
-KEPT, DISCARDED = "kept", "discarded"
+KEPT, DISCARDED, CONFLICT = "kept", "discarded", "conflict"
 VERIFY = "verify"
 HEADER = re.compile(rb'^diff --git "?a/.* "?b/(.*?)"?$')
 
@@ -206,7 +206,18 @@ def _standing(record: Record, told: Iterable[Mapping[str, Any]]) -> tuple[Answer
 def _fates(record: Record, told: Iterable[Mapping[str, Any]]) -> tuple[Fate, ...]:
     """By the record's history, which is the truth; `kept` by the events, and where there is none by its result: of one that had
     converged, and that a person rejected since, nobody says that its commits stay."""
-    kept = {int(e.get("attempt") or 0): e["event"] == KEPT for e in told if e["event"] in (KEPT, DISCARDED)}
+    kept = _kept(told)
     return tuple(
         Fate(a.number, kept.get(a.number, a.result in STAYING), a.result.value, a.commit, a.detail) for a in record.history
     )
+
+
+def _kept(told: Iterable[Mapping[str, Any]]) -> dict[int, bool]:
+    """Whose commits are on the task branch, as far as events tell. What begins anew on a fresh base has none of them there."""
+    kept: dict[int, bool] = {}
+    for event in told:
+        if event["event"] in (KEPT, DISCARDED):
+            kept[int(event.get("attempt") or 0)] = event["event"] == KEPT
+        elif event["event"] == CONFLICT and event.get("anew"):
+            kept = dict.fromkeys(kept, False)
+    return kept

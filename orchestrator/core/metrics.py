@@ -219,7 +219,7 @@ def way(metrics: Sequence[Metric], baseline: Mapping[str, float], values: Mappin
     return _told(
         f"{metric.name} {_number(baseline[metric.name])} -> {_number(values.get(metric.name))}, target {_goal(metric)}"
         for metric in foremost(deciding(metrics, baseline), values, TOLD)
-        if metric.name in baseline
+        if values and metric.name in baseline
     )
 
 

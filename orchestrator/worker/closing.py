@@ -144,7 +144,8 @@ def conflict(work: Work, space: Space, before: Record, attempt: Attempt | None, 
     if attempt is None:
         work.save(conflicts=conflicts)
     files = list(outcome.conflict.files[: resolution.FILES]) if outcome.conflict else []
-    work.event("conflict", commit=space.tip, base=outcome.base, files=files, detail=detail)
+    anew = work.record.restart is not None and work.record.resolving is None
+    work.event("conflict", commit=space.tip, base=outcome.base, files=files, anew=anew, detail=detail)
     if conflicts >= convergence.CONFLICTS:
         return blocked(Reason.CONFLICT, detail)
     space.restart(work)
@@ -166,7 +167,7 @@ def rejected(work: Work, space: Space, before: Record, attempt: Attempt | None, 
 def plan_restart(work: Work, before: Record, commit: str, base: str, values: Mapping[str, float] = NOT_MEASURED) -> Record:
     """Where the task goes on, and `before` as it is there: what was best was so on another base, `values` were measured here.
     Written together with the attempt's result: who comes after a kill must find both or neither."""
-    work.record = replace(work.record, restart=Restart(commit, base), best=dict(values), best_commit=commit)
+    work.record = replace(work.record, restart=Restart(commit, base), best=dict(values), values=dict(values), best_commit=commit)
     if work.optimizing:
         work.record = replace(work.record, failures=0)
     return replace(before, best=dict(values), best_commit=commit)

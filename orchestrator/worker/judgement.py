@@ -110,7 +110,8 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
         return unresolved(work, attempt, unfinished)
     known = (work.measured, optimize.incumbent(work) if work.optimizing else None)
     if not left.changed and (left.commit in known or before.demand):
-        return count(work, before, replace(unchanged(work, attempt), values=before.values), left=False)
+        values = before.best if work.optimizing else before.values  # of what the branch holds: what was discarded isn't there
+        return count(work, before, replace(unchanged(work, attempt), values=values), left=False)
     result = measure_tip(work, space)
     verify.tell(work, "attempt", result, commit=left.commit)
     return weigh(work, space, replace(attempt, values=dict(result.values)), result, left=left.changed)

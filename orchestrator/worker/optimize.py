@@ -121,7 +121,8 @@ def finish(work: Work, space: Space, step: Step) -> Ending | None:
         space.go_back(work, incumbent(work))
     if work.record.demand and not judgement.answers(work, space):
         return blocked(step.reason or Reason.EXHAUSTED, f"{step.detail}; what its pull request asks for is not done")
-    gained = metrics.way_of(work.judged.metrics, work.record.baseline, work.record.best)
+    best = work.record.best  # none, where the task began anew and found nothing better than its fresh base
+    gained = metrics.way_of(work.judged.metrics, work.record.baseline, best) if best else "no better number is known"
     work.event("optimized", reason=step.reason, detail=f"{step.detail}; {gained}")
     reached = metrics.at_target(work.judged.metrics, work.record.best)
     for number in range(convergence.MISSES):

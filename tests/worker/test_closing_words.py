@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from support.desk import COUNT, DONE, LESS, Desk
 
+from orchestrator.core import reporting
+from orchestrator.core.evidence import Evidence
 from orchestrator.core.outcome import Reason
-from orchestrator.core.record import Answer, Result
+from orchestrator.core.record import Answer, Record, Result
 from orchestrator.core.review import answered
+from orchestrator.core.spec import Metric
 from orchestrator.core.task import State
+from orchestrator.store import dossier
 
+LEFT = (Metric("left"),)
 COUNTED = "n=$(($(cat {0}/samples 2>/dev/null || echo 0) + 1)); echo $n > {0}/samples\n"
 
 
 def results(desk: Desk) -> list[Result]:
     return [attempt.result for attempt in desk.record().history]
+
+
+def read(desk: Desk, record: Record) -> Evidence:
+    return dossier.read(desk.folder(), record, title="x", goal="", metrics=LEFT)
 
 
 def proofs(desk: Desk) -> int:
@@ -102,6 +111,26 @@ def test_the_best_that_conflicts_with_the_base_is_found_anew_on_the_fresh_one(de
     desk.serve()
     record = desk.record()
     assert (desk.state(), record.conflicts, desk.show("todo.txt")) == (State.CONVERGED, 1, "")
+    told = read(desk, record)
+    assert [fate.kept for fate in told.fates] == [False, False, True, False]
+
+
+def test_what_left_the_incumbent_as_it_was_has_its_number_and_not_the_one_discarded_before(desk: Desk) -> None:
+    desk.drop(front="mode: optimize\nplateau: 2\nmetric: {name: left, kind: deterministic}")
+    desk.agent(f"{desk.call} [ $n = 1 ] && echo more >> todo.txt; true")
+    desk.serve()
+    assert [attempt.values for attempt in desk.record().history] == [{"left": 4}, {"left": 3}]
+
+
+def test_an_optimum_that_a_conflict_took_and_nobody_found_again_has_no_number(desk: Desk) -> None:
+    desk.drop(front="mode: optimize\nplateau: 1\nmetric: {name: left, kind: deterministic}")
+    person = f"(cd {desk.repo} && echo four > todo.txt && git commit -qam more)"
+    desk.agent(f"{desk.call} [ $n = 1 ] && {{ {person}; {LESS}; }}; true")
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.reason, record.values, record.best) == (State.BLOCKED, Reason.NO_IMPROVEMENT, {}, {})
+    assert "missing" not in desk.events(event="optimized")[-1]["detail"]
+    assert "missing" not in reporting.page(read(desk, record))
 
 
 def test_a_branch_that_cannot_be_pushed_is_tried_again_later_and_nothing_is_lost(desk: Desk) -> None:
