@@ -45,12 +45,12 @@ def _remove(queue: Queue, place: Place) -> bool:
 
 
 def _kept(queue: Queue, place: Place, counted: float) -> bool:
-    """Whether its pull request is still open, only it tells how to finish an undo that was cut short, or what it used since
-    `counted` (epoch) is to be known still."""
+    """Whether its work isn't on its base, which a remembered name would not tell its children, only it tells how to finish an
+    undo that was cut short, or what it used since `counted` (epoch) is to be known still."""
     record = records.peek(queue.path(place))
     if record is None:
         return False
-    return attention.attended(record, place) or record.intent is not None or record.updated > counted
+    return attention.off_base(record, place) is not None or record.intent is not None or record.updated > counted
 
 
 def _arrival(queue: Queue, place: Place) -> float:

@@ -231,6 +231,16 @@ def test_a_task_whose_pull_request_is_open_is_not_removed(stage: Stage) -> None:
     assert (stage.state("merged"), stage.state("open")) == (None, State.CONVERGED)
 
 
+def test_a_task_that_was_undone_is_not_removed_since_its_name_would_release_its_children(stage: Stage) -> None:
+    for name, undone in (("landed", None), ("undone", "beef")):
+        folder = stage.task(name, state=State.CONVERGED)
+        landed = Landed("c0ffee", "main", "merge", undone=undone)
+        records.put(folder, Record(name, name, folder.stat().st_ino, name, landed=landed))
+    stage.task("new")
+    assert stage.code(stage.loop("drain", keep_converged=1)) == 0
+    assert (stage.state("landed"), stage.state("undone")) == (None, State.CONVERGED)
+
+
 def test_what_a_day_s_budget_counts_is_not_removed_on_that_day(stage: Stage) -> None:
     now = time.time()
     for name, updated in (("before", now - 180_000), ("yesterday", now - 90_000), ("today", now)):
