@@ -48,7 +48,7 @@ def asked(loop: Loop) -> Over | None:
 
 def finished(loop: Loop) -> Over | None:
     """Whether this loop's mode has reached its end."""
-    if loop.mode is Mode.LOOP or len(loop.workers) or loop.again:
+    if loop.mode is Mode.LOOP or len(loop.workers) or loop.again or loop.arriving:
         return None
     if loop.mode is Mode.DRAIN:
         return _drained(loop)

@@ -4,7 +4,7 @@ what follows from the names is then kept up to date by the difference, so that 5
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.core.readiness import LEAST_FINISHED
@@ -86,9 +86,9 @@ class Names:
         return {state: len(listing.places) for state, listing in self._listed.items()}
 
     @property
-    def odd(self) -> bool:
-        """Whether a person left a name to be put right: a token outside running, or none inside."""
-        return bool(self._odd)
+    def odd(self) -> Collection[Place]:
+        """Where a person left a name to be put right: a token outside running, or none inside."""
+        return self._odd
 
     def _follow(self, change: Change) -> None:
         shared = set(self._shared)

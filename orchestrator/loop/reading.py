@@ -36,6 +36,10 @@ class Reader:
         """Read everything as of this moment, by the file system's clock: of two drops the earlier one has settled first."""
         self._now = self._queue.now()
 
+    def rests(self, place: Place) -> bool:
+        """Whether nobody changes the folder any more, as far as its files tell."""
+        return snapshot.rests(f"{self._queue.root}/{place.state}/{place.folder}", self._now, self._settle)
+
     def save(self, places: Iterable[Place]) -> None:
         """Keep what was parsed for the next process; `places`: all tasks that there are."""
         self._cache.keep([f"{self._queue.root}/{place.state.value}/{place.folder}" for place in places])

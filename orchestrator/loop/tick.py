@@ -102,11 +102,14 @@ def complete() -> None:
 
 
 def settle_names(loop: Loop, moment: Moment) -> None:
-    """Finish the moves that people made by hand."""
+    """Finish the moves that people made by hand. Who still copies into running would lose the rest of it."""
+    loop.arriving = frozenset(
+        place.folder for place in loop.index.names.odd if place.state is State.RUNNING and not loop.reader.rests(place)
+    )
     if not loop.index.names.odd:
         return
     try:
-        moved = loop.queue.settle_names()
+        moved = loop.queue.settle_names(loop.arriving)
     except StoreError as error:
         loop.voice.problem(fault(error))
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from orchestrator.core.lease import Identity, Lease
@@ -161,15 +161,17 @@ class Queue:
             durable.rename(self.path(place), target, point="move", durable=True, inode=place.inode)
         return Place(name, state, name, None, place.inode)
 
-    def settle_names(self) -> list[tuple[Place, Place]]:
+    def settle_names(self, arriving: Collection[str] = ()) -> list[tuple[Place, Place]]:
         """Finish what people began by hand: strip the token of a folder moved out of running, put a folder without a
-        token back to pending. What would replace something stays where it is. Returns (before, after) of each. Raises
-        StoreError, all others moved, where one can't be."""
+        token back to pending, unless it is still `arriving` there. What would replace something stays where it is. Returns
+        (before, after) of each. Raises StoreError, all others moved, where one can't be."""
         moved = []
         failed: StoreError | None = None
         for place in self.places():
             target = State.PENDING if place.state is State.RUNNING and place.token is None else place.state
             if target is State.RUNNING or (target is place.state and place.folder == place.name):
+                continue
+            if place.state is State.RUNNING and place.folder in arriving:
                 continue
             try:
                 moved.append((place, self.move(place, target)))

@@ -111,6 +111,18 @@ def duplicates(queue: Queue, places: Iterable[Place]) -> Mapping[Place, str]:
     return found
 
 
+def rests(folder: str, now: float, settle: float) -> bool:
+    """Whether nothing in a task's folder has changed for `settle` seconds; of one that can't be listed nothing is known."""
+    try:
+        return not _fresh(now - _listed(folder).newest, settle)
+    except OSError:
+        return True
+
+
+def _fresh(age: float, settle: float) -> bool:
+    return -FUTURE < age < settle
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Look(Value):
     """One moment's look. Paths are plain strings here: thousands of folders are passed through at each one."""
@@ -166,7 +178,7 @@ class Look(Value):
         controlled = CONTROL in listing.top
         if not (controlled and os.path.lexists(f"{folder}/{READY}")):
             age = self.now - listing.newest
-            if -FUTURE < age < self.settle:
+            if _fresh(age, self.settle):
                 detail = f"something in it changed {max(age, 0.0):.1f} s ago; it is left alone for {self.settle:g} s"
                 yield Waiting(WaitingKind.SETTLING, detail)
         if listing.edited:

@@ -213,6 +213,26 @@ def test_a_folder_put_into_running_by_hand_goes_to_pending_and_is_worked_on(stag
     assert stage.code(loop) == 0
 
 
+@pytest.mark.parametrize("mode", ["loop", "drain"])
+def test_a_folder_that_is_copied_into_running_stays_there_until_all_of_it_has_come(stage: Stage, mode: str) -> None:
+    """Moved to pending amid the copying it was half a task, and the copier failed."""
+    there = stage.queue.folder(State.RUNNING) / "t"
+    there.mkdir()
+    stage.fill(there, "t")
+    benchmark = (there / "benchmark.sh").read_text()
+    (there / "benchmark.sh").unlink()
+    loop = stage.loop(mode, settle=0.5)
+    stage.until(stage.registered, "the loop")
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        (there / "notes.txt").write_text(f"{end}")  # fails where it has gone
+    (there / "benchmark.sh").write_text(benchmark)
+    stage.until(lambda: stage.state("t") is State.CONVERGED, "its end")
+    if mode == "loop":
+        loop.send_signal(signal.SIGTERM)
+    assert stage.code(loop) == 0
+
+
 def test_a_worker_that_does_not_notice_the_move_is_ended_by_the_loop(stage: Stage) -> None:
     stage.task("t", "deaf")
     loop = stage.loop("loop", stop_grace=0.1)
