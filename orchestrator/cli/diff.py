@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from shlex import quote
 
@@ -81,12 +80,11 @@ def _labelled(repo: Repository, slug: str, label: str) -> str:
 
 
 def _print(app: App, found: Range) -> None:
-    color = "--color=always" if app.color else "--color=never"
-    git = found.repo.git.run("diff", color, "--no-ext-diff", "--no-textconv", found.old, found.new)
-    if not git.stdout and not app.quiet:
+    git = found.repo.git.run("diff", "--no-color", "--no-ext-diff", "--no-textconv", found.old, found.new)
+    if git.stdout:
+        output.patch(git.stdout, color=app.color)
+    elif not app.quiet:
         output.err("No difference.")
-    sys.stdout.flush()
-    sys.stdout.buffer.write(git.stdout)
 
 
 def _document(found: Range) -> dict[str, object]:

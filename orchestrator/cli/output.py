@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -18,6 +18,7 @@ UNSAFE_IN_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066
 LAST_STREAM = 2  # descriptors up to that are stdin, stdout and stderr
 WITHOUT_COLUMN = frozenset({"Mn", "Me", "Cf"})  # marks above and below a letter, and what only joins or directs letters
 EMOJI = "\ufe0f"  # of these the one that makes a sign as wide as a picture
+PATCH_COLORS = {"+": "32", "-": "31", "@": "36"}
 WIDE = 100  # columns assumed where there is no terminal to ask
 
 
@@ -47,6 +48,26 @@ def err(text: str) -> None:
     if sys.stderr is not None:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
+
+
+def patch(data: bytes, *, color: bool) -> None:
+    """A patch, byte for byte, since it may be applied. On a terminal nothing in it is obeyed or left out: by what is seen
+    there a person lets work land."""
+    sys.stdout.flush()
+    if not sys.stdout.isatty():
+        sys.stdout.buffer.write(data)
+        return
+    lines = UNSAFE.sub(_visible, data.decode(errors="backslashreplace")).rstrip("\n").split("\n")
+    out("\n".join(_colored(lines) if color else lines))
+
+
+def _colored(lines: Iterable[str]) -> Iterator[str]:
+    """The lines of a patch in git's colors. What a file says stands behind a sign, so no line of it begins with `diff`."""
+    head = True
+    for line in lines:
+        head = line.startswith("diff ") or (head and not line.startswith("@@"))
+        code = "1" if head else PATCH_COLORS.get(line[:1])
+        yield f"\x1b[{code}m{line}\x1b[0m" if code else line
 
 
 def document(data: Any) -> None:

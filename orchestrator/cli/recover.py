@@ -71,7 +71,7 @@ def recover(app: App, words: tuple[str, ...], action: str | None, branch: str | 
     elif action == "apply":
         _apply(app, repo, chosen, record)
     else:
-        output.out(output.clean(_patch(repo, chosen, record).decode(errors="replace"), lines=True).rstrip("\n"))
+        output.patch(_patch(repo, chosen, record), color=app.color)
     return 0
 
 

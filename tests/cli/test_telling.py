@@ -13,6 +13,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from support.commands import Project, wait
+from support.forks import PROGRAM
 
 EMPTY_BY_ONE = 'echo "attempt $ORCH_ATTEMPT: $(head -1 todo.txt)"; sed -i 1d todo.txt'
 
@@ -164,6 +165,20 @@ def test_diff_shows_what_landed_and_what_one_attempt_did(converged: Project) -> 
     assert "-one" in converged.run("diff", "fix", "--attempt", "1").stdout
     assert "There are:" in converged.refused("diff", "fix", "--attempt", "7", code=1)
     assert "\x1b[" in converged.in_terminal("diff", "fix")[1]
+
+
+@pytest.mark.parametrize("words", [("diff", "fix"), ("recover", "show", "fix", "1")])
+def test_a_patch_hides_nothing_on_a_terminal_and_changes_nothing_in_a_pipe(project: Project, words: tuple[str, ...]) -> None:
+    """What an agent wrote could take its own lines away from the eyes of who approves them."""
+    project.agent("printf 'evil\\033[2K\\033[1A\\r\\nL\\344\\342\\200\\256\\n' > hidden.txt; : > todo.txt")
+    project.drop("fix")
+    project.run()
+    seen = project.in_terminal(*words, columns=200)[1]
+    assert "\x1b[32m+evil\\x1b[2K\\x1b[1A\\r\x1b[0m" in seen
+    assert "\x1b[32m+L\\xe4\\u202e\x1b[0m" in seen
+    assert "\x1b[31m-one" in seen
+    piped = subprocess.run([*PROGRAM, *words], cwd=project.top, env=project.env, capture_output=True, check=True).stdout
+    assert b"+evil\x1b[2K\x1b[1A\r\n+L\xe4\xe2\x80\xae\n" in piped
 
 
 def test_diff_of_an_untouched_task_says_so(project: Project) -> None:
