@@ -70,8 +70,11 @@ def recover(app: App, words: tuple[str, ...], action: str | None, branch: str | 
         _branch(app, repo, chosen, branch)
     elif action == "apply":
         _apply(app, repo, chosen, record)
-    else:
+    elif not app.json:
         output.patch(_patch(repo, chosen, record), color=app.color)
+    if app.json:
+        told = _item(_found(repo, slug, _known(app)), chosen)
+        output.document({"schema": 1, **told, "patch": _patch(repo, chosen, record).decode(errors="replace")})
     return 0
 
 

@@ -191,6 +191,15 @@ def test_diff_of_an_untouched_task_says_so(project: Project) -> None:
     assert "Nothing has been done" in project.refused("diff", "fix", "--attempt", "1", code=1)
 
 
+@pytest.mark.parametrize("words", [("show", "fix", "1"), ("fix", "1"), ("apply", "fix", "1"), ("fix", "1", "--branch", "new")])
+def test_recover_of_one_attempt_is_a_json_document_too(converged: Project, words: tuple[str, ...]) -> None:
+    """It printed the patch, or nothing."""
+    if words[0] == "apply":
+        converged.git("checkout", "-q", "main~1")
+    found = converged.json("recover", *words)
+    assert (found["task"], found["label"], "-one" in found["patch"]) == ("fix", "0001", True)
+
+
 def test_recover_lists_shows_and_takes_back_every_attempt(converged: Project) -> None:
     labels = [each["label"] for each in converged.json("recover", "fix")["kept"]]
     assert labels == ["0001", "0002", "0003"]
