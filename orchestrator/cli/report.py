@@ -38,9 +38,9 @@ def report(app: App, name: str, svg: Path | None) -> int:
     if svg is not None:
         _draw(found, svg)
         app.say(f"Drawn into {svg}.")
-    elif app.json:
+    if app.json:
         output.document(reporting.document(found))
-    else:
+    elif svg is None:
         output.out(output.clean(reporting.page(found), lines=True).rstrip("\n"))
     return 0
 

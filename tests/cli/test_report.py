@@ -24,6 +24,9 @@ def test_the_picture_goes_where_it_is_asked_for(project: Project) -> None:
     project.run()
     project.run("report", "x", "--svg", "x.svg")
     assert (project.top / "x.svg").read_text().startswith("<svg")
+    (project.top / "x.svg").unlink()
+    assert project.json("report", "x", "--svg", "x.svg") == project.json("report", "x")
+    assert (project.top / "x.svg").exists()
     assert "Can't write" in project.refused("report", "x", "--svg", "nowhere/x.svg")
 
 
