@@ -15,6 +15,7 @@ from orchestrator.core.gates import Mode, with_mode
 from orchestrator.errors import OrchestratorError
 from orchestrator.store.page import NOWHERE, Page, Steps, refusal
 from orchestrator.store.sections import PREFIX, Body, Section, read_body
+from orchestrator.store.yamltext import whole
 
 
 def edit(text: str, changes: Mapping[str, object], path: Path = NOWHERE) -> str:
@@ -33,6 +34,7 @@ def edit(text: str, changes: Mapping[str, object], path: Path = NOWHERE) -> str:
 
 def _change(text: str, key: str, value: object) -> str:
     page = Page.of(text)
+    value = whole(value) if isinstance(value, str) else value
     if key in ("goal", "title") and key not in page.data and value is not None and (edited := _in_body(page, key, str(value))):
         return edited
     steps, value = _mode_alone(page, _steps(page, key), value)

@@ -40,10 +40,15 @@ def inline(value: object) -> str:
     raise TypeError(f"{value!r} can't be written into a front matter")
 
 
-def _text(value: str) -> str:
+def whole(value: str) -> str:
+    """`value`, where it can be written down. Raises Misuse for bytes of a command line that are no text."""
     if any(0xD800 <= ord(character) < 0xE000 for character in value):
         raise Misuse(f"{value!r} is not valid UTF-8.", hint="Write it in UTF-8.")
-    plain = yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=2**30).strip()[1:-1]
+    return value
+
+
+def _text(value: str) -> str:
+    plain = yaml.safe_dump([whole(value)], default_flow_style=True, allow_unicode=True, width=2**30).strip()[1:-1]
     if PLAIN_LINE.fullmatch(plain) and _reads_as(f"k: {{a: {plain}}}", "k", {"a": value}):
         return plain
     return _quoted(value)

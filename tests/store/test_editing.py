@@ -160,9 +160,11 @@ def test_what_cannot_be_changed_in_place_is_refused(text: str) -> None:
         edit(text, {"draft": True, "labels.7": 3})
 
 
-def test_text_that_no_file_can_hold_is_refused() -> None:
+@pytest.mark.parametrize("key", ["title", "goal", "agent"])
+@pytest.mark.parametrize("text", [TEXT, "# T\n\n## Goal\n\nold\n"])
+def test_text_that_no_file_can_hold_is_refused(text: str, key: str) -> None:
     with pytest.raises(Misuse, match="not valid UTF-8"):
-        edit(TEXT, {"title": "a\udcff"})
+        edit(text, {key: "a\udcff"})
 
 
 def test_a_front_matter_that_is_broken_is_refused_with_its_place() -> None:
