@@ -47,7 +47,7 @@ class App:
         """The queue as it is. Raises Misuse where there is none, so that a wrong folder is noticed."""
         from orchestrator.store.queue import Queue
 
-        root = Path(self.settings.tasks)
+        root = refuse_inner(Path(self.settings.tasks))
         if not root.is_dir():
             hint = _elsewhere() or "`orchestrator init` makes one here; --tasks DIR names another."
             raise Misuse(f"There is no tasks folder at {root}.", hint=hint)
@@ -59,7 +59,7 @@ class App:
         told, on stderr: whoever works on that one would wait for this task in vain."""
         from orchestrator.store.queue import Queue
 
-        root = Path(self.settings.tasks)
+        root = refuse_inner(Path(self.settings.tasks))
         second = None if root.is_dir() or self.quiet else _elsewhere()
         queue = Queue(root)
         queue.ensure()
@@ -85,6 +85,14 @@ class App:
         level = "quiet" if self.quiet else "verbose" if self.verbose else None
         flags = {name: value for name, value in self.flags.items() if value is not None}
         return {**flags, **({"log_level": level} if level else {})}
+
+
+def refuse_inner(root: Path) -> Path:
+    """`root`, unless it lies inside of a queue: nothing is in `tasks/pending/pending`, and its folders are that one's tasks."""
+    for holder in root.parents[:2]:
+        if (holder / "pending").is_dir() and (holder / "running").is_dir():
+            raise Misuse(f"{root} lies inside the tasks folder {holder}.", hint="Name that one, or a folder elsewhere.")
+    return root
 
 
 def _elsewhere() -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli import agents, output, trackers
-from orchestrator.cli.app import App
+from orchestrator.cli.app import App, refuse_inner
 from orchestrator.cli.finding import ABSENT, COLORS, MISSING, OK, WARNING, Finding
 from orchestrator.core.task import State
 from orchestrator.errors import LACKING, OrchestratorError
@@ -104,7 +104,7 @@ def _git(_app: App) -> Iterator[Finding]:
 
 
 def _tasks(app: App) -> Iterator[Finding]:
-    root = Path(app.settings.tasks)
+    root = refuse_inner(Path(app.settings.tasks))
     if not root.is_dir():
         yield Finding("tasks", MISSING, f"there is no tasks folder at {root}", "`orchestrator init` makes it.")
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli import output
-from orchestrator.cli.app import App
+from orchestrator.cli.app import App, refuse_inner
 from orchestrator.cli.options import common, pass_app
 from orchestrator.core.task import State
 from orchestrator.errors import Misuse, OrchestratorError, RepositoryError
@@ -65,7 +65,7 @@ def init(app: App, folder: Path | None) -> int:
 
 def _root(app: App, top: Path, *, named: bool) -> Path:
     """Where the tasks go: in DIR where one is named, unless --tasks says otherwise; else where the settings say."""
-    return top / "tasks" if named and "tasks" not in app.flags else Path(app.settings.tasks)
+    return refuse_inner(top / "tasks" if named and "tasks" not in app.flags else Path(app.settings.tasks))
 
 
 def _make(app: App, top: Path, *, named: bool) -> Iterator[str]:

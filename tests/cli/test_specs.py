@@ -396,6 +396,21 @@ def test_a_second_queue_below_another_is_told_when_it_is_made(project: Project, 
     assert project.run("add", "z", *command[4:]).stderr == ""
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *([*place, *command] for place in (["--tasks", "tasks/pending"], ["--tasks", "tasks/pending/fix"])
+          for command in ([], ["list"], ["--check"], ["add", "x", "--goal", "g", "--benchmark", "true"], ["init"])),
+        ["init", "tasks"],
+    ],
+)  # fmt: skip
+def test_a_folder_inside_of_a_queue_is_none(project: Project, words: list[str]) -> None:
+    """A drain of `--tasks tasks/pending` ended with 0, and left four folders there as tasks that are invalid."""
+    project.drop("fix")
+    assert f"lies inside the tasks folder {project.tasks}" in project.refused(*words)
+    assert [place.name for place in (project.tasks / "pending").iterdir()] == ["fix"]
+
+
 def test_a_check_counts_the_tasks_that_are_invalid(project: Project) -> None:
     project.drop("fine")
     checks = project.json("--check", code=None)["checks"]
