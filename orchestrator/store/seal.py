@@ -311,7 +311,7 @@ def _unsaid(spec: SealedFile) -> SealedFile:
     from orchestrator.store import editing
 
     try:
-        text = editing.edit((spec.data or b"").decode(), {"holdout": None})
+        text = editing.edit(specfile.LONE.sub("\n", (spec.data or b"").decode()), {"holdout": None})
     except (OrchestratorError, UnicodeDecodeError):
         text = ""
     return replace(spec, data=text.encode())

@@ -33,7 +33,7 @@ WHY = {
     errno.EISDIR: "something that is no regular file (a folder)",
     errno.ENXIO: "something that is no regular file (a socket)",
 }
-LONE = re.compile(r"\r(?!\n)")
+LONE = re.compile(r"\r(?!\n)")  # a line's end, too
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.core.spec import LIVE, Metric, Spec
 from orchestrator.errors import ClaimLost, StoreError
-from orchestrator.store import clearing, seal
+from orchestrator.store import clearing, seal, specfile
 from orchestrator.store.seal import INDEX, Sealed, SealedFile
 
 
@@ -260,6 +260,16 @@ def test_the_agent_copy_lacks_the_holdout_however_it_is_named(task: Path, tmp_pa
     assert not (tmp_path / "copy" / "holdout.py").exists()
     assert (tmp_path / "copy" / "hiddenness").exists()
     assert (tmp_path / "copy" / "benchmark.sh").exists()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_agent_s_copy_of_the_spec_lacks_the_key_whatever_ends_its_lines(task: Path, tmp_path: Path, end: str) -> None:
+    (task / "autoresearch.md").write_bytes(end.join(["---", "holdout: sh secret", "priority: 1", "---", "# T", ""]).encode())
+    spec = specfile.read(task)
+    seal.seal(task).agent_copy(tmp_path / "copy", holdout=spec.holdout)
+    assert spec.holdout == "sh secret"
+    text = (tmp_path / "copy" / "autoresearch.md").read_text()
+    assert ("secret" in text, "priority: 1" in text) == (False, True)
 
 
 def test_without_a_holdout_the_agent_sees_all_of_the_task(task: Path, tmp_path: Path) -> None:
