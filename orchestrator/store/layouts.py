@@ -76,7 +76,7 @@ def evaluator(folder: Path | str, spec: Spec, top: Mapping[str, os.stat_result] 
     if path := _benchmark(folder, listed, top or {}) or _runner(folder, listed):
         return Evaluator(EvaluatorKind.FILE, path=path, checks=checks)
     odd = [name for name in listed if name.partition(".")[0] == BENCHMARK]
-    found = f"{odd[0]}, which is not executable and of no known type" if odd else "no benchmark"
+    found = f"{odd[0]}, which is no program by its name, type or mode" if odd else "no benchmark"
     raise _problem(folder, found, "benchmark.sh, .py, .js or another program that prints `METRIC name=value`")
 
 

@@ -52,7 +52,7 @@ def test_the_evaluator_is_found_in_every_layout(tmp_path: Path, names: list[str]
 def test_what_a_tool_is_just_writing_is_no_second_benchmark(tmp_path: Path, left: str) -> None:
     (tmp_path / left).write_text("#!/bin/sh\necho METR")
     (tmp_path / left).chmod(0o755)
-    with pytest.raises(SpecError, match="expected benchmark"):
+    with pytest.raises(SpecError, match=f"{left}, which is no program by its name, .*, expected benchmark"):
         layouts.evaluator(tmp_path, Spec())
     assert layouts.evaluator(make(tmp_path, "benchmark.sh"), Spec()) == file("benchmark.sh")
 
@@ -88,7 +88,7 @@ def test_a_shebang_makes_a_benchmark_of_an_unknown_extension(tmp_path: Path) -> 
         (["benchmark.sh", "benchmark.py"], "benchmark.py and benchmark.sh"),
         (["checks.sh", "autoresearch.checks.sh", "benchmark.sh"], "checks.sh and autoresearch.checks.sh"),
         (["notes.txt"], "no benchmark"),
-        (["benchmark.xyz"], "benchmark.xyz, which is not executable"),
+        (["benchmark.xyz"], "benchmark.xyz, which is no program by its name, type or mode"),
     ],
 )
 def test_none_or_two_are_an_error_that_names_them(tmp_path: Path, names: list[str], words: str) -> None:
