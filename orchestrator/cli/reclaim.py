@@ -20,7 +20,7 @@ from orchestrator.core import retention
 from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
 from orchestrator.core.value import Value
-from orchestrator.errors import GitError, OrchestratorError
+from orchestrator.errors import GitError, OrchestratorError, RepositoryError
 from orchestrator.git import kept, merge, pool, repository, submodules, worktree
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
@@ -89,7 +89,7 @@ def branches(repo: Repository, now: float, age: float, removed: Collection[Recor
     be queued again, and goes on on its branch."""
     begun = {record.branch: record for record in removed if record.branch}
     for base in sorted({record.base for record in begun.values() if record.base}):
-        for branch, commit in kept.done_with(repo, base).items():
+        for branch, commit in kept.done_with(repo, _by_now(repo, base)).items():
             record = begun.get(branch)
             if record is None or record.base != base:
                 continue
@@ -244,6 +244,16 @@ def _judged(tasks: list[tuple[State, Record]], now: float, age: float) -> str | 
     return "no task of this queue is known by it" if len(tasks) != 1 else retention.why_kept(*tasks[0], now, age)
 
 
+def _by_now(repo: Repository, branch: str) -> str:
+    """That branch; where it is gone the one that is the base here by now: people rename theirs."""
+    if repository.find_branch(repo, branch):
+        return branch
+    try:
+        return repository.base_branch(repo, None)
+    except RepositoryError:
+        return branch
+
+
 def _arrived(repo: Repository, records: Iterable[Record]) -> set[str]:
     """The ids of those whose work is still reachable from the branch it landed on. Git is asked once for each branch: after some
     years there are thousands of them."""
@@ -254,6 +264,6 @@ def _arrived(repo: Repository, records: Iterable[Record]) -> set[str]:
         branch = record.branch if landed and landed.how == "branch" else landed and landed.base
         if branch and commit:
             wanted.setdefault(branch, {})[record.id] = commit
-    tips = {branch: repository.find_branch(repo, branch) for branch in wanted}
+    tips = {branch: repository.find_branch(repo, _by_now(repo, branch)) for branch in wanted}
     held = {branch: merge.contained(repo, tip, wanted[branch].values()) for branch, tip in tips.items() if tip}
     return {task for branch, there in held.items() for task, commit in wanted[branch].items() if commit in there}

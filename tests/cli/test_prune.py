@@ -148,6 +148,22 @@ def test_a_merge_that_is_not_on_the_base_any_more_keeps_a_removed_task_s_refs(pr
     assert items(project, "--older-than", "0")[LANDED] == ("the base here doesn't have its merge", False)
 
 
+def test_a_base_that_was_renamed_is_asked_for_what_landed_on_it(project: Project) -> None:
+    removed(project)
+    project.git("branch", "-m", "main", "trunk")
+    found = items(project, "--older-than", "0")
+    assert [found[each] for each in (LANDED, ("branch", "x"), ("name", "x"))] == [("landed", True)] * 3
+    assert refs(project) == ""
+    assert branches(project) == ["orchestrator/y"]
+
+
+def test_where_no_base_is_left_what_landed_on_it_stays(project: Project) -> None:
+    removed(project)
+    project.git("checkout", "-q", "--detach")
+    project.git("branch", "-qD", "main")
+    assert items(project, "--older-than", "0")[LANDED] == ("the base here doesn't have its merge", False)
+
+
 def test_a_squashed_pull_request_counts_as_landed_once_the_base_here_has_it(project: Project) -> None:
     folder = landed(project)
     squashed = project.git("commit-tree", "main^{tree}", "-p", "main^1", "-m", "x (#1)")
