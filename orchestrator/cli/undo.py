@@ -83,8 +83,8 @@ def _undo(app: App, place: Place) -> UndoOutcome:
     try:
         what = Undo(folder, root_of(app, folder, record, repo), repo, spec, settings, mask, scratch)
         outcome = undoing.undo(what)
-        if outcome.end is UndoEnd.UNDONE and record.landed and record.landed.base:
-            undoing.look(what, app.queue, record.landed.base)
+        if outcome.end is UndoEnd.UNDONE and (landed := what.record().landed) and landed.base:
+            undoing.look(what, app.queue, landed.base)
         return outcome
     finally:
         clearing.remove(scratch)

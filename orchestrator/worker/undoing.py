@@ -85,7 +85,7 @@ class Undo(Value):
 def undo(what: Undo) -> UndoOutcome:
     """Take the task's landing back, under the repository's landing lock. Raises Gone where the task moved meanwhile."""
     with locks.acquire(what.repo.landing_lock) as proof:
-        record = finish(what, what.record())
+        record = follow(what, finish(what, what.record()))
         clear(what, record)
         landed = record.landed
         if landed is None or landed.how != "merge" or landed.commit is None or landed.base is None:
@@ -108,6 +108,14 @@ def finish(what: Undo, record: Record) -> Record:
     if checkouts.recover(what.repo, intent.base, intent.old, intent.new):
         return told(what, record, intent.new)
     return put(what, replace(record, intent=None))
+
+
+def follow(what: Undo, record: Record) -> Record:
+    """Where the base that it landed on is gone, it is the one that spec or settings name by now: it was renamed."""
+    landed, wanted = record.landed, what.spec.base or what.settings.base
+    if landed is None or landed.base is None or not wanted or repository.find_branch(what.repo, landed.base):
+        return record
+    return replace(record, landed=replace(landed, base=repository.base_branch(what.repo, wanted)))
 
 
 def revert(what: Undo, record: Record, tree: Worktree, old: str, proof: LockProof) -> UndoOutcome:

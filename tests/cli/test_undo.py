@@ -237,3 +237,17 @@ def test_what_was_queued_again_and_lost_its_merge_meanwhile_has_landed_nothing(p
     project.run()
     assert record(project)["landed"]["how"] == "none"
     assert "brought nothing onto its base" in project.refused("undo", "x", code=1)
+
+
+def test_a_base_that_was_renamed_is_followed_where_the_settings_name_it(project: Project) -> None:
+    merge = land(project)
+    project.git("branch", "-m", "main", "trunk")
+    assert "name another as `base`" in project.refused("undo", "x", code=1)
+    project.run("undo", "x", ORCH_BASE="trunk", ORCH_INTEGRATION_CMD="false")
+    assert "trunk" in project.run("--status").stdout.splitlines()[-1]  # red
+    assert project.git("diff", f"{merge}^1", "trunk") == ""
+    assert (record(project)["landed"]["base"], record(project)["landed"]["undone"]) == (
+        "trunk",
+        project.git("rev-parse", "trunk"),
+    )
+    assert project.git("for-each-ref", "refs/heads/main") == ""
