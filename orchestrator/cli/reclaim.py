@@ -103,11 +103,14 @@ def names(
     repo: Repository, known: list[Known], now: float, age: float, removed: Collection[Record], going: Collection[str]
 ) -> Iterator[Item]:
     """The names that are kept for tasks whose folders retention took away, once nothing here but the refs that are `going` is
-    called by them: the next task of such a name is then called as it is, and not `NAME-2`."""
+    called by them: the next task of such a name is then called as it is, and not `NAME-2`. A pull request's stays: its remote may
+    still have the branch."""
     used, left = kept.slugs(repo, but=going), functools.cache(lambda: kept.slugs(repo))
     there = {each.record.id for each in known if each.record} | {tree.owner for tree in worktree.ours(repo)}
-    for record in removed:
-        if record.slug not in used and record.id not in there and not retention.why_kept(State.CONVERGED, record, now, age):
+    gone = (each for each in removed if each.slug not in used and each.id not in there)
+    for record in gone:
+        proposed = record.landed is not None and record.landed.how == "pr"
+        if not proposed and retention.why_kept(State.CONVERGED, record, now, age) is None:
             path = repository.reservation(repo, record.slug)
             yield Item("name", record.slug, disk(path), "landed", lambda path=path: _release(path, left()))  # type: ignore[misc]
 

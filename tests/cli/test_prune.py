@@ -303,9 +303,11 @@ def test_a_name_whose_refs_a_killed_prune_removed_is_free_after_the_next(project
     assert kept_names(project) == ["y"]
 
 
-@pytest.mark.parametrize("left", ["a branch", "a branch below", "a ref", "a worktree", "the task"])
+@pytest.mark.parametrize("left", ["a branch", "a branch below", "a ref", "a worktree", "the task", "a pull request"])
 def test_the_name_of_a_removed_task_stays_for_as_long_as_anything_is_left_of_it(project: Project, left: str) -> None:
     removed(project)
+    remembered = project.tasks / ".orch/converged.jsonl"
+    record = json.loads(remembered.read_text())
     if left == "a branch":
         project.git("worktree", "add", "-q", "looked-at", "orchestrator/x")
     elif left == "a branch below":
@@ -315,10 +317,11 @@ def test_the_name_of_a_removed_task_stays_for_as_long_as_anything_is_left_of_it(
         (project.top / ".git/refs/orchestrator/x/0002.lock").touch()
     elif left == "a worktree":
         project.git("worktree", "add", "-q", "--detach", ".worktrees/x")
-        record = json.loads((project.tasks / ".orch/converged.jsonl").read_text())
         (project.top / ".git/worktrees/x/orchestrator").write_text(record["id"])
+    elif left == "a pull request":
+        landed = {**record["landed"], "how": "pr", "state": "merged"}
+        remembered.write_text(json.dumps({**record, "landed": landed}) + "\n")
     else:
-        record = json.loads((project.tasks / ".orch/converged.jsonl").read_text())
         project.drop("x", state="blocked", record={key: record[key] for key in ("id", "name", "slug", "repo", "base", "branch")})
     told = project.json("prune", "--older-than", "0", code=None)["items"]
     assert ("name", "x", True) not in {(each["kind"], each["what"], each["reclaimed"]) for each in told}
