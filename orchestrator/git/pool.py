@@ -116,6 +116,7 @@ def _make(repo: Repository, path: Path, *, owner: str, branch: str | None, commi
     with locks.acquire(repo.worktree_lock, pump) as proof:
         _clear(repo, path)
         worktree = _take(repo, path, commit, proof) or _add(repo, path, commit, proof)
+        _open_log(worktree)
         begin(worktree, owner)
         fresh = not (worktree.admin / "index").exists()
     try:
@@ -280,6 +281,14 @@ def _detach(worktree: Worktree) -> None:
         write(worktree.admin / "HEAD", f"{worktree.head}\n")
     else:
         worktree.git.run("checkout", "-q", "-f", "--detach")
+
+
+def _open_log(worktree: Worktree) -> None:
+    """Git notes where HEAD goes in a log that is there, and makes one only where `core.logAllRefUpdates` says so. Without it what
+    an agent commits aside, or brings to the base, is not seen to be its work."""
+    log = worktree.admin / "logs" / "HEAD"
+    log.parent.mkdir(exist_ok=True)
+    log.touch()
 
 
 def _forget_log(worktree: Worktree) -> None:

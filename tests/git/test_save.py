@@ -350,6 +350,17 @@ class TestCollect:
         found = save.collect(tree, BRANCH, base, start, message="x")
         assert (found.tip, found.extra) == (base, (lost,))
 
+    def test_commits_are_told_where_the_user_has_git_note_none_of_them(self, repo: Repository, base: str, git, commit) -> None:
+        git(repo.top, "config", "core.logAllRefUpdates", "false")
+        tree = pool.prepare(repo, repo.top / ".worktrees/fix", owner="id-1", branch=BRANCH, commit=base)
+        since = save.before(tree)
+        lost = commit(tree.path, "a", "a")
+        git(tree.path, "checkout", "-q", "--detach", base)
+        made = commit(tree.path, "b", "b")
+        git(tree.path, "branch", "-f", BRANCH, base)
+        found = save.collect(tree, BRANCH, base, since, message="x")
+        assert (found.tip, found.extra, found.seen) == (made, (lost,), {lost, made})
+
     def test_of_a_lost_line_only_its_end_is_told(self, tree: Worktree, base: str, start: Before, git, commit) -> None:
         commit(tree.path, "a", "a")
         end = commit(tree.path, "b", "b")
