@@ -60,7 +60,7 @@ def run(
         with contextlib.ExitStack() as stack:
             stack.callback(leave_nothing)
             pipes = stack.enter_context(contextlib.closing(Pipes(child.pid, child.reads, feed=child.feed, on_exit=on_exit)))
-            watch = Watch(pipes, meter, limits, pump, began=began)
+            watch = Watch(pipes, meter, limits, pump, began=began, others=others)
             if on_start is not None:
                 on_start(child.pid)
             if on_terminal is not None and child.keyboard is not None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Collection
 
 from orchestrator.core.outcome import ProcessEnd, StopRequest
 from orchestrator.proc import tree
@@ -43,8 +44,11 @@ class Meter:
 class Watch:
     """The time between a child's start and the moment when nothing more is expected of it."""
 
-    def __init__(self, pipes: Pipes, meter: Meter, limits: Limits, pump: Pump, *, began: float) -> None:
+    def __init__(
+        self, pipes: Pipes, meter: Meter, limits: Limits, pump: Pump, *, began: float, others: Collection[int] = ()
+    ) -> None:
         self.pipes, self.meter, self.limits, self.pump = pipes, meter, limits, pump
+        self.spared = {pipes.pid, *others}
         self.began = began
         self.pulse_at = self.began + PULSE
         self.cause: ProcessEnd | None = None
@@ -91,6 +95,7 @@ class Watch:
             return
         self.pulse_at = now + PULSE
         request = self.pump()
+        tree.reap(self.spared)
         if request is None or (self.pipes.exited and self.cause is None):
             return
         if self.cause is None:

@@ -350,6 +350,14 @@ def test_a_child_reaped_by_someone_else_in_this_process_is_told_as_unknown(run: 
     assert "unknown status" in finished.detail
 
 
+def test_orphans_that_die_while_the_program_runs_are_reaped_then(run: Run) -> None:
+    """In a session of an hour they would fill the table of processes."""
+    dead = f'cat /proc/[0-9]*/stat 2>/dev/null | grep -c " Z {os.getpid()} "'
+    script = f"for n in 1 2 3 4 5 6 7 8 9; do (true &); done; until [ $({dead}) = 0 ]; do sleep 0.05; done"
+    finished = run(script, Limits(seconds=10))
+    assert (finished.end, finished.strays) == (ProcessEnd.EXITED, 0)
+
+
 def test_being_a_subreaper_ends_with_the_run(run: Run) -> None:
     tree._prctl(tree.PR_SET_CHILD_SUBREAPER, 0)  # a worker that ran in this process before has left it one
     before = tree.children()
