@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestrator.core.value import Value
 from orchestrator.errors import GitError
 from orchestrator.git.command import Git, join, split
+from orchestrator.store import durable
 
 UNWANTED = frozenset(
     {
@@ -80,16 +81,18 @@ def unwanted(name: str) -> bool:
 
 
 def _special(top: Path, entry: str) -> Iterator[tuple[str, bool]]:
-    """What is a repository (True) or unwanted (False) at or below an untracked entry."""
-    path = top / entry
-    if UNWANTED.intersection(entry.split("/")) or entry.endswith(".pyc") or (path / VIRTUAL_ENVIRONMENT).is_file():
-        yield entry, False
-    elif path.is_dir() and not path.is_symlink():
-        if os.path.lexists(path / ".git"):
-            yield entry, not _is_worktree(path)
-        else:
-            for name in _names(path):
-                yield from _special(top, f"{entry}/{name}")
+    """What is a repository (True) or unwanted (False) at or below an untracked entry, however deep."""
+    waiting = [entry]
+    for below in waiting:  # grows while it is walked
+        path = f"{top}/{below}"
+        environment = os.path.isfile(f"{path}/{VIRTUAL_ENVIRONMENT}")  # noqa: PTH113 - which fails where a path is too long
+        if environment or UNWANTED.intersection(below.split("/")) or below.endswith(".pyc"):
+            yield below, False
+        elif durable.is_folder(path):
+            if os.path.lexists(f"{path}/.git"):
+                yield below, not _is_worktree(Path(path))
+            else:
+                waiting += [f"{below}/{name}" for name in _names(path)]
 
 
 def _is_worktree(path: Path) -> bool:
@@ -98,26 +101,28 @@ def _is_worktree(path: Path) -> bool:
     return pointer.is_file() and "/worktrees/" in pointer.read_text(errors="surrogateescape")
 
 
-def _names(folder: Path) -> list[str]:
+def _names(folder: str) -> list[str]:
     """What to look at in a folder: its folders, and files that are unwanted by name."""
     try:
         with os.scandir(folder) as entries:
             return [
                 item.name for item in entries if item.is_dir(follow_symlinks=False) or item.name.endswith((".pyc", ".DS_Store"))
             ]
-    except PermissionError:
+    except OSError:  # not ours to open, or too deep for any path
         return []
 
 
 def _walk(top: Path, below: str) -> Iterator[str]:
-    with os.scandir(top / below) as entries:
-        for item in list(entries):
-            name = f"{below}{item.name}"
-            if item.is_dir(follow_symlinks=False):
-                if item.name != ".git" and item.name not in UNWANTED:
-                    yield from _walk(top, f"{name}/")
-            elif item.is_file(follow_symlinks=False) or item.is_symlink():
-                yield name
+    waiting = [below]
+    for folder in waiting:  # grows while it is walked
+        with os.scandir(top / folder) as entries:
+            for item in list(entries):
+                name = f"{folder}{item.name}"
+                if item.is_dir(follow_symlinks=False):
+                    if item.name != ".git" and item.name not in UNWANTED:
+                        waiting.append(f"{name}/")
+                elif item.is_file(follow_symlinks=False) or item.is_symlink():
+                    yield name
 
 
 def _ignored(git: Git, paths: set[str]) -> set[str]:

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import GitError
-from orchestrator.git import pool, refs, repository, save, snapshot
+from orchestrator.git import nested, pool, refs, repository, save, snapshot
 from orchestrator.git.repository import Repository
 from orchestrator.git.save import Before
 from orchestrator.git.worktree import Worktree
+from orchestrator.store import clearing
 
 BRANCH = "orchestrator/fix"
 REF = "refs/orchestrator/fix/"
@@ -603,3 +604,16 @@ save.keep_lost(repository.discover(Path({str(repo.top)!r})), Path({str(tree.path
         holder.wait()
         holder.stdout.close()
         assert save.keep(repo, "fix", "0001", base) == "0001"
+
+
+def test_no_folder_is_too_deep_to_be_looked_through(tree: Worktree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of itself in itself, say: deeper than Python calls itself."""
+    monkeypatch.chdir(tree.path)
+    for _ in range(1100):
+        Path("d").mkdir()
+        os.chdir("d")
+    Path("node_modules").mkdir()
+    try:
+        assert nested.survey(tree.git, ["d/"], ()).unwanted == ("d/" * 1100 + "node_modules",)
+    finally:
+        clearing.remove(tree.path)
