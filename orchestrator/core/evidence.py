@@ -100,7 +100,7 @@ class Evidence(Value):
 
 def gather(title: str, goal: str, declared: tuple[Metric, ...], record: Record, events: Iterable[Mapping[str, Any]]) -> Evidence:
     """What the record and the events of a task tell. Events of other kinds, and fields they lack, are passed over."""
-    told = [event for event in events if isinstance(event.get("event"), str)]
+    told = [event for event in events if _ours(event)]
     return Evidence(
         title or record.name,
         goal,
@@ -112,6 +112,19 @@ def gather(title: str, goal: str, declared: tuple[Metric, ...], record: Record, 
         fates=_fates(record, told),
         environment=next((event for event in reversed(told) if event["event"] == "environment"), {}),
         findings=tuple(dict.fromkeys(str(event.get("detail", "")) for event in told if event["event"] == "finding")),
+    )
+
+
+def _ours(event: Mapping[str, Any]) -> bool:
+    """Whether it is of the shape that we write. Others write to the file, too, and no work may be kept from landing by that."""
+    words = (event.get(key) for key in ("where", "of", "commit"))
+    values = event.get("values") or {}
+    return (
+        isinstance(event.get("event"), str)
+        and isinstance(event.get("attempt"), int | None)
+        and all(word is None or isinstance(word, str) for word in words)
+        and isinstance(values, Mapping)
+        and all(isinstance(value, int | float) for value in values.values())
     )
 
 

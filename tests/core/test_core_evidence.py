@@ -35,6 +35,9 @@ EVENTS = [
     {"event": "verdict", "gate": "checks", "ok": True, "reason": "passed", "attempt": 2},
     {"event": 7},
     {"foreign": True},
+    *({"event": "measured", "where": "verify", "values": values} for values in ([1.0], {"left": "1"}, {"left": None})),
+    {"event": "verdict", "gate": "checks", "ok": False, "attempt": []},
+    {"event": "verdict", "gate": "checks", "ok": False, "attempt": 2, "commit": {}},
 ]
 
 
