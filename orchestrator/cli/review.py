@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from shlex import quote
 
@@ -12,8 +13,9 @@ from orchestrator.cli.app import App
 from orchestrator.cli.options import common, name_argument, one, pass_app
 from orchestrator.core.record import Answer, Record
 from orchestrator.core.review import answered
-from orchestrator.core.task import Place, State
+from orchestrator.core.task import Place, State, mark
 from orchestrator.errors import OrchestratorError
+from orchestrator.proc.table import MARK
 from orchestrator.store import records, seal, specfile
 
 COMMIT = click.option("--commit", metavar="COMMIT", default="", help="Only if it is this commit that waits.")
@@ -48,6 +50,7 @@ def _answer(app: App, name: str, commit: str, answer: Answer, note: str, told: s
     """A kill before the record is written leaves the question open, after it the answer given: whoever takes the task over from
     this claim finds one or the other."""
     place = one(app, name)
+    _by_a_person(app)
     _awaited(place, records.peek(app.queue.path(place)), commit)
     with hold.claimed(app.queue, place) as claim:
         record = _awaited(place, claim.record(), commit)
@@ -57,6 +60,15 @@ def _answer(app: App, name: str, commit: str, answer: Answer, note: str, told: s
         claim.release(State.PENDING, answered(record, answer, note))
     app.say(f"{output.name_text(place.name)} {told} ({record.review.commit[:10]}).")
     return 0
+
+
+def _by_a_person(app: App) -> None:
+    """Raises OrchestratorError below a worker of this queue: the merge commit would say that a person had looked."""
+    if os.environ.get(MARK, "").endswith(mark(app.queue.root, "")):
+        raise OrchestratorError(
+            "Only a person answers here, and this runs in a session or a benchmark of this queue.",
+            hint="Leave it to whoever reviews the work; the task waits.",
+        )
 
 
 def outdated(folder: Path, record: Record | None) -> bool:

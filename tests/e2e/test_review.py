@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 
 from support.project import Project
 
@@ -46,6 +47,15 @@ def test_verified_work_waits_and_lands_once_it_is_approved(project: Project) -> 
     events = [event["event"] for event in project.events("x")]
     assert events.count("agent_started") == sessions == 1
     assert [each["result"] for each in project.record("x")["history"]] == ["converged"]
+
+
+def test_an_agent_of_the_queue_gives_no_person_s_word(project: Project) -> None:
+    waiting(project)
+    project.drop("y")
+    project.agent(f"{sys.executable} -m orchestrator --tasks {project.tasks} approve x > said.txt 2>&1")
+    project.run(code=1, ORCH_MAX_FAILURES="1")
+    assert project.task("x")["reason"] == "review"
+    assert "Only a person answers here" in project.git("show", "orchestrator/y:said.txt")
 
 
 def test_a_rejection_s_note_is_in_the_next_prompt_and_the_same_commit_is_not_asked_about_again(project: Project) -> None:
