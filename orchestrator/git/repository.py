@@ -229,6 +229,11 @@ def config_digest(repo: Repository) -> str:
     return digest.hexdigest()
 
 
+def shallow(repo: Repository) -> str | None:
+    """Where the history that is here begins; None where all of it is."""
+    return refs.content(repo.common / "shallow")
+
+
 def _written(hook: Path) -> str | int | None:
     """What a hook says, not when it was written: `pre-commit install` and its like write the same at each set-up."""
     readable = hook.is_file() and os.access(hook, os.R_OK)  # a pipe would never end

@@ -32,6 +32,10 @@ from orchestrator.worker.work import Leaving, Work, blocked
 SHOWN = 5  # paths named in a finding
 MEASURED = "changed while the task's work was measured"
 REFILLED = "how git fills a checkout {} ({}): what is measured need not be what is committed"
+SHORTENED = (
+    "the repository's history was cut off while the agent ran (`git fetch --depth`, say): git shows no older commits, and throws "
+    "them away in time; `git fetch --unshallow` brings them back"
+)
 RECONFIGURED = "the repository's git configuration or hooks"
 
 
@@ -63,13 +67,14 @@ class Watch(Value):
     evaluator: Mapping[str, bytes]
     saved: save.Before | None = None
     rules: Rules = field(default_factory=Rules)
+    shallow: str | None = None
 
 
 def watch(work: Work, repo: Repository, start: str, saved: save.Before) -> Watch:
     """Look before the agent starts."""
     assert work.record.base is not None
     base, config = repository.tip(repo, work.record.base), repository.config_digest(repo)
-    return Watch(start, base, config, evaluator_files(work), saved, filling.rules(repo))
+    return Watch(start, base, config, evaluator_files(work), saved, filling.rules(repo), repository.shallow(repo))
 
 
 def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected) -> Left:
@@ -78,6 +83,8 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
     tip = collected.tip
     if repository.config_digest(repo) != before.config:
         suspect(work, f"{RECONFIGURED} changed while the agent ran")
+    if repository.shallow(repo) not in (None, before.shallow):
+        suspect(work, SHORTENED)
     if refilled := _refilled(work, before):
         return Left(before.start, tip, Result.TAMPERED, refilled, final=True)
     if moved := meddling.taken(repo, work.record.base, before.base, collected.seen - {before.start}, "while the agent ran"):

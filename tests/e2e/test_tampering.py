@@ -471,3 +471,14 @@ def test_a_copy_of_the_benchmark_that_never_ends_is_an_edit_and_waited_for_by_no
     project.agent(f': > todo.txt; rm "$ORCH_TASK_DIR"/benchmark.sh; {put} "$ORCH_TASK_DIR"/benchmark.sh')
     project.run(code=1)
     assert project.record("x")["reason"] == "tampered"
+
+
+def test_a_history_that_an_agent_cut_off_is_told_with_what_brings_it_back(project: Project) -> None:
+    for number in range(3):
+        project.commit({"more.txt": str(number)})
+    project.git("clone", "-q", "--bare", str(project.repo), str(project.top / "up.git"))
+    project.git("remote", "add", "origin", f"file://{project.top}/up.git")
+    project.drop("x")
+    project.agent("git fetch -q --depth=1 origin main; : > todo.txt")
+    project.run(code=0)
+    assert "`git fetch --unshallow` brings them back" in project.run("report", "x", code=0).stdout
