@@ -107,6 +107,9 @@ def _asked(path: Path) -> list[str]:
         raise RepositoryError(f"{path} is a bare repository.", hint=hint)
     if output.code != 0:
         raise _refused(path, output.stderr)
+    if len(lines) != len(FACTS) + 1:
+        told = f"There is a line break in the path {str(path)!r}: git's answers can't be read."
+        raise RepositoryError(told, hint="Rename that folder.")
     return lines
 
 

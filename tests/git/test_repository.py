@@ -80,6 +80,13 @@ def test_a_git_directory_is_no_repository_to_work_in(top: Path) -> None:
         repository.discover(top / ".git" / "refs")
 
 
+def test_a_line_break_in_the_path_is_told_as_what_is_in_the_way(top: Path, tmp_path: Path) -> None:
+    odd = top.rename(tmp_path / "two\nlines")
+    with pytest.raises(RepositoryError, match="a line break in the path") as caught:
+        repository.discover(odd)
+    assert "Rename" in caught.value.hint
+
+
 def test_an_old_git_is_refused(top: Path, tmp_path: Path, monkeypatch) -> None:
     program = tmp_path / "bin" / "git"
     program.parent.mkdir()
