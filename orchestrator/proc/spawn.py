@@ -21,7 +21,7 @@ REASONS = {
     errno.E2BIG: "its arguments and environment are too large for the system",
     errno.ENOEXEC: "it is neither a binary of this machine nor a script with a #! line",
     errno.ETXTBSY: "it is still open for writing",
-    errno.EAGAIN: "the limit on processes of this user is reached",
+    errno.EAGAIN: "the limit on processes is reached, of this user or of the container",
     errno.ENOMEM: "there is no memory left",
     errno.EMFILE: "this process has too many files open",
     errno.ENFILE: "the system has too many files open",

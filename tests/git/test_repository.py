@@ -29,8 +29,9 @@ def test_a_git_that_can_not_be_started_for_want_of_a_process_is_worth_another_tr
         raise OSError(number, os.strerror(number), argv[0])
 
     monkeypatch.setattr(spawn.subprocess, "Popen", refuse)
-    with pytest.raises(GitError, match="can't be started: "):
+    with pytest.raises(GitError, match="can't be started: ") as caught:
         Git(top).run("status", ok=())
+    assert ("of this user or of the container" in str(caught.value)) == (number == errno.EAGAIN)
 
 
 def test_to_install_git_is_said_only_where_there_is_none(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
