@@ -6,6 +6,7 @@ import shutil
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,7 +110,7 @@ def _tasks(app: App) -> Iterator[Finding]:
         yield Finding("tasks", MISSING, f"there is no tasks folder at {root}", "`orchestrator init` makes it.")
         return
     lacking = [state.value for state in State if not (root / state.value).is_dir()]
-    if refused := _unwritable(root, *(root / state.value for state in State if (root / state.value).is_dir())):
+    if refused := _unwritable(root, *(root / state.value for state in State if (root / state.value).is_dir()), *_own(root)):
         yield Finding("tasks", MISSING, *refused)
         return
     detail = str(root) + (f" ({', '.join(lacking)} will be made)" if lacking else "")
@@ -121,6 +122,15 @@ def _tasks(app: App) -> Iterator[Finding]:
     if invalid := _invalid(app):
         yield Finding("tasks", WARNING, invalid, "`orchestrator list` names them.")
     yield from _disk("tasks", root)
+
+
+def _own(root: Path) -> Iterator[Path]:
+    """The queue's own folders as far as they are there: where another user made one, nothing is started."""
+    control = root / ".orch"
+    if control.is_dir():
+        yield control
+        with suppress(OSError):  # not even to be read: told of the folder itself
+            yield from (path for path in control.iterdir() if path.is_dir())
 
 
 def _invalid(app: App) -> str:

@@ -9,11 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.core.lease import Identity
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import LACKING, OrchestratorError
 from orchestrator.executors.nursery import Nursery
 from orchestrator.executors.protocol import OWNER_FD
 from orchestrator.proc import identity
 from orchestrator.proc.capture import detach
+
+LACKS_PROCESSES = "Free memory or process slots (`ulimit -u`), or lower --parallel."
 
 
 class Local:
@@ -39,9 +41,10 @@ class Local:
             pid = None if lock_fd is None or cwd else self._nursery.bear(argv, lock_fd=lock_fd, log=log, env=env)
             pid = pid or detach(argv, env={**env, **told}, pass_fds=passed, log=log, cwd=cwd)
         except OSError as error:
+            place = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
             raise OrchestratorError(
-                f"A worker could not be started: {error.strerror or error}.",
-                hint="Free memory or process slots (`ulimit -u`), or lower --parallel.",
+                f"A worker could not be started: {error.strerror or error}{place}.",
+                hint=LACKING.get(error.errno or 0, "Give this user write permission there.") if place else LACKS_PROCESSES,
             ) from error
         return to_handle(identity.of(pid) or Identity(host=identity.here().host, pid=pid, start=0.0, boot=""))
 

@@ -14,6 +14,7 @@ from support.project import Project
 
 from orchestrator.agents.protocol import Traits
 from orchestrator.cli import check, installed
+from orchestrator.cli.app import App
 
 
 @pytest.fixture
@@ -189,3 +190,20 @@ def test_what_helps_where_a_folder_cannot_be_written_depends_on_why(
     found = check._unwritable(tmp_path)
     assert found is not None
     assert helps in found[1]
+
+
+def test_the_queue_s_own_folders_have_to_be_writable_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tmp_path / "tasks/.orch/log"  # made by `sudo orchestrator`
+    theirs.mkdir(parents=True)
+    touch = Path.touch
+
+    def refuse(path: Path, *, exist_ok: bool = True) -> None:
+        if path.parent == theirs:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        touch(path, exist_ok=exist_ok)
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    assert check.check(App(flags={"tasks": str(tmp_path / "tasks")})) == 1
+    assert f"{theirs} can't be written: permission denied" in capsys.readouterr().out

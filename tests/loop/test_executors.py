@@ -74,6 +74,13 @@ def test_a_worker_that_cannot_be_started_is_a_sentence(tmp_path: Path) -> None:
         Local().start(("true",), lock_fd=None, log=tmp_path / "no/log", env={})
 
 
+def test_a_log_that_cannot_be_written_is_told_as_that_and_not_as_a_lack_of_processes(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    with pytest.raises(OrchestratorError, match=f"Is a directory: {tmp_path}/log") as caught:
+        Local().start(("true",), lock_fd=None, log=tmp_path / "log", env={})
+    assert "write permission" in caught.value.hint
+
+
 def test_an_unknown_executor_is_refused_with_those_that_exist() -> None:
     assert registry.find("local").name == "local"
     with pytest.raises(Misuse) as refused:
