@@ -11,6 +11,7 @@ from orchestrator.cli.words import Row, misspelt, pending_word, row
 from orchestrator.core import durations
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.task import State
+from orchestrator.store.owners import Owner
 
 SHOWN = {"running": 100, "blocked": 10, "invalid": 5, "pending": 10, "converged": 5}
 
@@ -46,12 +47,19 @@ def header(look: Look) -> list[str]:
 
 def loops_text(look: Look) -> str:
     if look.loops:
-        loops = [f"pid {each.identity.pid}, since {durations.text(max(0.0, look.now - each.since))}" for each in look.loops]
+        loops = [_loop_text(look, each) for each in look.loops]
         return f"loop running ({loops[0]})" if len(loops) == 1 else f"{len(loops)} loops running ({'; '.join(loops[:3])})"
     tokens = [each.place.token for each in look.of(State.RUNNING) if each.place.token]
     alive = sum(1 for token in tokens if look.queue.owner_alive(token))
     left = f", though {output.count(alive, 'worker')} of an ended one still work{'s' if alive == 1 else ''}" if alive else ""
     return f"no loop is running{left}"
+
+
+def _loop_text(look: Look, owner: Owner) -> str:
+    """A pid means nothing where the loop runs on another host, or in a container."""
+    host = owner.identity.host
+    place = "" if host == look.queue.me().host else f" on {clean(host)}"
+    return f"pid {owner.identity.pid}{place}, since {durations.text(max(0.0, look.now - owner.since))}"
 
 
 def counts_text(look: Look) -> str:

@@ -96,6 +96,12 @@ def test_running_blocked_pending_and_converged_come_in_this_order_with_their_rea
     assert "merged into main as ababababab" in rows["done"]
 
 
+def test_a_loop_on_another_host_is_shown_with_that(project: Project) -> None:
+    loop = project.start("--loop", ORCH_HOST="box")
+    wait(lambda: f"loop running (pid {loop.pid} on box, since " in project.run("--status").stdout, "the loop")
+    assert f"loop running (pid {loop.pid}, since " in project.run("--status", ORCH_HOST="box").stdout
+
+
 def test_every_reason_to_wait_is_in_the_document(project: Project) -> None:
     project.drop(
         "waits",
