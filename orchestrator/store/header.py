@@ -216,6 +216,10 @@ def _mapping_problems(at: Any, node: yaml.MappingNode) -> Iterator[Problem]:
         if key.tag == "tag:yaml.org,2002:merge":
             if not isinstance(value, yaml.MappingNode):
                 yield at(value, "a merge key `<<` without a mapping", "`<<: *name` of a mapping")
+        elif _cut_off(key, value):
+            yield at(
+                key, f"`{shorten(key.value)}` behind a comma", "a number without a comma in it: 1000, not 1,000; 1.5, not 1,5"
+            )
         elif key.tag != "tag:yaml.org,2002:str" or not isinstance(key, yaml.ScalarNode):
             text = f"the key {shorten(str(key.value))}" if isinstance(key, yaml.ScalarNode) else "a list or mapping as a key"
             yield at(key, text, "a word as key, in quotes where YAML reads it as something else")
@@ -225,6 +229,12 @@ def _mapping_problems(at: Any, node: yaml.MappingNode) -> Iterator[Problem]:
         else:
             seen[key.value] = key
         yield from _node_problems(at, value)
+
+
+def _cut_off(key: yaml.Node, value: yaml.Node) -> bool:
+    """Whether a key is the rest of a number: in `{target: 1,000}` the target is 1, and 000 has nothing behind it."""
+    bare = isinstance(key, yaml.ScalarNode) and not key.style and isinstance(value, yaml.ScalarNode) and not value.value
+    return bare and key.value[:1].isdigit()
 
 
 def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node | None, yaml.Node] | None:

@@ -6,13 +6,15 @@ Each place fills what the others leave open. Two that disagree are an error with
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.core import metrics
 from orchestrator.core.spec import Direction
 from orchestrator.core.value import Value
 from orchestrator.errors import Problem
@@ -23,22 +25,26 @@ MAX_LOG = 16 * 1024 * 1024
 LONGEST = 1000  # characters of an item that are looked at
 ROLE = re.compile(r"^\**(Primary|Secondary|Monitor|Tradeoff|Guard)s?(?: metrics?)?\**\s*:\**\s*(.+)$", re.IGNORECASE)
 NAMED = re.compile(r"^\**`?([^\s`*(,=]+)`?\**\s*(?:\(([^)]*)\))?")
-NUMBER = r"[ :*]{0,4}(?:is |of )?(?:<=|>=|≤|≥|<|>|=)? ?([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.%])"
-TARGET = re.compile(rf"\btarget\b{NUMBER}", re.IGNORECASE)
-GOAL = re.compile(rf"\b(?:target|goal)\b{NUMBER}", re.IGNORECASE)  # in prose, a goal is rarely a number for the metric
+# What stands where a number should: what follows its first digit is part of it, so that `1,000` is not taken for 1.
+AIM = r"[ :*`]{0,4}(?:is |of )?(?:<=|>=|≤|≥|<|>|=)? ?([-+−–~≈]?\.?\d[^\s(—;]*(?: \d[^\s(—;]*)*)"
+TARGET = re.compile(rf"\btarget\b{AIM}", re.IGNORECASE)
+GOAL = re.compile(rf"\b(?:target|goal)\b{AIM}", re.IGNORECASE)  # in prose, a goal is rarely a number for the metric
+PLAIN = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
+AROUND = ".,:!?)*`_"  # what a sentence or markdown puts behind a number
 DIRECTION = re.compile(r"\b(lower|higher)(?:\s+is)?\s+better\b|^\s*(lower|higher|minimi[sz]e|maximi[sz]e)\s*$", re.IGNORECASE)
 WORDS = {"lower": Direction.LOWER, "minimise": Direction.LOWER, "minimize": Direction.LOWER}
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Said(Value):
-    """What one place says of one metric: `values` holds only what it really says; `lines` where."""
+    """What one place says of one metric: `values` holds only what it really says; `doubt` is a target that is no plain number."""
 
     name: str
     path: Path
     line: int
     primary: bool
     values: dict[str, Any] = field(default_factory=dict)
+    doubt: str = ""
 
     @property
     def where(self) -> str:
@@ -52,7 +58,7 @@ def from_section(path: Path, section: Section) -> Iterator[Said]:
         if role is None:
             continue
         primary = role[1].lower() == "primary"
-        for part in [role[2]] if primary else re.split(r",\s*(?![^(]*\))", re.split(r"\s+[—–]\s+", role[2])[0]):
+        for part in [role[2]] if primary else re.split(r",(?!\d)\s*(?![^(]*\))", re.split(r"\s+[—–]\s+", role[2])[0]):
             if said := _said(path, line.number, part, primary, guard=role[1].lower() == "guard"):
                 yield said
 
@@ -61,17 +67,27 @@ def _said(path: Path, line: int, text: str, primary: bool, *, guard: bool) -> Sa
     if (match := NAMED.match(text.strip())) is None or match[1].startswith("<"):
         return None
     values: dict[str, Any] = {"guard": True} if guard else {}
-    for item in re.split("[,;]", match[2] or ""):
+    aim = None
+    for item in re.split(r"[,;](?!\d)", match[2] or ""):
         if direction := DIRECTION.search(item):
             word = (direction[1] or direction[2]).lower()
             values["direction"] = WORDS.get(word, Direction.HIGHER)
-        elif target := GOAL.search(item):
-            values["target"] = float(target[1])
+        elif found := GOAL.search(item):
+            aim = found
         elif (unit := item.strip()) and unit.lower() != "unitless" and len(unit) <= 20:
             values.setdefault("unit", unit)
-    if "target" not in values and (target := TARGET.search(text)):
-        values["target"] = float(target[1])
-    return Said(match[1], path, line, primary, values)
+    aim = aim or TARGET.search(text)
+    return _aimed(Said(match[1], path, line, primary, values), aim[1].rstrip(AROUND) if aim else "")
+
+
+def _aimed(said: Said, target: str) -> Said:
+    """What it says with its target: a plain decimal number, or a doubt."""
+    if not target:
+        return said
+    value = metrics.number(target) if PLAIN.fullmatch(target) else math.nan
+    if not math.isfinite(value):
+        return replace(said, doubt=target)
+    return replace(said, values={**said.values, "target": value})
 
 
 def from_log(path: Path) -> Said | None:
@@ -126,7 +142,13 @@ def merge(sources: Sequence[Sequence[Said]]) -> tuple[list[Said], list[Problem]]
         merged[said.name] = Said(
             known.name, known.path, known.line, known.primary or said.primary, {**said.values, **known.values}
         )
-    return list(merged.values()), problems
+    doubted = (said for source in sources for said in source if said.doubt and "target" not in merged[said.name].values)
+    return list(merged.values()), [*problems, *map(_doubtful, doubted)]
+
+
+def _doubtful(said: Said) -> Problem:
+    found = f"the target `{said.doubt}` of `{said.name}`"
+    return Problem(said.path, said.line, 1, found, "a plain decimal number in the metric's own unit, like 1000 or 0.5")
 
 
 def _second_primary(said: Said, known: list[Said]) -> list[Problem]:

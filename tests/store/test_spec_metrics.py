@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -100,10 +101,28 @@ def test_a_retry_limit_that_is_no_count_is_told_and_not_used(tmp_path: Path, lim
         ("- **Primary metric:** gaps (lower is better; goal 0)", Metric("gaps", target=0.0)),
         ("* Primary: x (higher, target 1e3)", Metric("x", Direction.HIGHER, target=1000.0)),
         ("- **Primary**: y (minimize, target: -5)", Metric("y", target=-5.0)),
+        ("- **Primary**: z (lower is better), target 50.", Metric("z", target=50.0)),
+        ("- **Primary**: z (lower is better), target **.5** ms (was 70)", Metric("z", target=0.5)),
     ],
 )
 def test_the_ways_to_write_a_primary_metric(tmp_path: Path, line: str, metric: Metric) -> None:
     assert read(tmp_path, f"# T\n## Metric Contract\n{line}\n").metrics == (metric,)
+
+
+@pytest.mark.parametrize("target", ["1,000", "1 000", "1_000", "1,5", "1/3", "50-60", "50ms", "5%", "~50", "0x10", "1e400", "−5"])
+@pytest.mark.parametrize("line", ["- **Primary**: x (higher is better), target {}", "- Primary: x (lower, target {}, ms)"])
+def test_a_target_in_prose_that_is_no_plain_number_is_told_and_never_read_in_part(tmp_path: Path, line: str, target: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(f"the target `{target}` of `x`")):
+        read(tmp_path, f"# T\n## Metrics\n{line.format(target)}\n")
+    front = "---\nmetric: {name: x, target: 7}\n---\n"
+    assert read(tmp_path, f"{front}# T\n## Metrics\n- Primary: x (target {target})\n").metrics == (Metric("x", target=7.0),)
+
+
+@pytest.mark.parametrize("number", ["1,000", "1,500", "1,5", "1,000 ms"])
+def test_a_number_with_a_comma_is_not_its_first_part(tmp_path: Path, number: str) -> None:
+    cut = number.partition(",")[2]
+    with pytest.raises(SpecError, match=f"found `{cut}` behind a comma, expected a number without a comma"):
+        read(tmp_path, f"---\nmetric: {{name: x, target: {number}}}\n---\n# T\n")
 
 
 def test_what_names_no_metric_is_prose(tmp_path: Path) -> None:
