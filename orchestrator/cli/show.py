@@ -111,10 +111,12 @@ def _metric_lines(candidate: Candidate) -> Iterator[str]:
         (
             clean(metric.name) + (" (guard)" if metric.guard else ""),
             metric.direction.value,
-            words.number(metric.target),
-            *(
-                words.number(values.get(metric.name))
-                for values in ((record.baseline, record.best, record.values) if record else ({}, {}, {}))
+            *words.numbers(
+                metric.target,
+                *(
+                    values.get(metric.name)
+                    for values in ((record.baseline, record.best, record.values) if record else ({}, {}, {}))
+                ),
             ),
         )
         for metric in metrics.foremost(known, record.values if record else {}, METRICS)[:METRICS]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from orchestrator.cli import output, view
 from orchestrator.cli.output import clean
 from orchestrator.cli.view import Look
-from orchestrator.core import durations, limits, resolving
+from orchestrator.core import digits, durations, limits, resolving
 from orchestrator.core.candidate import Candidate, WaitingKind
 from orchestrator.core.record import Record, whereabouts
 from orchestrator.core.task import Stage, State
@@ -79,20 +79,27 @@ def metric_text(candidate: Candidate) -> str:
     metric = next((metric for metric in view.metrics(candidate) if not metric.guard), None)
     if metric is None:
         return ""
-    target = f" (target {number(metric.target)})" if metric.target is not None else ""
     start = record.baseline.get(metric.name) if record else None
     current = record.best.get(metric.name, record.values.get(metric.name)) if record else None
     if record and candidate.place.state is State.CONVERGED and metric.name not in record.noisy:
         current = record.values.get(metric.name, current)  # what was verified, also where no attempt's result was that good
-    way = " -> ".join(number(value) for value in dict.fromkeys((start, current)) if value is not None)
+    shown = numbers(start, current, metric.target)
+    way = " -> ".join(dict.fromkeys(text for text, value in zip(shown, (start, current), strict=False) if value is not None))
+    target = f" (target {shown[2]})" if metric.target is not None else ""
     return clean(f"{metric.name}{' ' + way if way else ''}{target}")
 
 
-def number(value: float | None) -> str:
+def number(value: float | None, least: int = digits.FEW) -> str:
     """A metric's value without the noise of floating point."""
     if value is None:
         return "-"
-    return f"{int(value):,}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.6g}"
+    return f"{int(value):,}" if float(value).is_integer() and abs(value) < digits.WHOLE else digits.text(value, least)
+
+
+def numbers(*values: float | None) -> list[str]:
+    """Those that are read together: none that differs from another looks like it."""
+    least = digits.enough(values, digits.FEW)
+    return [number(value, least) for value in values]
 
 
 def tries_text(candidate: Candidate) -> str:

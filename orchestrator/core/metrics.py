@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from orchestrator.core import digits
 from orchestrator.core.spec import Direction, Kind, Metric
 from orchestrator.core.value import Value
 
@@ -207,7 +208,7 @@ def shortfall(metrics: Sequence[Metric], values: Mapping[str, float]) -> str:
     if not decisive:
         return "no metric has a target"
     return _told(
-        f"{metric.name} is {_number(values.get(metric.name))}, target {_goal(metric)}"
+        f"{metric.name} is {_number(values.get(metric.name), metric.target)}, target {_goal(metric, values.get(metric.name))}"
         for metric in decisive
         if metric.name not in values or not reached(metric, values[metric.name])
     )
@@ -217,7 +218,8 @@ def way(metrics: Sequence[Metric], baseline: Mapping[str, float], values: Mappin
     """Where the deciding metrics began and where they are, for people: `failures 12 -> 3, target <= 0`; empty where nothing
     was measured."""
     return _told(
-        f"{metric.name} {_number(baseline[metric.name])} -> {_number(values.get(metric.name))}, target {_goal(metric)}"
+        f"{metric.name} {_change(baseline.get(metric.name), values.get(metric.name), metric.target)}, "
+        f"target {_goal(metric, baseline.get(metric.name), values.get(metric.name))}"
         for metric in foremost(deciding(metrics, baseline), values, TOLD)
         if values and metric.name in baseline
     )
@@ -225,10 +227,12 @@ def way(metrics: Sequence[Metric], baseline: Mapping[str, float], values: Mappin
 
 def way_of(metrics: Sequence[Metric], baseline: Mapping[str, float], values: Mapping[str, float]) -> str:
     """The same of what is optimized, with or without targets: `comparators 28 -> 19`."""
-    return _told(
-        f"{metric.name} {_number(baseline.get(metric.name))} -> {_number(values.get(metric.name))}"
-        for metric in _leading(metrics)
-    )
+    return _told(f"{metric.name} {_change(baseline.get(metric.name), values.get(metric.name))}" for metric in _leading(metrics))
+
+
+def changes(metrics: Sequence[Metric], before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    """Both numbers of each of these, for people: `ms 12 -> 10, kb 3 -> 3`."""
+    return ", ".join(f"{metric.name} {_change(before.get(metric.name), after.get(metric.name))}" for metric in metrics)
 
 
 def improved(metrics: Sequence[Metric], values: Mapping[str, float], best: Mapping[str, float]) -> bool:
@@ -274,7 +278,7 @@ def lost(metrics: Sequence[Metric], values: Mapping[str, float], best: Mapping[s
     """What of a number that was kept is gone, for people; empty where nothing is. Noisy ones vary by themselves: no sample of
     theirs says so."""
     return _told(
-        f"{metric.name} is {_number(values.get(metric.name))}, was {_number(best.get(metric.name))} when it was kept"
+        f"{metric.name} is {_was(values.get(metric.name), best.get(metric.name))} when it was kept"
         for metric in decisive(metrics)
         if metric.kind is not Kind.NOISY and (metric.name not in values or _lost(metric, values[metric.name], best))
     )
@@ -283,7 +287,7 @@ def lost(metrics: Sequence[Metric], values: Mapping[str, float], best: Mapping[s
 def worsened(metrics: Sequence[Metric], values: Mapping[str, float], before: Mapping[str, float]) -> str:
     """The guards that are worse than they were `before`, for people; empty where none is. Of noisy ones no sample says so."""
     return _told(
-        f"{metric.name} is {_number(values[metric.name])}, was {_number(before[metric.name])} and must not get worse"
+        f"{metric.name} is {_was(values[metric.name], before[metric.name])} and must not get worse"
         for metric in _exact_guards(metrics)
         if metric.name in values and _worse(metric, values[metric.name], before)
     )
@@ -369,11 +373,19 @@ def median_bound(samples: Sequence[float], direction: Direction) -> float | None
     return None
 
 
-def _number(value: float | None) -> str:
-    return "missing" if value is None else f"{value:.10g}"
+def _number(value: float | None, *others: float | None) -> str:
+    return "missing" if value is None else digits.beside(value, *others)
 
 
-def _goal(metric: Metric) -> str:
+def _change(before: float | None, after: float | None, *others: float | None) -> str:
+    return f"{_number(before, after, *others)} -> {_number(after, before, *others)}"
+
+
+def _was(value: float | None, before: float | None) -> str:
+    return f"{_number(value, before)}, was {_number(before, value)}"
+
+
+def _goal(metric: Metric, *values: float | None) -> str:
     assert metric.target is not None, "deciding() lets no other through"
     sign = "<=" if metric.direction is Direction.LOWER else ">="
-    return f"{sign} {_number(metric.target)}" + (f" (tolerance {_number(metric.tolerance)})" if metric.tolerance else "")
+    return f"{sign} {_number(metric.target, *values)}" + (f" (tolerance {_number(metric.tolerance)})" if metric.tolerance else "")

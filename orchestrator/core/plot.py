@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from orchestrator.core import digits
+
 Point = tuple[int, float, bool]  # attempt, value, whether its commits stayed
 ROWS = 8
 COLUMNS = 60
@@ -24,7 +26,8 @@ def letters(points: Sequence[Point], target: float | None) -> list[str]:
         grid[_row(target, low, high)] = [AIM] * (2 * len(points) - 1)
     for column, (_, value, stayed) in enumerate(points):
         grid[_row(value, low, high)][2 * column] = STAYED if stayed else WENT
-    labels = [f"{high:.6g}", *[""] * (ROWS - 2), f"{low:.6g}"]
+    top, bottom = _ends(low, high)
+    labels = [top, *[""] * (ROWS - 2), bottom]
     wide = max(map(len, labels))
     return [f"{label:>{wide}} │{''.join(row)}".rstrip() for label, row in zip(labels, grid, strict=True)]
 
@@ -36,17 +39,23 @@ def svg(name: str, points: Sequence[Point], target: float | None) -> str:
     places = [(EDGE + i * (WIDTH - 2 * EDGE) / last, _y(value, low, high), each) for i, (_, value, each) in enumerate(points)]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places)
     aim = "" if target is None else _aim(_y(target, low, high))
+    top, bottom = _ends(low, high)
     dots = "".join(
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{"#2563eb" if stayed else "#fff"}" stroke="#2563eb">'
-        f"<title>attempt {number}: {value:.10g}</title></circle>"
+        f"<title>attempt {number}: {digits.text(value)}</title></circle>"
         for (x, y, stayed), (number, value, _) in zip(places, points, strict=True)
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="11">'
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/><text x="{EDGE}" y="14">{_escaped(name)}</text>{aim}'
         f'<polyline points="{line}" fill="none" stroke="#93c5fd"/>{dots}'
-        f'<text x="{EDGE}" y="{HEIGHT - 6}">{low:.6g} to {high:.6g}</text></svg>\n'
+        f'<text x="{EDGE}" y="{HEIGHT - 6}">{bottom} to {top}</text></svg>\n'
     )
+
+
+def _ends(low: float, high: float) -> tuple[str, str]:
+    least = digits.enough((low, high), digits.FEW)
+    return digits.text(high, least), digits.text(low, least)
 
 
 def _escaped(text: str) -> str:

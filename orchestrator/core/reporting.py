@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from orchestrator.core import budget, metrics, plot
+from orchestrator.core import budget, digits, metrics, plot
 from orchestrator.core.evidence import Evidence, points, spread
 from orchestrator.core.gates import Mode
 from orchestrator.core.record import Record, whereabouts
@@ -169,7 +169,8 @@ def _ways(evidence: Evidence) -> Iterator[str]:
     last = {**record.values, **{name: record.best[name] for name in record.noisy if name in record.best}}  # no single sample
     for name in (metric.name for metric in evidence.metrics if metric.guard):
         if name in record.baseline and name in last:
-            yield f"{name} {record.baseline[name]:.10g} -> {last[name]:.10g}, which must not get worse"
+            before, after = record.baseline[name], last[name]
+            yield f"{name} {digits.beside(before, after)} -> {digits.beside(after, before)}, which must not get worse"
 
 
 def _gate_lines(evidence: Evidence) -> Iterator[str]:
@@ -208,7 +209,8 @@ def _measurements(evidence: Evidence) -> list[str]:
         head = f"| {series.attempt or 'baseline'} | {series.where} | {(series.commit or '')[:10]} |"
         for name, values in series.values.items():
             if found := spread(values):
-                low, middle, high = map(_number, (found.low, found.middle, found.high))
+                ends = found.low, found.middle, found.high
+                low, middle, high = (digits.text(value, digits.enough(ends)) for value in ends)
                 rows.append(f"{head} {_cell(name)} | {found.count} | {low} | {middle} | {high} |")
         rows += [f"{head} {_cell(defect)} | | | | |" for defect in series.defects]
     header = ["| attempt | where | commit | metric | samples | least | median | greatest |", "|---|---|---|---|---|---|---|---|"]
@@ -246,7 +248,3 @@ def _cell(text: str) -> str:
 
 def _count(lines: int | None) -> str:
     return "binary" if lines is None else str(lines)
-
-
-def _number(value: float) -> str:
-    return f"{value:.10g}"

@@ -209,7 +209,7 @@ def _measured(
 def _unmoved(work: Work, values: Mapping[str, float], best: Mapping[str, float]) -> str:
     """Both numbers of each metric that decides, in words."""
     known = metrics.decisive(work.judged.metrics)
-    return ", ".join(f"{metric.name} {best.get(metric.name, 0):.10g} -> {values[metric.name]:.10g}" for metric in known)
+    return metrics.changes(known, best, values)
 
 
 def _why(metric: Metric, pairs: list[Pair], decision: Decision) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from orchestrator.core import digits
 from orchestrator.core.metrics import median
 from orchestrator.core.spec import Kind, Metric, Mode, Spec
 from orchestrator.worker import verify
@@ -58,5 +59,7 @@ def reclassify(work: Work, seen: Samples) -> None:
     """Metrics that gave two values at one commit, those `seen`, are noisy from here on, whatever five samples of the baseline
     looked like."""
     work.save(noisy=tuple(dict.fromkeys((*work.record.noisy, *seen))))
-    shown = "; ".join(f"{name} {' and '.join(f'{value:.10g}' for value in values)}" for name, values in seen.items())
+    shown = "; ".join(
+        f"{name} {' and '.join(digits.beside(value, *values) for value in values)}" for name, values in seen.items()
+    )
     work.event("noise", noisy=list(work.record.noisy), detail=f"two values at one commit: {shown}")

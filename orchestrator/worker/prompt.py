@@ -7,13 +7,13 @@ empty is left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
 from orchestrator.agents.log import readable
-from orchestrator.core import gates, metrics
+from orchestrator.core import digits, gates, metrics
 from orchestrator.core.record import Attempt, Record
 from orchestrator.core.spec import Direction, Metric, Mode, Spec
 from orchestrator.core.value import Value
@@ -214,9 +214,10 @@ def _numbers(declared: Iterable[Metric], record: Record) -> str:
         return ""
     rows = ["| metric | better | baseline | best | last | target |", "| --- | --- | --- | --- | --- | --- |"]
     for metric in metrics.foremost(known, record.values, METRICS)[:METRICS]:
-        numbers = (_number(values.get(metric.name)) for values in (record.baseline, record.best, record.values))
+        numbers = [values.get(metric.name) for values in (record.baseline, record.best, record.values)]
+        cells = ("-" if value is None else digits.beside(value, *numbers, metric.target) for value in numbers)
         better = "higher" if metric.direction is Direction.HIGHER else "lower"
-        rows.append(f"| {metric.name}{_unit(metric)} | {better} | {' | '.join(numbers)} | {_target(metric)} |")
+        rows.append(f"| {metric.name}{_unit(metric)} | {better} | {' | '.join(cells)} | {_target(metric, numbers)} |")
     more = f"\n\nThe benchmark prints {len(known) - METRICS:,} more." if len(known) > METRICS else ""
     return "\n".join(rows) + more
 
@@ -235,20 +236,16 @@ def _kept_if(spec: Spec, record: Record, alpha: float) -> str:
     return "".join(f"\n\n{part}" for part in (optimize, seen, shown) if part)
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.10g}"
-
-
 def _unit(metric: Metric) -> str:
     return f" ({metric.told_unit})" if metric.told_unit else ""
 
 
-def _target(metric: Metric) -> str:
+def _target(metric: Metric, numbers: Sequence[float | None]) -> str:
     if metric.target is None:
         return "must not get worse" if metric.guard else "-"
     sign = ">=" if metric.direction is Direction.HIGHER else "<="
-    tolerance = f" (tolerance {metric.tolerance:.10g})" if metric.tolerance else ""
-    return f"{sign} {metric.target:.10g}{tolerance}"
+    tolerance = f" (tolerance {digits.text(metric.tolerance)})" if metric.tolerance else ""
+    return f"{sign} {digits.beside(metric.target, *numbers)}{tolerance}"
 
 
 def _history(history: tuple[Attempt, ...]) -> str:
@@ -261,7 +258,7 @@ def _history(history: tuple[Attempt, ...]) -> str:
 def _told(attempts: tuple[Attempt, ...]) -> Iterator[str]:
     for attempt in attempts:
         commit = f" (commit {attempt.commit[:12]})" if attempt.commit else ""
-        values = ", ".join(f"{name} {value:.10g}" for name, value in attempt.values.items())
+        values = ", ".join(f"{name} {digits.text(value)}" for name, value in attempt.values.items())
         detail = _line(readable_lines(attempt.detail))[:DETAIL]
         parts = [part for part in (f"the agent {attempt.end.value}", attempt.result.value, values, detail) if part]
         yield f"- Attempt {attempt.number}{commit}: {'; '.join(parts)}"

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.core import budget, metrics, reporting
+from orchestrator.core import budget, digits, metrics, reporting
 from orchestrator.core.evidence import Changed, Evidence
 from orchestrator.core.masking import Masker
 from orchestrator.core.record import Attempt, Record
@@ -129,10 +129,7 @@ def _numbers(known: tuple[Metric, ...], record: Record, values: Mapping[str, flo
         return []
     rows = []
     for metric in known:
-        cells = (metric.name, *map(_number, (record.baseline.get(metric.name), values.get(metric.name), metric.target)))
-        rows.append(f"| {' | '.join(cells)} |")
+        numbers = record.baseline.get(metric.name), values.get(metric.name), metric.target
+        cells = ("-" if value is None else digits.beside(value, *numbers) for value in numbers)
+        rows.append(f"| {' | '.join((metric.name, *cells))} |")
     return ["| metric | baseline | this attempt | target |", "|---|---|---|---|", *rows, ""]
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.10g}"

@@ -65,6 +65,13 @@ def test_of_a_noisy_number_no_single_sample_is_shown_as_what_was_reached(project
     assert "ms 50 -> 25, which must not get worse" in project.run("report", "guarded").stdout
 
 
+def test_what_is_just_short_of_its_target_is_not_shown_as_there(project: Project) -> None:
+    numbers = {"baseline": {"cov": 99}, "best": {"cov": 99.9999999}, "values": {"cov": 99.9999999}}
+    project.drop("near", "metric: {name: cov, direction: higher, target: 100}", state="blocked", record=numbers)
+    assert "cov 99 -> 99.9999999 (target 100)" in project.run("--status").stdout
+    assert "100     99        99.9999999  99.9999999" in project.run("show", "near").stdout
+
+
 def test_the_document_tells_the_unit_that_a_metric_name_ends_with(project: Project) -> None:
     project.drop("fix", "metric: {name: total_ms, target: 3}")
     project.drop("undeclared", "", record={"baseline": {"peak_kb": 12}})

@@ -294,6 +294,16 @@ def test_a_target_that_is_reached_is_not_given_up_for_the_next_one_by_however_li
     assert metrics.improved(both, {"a": 121.0, "b": 3.0}, {"a": 120.0, "b": 4.0})
 
 
+def test_a_value_just_beside_its_target_does_not_read_as_if_it_were_there() -> None:
+    known, near = (Metric("x", target=0.3),), {"x": 0.1 + 0.2}
+    assert metrics.shortfall(known, near) == "x is 0.30000000000000004, target <= 0.3"
+    assert metrics.way(known, near, {"x": 0.3}) == "x 0.30000000000000004 -> 0.3, target <= 0.3"
+    count = (Metric("instructions", target=12345678900.0),)
+    assert metrics.shortfall(count, {"instructions": 12345678901.0}) == "instructions is 12345678901, target <= 12345678900"
+    assert metrics.changes(count, {"instructions": 12345678902.0}, {}) == "instructions 12345678902 -> missing"
+    assert metrics.lost(known, {"x": 0.4}, near) == "x is 0.4, was 0.3 when it was kept"
+
+
 def test_of_a_guard_that_varies_one_sample_undoes_nothing() -> None:
     declared = (FAILURES, Metric("ms", guard=True, kind=Kind.NOISY))
     assert metrics.improved(declared, {"failures": 2.0, "ms": 101.0}, {"failures": 3.0, "ms": 100.0})
