@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from orchestrator.cli import output, view
 from orchestrator.cli.output import clean
 from orchestrator.cli.view import Look
-from orchestrator.core import digits, durations, limits, resolving
+from orchestrator.core import budget, digits, durations, limits, resolving
 from orchestrator.core.candidate import Candidate, WaitingKind
 from orchestrator.core.record import Record, whereabouts
 from orchestrator.core.task import Stage, State
@@ -124,7 +124,7 @@ def cost_text(candidate: Candidate) -> str:
         return ""
     if spend.usd is None:
         return "?"
-    return f"{'>=' if spend.unpriced else ''}{spend.usd:.2f}"
+    return f"{'>=' if spend.unpriced else ''}{budget.dollars(spend.usd)}"
 
 
 def what_text(look: Look, candidate: Candidate) -> str:

@@ -101,12 +101,17 @@ def amount(kind: str, value: float) -> str:
         return money(value)
     if kind != "tokens" and value == 1:
         return f"1 {kind.removesuffix('s')}"
-    return f"{value:,.0f} {kind}" if kind == "tokens" else f"{value:.3g} {kind}" if value < 1000 else f"{value:.0f} {kind}"
+    return f"{value:,.0f} {kind}" if kind == "tokens" else f"{value:.3g} {kind}" if value < 999.5 else f"{value:.0f} {kind}"
 
 
 def money(usd: float) -> str:
-    """Dollars to the cent; less than a cent is shown as it is."""
-    return f"{usd:.2f} USD" if usd >= 0.01 or usd == 0 else f"{usd:.2g} USD"
+    """`4.20 USD`."""
+    return f"{dollars(usd)} USD"
+
+
+def dollars(usd: float) -> str:
+    """To the cent; less than a cent is shown as it is."""
+    return f"{usd:.2f}" if usd >= 0.01 or usd == 0 else f"{usd:.2g}"
 
 
 def cost(spend: Spend) -> str:

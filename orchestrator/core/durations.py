@@ -32,7 +32,7 @@ def seconds(text: str | int | float, *, bare: Literal["s", "ms"] = "s") -> float
 
 def text(length: float) -> str:
     """`length` seconds for people, with at most two units: `250 ms`, `4 s`, `1 min 30 s`, `2 h 5 min`, `3 d 4 h`."""
-    if length < 1:
+    if length < 0.9995:
         return f"{max(0, round(length * 1000))} ms"
     whole = round(length)
     for name, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):

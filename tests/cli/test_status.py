@@ -72,6 +72,11 @@ def test_what_is_just_short_of_its_target_is_not_shown_as_there(project: Project
     assert "100     99        99.9999999  99.9999999" in project.run("show", "near").stdout
 
 
+def test_less_than_a_cent_is_not_shown_as_nothing(project: Project) -> None:
+    project.drop("cheap", state="blocked", record={"spend": {"usd": 0.0042, "input_tokens": 9, "output_tokens": 9, "seconds": 1}})
+    assert "0.0042" in project.run("--status").stdout
+
+
 def test_the_document_tells_the_unit_that_a_metric_name_ends_with(project: Project) -> None:
     project.drop("fix", "metric: {name: total_ms, target: 3}")
     project.drop("undeclared", "", record={"baseline": {"peak_kb": 12}})

@@ -60,6 +60,11 @@ def test_what_counts_is_what_was_used_since_the_task_was_queued() -> None:
     assert budget.exceeded(again, Budget(usd=1.51)) is None
 
 
+def test_an_amount_is_told_in_plain_digits_up_to_its_next_one() -> None:
+    amounts = [budget.amount("minutes", value) for value in (0.5, 1, 999.4, 999.6, 1500.2)]
+    assert amounts == ["0.5 minutes", "1 minute", "999 minutes", "1000 minutes", "1500 minutes"]
+
+
 def test_an_older_record_tells_its_minutes_all_the_same() -> None:
     old = replace(record(Spend()), history=(attempt(1, Spend(), seconds=120.0),))
     assert budget.exceeded(old, Budget(minutes=2)) == "its budget of 2 minutes is used up"

@@ -81,6 +81,8 @@ def test_a_huge_refused_value_is_not_repeated_in_full() -> None:
     [
         (-1, "0 ms"),
         (0.25, "250 ms"),
+        (0.9994, "999 ms"),
+        (0.9996, "1 s"),
         (1, "1 s"),
         (4.25, "4.2 s"),
         (59.99, "1 min"),
