@@ -112,6 +112,8 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
     if not left.changed and (left.commit in known or before.demand):
         values = before.best if work.optimizing else before.values  # of what the branch holds: what was discarded isn't there
         return count(work, before, replace(unchanged(work, attempt), values=values), left=False)
+    if left.changed:  # what was shown of the commit before says nothing of this one
+        work.note(**verify.UNSHOWN)
     result = measure_tip(work, space)
     verify.tell(work, "attempt", result, commit=left.commit)
     return weigh(work, space, replace(attempt, values=dict(result.values)), result, left=left.changed)

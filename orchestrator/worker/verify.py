@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from orchestrator.core import metrics
 from orchestrator.core.outcome import ProcessEnd, StopRequest
@@ -25,6 +26,7 @@ from orchestrator.worker.work import Work
 
 HIDDEN = "Every number that you can see holds, and a hidden check of the same goal failed. What it looks at is not told."
 MISSED = "the hidden check failed"
+UNSHOWN: Mapping[str, Any] = {"streak": 0, "streak_commit": None, "misses": 0}  # of a record: no samples that show anything
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -178,7 +180,7 @@ def _in_a_row(work: Work, clean: Callable[[], Path], commit: str) -> Streak:
         seen.append(result.values)
         tell(work, "verify", result, commit=commit, streak=count)
         if not at_target(work, result):
-            work.note(streak=0, streak_commit=None)
+            work.note(**UNSHOWN)
             return Streak(False, result, shortfall(work, result))
         work.note(streak=count, streak_commit=key, misses=0, values=result.values)
     return Streak(True)
@@ -209,7 +211,7 @@ def shown(work: Work, clean: Callable[[], Path], commit: str, where: str, before
     if standing is Standing.SHOWN:
         work.note(streak=sum(hits), streak_commit=None, misses=len(hits) - sum(hits))
         return Streak(True)
-    work.note(streak=0, streak_commit=None)
+    work.note(**UNSHOWN)
     assert missed is not None
     return Streak(False, missed, f"{sum(hits)} of {len(hits)} samples, the last miss: {shortfall(work, missed)}", chance=True)
 

@@ -47,6 +47,16 @@ def test_what_a_guard_does_by_itself_makes_no_progress_a_failure(desk: Desk) -> 
     assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.IMPROVED, Result.IMPROVED, Result.CONVERGED])
 
 
+def test_what_was_shown_of_one_commit_is_no_evidence_of_the_next(desk: Desk) -> None:
+    """The first attempt is at target and refused by a gate, the second one is short of it."""
+    desk.drop(front="max_failures: 2\ngates: {mine: 'false'}")
+    desk.agent(f"[ $ORCH_ATTEMPT = 1 ] && {DONE} || echo four > todo.txt")
+    desk.serve()
+    assert results(desk)[0] is Result.GATE
+    assert (desk.state(), desk.record().streak, desk.record().streak_commit) == (State.BLOCKED, 0, None)
+    assert "no sample on a clean checkout was at target" in (desk.folder() / ".orch/report.md").read_text()
+
+
 def test_the_same_short_of_the_target_is_one_attempt_before_the_next(desk: Desk) -> None:
     desk.drop()
     desk.agent(DONE)
