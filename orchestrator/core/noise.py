@@ -73,7 +73,8 @@ class Standing(StrEnum):
 
 
 def standing(hits: Sequence[bool], first: int) -> Standing:
-    """What these samples, at target or not, say: a sign test of the median with two looks, wrong in at most 5 % together.
+    """What these samples, at target or not, say: a sign test of the median with two looks, wrong in at most 5 % together where
+    samples don't depend on each other.
 
     All of the first (`first`, at least five) are at target, or all but a few (`misses`) of these and seven more.
     """

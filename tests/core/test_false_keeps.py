@@ -115,6 +115,28 @@ def test_a_change_of_five_percent_is_found(model: str, power: float) -> None:
     assert sum(judged(noise, 0.05) is Verdict.KEEP for _ in range(300)) / 300 >= power
 
 
+@pytest.mark.parametrize(
+    ("model", "least", "most"),
+    [("gaussian", 0, 0.05), ("heavy", 0, 0.05), ("spikes", 0, 0.05), ("drift", 0.35, 0.5), ("bimodal", 0.2, 0.35), ("autocorrelated", 0.3, 0.45)],
+)  # fmt: skip
+def test_a_median_right_at_its_target_passes_as_often_as_the_page_says(model: str, least: float, most: float) -> None:
+    """In at most 5 % where samples don't depend on each other, and much more often where they do: nothing is taken in turns."""
+    chance = random.Random(9)
+    noise = MODELS[model](chance)
+    middle = median(next(noise) for _ in range(50_000))
+    assert least <= sum(shown(noise, middle, chance) for _ in range(3000)) / 3000 <= most + 0.01
+
+
+def shown(noise: Noise, middle: float, chance: random.Random) -> bool:
+    """Whether samples from here on show their median at its target, at some other time than the ones before."""
+    for _ in range(chance.randrange(40)):
+        next(noise)
+    hits: list[bool] = []
+    while (standing := noises.standing(hits, 3)) is noises.Standing.OPEN:
+        hits.append(next(noise) <= middle)
+    return standing is noises.Standing.SHOWN
+
+
 @pytest.mark.parametrize("alpha", [0.001, 0.01, 0.1])
 def test_what_is_told_of_what_can_be_seen_is_so(alpha: float) -> None:
     """`noise.told`: the smallest change that is found four times in five, and the one that is about every second time."""
