@@ -143,13 +143,14 @@ def _enough(record: Record, limits: Limits) -> Step:
     return Step(Next.AGENT)
 
 
-def missed(record: Record) -> tuple[Record, Step]:
-    """A miss at a commit that had been at target: marked flaky and tried once more; the second one blocks the task."""
+def missed(record: Record, held: str = "at target") -> tuple[Record, Step]:
+    """A miss at a commit that had been at target, or what else was to hold: marked flaky and tried once more; the second one
+    blocks the task."""
     record = replace(record, flaky=record.flaky + 1, streak=0, streak_commit=None)
     if record.flaky >= MISSES:
-        detail = "twice it was at target and then missed it, at the same commit, in a clean checkout"
+        detail = f"twice it was {held} and then not, at the same commit, in a clean checkout"
         return record, Step(Next.BLOCK, Reason.FLAKY, detail)
-    return record, Step(Next.AGENT, detail="it was at target and then missed it, at the same commit, in a clean checkout")
+    return record, Step(Next.AGENT, detail=f"it was {held} and then not, at the same commit, in a clean checkout")
 
 
 def held(record: Record, commit: str, samples: int) -> Record:

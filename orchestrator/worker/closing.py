@@ -81,7 +81,7 @@ def objection(work: Work, space: Space) -> Objection | None:
         work.feedback = streak.missed.output if streak.missed else work.feedback
         if streak.chance:
             return Objection(Result.UNCHANGED, f"at target once, by chance: {streak.detail}", chance=True)
-        return Objection(Result.FLAKY, f"at target once, then not: {streak.detail}")
+        return Objection(Result.FLAKY, f"{_held(work)} once, then not: {streak.detail}")
     refused = verify.refusal(work, space, space.tip)
     if refused:
         return Objection(Result.GATE, f"{refused.name}: {refused.reason}")
@@ -115,10 +115,14 @@ def landed(work: Work, space: Space, result: Landed | None, detail: str = "") ->
 def missed(work: Work, before: Record, attempt: Attempt | None, detail: str) -> Ending | None:
     """At target once and not again, at one commit: the second time the task is flaky and needs a person."""
     ending = refuse(work, before, attempt, Result.FLAKY, detail)
-    record, step = convergence.missed(work.record)
+    record, step = convergence.missed(work.record, _held(work))
     work.record = record
     work.save()
     return blocked(Reason.FLAKY, step.detail) if step.next is Next.BLOCK else ending
+
+
+def _held(work: Work) -> str:
+    return "as good as when it was kept" if work.holding else "at target"
 
 
 def unshown(work: Work, before: Record, attempt: Attempt | None, detail: str) -> Ending | None:

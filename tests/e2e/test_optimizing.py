@@ -430,6 +430,26 @@ def test_a_metric_that_gives_two_values_at_one_commit_turns_out_to_be_noisy(proj
     assert project.git("show", "main:todo.txt") == "two\nthree"
 
 
+def test_an_optimum_that_does_not_hold_is_not_said_to_have_been_at_a_target(project: Project) -> None:
+    """Whoever has no target can't miss it. The checkout in which work is verified makes this number worse."""
+    project.drop(
+        "shaky", front=front(plateau=1), benchmark="echo METRIC left=$(($(grep -c . todo.txt) + $(cat ../../../more)))\n"
+    )
+    (project.top / "more").write_text("0")
+    worse = f"echo 9 > {project.top}/more"
+    project.agent(f"[ $ORCH_ATTEMPT = 1 ] && sed -i 1d todo.txt || {worse}")
+
+    project.run(code=1)
+
+    record = project.record("shaky")
+    assert record["reason"] == "flaky"
+    assert record["detail"] == "twice it was as good as when it was kept and then not, at the same commit, in a clean checkout"
+    assert any(
+        "as good as when it was kept once, then not: left is 11, was 2 when it was kept" in event["detail"]
+        for event in events(project, "shaky", "kept")
+    )
+
+
 def test_a_noisy_target_is_shown_by_its_median_not_by_every_sample(noisy: Project) -> None:
     """One sample in ten is far off: five in a row would fail every other time, and a miss would be called flaky."""
     shake(noisy, random.Random(1), outliers=0.1)
