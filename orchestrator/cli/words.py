@@ -81,8 +81,9 @@ def metric_text(candidate: Candidate) -> str:
         return ""
     start = record.baseline.get(metric.name) if record else None
     current = record.best.get(metric.name, record.values.get(metric.name)) if record else None
-    if record and candidate.place.state is State.CONVERGED and metric.name not in record.noisy:
-        current = record.values.get(metric.name, current)  # what was verified, also where no attempt's result was that good
+    if record and candidate.place.state is State.CONVERGED and not (metric.target is None and metric.name in record.noisy):
+        # What was verified, also where no attempt's result was that good. Of a noisy optimum that is one sample, and no result.
+        current = record.values.get(metric.name, current)
     shown = numbers(start, current, metric.target)
     way = " -> ".join(dict.fromkeys(text for text, value in zip(shown, (start, current), strict=False) if value is not None))
     target = f" (target {shown[2]})" if metric.target is not None else ""

@@ -166,7 +166,8 @@ def _ways(evidence: Evidence) -> Iterator[str]:
     way = metrics.way(evidence.metrics, record.baseline, record.values)  # empty where there is no target
     if way := way or (metrics.way_of(evidence.metrics, record.baseline, record.best) if record.best else ""):
         yield way
-    last = {**record.values, **{name: record.best[name] for name in record.noisy if name in record.best}}  # no single sample
+    optimum = () if metrics.deciding(evidence.metrics, ()) else record.noisy  # of which the last sample is no result
+    last = {**record.values, **{name: record.best[name] for name in optimum if name in record.best}}
     for name in (metric.name for metric in evidence.metrics if metric.guard):
         if name in record.baseline and name in last:
             before, after = record.baseline[name], last[name]
