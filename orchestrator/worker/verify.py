@@ -32,12 +32,15 @@ UNSHOWN: Mapping[str, Any] = {"streak": 0, "streak_commit": None, "misses": 0}  
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Streak(Value):
     """`passed`: every sample was clean and at target, or of a noisy metric as many as show it. Else `missed` is the last sample
-    that was not, `detail` says how, and `chance` that no more is wrong than what a noisy number does by itself."""
+    that was not, `detail` says how, and `chance` that no more is wrong than what a noisy number does by itself. `hits` and
+    `misses`: how many of a noisy one's samples were there, and how many not."""
 
     passed: bool
     missed: Sample | None = None
     detail: str = ""
     chance: bool = False
+    hits: int = 0
+    misses: int = 0
 
 
 def sample(
@@ -122,12 +125,21 @@ def hidden(work: Work, space: Space, commit: str) -> bool:
     """Whether the hidden benchmark, if any, holds at `commit`. Of a miss the agent learns that it was one, no more."""
     if work.hidden is None:
         return True
-    result = _execute(work, space.checkout(work, commit), work.sealed, work.hidden)
-    tell(work, "holdout", result, commit=commit)
-    if (result.defect is None) if work.holding else at_target(work, result):  # an optimum has no target: its own check decides
-        return True
-    work.feedback = HIDDEN
-    return False
+    hidden = work.hidden
+
+    def take() -> Sample:
+        return _execute(work, space.checkout(work, commit), work.sealed, hidden)
+
+    def told(result: Sample, _streak: int) -> None:
+        tell(work, "holdout", result, commit=commit)
+
+    if noisy_target(work):
+        held = _shown(work, take, told).passed
+    else:
+        told(result := take(), 0)
+        held = (result.defect is None) if work.holding else at_target(work, result)  # an optimum's own check decides
+    work.feedback = work.feedback if held else HIDDEN
+    return held
 
 
 def at_target(work: Work, result: Sample, before: Mapping[str, float] | None = None) -> bool:
@@ -192,8 +204,25 @@ def noisy_target(work: Work) -> bool:
 
 
 def shown(work: Work, clean: Callable[[], Path], commit: str, where: str, before: Mapping[str, float] | None = None) -> Streak:
-    """The medians of the noisy metrics are shown to be at their targets (`core.noise.standing`). A defect, or a metric that
-    repeats and is not there, is a miss like any other. A kill begins it anew."""
+    """The medians of the noisy metrics are shown to be at their targets. A kill begins it anew."""
+
+    def told(result: Sample, streak: int) -> None:
+        work.merged = result.values if where == "merged" else work.merged
+        tell(work, where, result, commit=commit, streak=streak)
+
+    streak = _shown(work, lambda: sample(work, clean(), clean=clean), told, before)
+    if streak.passed:
+        work.note(streak=streak.hits, streak_commit=None, misses=streak.misses)
+    elif streak.chance:
+        work.note(**UNSHOWN)
+    return streak
+
+
+def _shown(
+    work: Work, take: Callable[[], Sample], told: Callable[[Sample, int], None], before: Mapping[str, float] | None = None
+) -> Streak:
+    """As many samples as it takes (`core.noise.standing`). A defect, or a metric that repeats and is not there, is a miss like
+    any other."""
     from orchestrator.core import noise
     from orchestrator.core.noise import Standing
 
@@ -201,17 +230,14 @@ def shown(work: Work, clean: Callable[[], Path], commit: str, where: str, before
     hits: list[bool] = []
     missed = None
     while (standing := noise.standing(hits, work.converge)) is Standing.OPEN:
-        result = sample(work, clean(), clean=clean)
-        work.merged = result.values if where == "merged" else work.merged
+        result = take()
         hits.append(at_target(work, result, before))
         missed = missed if hits[-1] else result
-        tell(work, where, result, commit=commit, streak=sum(hits))
+        told(result, sum(hits))
         if result.defect or (exact and not metrics.at_target(exact, result.values)) or _worsened(work, result, before):
             return Streak(False, result, shortfall(work, result, before))
     if standing is Standing.SHOWN:
-        work.note(streak=sum(hits), streak_commit=None, misses=len(hits) - sum(hits))
-        return Streak(True)
-    work.note(**UNSHOWN)
+        return Streak(True, hits=sum(hits), misses=len(hits) - sum(hits))
     assert missed is not None
     return Streak(False, missed, f"{sum(hits)} of {len(hits)} samples, the last miss: {shortfall(work, missed)}", chance=True)
 

@@ -125,6 +125,19 @@ def test_a_base_that_is_measured_anew_is_asked_as_the_new_benchmark_says_its_num
     assert (desk.state(), str(desk.record().private)) == (State.CONVERGED, "descriptor")
 
 
+@pytest.mark.parametrize(("far", "state", "samples"), [("1", State.CONVERGED, 12), ("1 2 3", State.BLOCKED, 3)])
+def test_a_hidden_check_of_a_noisy_number_is_no_matter_of_one_sample(desk: Desk, far: str, state: State, samples: int) -> None:
+    """Those of its samples that are `far` off: one may be, as in the open, and three in a row show nothing."""
+    count = f"echo x >> {desk.top}/hidden; k=$(grep -c . {desk.top}/hidden)"
+    hidden = f"#!/bin/sh\n{count}\ncase ' {far} ' in *\" $k \"*) echo METRIC left=9;; *) echo METRIC left=$(grep -c . todo.txt);; esac\n"
+    front = "metric: {name: left, target: 0, kind: noisy}\nholdout: hidden.sh\nmax_failures: 1"
+    desk.drop(front=front, files={"hidden.sh": hidden})
+    desk.agent(": > todo.txt")
+    desk.serve()
+    assert desk.state() is state
+    assert len([event for event in desk.events(event="measured") if event["where"] == "holdout"]) == samples
+
+
 REACH = "bash -c 'for n in {3..99}; do echo METRIC forged=0 >&$n; done' 2> /dev/null; true"
 
 
