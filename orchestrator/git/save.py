@@ -52,7 +52,7 @@ __all__ = [
 class Before(Value):
     """Where a worktree's history, its index and the repository's stash stood before an attempt."""
 
-    log: int = 0
+    log: tuple[tuple[str, str], ...] = ()
     stashes: tuple[str, ...] = ()
     index: tuple[int, int] | None = None
 
@@ -72,7 +72,7 @@ class Collected(Value):
 
 def before(tree: Worktree) -> Before:
     """What to hand to `collect` after the attempt that begins now."""
-    return Before(len(_log(tree.admin)), tuple(_stashes(tree.repo)), _written(tree.admin / "index"))
+    return Before(tuple(_log(tree.admin)), tuple(_stashes(tree.repo)), _written(tree.admin / "index"))
 
 
 def staged(tree: Worktree, since: Before | None) -> bool:
@@ -116,7 +116,7 @@ def collect(
     if message is not None:
         commit_all(tree, message, identity=identity)
     since = since or Before()
-    log = _log(tree.admin)[since.log :]
+    log, cut = _since(tree, since)
     on, head = branch(tree.admin, tree.repo.common), tree.head
     ours = refs.read(tree.repo.common, HEADS + branch_name)
     tip = _rebased(tree.admin) or (head if on == branch_name and head else _last_work(log, ours, start))
@@ -133,7 +133,7 @@ def collect(
     extra = heads(tree.repo, [commit for commit in left if commit not in (tip, start)], (tip, start))
     if on != branch_name or head != tip or busy(tree.admin):
         worktree.checkout(tree, branch=branch_name, commit=tip)
-    seen = frozenset(_made(log))
+    seen = frozenset((*_made(log), tip) if cut and tip != start else _made(log))
     rewritten = tip != start and not (log and log[-1][0] == tip and all(ONWARD.match(action) for _, action in log))
     return Collected(tip, None if on == branch_name else on or "detached", extra, seen, rewritten)
 
@@ -286,6 +286,13 @@ def _written(path: Path) -> tuple[int, int] | None:
 def _log(admin: Path) -> list[tuple[str, str]]:
     """Each commit HEAD went to, with what brought it there."""
     return list(_log_entries(admin / "logs" / "HEAD"))
+
+
+def _since(tree: Worktree, since: Before) -> tuple[list[tuple[str, str]], bool]:
+    """What was added to the log, and whether what stood there before is gone (`git reflog expire`), and maybe more with it."""
+    log, known = _log(tree.admin), list(since.log)
+    cut = log[: len(known)] != known
+    return log if cut else log[len(known) :], cut
 
 
 def _log_entries(path: Path) -> Iterator[tuple[str, str]]:

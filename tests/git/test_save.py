@@ -362,6 +362,30 @@ class TestCollect:
         found = save.collect(tree, BRANCH, base, since, message="x")
         assert (found.tip, found.extra, found.seen) == (made, (lost,), {lost, made})
 
+    @pytest.mark.parametrize("when", ["before it worked", "at the end"])
+    def test_work_is_the_agents_though_it_had_git_forget_where_it_was(
+        self, tree: Worktree, base: str, start: Before, git, commit, when: str
+    ) -> None:
+        git(tree.path, "checkout", "-q", "--detach")
+        if when == "before it worked":
+            git(tree.path, "reflog", "expire", "--expire=now", "--all")
+        else:
+            git(tree.path, "checkout", "-q", BRANCH)
+        made = commit(tree.path, "a", "a")
+        if when == "at the end":
+            git(tree.path, "reflog", "expire", "--expire=now", "--all")
+        found = save.collect(tree, BRANCH, base, start, message="x")
+        assert (found.tip, found.seen) == (made, {made})
+
+    def test_a_log_that_git_has_only_tidied_is_read_on(self, tree: Worktree, base: str, git, commit) -> None:
+        commit(tree.path, "a", "a")
+        git(tree.path, "reset", "-q", "--hard", base)
+        since = save.before(tree)
+        git(tree.path, "gc", "-q")
+        made = commit(tree.path, "b", "b")
+        found = save.collect(tree, BRANCH, base, since, message="x")
+        assert (found.tip, found.seen) == (made, {made})
+
     def test_of_a_lost_line_only_its_end_is_told(self, tree: Worktree, base: str, start: Before, git, commit) -> None:
         commit(tree.path, "a", "a")
         end = commit(tree.path, "b", "b")
