@@ -71,10 +71,13 @@ def children() -> frozenset[int]:
 
 def reap(spared: Collection[int]) -> None:
     """Reap the dead orphans that this process was handed while it waits for a child: nobody else will, and they count against
-    the limit of processes. Costs one call where there are none; up to the first of the `spared`, which others wait for."""
+    the limit of processes. Costs one call where nobody is dead. Those `spared` others wait for, be they dead already."""
     with contextlib.suppress(ChildProcessError):
-        while (dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and dead.si_pid not in spared:
-            os.waitid(os.P_PID, dead.si_pid, os.WEXITED | os.WNOHANG)
+        if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return
+    for pid in children().difference(spared):
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
 
 
 def sweep(mark: str | None = None, exclude: Collection[int] = (), *, seconds: float = 5.0) -> Swept:

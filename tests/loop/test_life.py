@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from shutil import rmtree
 
@@ -114,13 +115,18 @@ def test_a_loop_hears_a_signal_that_whoever_started_it_had_blocked(stage: Stage)
     assert (stage.state("a"), gone(worker)) == (State.PENDING, True)
 
 
+def interrupt_until(stage: Stage, loop: subprocess.Popen[str], done: Callable[[], bool]) -> None:
+    """As a person does who presses Ctrl-C again and again: those of one moment are one."""
+    stage.until(lambda: done() or loop.send_signal(signal.SIGINT), "what a signal is to bring")
+
+
 def test_a_second_signal_tells_workers_not_to_wait_for_their_agents(stage: Stage) -> None:
     stage.task("a", "late")
     loop = stage.loop("loop")
     stage.runs("a")
     loop.send_signal(signal.SIGINT)
     stage.until(lambda: "Stopping" in stage.said(), "the first signal being heard")
-    stage.until(lambda: loop.send_signal(signal.SIGINT) or "politely" in stage.said(), "the second one, after a moment")
+    interrupt_until(stage, loop, lambda: "politely" in stage.said())
     assert stage.code(loop) == 130
     assert stage.state("a") is State.PENDING
 
@@ -129,10 +135,9 @@ def test_a_worker_that_never_lets_go_is_killed_and_its_task_is_pending_again(sta
     stage.task("a", "deaf")
     loop = stage.loop("loop")
     worker = stage.runs("a")
-    for times in (1, 2, 3):
-        loop.send_signal(signal.SIGINT)
-        if times < 3:
-            stage.until(lambda times=times: stage.said().count("topping") >= times, "the signal being heard")
+    for heard in ("Stopping", "politely"):
+        interrupt_until(stage, loop, lambda heard=heard: heard in stage.said())
+    interrupt_until(stage, loop, lambda: gone(worker))
     assert stage.code(loop) == 130
     assert gone(worker)
     assert stage.state("a") is State.PENDING
