@@ -15,19 +15,17 @@ def remove(path: Path) -> None:
     """Remove a file, link or tree, whatever was made of it. What can't be removed stays; nothing is raised."""
     top = os.fspath(path)
     if not durable.is_folder(path):  # of a link what is behind it is not ours
-        with contextlib.suppress(OSError):
-            os.unlink(top)  # noqa: PTH108
+        _unlink(top)
         return
     folders = [top]
     for folder in folders:  # grows while it is walked, so that no depth is too deep
-        with contextlib.suppress(OSError):
-            os.chmod(folder, 0o700)  # noqa: PTH101 - strings throughout: this runs after every sample
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path if len(entry.path) < FAR else _raised(entry.path, top))
-                    else:
-                        os.unlink(entry.path)  # noqa: PTH108
+        _open(folder)
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path if len(entry.path) < FAR else _raised(entry.path, top))
+                else:
+                    _unlink(entry.path)
     for folder in reversed(folders):
         with contextlib.suppress(OSError):
             os.rmdir(folder)  # noqa: PTH106
@@ -36,9 +34,20 @@ def remove(path: Path) -> None:
 def _raised(folder: str, top: str) -> str:
     """Where `folder` is by now: right below `top` where it can be moved there."""
     raised = f"{top}/{os.urandom(8).hex()}"
+    _open(folder)
     try:
-        os.chmod(folder, 0o700)  # noqa: PTH101
         os.rename(folder, raised)  # noqa: PTH104
     except OSError:  # another file system's
         return folder
     return raised
+
+
+def _open(folder: str) -> None:
+    """Let this user in; one of another user, in a queue that a group shares, may be open as it is."""
+    with contextlib.suppress(OSError):
+        os.chmod(folder, 0o700)  # noqa: PTH101 - strings throughout: this runs after every sample
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)  # noqa: PTH108

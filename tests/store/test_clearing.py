@@ -33,3 +33,21 @@ def test_what_must_not_be_opened_goes_and_what_links_lead_to_stays(tmp_path: Pat
     clearing.remove(tmp_path / "top")
     assert not (tmp_path / "top").exists()
     assert (tmp_path / "precious" / "file").exists()
+
+
+def test_a_tree_of_another_user_goes_as_far_as_its_group_may_remove_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    top, held = tmp_path / "top", tmp_path / "top" / "shut" / "held"
+    (top / ("b" * 250) / ("c" * 250)).mkdir(parents=True)
+    held.parent.mkdir()
+    for file in (top / "file", held.parent / "a", held, held.parent / "z"):
+        file.touch()
+    unlink = os.unlink
+
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "chmod", refused)  # it is its owner's, whatever a group may do
+        patch.setattr(os, "unlink", lambda path: refused() if path == str(held) else unlink(path))
+        clearing.remove(top)
+    assert sorted(top.rglob("*")) == [held.parent, held]
