@@ -24,6 +24,9 @@ DEPTH = 10  # of files that include each other, as git takes it
 LFS = re.compile(
     r"filter\.lfs\.(required|(clean|smudge|process)\ngit-lfs (clean -- %f|smudge (--skip )?-- %f|filter-process( --skip)?)$)"
 )
+DEFAULTS = {"core.autocrlf": "false", "core.eol": "native", "core.sparsecheckout": "false"}
+# Lines of attributes by which a file is shown and merged, not filled. A bare `diff` may be anybody's macro.
+ELSE = re.compile(r"[ \t]*(#.*|[^\s\"]+([ \t]+(diff|merge)=\S+)+[ \t]*)?")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -59,8 +62,8 @@ def changed(repo: Repository, before: Rules) -> str:
     old, new = (_converting(repo, f"{each.users}\n{each.config}") for each in (before, now))
     names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
     names = [name for name in names if not LFS.match(f"{name}\n{new.get(name, '')}")]
-    names += ["info/attributes"] if now.attributes != before.attributes else []
-    names += ["the user's attributes"] if now.general != before.general else []
+    names += ["info/attributes"] if _filling(now.attributes) != _filling(before.attributes) else []
+    names += ["the user's attributes"] if _filling(now.general) != _filling(before.general) else []
     return ", ".join(names[:5])
 
 
@@ -96,4 +99,9 @@ def _converting(repo: Repository, text: str) -> Mapping[str, str]:
     asked = ("config", "-f", "-", "--no-includes", "-z", "--list")
     listed = repo.git.run(*asked, input=text.encode(errors="surrogateescape"), ok=(0, 1, 128))
     entries = listed.stdout.decode(errors="replace").split("\0")
-    return {found[1]: entry[found.end() :] for entry in entries if (found := CONVERTING.match(entry))}
+    said = {found[1]: entry[found.end() :] for entry in entries if (found := CONVERTING.match(entry))}
+    return {name: value for name, value in said.items() if DEFAULTS.get(name) != value}
+
+
+def _filling(attributes: str) -> list[str]:
+    return [line for line in attributes.splitlines() if not ELSE.fullmatch(line)]

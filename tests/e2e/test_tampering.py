@@ -398,6 +398,23 @@ def test_an_agent_that_installs_git_lfs_is_no_cheat(project: Project) -> None:
     project.run(code=0)
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "git config --global core.autocrlf false",
+        "printf '# notebooks\\n*.ipynb diff=jupyternotebook merge=jupyternotebook\\n' > ~/.config/git/attributes",
+    ],
+    ids=["git's own default", "how a file is shown"],
+)
+def test_a_setting_by_which_checkouts_are_filled_as_before_is_no_cheat(project: Project, setting: str) -> None:
+    """It may be the user's, too, and then each task that runs would be held for it."""
+    project.env["HOME"] = str(project.top)
+    (project.top / ".config" / "git").mkdir(parents=True)
+    project.drop("x")
+    project.agent(f"{setting}; : > todo.txt")
+    project.run(code=0)
+
+
 def test_an_agent_that_sets_for_the_repository_what_the_user_has_set_for_all_changes_nothing(project: Project) -> None:
     """`git lfs install --local`, where the user has Git LFS."""
     settings = {
