@@ -67,7 +67,7 @@ class Watch(Value):
     evaluator: Mapping[str, bytes]
     saved: save.Before | None = None
     rules: Rules = field(default_factory=Rules)
-    shallow: str | None = None
+    shallow: str | None = None  # what is cut off there was so before, and is elsewhere
 
 
 def watch(work: Work, repo: Repository, start: str, saved: save.Before) -> Watch:
@@ -83,7 +83,7 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
     tip = collected.tip
     if repository.config_digest(repo) != before.config:
         suspect(work, f"{RECONFIGURED} changed while the agent ran")
-    if repository.shallow(repo) not in (None, before.shallow):
+    if repository.shallow(repo) and not before.shallow:
         suspect(work, SHORTENED)
     if refilled := _refilled(work, before):
         return Left(before.start, tip, Result.TAMPERED, refilled, final=True)

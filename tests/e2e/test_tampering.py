@@ -499,3 +499,15 @@ def test_a_history_that_an_agent_cut_off_is_told_with_what_brings_it_back(projec
     project.agent("git fetch -q --depth=1 origin main; : > todo.txt")
     project.run(code=0)
     assert "`git fetch --unshallow` brings them back" in project.run("report", "x", code=0).stdout
+
+
+def test_more_of_a_history_of_which_only_a_part_was_here_is_nothing_to_look_at(project: Project) -> None:
+    for number in range(3):
+        project.commit({"more.txt": str(number)})
+    up = project.repo.rename(project.top / "up")
+    project.git("clone", "-q", "--depth=1", f"file://{up}", str(project.repo), cwd=project.top)
+    project.drop("x")
+    project.agent("git fetch -q --deepen=1; : > todo.txt")
+    project.run(code=0)
+    assert project.git("rev-list", "--count", "main^1") == "2"
+    assert "history was cut off" not in project.run("report", "x", code=0).stdout
