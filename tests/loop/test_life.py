@@ -226,11 +226,14 @@ def test_a_folder_that_is_copied_into_running_stays_there_until_all_of_it_has_co
     stage.fill(there, "t")
     benchmark = (there / "benchmark.sh").read_text()
     (there / "benchmark.sh").unlink()
-    loop = stage.loop(mode, settle=0.5)
-    stage.until(stage.registered, "the loop")
-    end = time.monotonic() + 1.5
-    while time.monotonic() < end:
-        (there / "notes.txt").write_text(f"{end}")  # fails where it has gone
+    stage.task("other")
+    loop = stage.loop(mode, settle=2.0)
+
+    def come() -> bool:
+        (there / "notes.txt").write_text("more")  # fails where it has gone
+        return stage.state("other") is State.CONVERGED
+
+    stage.until(come, "the work beside it")
     (there / "benchmark.sh").write_text(benchmark)
     stage.until(lambda: stage.state("t") is State.CONVERGED, "its end")
     if mode == "loop":
