@@ -48,13 +48,13 @@ def asked(loop: Loop) -> Over | None:
 
 def finished(loop: Loop) -> Over | None:
     """Whether this loop's mode has reached its end."""
-    if loop.mode is Mode.LOOP or len(loop.workers) or loop.again or loop.arriving:
+    if loop.mode is Mode.LOOP or len(loop.workers) or loop.again:
         return None
-    if loop.mode is Mode.DRAIN:
-        return _drained(loop)
     if loop.quota == 0:
         return Over(_code_of(loop))
-    return _nothing_to_do(loop)
+    if loop.arriving:
+        return None
+    return _drained(loop) if loop.mode is Mode.DRAIN else _nothing_to_do(loop)
 
 
 def stop(loop: Loop) -> bool:

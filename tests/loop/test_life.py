@@ -241,6 +241,17 @@ def test_a_folder_that_is_copied_into_running_stays_there_until_all_of_it_has_co
     assert stage.code(loop) == 0
 
 
+def test_once_is_over_with_its_one_task_whatever_is_copied_into_running_meanwhile(stage: Stage) -> None:
+    there = stage.queue.folder(State.RUNNING) / "t"
+    there.mkdir()
+    stage.fill(there, "t")
+    stage.task("other")
+    loop = stage.loop("once", settle=4.0)
+    stage.until(lambda: (there / "notes.txt").write_text("more") and stage.state("other") is State.CONVERGED, "its one task")
+    assert stage.code(loop) == 0
+    assert stage.state("t") is State.RUNNING
+
+
 def test_a_worker_that_does_not_notice_the_move_is_ended_by_the_loop(stage: Stage) -> None:
     stage.task("t", "deaf")
     loop = stage.loop("loop", stop_grace=0.1)
