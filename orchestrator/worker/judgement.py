@@ -36,6 +36,7 @@ def judge_left_over(work: Work, space: Space) -> Ending | None:
     result = measure_tip(work, space)
     verify.tell(work, "resumed", result, commit=space.tip)
     if attempt := uncounted(work, space):
+        forget_shown(work, space.tip)
         return weigh(work, space, replace(attempt, values=dict(result.values)), result)
     take_as_best(work, space, result)
     if verify.at_target(work, result):
@@ -51,6 +52,12 @@ def take_as_best(work: Work, space: Space, result: Sample) -> None:
     improved = metrics.improved(work.judged.metrics, result.values, work.record.best or work.record.baseline)
     better = {"best": dict(result.values), "best_commit": space.tip} if improved else {}
     work.note(values=dict(result.values), **better)
+
+
+def forget_shown(work: Work, commit: str) -> None:
+    """What was shown of the commit before says nothing of this one. A streak of this one goes on."""
+    if (work.record.streak_commit or "").partition(":")[0] != commit:
+        work.note(**verify.UNSHOWN)
 
 
 def measure_tip(work: Work, space: Space) -> Sample:
@@ -112,8 +119,8 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
     if not left.changed and (left.commit in known or before.demand):
         values = before.best if work.optimizing else before.values  # of what the branch holds: what was discarded isn't there
         return count(work, before, replace(unchanged(work, attempt), values=values), left=False)
-    if left.changed:  # what was shown of the commit before says nothing of this one
-        work.note(**verify.UNSHOWN)
+    if left.changed:
+        forget_shown(work, left.commit)
     result = measure_tip(work, space)
     verify.tell(work, "attempt", result, commit=left.commit)
     return weigh(work, space, replace(attempt, values=dict(result.values)), result, left=left.changed)

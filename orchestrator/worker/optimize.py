@@ -88,6 +88,7 @@ def take_up(work: Work, space: Space) -> Ending | None:
     if uncounted := judgement.uncounted(work, space):
         result = judgement.measure_tip(work, space)
         verify.tell(work, "resumed", result, commit=space.tip)
+        judgement.forget_shown(work, space.tip)
         return weigh(work, space, replace(uncounted, values=dict(result.values)), result)
     if space.tip == incumbent(work):
         return enough(work, space)

@@ -15,14 +15,16 @@ def results(desk: Desk) -> list[Result]:
     return [attempt.result for attempt in desk.record().history]
 
 
-def collected(desk: Desk, text: str = "") -> str:
-    """A worker that dies right after it took in what its agent left."""
+def collected(desk: Desk, text: str = "", streak_commit: str | None = None) -> str:
+    """A worker that dies right after it took in what its agent left. `streak_commit`: another of which something was shown."""
     work, space = desk.opened()
     assert life.measure_baseline(work, space) is None
     work.claim.attempt_folder(1)
     watch = space.watch(work)
     (space.path / "todo.txt").write_text(text)
     space.collect(work, 1, watch)
+    if streak_commit:
+        work.save(streak=3, streak_commit=streak_commit)
     work.enter(Stage.MEASURE)
     desk.die(work.claim)
     return space.tip
@@ -55,6 +57,14 @@ def test_what_was_shown_of_one_commit_is_no_evidence_of_the_next(desk: Desk) -> 
     assert results(desk)[0] is Result.GATE
     assert (desk.state(), desk.record().streak, desk.record().streak_commit) == (State.BLOCKED, 0, None)
     assert "no sample on a clean checkout was at target" in (desk.folder() / ".orch/report.md").read_text()
+
+
+@pytest.mark.parametrize("mode", ["converge", "optimize"])
+def test_nor_is_it_where_the_next_one_s_worker_died_before_it_was_measured(desk: Desk, mode: str) -> None:
+    desk.drop(front=f"metric: {{name: left, target: 0}}\nmode: {mode}\nmax_failures: 1")
+    collected(desk, "one\ntwo\nthree\nfour\n", streak_commit="another:digest")
+    desk.serve()
+    assert (results(desk), desk.record().streak, desk.record().streak_commit) == ([Result.UNCHANGED], 0, None)
 
 
 def test_the_same_short_of_the_target_is_one_attempt_before_the_next(desk: Desk) -> None:
