@@ -216,7 +216,7 @@ def _mapping_problems(at: Any, node: yaml.MappingNode) -> Iterator[Problem]:
         if key.tag == "tag:yaml.org,2002:merge":
             if not isinstance(value, yaml.MappingNode):
                 yield at(value, "a merge key `<<` without a mapping", "`<<: *name` of a mapping")
-        elif _cut_off(key, value):
+        elif node.flow_style and seen and _cut_off(key, value):
             yield at(
                 key, f"`{shorten(key.value)}` behind a comma", "a number without a comma in it: 1000, not 1,000; 1.5, not 1,5"
             )

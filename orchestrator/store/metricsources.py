@@ -26,11 +26,12 @@ LONGEST = 1000  # characters of an item that are looked at
 ROLE = re.compile(r"^\**(Primary|Secondary|Monitor|Tradeoff|Guard)s?(?: metrics?)?\**\s*:\**\s*(.+)$", re.IGNORECASE)
 NAMED = re.compile(r"^\**`?([^\s`*(,=]+)`?\**\s*(?:\(([^)]*)\))?")
 # What stands where a number should: what follows its first digit is part of it, so that `1,000` is not taken for 1.
-AIM = r"[ :*`]{0,4}(?:is |of )?(?:<=|>=|≤|≥|<|>|=)? ?([-+−–~≈]?\.?\d[^\s(—;]*(?: \d[^\s(—;]*)*)"
+AIM = r"[ :*`]{0,4}(?:is |of )?(?:<=|>=|≤|≥|<|>|=)? ?([-+−–~≈]?\.?\d[^\s(—;]*(?:(?<=\d) \d[^\s(—;]*)*)"
 TARGET = re.compile(rf"\btarget\b{AIM}", re.IGNORECASE)
 GOAL = re.compile(rf"\b(?:target|goal)\b{AIM}", re.IGNORECASE)  # in prose, a goal is rarely a number for the metric
 PLAIN = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
-AROUND = ".,:!?)*`_"  # what a sentence or markdown puts behind a number
+AROUND = ".,:!?)]*`_"  # what a sentence or markdown puts behind a number
+COMMA = r",(?!(?<=\d,)\d)"  # of a list; one between digits may be a number's
 DIRECTION = re.compile(r"\b(lower|higher)(?:\s+is)?\s+better\b|^\s*(lower|higher|minimi[sz]e|maximi[sz]e)\s*$", re.IGNORECASE)
 WORDS = {"lower": Direction.LOWER, "minimise": Direction.LOWER, "minimize": Direction.LOWER}
 
@@ -58,7 +59,7 @@ def from_section(path: Path, section: Section) -> Iterator[Said]:
         if role is None:
             continue
         primary = role[1].lower() == "primary"
-        for part in [role[2]] if primary else re.split(r",(?!\d)\s*(?![^(]*\))", re.split(r"\s+[—–]\s+", role[2])[0]):
+        for part in [role[2]] if primary else re.split(rf"{COMMA}\s*(?![^(]*\))", re.split(r"\s+[—–]\s+", role[2])[0]):
             if said := _said(path, line.number, part, primary, guard=role[1].lower() == "guard"):
                 yield said
 
@@ -68,7 +69,7 @@ def _said(path: Path, line: int, text: str, primary: bool, *, guard: bool) -> Sa
         return None
     values: dict[str, Any] = {"guard": True} if guard else {}
     aim = None
-    for item in re.split(r"[,;](?!\d)", match[2] or ""):
+    for item in re.split(rf"{COMMA}|;", match[2] or ""):
         if direction := DIRECTION.search(item):
             word = (direction[1] or direction[2]).lower()
             values["direction"] = WORDS.get(word, Direction.HIGHER)

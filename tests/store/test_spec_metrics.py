@@ -103,6 +103,10 @@ def test_a_retry_limit_that_is_no_count_is_told_and_not_used(tmp_path: Path, lim
         ("- **Primary**: y (minimize, target: -5)", Metric("y", target=-5.0)),
         ("- **Primary**: z (lower is better), target 50.", Metric("z", target=50.0)),
         ("- **Primary**: z (lower is better), target **.5** ms (was 70)", Metric("z", target=0.5)),
+        ("- **Primary**: z (lower is better), target 0, 3 times in a row", Metric("z", target=0.0)),
+        ("- **Primary**: z (lower is better), target 5. 12 at the start", Metric("z", target=5.0)),
+        ("- **Primary**: z [lower is better, target 5]", Metric("z", target=5.0)),
+        ("- **Primary**: z (s,2 digits, lower is better, target 5)", Metric("z", target=5.0, unit="s")),
     ],
 )
 def test_the_ways_to_write_a_primary_metric(tmp_path: Path, line: str, metric: Metric) -> None:
@@ -123,6 +127,16 @@ def test_a_number_with_a_comma_is_not_its_first_part(tmp_path: Path, number: str
     cut = number.partition(",")[2]
     with pytest.raises(SpecError, match=f"found `{cut}` behind a comma, expected a number without a comma"):
         read(tmp_path, f"---\nmetric: {{name: x, target: {number}}}\n---\n# T\n")
+
+
+@pytest.mark.parametrize("named", ["resources: {1gpu: }", "resources:\n  cpu: 1\n  1gpu:"])
+def test_a_key_that_begins_with_a_digit_and_stands_behind_no_comma_is_no_number_s_rest(tmp_path: Path, named: str) -> None:
+    assert read(tmp_path, f"---\n{named}\n---\n# T\n").title == "T"
+
+
+def test_a_name_that_begins_with_a_digit_is_one_of_a_list(tmp_path: Path) -> None:
+    spec = read(tmp_path, "# T\n## Metrics\n- **Primary**: x (lower is better)\n- **Monitor**: ok,4xx,5xx\n")
+    assert [metric.name for metric in spec.metrics] == ["x", "ok", "4xx", "5xx"]
 
 
 def test_what_names_no_metric_is_prose(tmp_path: Path) -> None:
