@@ -72,9 +72,11 @@ def warnings(model: FrontMatter) -> Iterator[str]:
         yield f"The key `{shorten(key)}` is not known and does nothing.{hint}"
 
 
-def misplaced(prose: str) -> Iterator[str]:
-    """What the first words of the body ask for in vain: `review: required` below the title lets all work land."""
-    if (match := MISPLACED.match(prose)) and match[1] in FrontMatter.model_fields:
+def misplaced(front: Header, prose: str) -> Iterator[str]:
+    """What the first words of the body ask for in vain: `review: required` below the title lets all work land. Of who knows
+    where front matter goes, a block of code is a quotation."""
+    quoted = front.body_line > 1 and prose.startswith("`")
+    if not quoted and (match := MISPLACED.match(prose)) and match[1] in FrontMatter.model_fields:
         yield f"`{match[1]}` is read as prose: front matter begins in the first line, with three hyphens.{MEANT.format('---')}"
 
 

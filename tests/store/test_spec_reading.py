@@ -220,7 +220,14 @@ def test_front_matter_in_the_wrong_place_or_marks_is_warned_about(tmp_path: Path
     assert spec.misspelt == spec.warnings  # so that status and list tell of it, too
 
 
-@pytest.mark.parametrize("text", ["# T\n\n---\nNote: quick\n", "# T\n## Goal\n```\n---\nreview: required\n---\n```\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# T\n\n---\nNote: quick\n",
+        "# T\n## Goal\n```\n---\nreview: required\n---\n```\n",
+        "---\npriority: 5\n---\n# T\n```yaml\nenv: prod\n```\nis what the server has to read.\n",
+    ],
+)
 def test_a_line_across_the_prose_is_not_taken_for_front_matter(tmp_path: Path, text: str) -> None:
     assert spec_of(tmp_path, text).warnings == ()
 
