@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli import output
+from orchestrator.core.task import State
 from orchestrator.errors import Misuse
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class App:
 def refuse_inner(root: Path) -> Path:
     """`root`, unless it lies inside of a queue: nothing is in `tasks/pending/pending`, and its folders are that one's tasks."""
     for holder in root.parents[:2]:
-        if (holder / "pending").is_dir() and (holder / "running").is_dir():
+        if all((holder / state).is_dir() for state in State):
             raise Misuse(f"{root} lies inside the tasks folder {holder}.", hint="Name that one, or a folder elsewhere.")
     return root
 

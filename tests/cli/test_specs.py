@@ -411,6 +411,13 @@ def test_a_folder_inside_of_a_queue_is_none(project: Project, words: list[str]) 
     assert [place.name for place in (project.tasks / "pending").iterdir()] == ["fix"]
 
 
+def test_a_project_in_a_folder_that_has_others_pending_and_running_is_no_task(project: Project) -> None:
+    """A spool, say: a queue has four folders."""
+    for name in ("pending", "running"):
+        (project.tasks.parent / name).mkdir()
+    project.run("list", code=0)
+
+
 def test_a_check_counts_the_tasks_that_are_invalid(project: Project) -> None:
     project.drop("fine")
     checks = project.json("--check", code=None)["checks"]
