@@ -125,12 +125,13 @@ def _tasks(app: App) -> Iterator[Finding]:
 
 
 def _own(root: Path) -> Iterator[Path]:
-    """The queue's own folders as far as they are there: where another user made one, nothing is started."""
+    """The queue's own folders as far as they are there: where another user made one, nothing is started. The cache is none of
+    them, without which all is read anew."""
     control = root / ".orch"
     if control.is_dir():
         yield control
         with suppress(OSError):  # not even to be read: told of the folder itself
-            yield from (path for path in control.iterdir() if path.is_dir())
+            yield from (path for path in control.iterdir() if path.is_dir() and path.name != "cache")
 
 
 def _invalid(app: App) -> str:
