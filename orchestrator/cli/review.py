@@ -64,7 +64,8 @@ def _answer(app: App, name: str, commit: str, answer: Answer, note: str, told: s
 
 def _by_a_person(app: App) -> None:
     """Raises OrchestratorError below a worker of this queue: the merge commit would say that a person had looked."""
-    if os.environ.get(MARK, "").endswith(mark(app.queue.root, "")):
+    theirs = os.environ.get(MARK, "").partition(mark("", ""))[2]
+    if theirs and Path(theirs).resolve() == app.queue.root.resolve():  # by whichever path: a project may lie behind a link
         raise OrchestratorError(
             "Only a person answers here, and this runs in a session or a benchmark of this queue.",
             hint="Leave it to whoever reviews the work; the task waits.",

@@ -52,7 +52,9 @@ def test_verified_work_waits_and_lands_once_it_is_approved(project: Project) -> 
 def test_an_agent_of_the_queue_gives_no_person_s_word(project: Project) -> None:
     waiting(project)
     project.drop("y")
-    project.agent(f"{sys.executable} -m orchestrator --tasks {project.tasks} approve x > said.txt 2>&1")
+    link = project.tasks.parent / "link"  # the same queue by another path
+    link.symlink_to(project.tasks)
+    project.agent(f"{sys.executable} -m orchestrator --tasks {link} approve x > said.txt 2>&1")
     project.run(code=1, ORCH_MAX_FAILURES="1")
     assert project.task("x")["reason"] == "review"
     assert "Only a person answers here" in project.git("show", "orchestrator/y:said.txt")
