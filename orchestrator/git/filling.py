@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from orchestrator.core.value import Value
 from orchestrator.git import refs
@@ -45,18 +44,17 @@ class Rules(Value):
 
 
 def rules(repo: Repository) -> Rules:
-    """As they are now."""
-    folder = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "git"
+    """As they are now. Text throughout, since this is asked around each sample: paths would double its cost."""
+    common, folder = os.fspath(repo.common), _expanded(f"{os.environ.get('XDG_CONFIG_HOME') or '~/.config'}/git")
     users = "\n".join(text for path in _users(folder) for text in _included(path))
-    own = "\n".join(_included(repo.common / "config"))
-    named = [repo.common / _expanded(found) for found in ATTRIBUTES.findall(f"{users}\n{own}")]
-    general = "\n".join(_text(path) for path in named or [folder / "attributes"])
-    return Rules(own, _text(repo.common / "info" / "attributes"), users, general)
+    own = "\n".join(_included(f"{common}/config"))
+    named = [_beside(common, found) for found in ATTRIBUTES.findall(f"{users}\n{own}")]
+    general = "\n".join(map(_text, named or [f"{folder}/attributes"]))
+    return Rules(own, _text(f"{common}/info/attributes"), users, general)
 
 
-def changed(repo: Repository, before: Rules) -> str:
-    """What of them is another now than `before`, in words; empty where a checkout still holds what its commit does."""
-    now = rules(repo)
+def changed(repo: Repository, before: Rules, now: Rules) -> str:
+    """What of them is another `now` than `before`, in words; empty where a checkout still holds what its commit does."""
     if now == before:
         return ""
     old, new = (_converting(repo, f"{each.users}\n{each.config}") for each in (before, now))
@@ -67,28 +65,32 @@ def changed(repo: Repository, before: Rules) -> str:
     return ", ".join(names[:5])
 
 
-def _users(folder: Path) -> Iterator[Path]:
+def _users(folder: str) -> Iterator[str]:
     """The files that git reads before the repository's own, the last one wins."""
-    yield Path(os.environ.get("GIT_CONFIG_SYSTEM") or "/etc/gitconfig")
+    yield os.environ.get("GIT_CONFIG_SYSTEM") or "/etc/gitconfig"
     if chosen := os.environ.get("GIT_CONFIG_GLOBAL"):
-        yield Path(chosen)
+        yield chosen
     else:
-        yield from (folder / "config", Path(_expanded("~/.gitconfig")))
+        yield from (f"{folder}/config", _expanded("~/.gitconfig"))
 
 
-def _included(path: Path, depth: int = DEPTH) -> Iterator[str]:
+def _included(path: str, depth: int = DEPTH) -> Iterator[str]:
     text = _text(path)
     yield text
     if depth and "include" in text.lower():
         for found in (name for section in INCLUDES.findall(text) for name in PATH.findall(section)):
-            yield from _included(path.parent / _expanded(found), depth - 1)
+            yield from _included(_beside(os.path.dirname(path), found), depth - 1)  # noqa: PTH120
 
 
-def _text(path: Path) -> str:
+def _text(path: str) -> str:
     try:
         return refs.content(path) or ""
     except OSError:  # nothing that this user's git could read
         return ""
+
+
+def _beside(folder: str, name: str) -> str:
+    return os.path.join(folder, _expanded(name))  # noqa: PTH118
 
 
 def _expanded(name: str) -> str:

@@ -127,7 +127,7 @@ def tampered(work: Work, before: Watch) -> str | None:
 
 
 def _refilled(work: Work, before: Watch) -> str | None:
-    told = filling.changed(work.repo, before.rules) if work.repo else ""
+    told = filling.changed(work.repo, before.rules, filling.rules(work.repo)) if work.repo else ""
     return REFILLED.format("changed while the agent ran", told) if told else None
 
 
@@ -157,7 +157,7 @@ def guarded(work: Work) -> Iterator[None]:
         yield
         return
     folder, spec, base = work.claim.folder, _spec_key(work), meddling.base_now(work)
-    rules = filling.rules(work.repo) if work.repo else None
+    rules = filling.rules(work.repo) if work.repo else filling.Rules()
     before = seal.prints(folder)
     try:
         yield
@@ -167,11 +167,12 @@ def guarded(work: Work) -> Iterator[None]:
         now = seal.prints(folder)
         if now and (changed := sorted(path for path in {*before, *now} if before.get(path) != now.get(path))):
             mistrust(work, f"{', '.join(changed[:SHOWN])} in the task folder {MEASURED}")
-        if work.repo and rules and filling.rules(work.repo).own != rules.own:  # not what wrote it: `husky` sets the same anew
+        found = filling.rules(work.repo) if work.repo else rules
+        if found.own != rules.own:  # not what wrote it: `husky` sets the same anew
             suspect(work, f"{RECONFIGURED} {MEASURED}")
     if moved := meddling.taken_meanwhile(work, base):
         raise Leaving(blocked(Reason.TAMPERED, moved))
-    if work.repo and rules and (told := filling.changed(work.repo, rules)):
+    if work.repo and (told := filling.changed(work.repo, rules, found)):
         raise Leaving(blocked(Reason.TAMPERED, REFILLED.format(MEASURED, told)))
 
 
