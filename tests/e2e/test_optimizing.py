@@ -33,6 +33,11 @@ def events(project: Project, name: str, kind: str) -> list[dict[str, Any]]:
     return [event for event in project.events(name) if event["event"] == kind]
 
 
+def reasons(project: Project, name: str) -> list[str]:
+    """Why each attempt was kept or discarded, in words."""
+    return [event["detail"] for event in events(project, name, "kept") + events(project, name, "discarded")]
+
+
 def fates(project: Project, name: str) -> list[str]:
     return [event["event"] for event in project.events(name) if event["event"] in ("kept", "discarded")]
 
@@ -492,7 +497,7 @@ def test_a_noisy_improvement_that_the_moved_base_took_away_does_not_land(noisy: 
     record = noisy.record("overtaken")
     assert (record["conflicts"], record["reason"]) == (1, "no-improvement")
     assert noisy.git("show", "main:size") == "1.0"
-    lost = [event["detail"] for event in events(noisy, "overtaken", "kept") + events(noisy, "overtaken", "discarded")]
+    lost = reasons(noisy, "overtaken")
     assert any("worse than the base it would land on" in detail for detail in lost)
 
 
@@ -507,7 +512,7 @@ def test_a_guard_that_the_moved_base_made_better_is_held_to_that(noisy: Project)
     noisy.run(code=1)
 
     assert (noisy.git("show", "main:kb"), noisy.git("show", "main:size")) == ("5", "1.0")
-    lost = [event["detail"] for event in events(noisy, "peak", "kept") + events(noisy, "peak", "discarded")]
+    lost = reasons(noisy, "peak")
     assert any("kb is worse than on the base it would land on" in detail for detail in lost)
 
 
