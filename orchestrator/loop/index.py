@@ -164,7 +164,7 @@ class Index:
 
     @property
     def restless(self) -> bool:
-        """Whether a task is settling, being edited or left by a worker that still stops: look again in a second."""
+        """Whether a task is settling, being edited or left by a worker that still stops: look again soon."""
         return bool(self._restless)
 
     @property

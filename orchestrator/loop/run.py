@@ -31,9 +31,9 @@ from orchestrator.store import control, secrets
 from orchestrator.store.owners import Kind, OwnerLock
 from orchestrator.store.queue import Queue
 
-BUSY = 1.0  # seconds between looks while something settles or runs
+BUSY = 1.0  # seconds between looks while something runs, or settles for longer
 PATIENCE = 10  # ticks in a row, a second apart, that may fail before anything but a `--loop` gives up
-BREATH = 0.05  # at most so long between two ticks when events never cease
+BREATH = 0.05  # between two ticks at most when events never cease, and at least while something settles
 
 
 def run(
@@ -185,7 +185,9 @@ def seconds(loop: Loop, moment: Moment) -> float:
     """How long nothing can change without being heard of. That a disk has space again, nobody tells."""
     if loop.voice.troubled:
         return BUSY
-    if loop.watch.polling or loop.index.restless or len(loop.workers) or loop.index.names.places(State.RUNNING):
+    if loop.index.restless:
+        return max(BREATH, min(BUSY, loop.settings.settle))
+    if loop.watch.polling or len(loop.workers) or loop.index.names.places(State.RUNNING):
         return BUSY
     due = loop.index.next_due(moment.now)
     rescan = RESCAN if loop.looked is None else max(0.0, loop.looked + RESCAN - moment.mono)

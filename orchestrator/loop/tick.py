@@ -139,8 +139,8 @@ def tell_end(loop: Loop, worker: Worker, code: int | None, moment: Moment) -> No
     words = loop.workers.last_words(worker)
     if code and not (loop.stopping and code == -signal.SIGTERM):  # asked to stop before it could listen
         how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
-        printed = f", and printed: {words.splitlines()[-1]}" if words else ""
-        line = f"its worker {how}{printed} (log: {worker.log})"
+        printed = f", and printed: {words.splitlines()[-1]} (log: {worker.log})" if words else ""  # an empty log goes with it
+        line = f"its worker {how}{printed}"
         loop.voice.tell(worker.name, line, "worker_failed", urgent=True, token=worker.token)
     place = loop.index.names.where(worker.name)
     if place is not None and place.state is State.RUNNING:

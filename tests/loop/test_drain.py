@@ -109,6 +109,27 @@ def test_a_wait_that_ends_while_the_loop_is_looking_is_not_slept_through(stage: 
     assert max(asked) <= run.BUSY
 
 
+def test_a_folder_that_rests_for_less_than_a_second_is_not_left_alone_for_one(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped = stage.task("dropped")
+    (dropped / ".orch/ready").unlink()
+    first = iter([dropped])
+    asked: list[float] = []
+
+    def look() -> Moment:
+        for folder in first:  # it has just been changed when it is first looked at
+            (folder / "autoresearch.md").touch()
+        return Moment(time.time(), time.monotonic())
+
+    monkeypatch.setattr(run, "now", look)
+    monkeypatch.setattr(Wakeup, "wait", lambda self, seconds, wait=Wakeup.wait: asked.append(seconds) or wait(self, seconds))
+    settings = Settings(tasks=str(stage.queue.root), settle=0.5)
+    assert run.run(settings, Mode.DRAIN, say=lambda _line: None, program=STANDIN) == 0
+    assert stage.state("dropped") is State.CONVERGED
+    assert asked[0] <= 0.5
+
+
 def test_a_child_starts_after_its_parent_and_never_after_a_blocked_one(stage: Stage) -> None:
     stage.task("parent")
     stage.task("child", front="depends_on: [parent]\npriority: 9")

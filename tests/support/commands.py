@@ -20,7 +20,7 @@ from support import forks
 
 COUNT = "#!/bin/sh\necho METRIC left=$(grep -c . todo.txt)\n"
 PATIENCE = 20.0
-QUICK = {"ORCH_BACKOFF": "100ms", "ORCH_SETTLE": "50ms", "ORCH_STOP_GRACE": "300ms"}
+QUICK = {"ORCH_BACKOFF": "100ms", "ORCH_SETTLE": "1ms", "ORCH_STOP_GRACE": "300ms"}
 
 
 class Project:

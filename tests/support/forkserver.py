@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -27,18 +28,16 @@ from typing import Any, NoReturn
 
 import coverage
 
+import orchestrator
 from orchestrator import __main__ as door
 from orchestrator.executors import nursery
+from orchestrator.proc import memory
 from orchestrator.store import failpoints
 from orchestrator.worker import nursery as bearer
 from support.forks import MEASURE
 
 LARGEST = 1 << 20
 ASIDE = 500  # descriptors from here on are in nobody's way
-NEEDED = (
-    "orchestrator.cli.main", "orchestrator.cli.loop", "orchestrator.cli.status", "orchestrator.cli.verbs", "orchestrator.cli.undo",
-    "orchestrator.cli.pulls", "orchestrator.loop.run", "orchestrator.worker.undoing", *bearer.NEEDED,
-)  # fmt: skip
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGWINCH, signal.SIGUSR1, signal.SIGUSR2)
 measured = coverage.Coverage.current()  # since this interpreter began
 fresh = nursery.detach  # how the product starts its nursery: as a fresh interpreter
@@ -46,10 +45,12 @@ fresh = nursery.detach  # how the product starts its nursery: as a fresh interpr
 
 def main(descriptor: int) -> NoReturn:
     """Serve until nobody holds the other end. A command comes through here, too, and ends with its own code."""
-    for name in NEEDED:
+    ours = (module.name for module in pkgutil.walk_packages(orchestrator.__path__, "orchestrator."))
+    for name in (*ours, *bearer.NEEDED):
         importlib.import_module(name)
     sys.path[0] = ""
     nursery.detach = forked_nursery  # type: ignore[assignment]
+    memory.make_own = lambda: None  # of more than a nursery has: that costs more than it brings
     if measured:  # what the imports have covered is told once
         measured.stop()
         measured.save()

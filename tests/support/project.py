@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from support import forks
 
-QUICK = {"ORCH_BACKOFF": "100ms", "ORCH_SETTLE": "100ms", "ORCH_STOP_GRACE": "300ms"}
+QUICK = {"ORCH_BACKOFF": "100ms", "ORCH_SETTLE": "1ms", "ORCH_STOP_GRACE": "300ms"}
 
 COUNT = """#!/bin/sh
 # how many lines of todo.txt are left
