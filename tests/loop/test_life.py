@@ -60,6 +60,7 @@ def test_workers_outlive_their_loop_and_the_next_loop_adopts_them(stage: Stage) 
     first = stage.loop("loop")
     worker = stage.runs("a")
     first.kill()
+    first.wait()
     stage.task("b", "hold")
     second = stage.loop("loop")
     stage.until(lambda: "this one answers for its worker now" in stage.said(1), "the adoption")
@@ -77,6 +78,7 @@ def test_the_end_of_an_adopted_worker_frees_its_slot(stage: Stage) -> None:
     first = stage.loop("loop")
     worker = stage.runs("a")
     first.kill()
+    first.wait()
     stage.task("b")
     loop = stage.loop("loop")
     stage.until(lambda: "answers for its worker" in stage.said(), "the adoption")
@@ -106,7 +108,7 @@ def test_a_loop_hears_a_signal_that_whoever_started_it_had_blocked(stage: Stage)
     stage.task("a", "hold")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
-        loop = stage.loop("loop")
+        loop = stage.loop("loop", fresh=True)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     worker = stage.runs("a")
@@ -295,7 +297,7 @@ def test_a_claim_without_a_lease_is_taken_over(stage: Stage) -> None:
 def test_a_loop_started_with_nohup_outlives_its_terminal(stage: Stage) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited by what is started now, as with nohup
     try:
-        loop = stage.loop("loop")
+        loop = stage.loop("loop", fresh=True)
     finally:
         signal.signal(signal.SIGHUP, before)
     stage.until(stage.registered, "the loop")

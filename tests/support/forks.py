@@ -18,7 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-PROGRAM = (sys.executable, "-m", "orchestrator")
+PRODUCT = "orchestrator"
+PROGRAM = (sys.executable, "-m", PRODUCT)
 TESTS = Path(__file__).parents[1]
 MEASURE = "COVERAGE_PROCESS_CONFIG"  # by which the processes that a test starts know that they are measured
 GIVEN = {name: value for name, value in os.environ.items() if name in (MEASURE, "ORCH_TEST_FRESH")}  # before tests lose them
@@ -26,11 +27,15 @@ FRESH = "ORCH_TEST_FRESH" in GIVEN or sys.platform != "linux"
 ROOM = 16384  # bytes for what a fork shows of its arguments and its environment
 
 
-def start(args: Sequence[str], *, env: Mapping[str, str], fresh: bool = FRESH, **given: Any) -> subprocess.Popen[str]:
-    """The command `orchestrator args`, started; `given` is what `subprocess.Popen` takes."""
+def start(
+    args: Sequence[str], *, env: Mapping[str, str], fresh: bool = FRESH, module: str = PRODUCT, **given: Any
+) -> subprocess.Popen[str]:
+    """The command `orchestrator args`, or that of a `module` of ours, started; `given` is what `subprocess.Popen` takes."""
     own = any(name.startswith("PYTHON") and env.get(name) != os.environ.get(name) for name in {*env, *os.environ})
     chosen = subprocess.Popen if fresh or own else Fork
-    return chosen([*PROGRAM, *args], env=env, text=True, **given)
+    if chosen is subprocess.Popen and module != PRODUCT:
+        env = {**env, "PYTHONPATH": str(TESTS)}
+    return chosen([sys.executable, "-m", module, *args], env=env, text=True, **given)
 
 
 def run(args: Sequence[str], *, timeout: float, fresh: bool = FRESH, **given: Any) -> subprocess.CompletedProcess[str]:
@@ -64,7 +69,7 @@ class Fork(subprocess.Popen[str]):
         session = bool(rest[5])
         self._report, report = os.pipe2(os.O_CLOEXEC)
         descriptors = [number if given == -1 else given for number, given in enumerate((stdin, stdout, stderr))]
-        order = {"args": args[len(PROGRAM) :], "cwd": os.fspath(cwd), "env": dict(env), "session": session, "keep": list(keep)}
+        order = {"argv": args[2:], "cwd": os.fspath(cwd), "env": dict(env), "session": session, "keep": list(keep)}
         self.pid = server().fork(order, [*descriptors, *keep, report])
         self._child_created = True
         theirs = {given for given, ours in ((stdin, feed), (stdout, read), (stderr, read_err)) if ours != -1}

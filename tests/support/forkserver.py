@@ -34,7 +34,7 @@ from orchestrator.executors import nursery
 from orchestrator.proc import memory
 from orchestrator.store import failpoints
 from orchestrator.worker import nursery as bearer
-from support.forks import MEASURE
+from support.forks import MEASURE, PRODUCT
 
 LARGEST = 1 << 20
 ASIDE = 500  # descriptors from here on are in nobody's way
@@ -109,8 +109,9 @@ def _command(order: dict[str, Any], *rights: int) -> Callable[[], None]:
         os.dup2(given, number)
     _forget(*aside)
     os.chdir(order["cwd"])
-    become(["orchestrator", *order["args"]], order["env"])
-    return door.main
+    module, *_ = argv = order["argv"]
+    become(argv, order["env"])
+    return door.main if module == PRODUCT else importlib.import_module(module).main
 
 
 def become(argv: Sequence[str], env: Mapping[str, str]) -> None:

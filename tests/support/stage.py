@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,17 +15,9 @@ from orchestrator.core.task import Place, State, mark
 from orchestrator.proc import identity, tree
 from orchestrator.store import control, leases, records
 from orchestrator.store.queue import Queue
+from support import forks
 from support.processes import until
 
-PROGRAM = """
-import json, sys
-from orchestrator.core.settings import Settings
-from orchestrator.loop.mode import Mode
-from orchestrator.loop.run import run
-settings, mode, name, program = json.loads(sys.argv[1])
-say = lambda line: print(line, flush=True)
-sys.exit(run(Settings(**settings), Mode(mode), name=name, say=say, program=tuple(program)))
-"""
 STANDIN = (sys.executable, str(Path(__file__).with_name("standin.py")))
 SPEC = "---\n{front}\n---\n# {name}\n\n## Goal\n\nMake it so.\n"
 
@@ -52,16 +45,27 @@ class Stage:
         (folder / "autoresearch.md").write_text(SPEC.format(front=front, name=name))
 
     def loop(
-        self, mode: str = "loop", name: str | None = None, program: tuple[str, ...] = STANDIN, **settings: object
+        self,
+        mode: str = "loop",
+        name: str | None = None,
+        program: tuple[str, ...] = STANDIN,
+        *,
+        fresh: bool = forks.FRESH,
+        **settings: object,
     ) -> subprocess.Popen[str]:
-        import json
-
+        """A loop in the background. `fresh`: with what a new process has from this one, its signals and its limits."""
         chosen = {"tasks": str(self.queue.root), "settle": 0.2, "backoff": 0.2, **settings}
+        told = json.dumps([chosen, mode, name, program])
         with (self.top / f"loop-{len(self.loops)}.txt").open("w") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, json.dumps([chosen, mode, name, program])],
-                stdout=out, stderr=subprocess.STDOUT, text=True, cwd=self.top,
-            )  # fmt: skip
+            process = forks.start(
+                [told],
+                env=os.environ,
+                fresh=fresh,
+                module="support.stageloop",
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=self.top,
+            )
         self.loops.append(process)
         return process
 
