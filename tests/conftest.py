@@ -83,6 +83,7 @@ def bare_environment(
     for name in [name for name in os.environ if name.startswith(("ORCH_", "GIT_", "XDG_"))]:
         monkeypatch.delenv(name)
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     if any(_below(request.node, name) for name in LIVES):
         monkeypatch.delenv(MEASURE, raising=False)
     home = tmp_path_factory.mktemp("home")
