@@ -13,11 +13,11 @@ from orchestrator.agents.protocol import AgentEvent
 from orchestrator.agents.telling import OURS, Teller
 from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import StopRequest
+from orchestrator.core.terminal import BREAKS, ESCAPE, TURNS, obeyed
 
 TEXT = 64 * 1024  # of one event's text in the logs
 BUFFER = 256 * 1024  # written out earlier than the next pulse when this much has come
-# What a terminal would obey and a reader can't use: escape sequences, and control characters but the tab.
-CONTROL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+CONTROL = re.compile(f"{ESCAPE}|{obeyed(BREAKS, TURNS)}")
 
 
 def readable(text: str) -> str:

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
-ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[ -/]*[0-~])", re.DOTALL)
-# Bytes that move a cursor or reverse the text: names and logs come from anywhere, and must not talk to the terminal.
-UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-UNSAFE_IN_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+from orchestrator.core.terminal import BREAKS, ESCAPE, obeyed
+
+ESCAPES = re.compile(ESCAPE)
+UNSAFE = re.compile(obeyed(BREAKS))
+UNSAFE_IN_LINE = re.compile(obeyed())
 LAST_STREAM = 2  # descriptors up to that are stdin, stdout and stderr
 WITHOUT_COLUMN = frozenset({"Mn", "Me", "Cf"})  # marks above and below a letter, and what only joins or directs letters
 EMOJI = "\ufe0f"  # of these the one that makes a sign as wide as a picture

@@ -12,11 +12,12 @@ from orchestrator.core.evidence import Evidence, points, spread
 from orchestrator.core.gates import Mode
 from orchestrator.core.record import Record, whereabouts
 from orchestrator.core.spec import Kind, Metric
+from orchestrator.core.terminal import ESCAPE, obeyed
 
 GOAL = 2000  # characters of the goal that are quoted
 DIGEST = 16  # digits of a digest that are shown
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+CONTROL = re.compile(f"{ESCAPE}|{obeyed()}")
 ROWS = 200  # of a table; a task may have been measured for weeks
 
 

@@ -194,7 +194,7 @@ def test_a_line_that_ends_the_stream_too_long_does_not_swallow_the_next_stream()
         ("\x1b[1;32mok\x1b[0m", "ok"),
         ("a\x00b\x07c", "abc"),
         ("grün ✓", "grün ✓"),
-        ("\x1b(Bx", "(Bx"),
+        ("\x1b(B\x1b[mx", "x"),
     ],
 )
 def test_readable_keeps_text_and_drops_what_a_terminal_obeys(text: str, shown: str) -> None:
