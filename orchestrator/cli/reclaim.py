@@ -21,7 +21,7 @@ from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
 from orchestrator.core.value import Value
 from orchestrator.errors import GitError, OrchestratorError, RepositoryError
-from orchestrator.git import kept, merge, pool, repository, submodules, worktree
+from orchestrator.git import kept, merge, pool, repository, slugs, submodules, worktree
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import durable, records
@@ -60,7 +60,7 @@ def find(app: App, age: float, *, now: float | None = None) -> list[Item]:
     removed = app.queue.removed.records()
     found: list[Item] = []
     for repo in repositories(app, {each.place: each.record for each in known}):
-        gone = [each for each in removed if each.slug and repository.holder(repo, each.slug) == each.id]
+        gone = [each for each in removed if each.slug and slugs.holder(repo, each.slug) == each.id]
         found += _worktrees(app, repo, known)
         found += refs(repo, known, moment, age, gone)
         found += branches(repo, moment, age, gone)
@@ -111,7 +111,7 @@ def names(
     for record in gone:
         proposed = record.landed is not None and record.landed.how == "pr"
         if not proposed and retention.why_kept(State.CONVERGED, record, now, age) is None:
-            path = repository.reservation(repo, record.slug)
+            path = slugs.reservation(repo, record.slug)
             yield Item("name", record.slug, disk(path), "landed", lambda path=path: _release(path, left()))  # type: ignore[misc]
 
 
@@ -132,7 +132,7 @@ def forget(items: Iterable[Item]) -> set[int]:
 
 def owns(repo: Repository, slug: str, record: Record) -> bool:
     """Whether these refs are that task's; also in a repository that was moved, or copied, since they were made."""
-    return record.slug == slug and (record.repo == str(repo.top) or repository.holder(repo, slug) == record.id)
+    return record.slug == slug and (record.repo == str(repo.top) or slugs.holder(repo, slug) == record.id)
 
 
 def disk(path: Path) -> int:

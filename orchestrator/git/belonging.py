@@ -12,7 +12,7 @@ from pathlib import Path
 from orchestrator.core.record import Record
 from orchestrator.core.spec import Spec
 from orchestrator.errors import RepositoryError, SpecError
-from orchestrator.git import following, refs, repository, worktree
+from orchestrator.git import following, refs, repository, slugs, worktree
 from orchestrator.git.repository import HEADS, NotARepository, Repository
 from orchestrator.store import specfile
 
@@ -70,7 +70,7 @@ def seen(record: Record, wanted: Path | None, project: Path) -> Path:
 def knows(repo: Repository, record: Record) -> bool:
     """Whether this is where the task was worked on: its name is kept for it there, or its branch or commits are and the name is
     kept for nobody."""
-    if (owner := repository.holder(repo, record.slug)) is not None:
+    if (owner := slugs.holder(repo, record.slug)) is not None:
         return owner == record.id
     return bool(refs.read(repo.common, f"{HEADS}{record.branch}")) or refs.below(repo.common, f"refs/orchestrator/{record.slug}")
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator.git import refs
-from orchestrator.git.repository import Repository, head, write
+from orchestrator.git.atomicfile import write
+from orchestrator.git.repository import Repository, head
 from orchestrator.git.worktree import POINTER, Worktree, admin_of, correct, elsewhere, owned, place_of
 from orchestrator.store import locks
 

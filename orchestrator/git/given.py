@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 
 from orchestrator.git import nested, snapshot
-from orchestrator.git.repository import write
+from orchestrator.git.atomicfile import write
 from orchestrator.git.untracked import hollow
 from orchestrator.git.worktree import Worktree
 

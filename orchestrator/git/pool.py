@@ -17,8 +17,9 @@ from pathlib import Path
 
 from orchestrator.errors import GitError, RepositoryError
 from orchestrator.git import listing, refs, submodules
+from orchestrator.git.atomicfile import overwrite, write
 from orchestrator.git.command import Locked
-from orchestrator.git.repository import Repository, overwrite, write
+from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import (
     IDLE,
     MARK,

@@ -5,21 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core.value import Value
-from orchestrator.errors import LACKING, OrchestratorError, RepositoryError
+from orchestrator.errors import RepositoryError
 from orchestrator.git import known, refs
+from orchestrator.git.atomicfile import unwritable, write
 from orchestrator.git.command import Git, program
-from orchestrator.store import durable
-from orchestrator.store.failpoints import hit
 
 OLDEST = (2, 38)
 HEADS = "refs/heads/"
-ROOM = 256  # bytes of a file of one changing line, where that is not longer
 FACTS = (
     "--is-bare-repository", "--is-shallow-repository", "--show-object-format",
     "--absolute-git-dir", "--git-common-dir", "--show-toplevel",
@@ -175,34 +171,6 @@ def tip(repo: Repository, name: str) -> str:
     )
 
 
-def reserve(repo: Repository, slug: str, task_id: str) -> str:
-    """`slug`, or `slug-2` and so on: the first that names no branch, nor a folder of them, worktree or refs of another task,
-    kept for this one.
-
-    Raises RepositoryError where a branch called `orchestrator` makes every branch of ours impossible."""
-    if refs.read(repo.common, f"{HEADS}orchestrator"):
-        raise RepositoryError(
-            f"A branch called 'orchestrator' in {repo.top} is in the way of orchestrator/{slug}.",
-            hint="Rename it: git branch -m orchestrator NEW-NAME.",
-        )
-    reservation(repo, slug).parent.mkdir(exist_ok=True)
-    name, number = slug, 1
-    while not _reserved(repo, name, task_id):
-        number += 1
-        name = f"{slug}-{number}"
-    return name
-
-
-def holder(repo: Repository, slug: str) -> str | None:
-    """The id of the task that `slug` is kept for."""
-    return refs.content(reservation(repo, slug))
-
-
-def reservation(repo: Repository, slug: str) -> Path:
-    """The file that says for which task `slug` is kept."""
-    return repo.control / "slugs" / slug
-
-
 def exclude(repo: Repository, lines: list[str] | tuple[str, ...]) -> None:
     """Add `lines` to the repository's own ignore file, which is in no commit. Those already there are left alone, and so is a
     link to where a person keeps it."""
@@ -249,74 +217,6 @@ def busy(git_dir: Path) -> str | None:
     return next((words for name, words in OPERATIONS.items() if name in names), None)
 
 
-def write(path: Path, text: str) -> None:
-    """Replace a small file of ours inside the git directory in one step. What a kill leaves, a file that ends in `.tmp`, goes
-    with the next write of the same file."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb", buffering=0) as file:  # noqa: PTH123 - ten of these make a task
-            file.write(os.fsencode(text))
-        hit("git.file:before")
-        os.rename(temporary, path)  # noqa: PTH104
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    hit("git.file:after")
-    _sweep(path)
-
-
-def overwrite(path: Path, text: str) -> None:
-    """The same for a line that changes often, of which readers strip the end: where there is room its bytes are replaced as they
-    lie, by one write that a kill can't cut in two. A fifth of what a file in its place costs.
-
-    A power cut may bring the old line back though what was written to disk later is there: not for what has to come first.
-    """
-    data = os.fsencode(text)
-    try:
-        file = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:  # none yet; or an agent made of it what it liked
-        write(path, text.ljust(ROOM, "\n"))
-        return
-    try:
-        facts = os.fstat(file)
-        fits = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 and len(data) <= facts.st_size <= ROOM
-        if fits:
-            hit("git.file:before")
-            os.pwrite(file, data.ljust(facts.st_size, b"\n"), 0)
-            hit("git.file:after")
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        os.close(file)
-    if not fits:
-        write(path, text.ljust(ROOM, "\n"))
-
-
-def scratch(path: Path) -> Path:
-    """A file beside `path` that is this process's own. What those left that were killed, and git's lock of it, goes."""
-    _sweep(path)
-    return Path(f"{path}.{os.getpid()}.tmp")
-
-
-def _sweep(path: Path) -> None:
-    """Remove what writers of this file left that are dead."""
-    for name in refs.names(path.parent):
-        made = name.removesuffix(".lock")
-        writer = made[len(path.name) + 1 : -len(".tmp")]
-        if made.startswith(f"{path.name}.") and made.endswith(".tmp") and not (writer.isdigit() and _lives(int(writer))):
-            with suppress(OSError):
-                (path.parent / name).unlink()
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        return True
-    return True
-
-
 def _check(repo: Repository) -> None:
     if (found := version(repo.control)) < OLDEST:
         hint = f"Install git {OLDEST[0]}.{OLDEST[1]} or newer: merges need it."
@@ -329,14 +229,7 @@ def _make_control(repo: Repository) -> None:
     try:
         repo.control.mkdir(exist_ok=True)
     except OSError as error:
-        raise _unwritable(repo.control, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> OrchestratorError:
-    problem = f"{path} can't be written: {error.strerror}."
-    if error.errno in LACKING:
-        return OrchestratorError(problem, hint=LACKING[error.errno])
-    return RepositoryError(problem, hint="Make the repository writable for this user.")
+        raise unwritable(repo.control, error) from error
 
 
 def _refused(path: Path, stderr: str) -> RepositoryError:
@@ -352,38 +245,6 @@ def _refused(path: Path, stderr: str) -> RepositoryError:
     if "must be run in a work tree" in stderr:
         return RepositoryError(f"{path} is inside a git directory.", hint="Give the checkout itself as `repo`.")
     return RepositoryError(f"git can't use {path}: {stderr.strip() or 'no message'}", hint="See what `git status` says there.")
-
-
-def _reserved(repo: Repository, name: str, task_id: str) -> bool:
-    """Whether `name` is ours now: the file that says so is made in one step, so of two tasks one wins."""
-    path = reservation(repo, name)
-    temporary = path.with_name(f"{name}.{task_id}.tmp")
-    if (owner := refs.content(path)) is not None:
-        temporary.unlink(missing_ok=True)  # we were killed right after the link
-        return owner == task_id
-    if any(refs.below(repo.common, f"{namespace}orchestrator/{name}") for namespace in (HEADS, "refs/")):
-        return False
-    try:
-        temporary.write_text(task_id)
-        hit("git.reserve:before")
-        _named_so(temporary, path)
-        hit("git.reserve:after")
-    except (FileExistsError, durable.Taken):
-        return False
-    finally:
-        temporary.unlink(missing_ok=True)
-    return True
-
-
-def _named_so(temporary: Path, path: Path) -> None:
-    """Give the file its name, replacing nothing: by a link, which network file systems know, too; by a rename where there are no
-    links (exFAT)."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        durable.rename(temporary, path, point="git.reserve")
 
 
 def _program_key() -> str | None:

@@ -10,10 +10,11 @@ from pathlib import Path
 from orchestrator.core.value import Value
 from orchestrator.errors import GitError
 from orchestrator.git import given, lasting, nested, refs, snapshot, worktree
+from orchestrator.git.atomicfile import scratch
 from orchestrator.git.command import Git
 from orchestrator.git.identity import commit_as, with_trailers
 from orchestrator.git.kept import Kept, attempts, heads, keep, keep_all
-from orchestrator.git.repository import HEADS, Repository, branch, busy, scratch
+from orchestrator.git.repository import HEADS, Repository, branch, busy
 from orchestrator.git.untracked import harmless, hollow
 from orchestrator.git.worktree import Worktree
 from orchestrator.store.failpoints import hit

@@ -15,8 +15,9 @@ from pathlib import Path
 from orchestrator.core.value import Value
 from orchestrator.errors import RepositoryError
 from orchestrator.git import indexfile, refs, snapshot, untracked
+from orchestrator.git.atomicfile import ROOM, overwrite, write
 from orchestrator.git.command import Git
-from orchestrator.git.repository import OPERATIONS, ROOM, Repository, head, overwrite, write
+from orchestrator.git.repository import OPERATIONS, Repository, head
 from orchestrator.store.clearing import remove
 from orchestrator.store.failpoints import hit
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from orchestrator.core.record import Restart
 from orchestrator.core.spec import Land
 from orchestrator.errors import GitError, RepositoryError
-from orchestrator.git import merge, refs, remotes, repository
+from orchestrator.git import merge, refs, remotes, repository, slugs
 from orchestrator.git.repository import Repository
 from orchestrator.worker import findings
 from orchestrator.worker.work import Work
@@ -29,7 +29,7 @@ def _decide(work: Work, repo: Repository) -> None:
     """Base, branch and slug, written down before anything is made."""
     record = work.record
     base = repository.base_branch(repo, work.spec.base or work.settings.base)
-    slug = repository.reserve(repo, record.slug, record.id)
+    slug = slugs.reserve(repo, record.slug, record.id)
     findings.hide_queue(repo, work.claim.queue.root, folder(work, repo))
     work.save(
         repo=str(repo.top),

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.core.record import Record
 from orchestrator.errors import RepositoryError
-from orchestrator.git import belonging, following, kept, pool, repository, worktree
+from orchestrator.git import belonging, following, kept, pool, repository, slugs, worktree
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 
@@ -99,7 +99,7 @@ def test_a_worktree_outside_stays_the_original_s_and_keeps_no_branch_in_the_copy
 
 def test_a_task_is_known_by_its_reservation_alone_where_there_is_one(repo: Repository, copy: Repository, base: str) -> None:
     assert belonging.knows(copy, record(repo.top))  # by its branch: nobody's name
-    repository.reserve(copy, "third", "id-3")
+    slugs.reserve(copy, "third", "id-3")
     third = record(repo.top, id="id-3", slug="third", branch="orchestrator/third")
     assert belonging.of(third, copy.top, copy.top).top == copy.top
     (copy.control / "slugs/third").write_text("id-4")

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import threading
 from pathlib import Path
 
 import pytest
@@ -250,59 +248,6 @@ class TestOtherRefs:
         assert git(repo.top, "branch", "-d", "orchestrator/fix")
 
 
-class TestReserving:
-    def test_a_name_is_kept_for_its_task(self, repo: Repository) -> None:
-        assert repository.reserve(repo, "fix", "id-1") == "fix"
-        assert repository.reserve(repo, "fix", "id-1") == "fix"
-
-    def test_another_task_of_that_name_gets_the_next(self, repo: Repository) -> None:
-        repository.reserve(repo, "fix", "id-1")
-        assert repository.reserve(repo, "fix", "id-2") == "fix-2"
-        assert repository.reserve(repo, "fix", "id-2") == "fix-2"
-
-    def test_a_branch_or_refs_that_are_there_are_never_reused(self, repo: Repository, git, base: str) -> None:
-        git(repo.top, "branch", "orchestrator/fix")
-        git(repo.top, "update-ref", "refs/orchestrator/fix-2/0001", base)
-        assert repository.reserve(repo, "fix", "id-1") == "fix-3"
-
-    @pytest.mark.parametrize("packed", [False, True])
-    def test_a_name_below_which_there_are_branches_is_never_used(self, repo: Repository, git, packed: bool) -> None:
-        git(repo.top, "branch", "orchestrator/fix/mine")
-        if packed:
-            git(repo.top, "pack-refs", "--all")
-        name = repository.reserve(repo, "fix", "id-1")
-        git(repo.top, "branch", f"orchestrator/{name}")
-        assert name == "fix-2"
-
-    def test_a_name_below_which_there_are_no_branches_any_more_is_free(self, repo: Repository, git) -> None:
-        (repo.common / "refs/heads/orchestrator/fix").mkdir(parents=True)
-        assert repository.reserve(repo, "fix", "id-1") == "fix"
-
-    def test_two_tasks_at_once_never_share_one(self, repo: Repository) -> None:
-        names: list[str] = []
-        threads = [
-            threading.Thread(target=lambda n=n: names.append(repository.reserve(repo, "fix", f"id-{n}"))) for n in range(8)
-        ]
-        [thread.start() for thread in threads]
-        [thread.join() for thread in threads]
-        assert len(set(names)) == 8
-
-    def test_a_file_system_without_hard_links_keeps_names_apart_too(self, repo: Repository, monkeypatch) -> None:
-        def refused(*_: object) -> None:
-            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))  # exFAT
-
-        monkeypatch.setattr(os, "link", refused)
-        names = [repository.reserve(repo, "fix", each) for each in ("id-1", "id-2", "id-1", "id-2")]
-        assert names == ["fix", "fix-2", "fix", "fix-2"]
-        assert sorted(path.name for path in (repo.control / "slugs").iterdir()) == ["fix", "fix-2"]
-
-    def test_a_branch_called_orchestrator_is_an_error_with_its_fix(self, repo: Repository, git) -> None:
-        git(repo.top, "branch", "orchestrator")
-        with pytest.raises(RepositoryError, match="in the way") as error:
-            repository.reserve(repo, "fix", "id-1")
-        assert "git branch -m orchestrator" in error.value.hint
-
-
 def test_excludes_are_added_once_and_keep_what_was_there(repo: Repository, git) -> None:
     (repo.common / "info" / "exclude").write_text("# mine\n*.log")
     repository.exclude(repo, ["/tasks/", "/.worktrees/"])
@@ -414,57 +359,6 @@ class TestEnvironment:
         git(repo.top, "config", "core.editor", "sleep 1000; false")
         (repo.top / "one").write_text("edited\n")
         assert Git(repo.top).run("commit", "-a", "--amend", timeout=20).code == 0
-
-
-def test_what_a_killed_writer_left_goes_with_the_next_write_and_a_living_one_s_stays(tmp_path: Path) -> None:
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    (tmp_path / f"file.{dead.pid}.tmp").write_text("half")
-    (tmp_path / "file.1.tmp").write_text("still being written")
-    (tmp_path / "other.tmp").write_text("not ours")
-    repository.write(tmp_path / "file", "whole")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "file.1.tmp", "other.tmp"]
-    assert (tmp_path / "file").read_text() == "whole"
-
-
-def test_a_line_that_changes_often_is_replaced_where_it_lies(tmp_path: Path) -> None:
-    file = tmp_path / "mark"
-    repository.overwrite(file, "short")
-    first = file.stat()
-    for line in ("another", "short again"):
-        repository.overwrite(file, line)
-        assert refs.content(file) == line
-    assert (file.stat().st_ino, file.stat().st_size) == (first.st_ino, first.st_size)
-    repository.overwrite(file, "long " * 100)
-    assert refs.content(file) == ("long " * 100).strip()
-
-
-@pytest.mark.parametrize("made", ["a link", "a hard link", "a pipe", "read-only"])
-def test_whatever_an_agent_made_of_such_a_file_another_one_is_put_in_its_place(tmp_path: Path, made: str) -> None:
-    file, elsewhere = tmp_path / "mark", tmp_path / "elsewhere"
-    elsewhere.write_text("a person's own\n" * 10)
-    if made == "a pipe":
-        os.mkfifo(file)
-    elif made == "a link":
-        file.symlink_to(elsewhere)
-    elif made == "a hard link":
-        file.hardlink_to(elsewhere)
-    else:
-        file.touch(0o444)
-    repository.overwrite(file, "ours")
-    assert refs.content(file) == "ours"
-    assert elsewhere.read_text() == "a person's own\n" * 10
-
-
-def test_git_reads_where_a_worktree_is_though_the_line_was_replaced_where_it_lies(repo: Repository, git, base: str) -> None:
-    place = repo.top / ".worktrees" / "fix"
-    for name in ("fix", "another-with-a-longer-name", "fix"):
-        tree = pool.prepare(repo, repo.top / ".worktrees" / name, owner="id-1", branch=None, commit=base)
-        assert str(tree.path) in git(repo.top, "worktree", "list", "--porcelain").splitlines()[-3]
-        pool.retire(tree)
-    git(repo.top, "worktree", "prune", "--expire=now")
-    assert len(git(repo.top, "worktree", "list").splitlines()) == 2
-    assert not place.exists()
 
 
 def test_git_is_found_again_where_the_path_has_changed(top: Path, tmp_path: Path, monkeypatch) -> None:
