@@ -39,7 +39,7 @@ from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.proc.stillness import Stillness
 from orchestrator.store import locks
-from orchestrator.worker import beginning, findings, routes, setup, stand, unmoved
+from orchestrator.worker import beginning, findings, routes, scope, setup, stand, unmoved
 from orchestrator.worker.findings import Left, Watch
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.stand import Stand
@@ -266,7 +266,7 @@ class Workspace:
         throwaway.checkout(self.repo, folder, commit)
 
     def strays(self, work: Work, base: str, commit: str) -> Mapping[str, str]:
-        return findings.outside(work.spec, self.repo, changes.changed(self.repo, base, commit))
+        return scope.outside(work.spec, self.repo, changes.changed(self.repo, base, commit))
 
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Everything the agent did, as one commit on the task branch, kept under the attempt's own ref."""
@@ -292,7 +292,7 @@ class Workspace:
         assert work.record.base_commit is not None
         if self._cleared == self.tip:
             return None
-        found = findings.out_of_scope(work, self.repo, work.record.base_commit, self.tip)
+        found = scope.violations(work, self.repo, work.record.base_commit, self.tip)
         if found is None:
             self._cleared = self.tip
         return found
@@ -306,7 +306,7 @@ class Workspace:
         base, best = work.record.base_commit or self.tip, work.record.best_commit
         if best is None or not merge.contains(self.repo, best, base):
             best = base
-        outside = findings.out_of_scope(work, self.repo, base, best)
+        outside = scope.violations(work, self.repo, base, best)
         self._reset(work, base if outside else best)
         self._cleared = self.tip
 
@@ -343,7 +343,7 @@ class Workspace:
         collected = self._gather(work, number, f"Unfinished: {work.spec.title or work.name}", None, start)
         findings.strayed(work, self.repo, collected)
         self.tip = collected.tip
-        if self.tip != start and findings.out_of_scope(work, self.repo, start, self.tip):
+        if self.tip != start and scope.violations(work, self.repo, start, self.tip):
             self._reset(work, start)
 
     def _gather(self, work: Work, number: int, subject: str, watch: Watch | None, start: str = "") -> save.Collected:
