@@ -15,7 +15,7 @@ from orchestrator.core.spec import Kind, Metric
 from orchestrator.core.trial import Decision, Pair, Verdict
 from orchestrator.core.value import Value
 from orchestrator.worker import noisiness, verify
-from orchestrator.worker.measure import Sample
+from orchestrator.worker.execution import Sample
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work
 

@@ -25,8 +25,8 @@ from orchestrator.git import integrated, landingqueue, repository
 from orchestrator.git.repository import Repository
 from orchestrator.store import events, integrations, locks
 from orchestrator.store.queue import Queue
+from orchestrator.worker.execution import Verdict
 from orchestrator.worker.gates.trial import NO_PROGRAM, execute
-from orchestrator.worker.measure import Verdict
 from orchestrator.worker.pulse import Stopped
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space

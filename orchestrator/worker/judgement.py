@@ -11,8 +11,8 @@ from orchestrator.core.outcome import AgentEnd, ProcessEnd, Reason
 from orchestrator.core.record import STAYING, Attempt, Record, Result
 from orchestrator.core.task import Stage, State
 from orchestrator.worker import closing, optimize, report, resolution, verify
+from orchestrator.worker.execution import Sample
 from orchestrator.worker.findings import Left
-from orchestrator.worker.measure import Sample
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work, blocked

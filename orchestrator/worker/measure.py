@@ -7,21 +7,16 @@ is a defect in words, never an exception and never a number (`measuring` §1).
 from __future__ import annotations
 
 import os
-import re
-import signal
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.agents.log import readable
 from orchestrator.core import metrics
-from orchestrator.core.gates import Mode
 from orchestrator.core.metrics import MetricReader, Reading
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.core.record import Channel
 from orchestrator.core.spec import Kind, Spec
-from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError, StoreError
 from orchestrator.proc import supervise
 from orchestrator.proc.command import Command, Finished, Limits, Pump
@@ -31,103 +26,17 @@ from orchestrator.store.layouts import Evaluator
 from orchestrator.store.seal import Sealed
 from orchestrator.worker import alone, scripts
 from orchestrator.worker.channel import VARIABLES, Private
+from orchestrator.worker.execution import FULL, OUTPUT, Output, Sample, Verdict, capped, failure, last_word
 
 LEFT = "sealed"  # what a copy is called between two samples
-OUTPUT = 16 * 1024 * 1024  # a benchmark that prints more is defective
-FULL = 1024 * 1024  # kept of the output, its end
-TAIL = 4000  # characters shown to people and to the next prompt
-LAST_WORD = 200  # characters of a failed benchmark's last line that are shown with its end
 SILENT = "The benchmark wrote nothing to ${}, as it did on the base; what is printed doesn't count."
 TWICE = "The benchmark wrote numbers to $ORCH_METRICS_FILE and to $ORCH_METRICS_FD; say them by one of the two."
 TOO_MUCH = f"The benchmark wrote more than {OUTPUT // 1024 // 1024} MiB to $ORCH_METRICS_FILE."  # cut, it may say another number
 # A shell reads its script line by line: what a product adds to it meanwhile is run, too.
 WRITTEN = "{} was changed while the {} ran, so what it says is nobody's word. What runs there may write to any other file."
-SHELL = {126: "a command that can't be executed", 127: "a command was not found"}
 # An ignored cache that one sample leaves hides an edit of the same second and size from the next. The spec's `env` goes before.
 UNCACHED = {"PYTHONDONTWRITEBYTECODE": "1"}
-VERSION = re.compile(r"Node\.js v\d")
-DIED = 128  # and from here on: a command that was ended by a signal, whose number is added
 NOISY = 5  # samples all at target that put the one-sided 95 % bound of the median past it: 1 - 0.5^5 = 96.9 %
-
-
-class Execution(Value):
-    """How a program of the task's ended: what a sample and a gate's verdict have in common."""
-
-    __slots__ = ()
-    end: ProcessEnd
-    code: int | None
-
-    @property
-    def died(self) -> bool:
-        """Whether a signal ended it, and none of ours: want of memory, mostly, which says nothing of the work. Or a shell says so
-        of the command it ran and was killed under it."""
-        return self.end is ProcessEnd.SIGNALLED or (self.end is ProcessEnd.EXITED and self.code == DIED + signal.SIGKILL)
-
-    @property
-    def cut(self) -> bool:
-        """Whether it came to no end of its own: the same may go well the next time."""
-        return self.died or self.end is ProcessEnd.TIMED_OUT
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Sample(Execution):
-    """One execution of the benchmark. `defect` None: it ended well and said all that was asked; only then `values` count."""
-
-    values: Mapping[str, float]
-    reading: Reading | None
-    end: ProcessEnd
-    code: int | None
-    seconds: float
-    defect: str | None = None
-    output: str = ""
-    full: bytes = b""
-    private: Channel | None = None  # how the numbers came, where they weren't printed
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Verdict(Execution):
-    """A gate's answer. `reason` says in a sentence why it is no, `places` where to look (`file:line: …`, names of tests), `mode`
-    what a no means. `full` is what its command printed, for whoever reads more out of it."""
-
-    name: str
-    ok: bool
-    reason: str
-    output: str = ""
-    end: ProcessEnd = ProcessEnd.EXITED
-    mode: Mode = Mode.BLOCK
-    places: tuple[str, ...] = ()
-    code: int | None = None
-    full: bytes = b""
-
-    @property
-    def blocks(self) -> bool:
-        """Whether the work can't land because of it."""
-        return not self.ok and self.mode is Mode.BLOCK
-
-
-@dataclass(slots=True)
-class Output:
-    """The end of what a process printed, both streams in the order they came; the beginning is dropped, bounded by `most`."""
-
-    data: bytearray = field(default_factory=bytearray)
-    most: int = FULL
-
-    def add(self, data: bytes) -> None:
-        self.data += data
-        if len(self.data) > 2 * self.most:
-            del self.data[: -self.most]
-
-    def full(self) -> bytes:
-        return bytes(self.data[-self.most :])
-
-    def tail(self) -> str:
-        """Its last part as text, beginning at a line's start."""
-        text = bytes(self.data[-4 * TAIL :]).decode(errors="replace")
-        text = "\n".join(readable(line) for line in text.split("\n")).rstrip()
-        if len(text) <= TAIL and len(self.data) <= 4 * TAIL:
-            return text
-        cut = text[-TAIL:]
-        return f"[…]\n{cut.partition(chr(10))[2] or cut}"
 
 
 def sample(
@@ -176,7 +85,7 @@ def sample(
             before = seals.written(copy / evaluator.path) if evaluator.path else None
             placed = scripts.lying(sealed, worktree)
             finished = supervise.run(
-                command, _capped(limits), sink=sink, err=output.add, pump=pump, aside=private.aside, on_exit=ended
+                command, capped(limits), sink=sink, err=output.add, pump=pump, aside=private.aside, on_exit=ended
             )
             left = scripts.lying(sealed, worktree)
             changed = next((path for path in placed if left[path] != placed[path]), None)
@@ -220,9 +129,9 @@ def _judged(
     changed: str | None = None,
     known: Collection[str] = (),
 ) -> Sample:
-    broken = _defect("The benchmark", finished, limits)
+    broken = failure("The benchmark", finished, limits)
     if broken and finished.end is not ProcessEnd.OUTPUT_LIMIT:
-        broken += _last_word(output.tail())
+        broken += last_word(output.tail())
     edited = WRITTEN.format(changed, "benchmark") if changed else None
     defect = broken or edited or metrics.defect(spec.metrics, reading, known)
     stopped = finished.end is ProcessEnd.STOPPED
@@ -280,9 +189,9 @@ def check(
         if isinstance(argv, str):
             return Verdict(name, False, argv, argv, ProcessEnd.NOT_STARTED)
         before = seals.written(copy / command) if sealed else None
-        finished = supervise.run(argv, _capped(limits), sink=output.add, err=None, pump=pump)
+        finished = supervise.run(argv, capped(limits), sink=output.add, err=None, pump=pump)
         changed = sealed and seals.written(copy / command) != before
-    reason = _defect(f"The {name} command" if not sealed else f"{command}", finished, limits)
+    reason = failure(f"The {name} command" if not sealed else f"{command}", finished, limits)
     reason = reason or (WRITTEN.format(command, f"gate {name}") if changed else None)
     tail, full = output.tail(), output.full()
     return Verdict(name, reason is None, reason or "passed", tail, finished.end, code=finished.code, full=full)
@@ -345,50 +254,6 @@ def _leads_out(sealed: Sealed, path: str, copy: Path) -> bool:
     """Whether a link takes `path` out of the copy; hardly any evaluator has a link."""
     linked = any(file.link is not None for file in sealed.files)
     return linked and not (copy / path).resolve().is_relative_to(copy.resolve())
-
-
-def _capped(limits: Limits) -> Limits:
-    return limits if limits.output is not None else replace(limits, output=OUTPUT)
-
-
-def _defect(who: str, finished: Finished, limits: Limits) -> str | None:
-    """Why an execution counts as failed, None where it ended by itself with exit code 0."""
-    match finished.end:
-        case ProcessEnd.EXITED:
-            return f"{who} ended with exit code {finished.code}{_in_shell(finished.code)}." if finished.code else None
-        case ProcessEnd.SIGNALLED:
-            return f"{who} was ended by {_signal(finished.signal)}."
-        case ProcessEnd.TIMED_OUT:
-            return f"{who} did not end within {limits.seconds:g} s."
-        case ProcessEnd.STALLED:
-            return f"{who} printed nothing for {limits.idle:g} s."
-        case ProcessEnd.OUTPUT_LIMIT:
-            return f"{who} printed more than {(_capped(limits).output or OUTPUT) // 1024 // 1024} MiB and was ended."
-        case ProcessEnd.NOT_STARTED:
-            return f"{who} could not be started: {finished.detail}"
-    return f"{who} was stopped."
-
-
-def _last_word(tail: str) -> str:
-    """What it printed last: most programs say there why they fail, Node above its stack and its version."""
-    lines = [line.strip() for line in tail.splitlines() if line.strip()]
-    if lines and VERSION.match(lines[-1]):
-        lines = [line for line in lines if "Error" in line and not line.startswith("at ")] or lines[:-1]
-    line = lines[-1] if lines else ""
-    return f" It printed last: {line[:LAST_WORD]}" if line else ""
-
-
-def _in_shell(code: int) -> str:
-    """What a shell means by this exit code, where it means anything."""
-    words = f"ended by {_signal(code - DIED)}" if code - DIED in signal.valid_signals() else SHELL.get(code)
-    return f" ({words})" if words else ""
-
-
-def _signal(number: int | None) -> str:
-    try:
-        return signal.Signals(number or 0).name + (" (out of memory?)" if number == signal.SIGKILL else "")
-    except ValueError:
-        return f"signal {number}"
 
 
 def _explained(defect: str | None, tail: str) -> str:

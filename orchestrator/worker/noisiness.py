@@ -10,7 +10,7 @@ from orchestrator.core import digits
 from orchestrator.core.metrics import median
 from orchestrator.core.spec import Kind, Metric, Mode, Spec
 from orchestrator.worker import verify
-from orchestrator.worker.measure import Sample
+from orchestrator.worker.execution import Sample
 from orchestrator.worker.work import Work
 
 Samples = Mapping[str, tuple[float, ...]]

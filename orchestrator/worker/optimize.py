@@ -14,7 +14,7 @@ from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Attempt, Result
 from orchestrator.core.task import Stage, State
 from orchestrator.worker import closing, judgement, verify
-from orchestrator.worker.measure import Sample
+from orchestrator.worker.execution import Sample
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work, blocked

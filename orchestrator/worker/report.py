@@ -21,7 +21,7 @@ from orchestrator.core.task import State
 from orchestrator.errors import OrchestratorError, SpecError, StoreError
 from orchestrator.git import changes, ranges, repository
 from orchestrator.store import dossier, durable, sessionlog, specfile
-from orchestrator.worker.measure import Verdict
+from orchestrator.worker.execution import Verdict
 from orchestrator.worker.work import Ending, Work
 
 TELLING = frozenset({"PATH", "LANG", "LC_ALL", "TZ"})  # variables that change what a benchmark says, and are no secrets

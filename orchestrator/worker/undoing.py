@@ -37,11 +37,11 @@ from orchestrator.store.durable import Gone
 from orchestrator.store.locks import LockProof
 from orchestrator.store.queue import Queue
 from orchestrator.worker import integration, measure, report
+from orchestrator.worker.execution import Verdict
 from orchestrator.worker.gates import reverted
 from orchestrator.worker.gates.reverted import Reverted
 from orchestrator.worker.gates.trial import KEEP
 from orchestrator.worker.integration import Doctor
-from orchestrator.worker.measure import Verdict
 
 
 class UndoEnd(StrEnum):

@@ -18,8 +18,8 @@ from orchestrator.proc.supervise import Limits
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.seal import Sealed
 from orchestrator.worker import findings, measure
+from orchestrator.worker.execution import Sample, Verdict
 from orchestrator.worker.gates.asked import asked
-from orchestrator.worker.measure import Sample, Verdict
 from orchestrator.worker.pulse import Stopped
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work

@@ -22,7 +22,7 @@ from orchestrator.proc import environment, tree
 from orchestrator.store.claim import Claim
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.seal import Sealed
-from orchestrator.worker.measure import Verdict
+from orchestrator.worker.execution import Verdict
 from orchestrator.worker.pulse import Pulse
 
 # Who comes after a kill judges what lies in the worktree by these: they are written before anything runs there.

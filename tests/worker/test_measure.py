@@ -16,7 +16,8 @@ from orchestrator.proc.command import Limits
 from orchestrator.store import layouts, locks, seal
 from orchestrator.store.layouts import Evaluator
 from orchestrator.worker import measure, scripts
-from orchestrator.worker.measure import NOISY, Sample, Verdict
+from orchestrator.worker.execution import FULL, TAIL, Sample, Verdict
+from orchestrator.worker.measure import NOISY
 
 SPEC = Spec(metrics=(Metric("n", target=0.0),))
 
@@ -283,8 +284,8 @@ def test_a_benchmark_that_prints_without_end_is_ended_and_little_of_it_is_kept(b
     bench.write("echo METRIC n=0; exec yes and more")
     result = bench.sample()
     assert (result.end, result.defect) == (ProcessEnd.OUTPUT_LIMIT, "The benchmark printed more than 16 MiB and was ended.")
-    assert len(result.full) <= measure.FULL
-    assert len(result.output) < 2 * measure.TAIL
+    assert len(result.full) <= FULL
+    assert len(result.output) < 2 * TAIL
 
 
 def test_metrics_count_wherever_in_a_long_output_they_stand(bench: Bench) -> None:

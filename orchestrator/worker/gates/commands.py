@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orchestrator.core.gates import Gate
+from orchestrator.worker.execution import Verdict
 from orchestrator.worker.gates.trial import NO_PROGRAM, Comparable, Trial
-from orchestrator.worker.measure import Verdict
 
 
 def command(trial: Comparable, gate: Gate) -> Verdict:

@@ -22,8 +22,8 @@ from orchestrator.core.value import Value
 from orchestrator.errors import AgentError
 from orchestrator.store import clearing, templates
 from orchestrator.worker import channel, metering, prompt, refusals, routes
+from orchestrator.worker.execution import Verdict
 from orchestrator.worker.gates.trial import Trial
-from orchestrator.worker.measure import Verdict
 from orchestrator.worker.work import Ending, Leaving, Work
 
 DIFF = 40_000  # characters of the change in the prompt; the rest it asks git for

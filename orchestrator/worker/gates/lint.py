@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from orchestrator.core import lintdelta
 from orchestrator.core.gates import Gate
+from orchestrator.worker.execution import Verdict
 from orchestrator.worker.gates.trial import Comparable, Ran
-from orchestrator.worker.measure import Verdict
 
 TELLS_MORE = "If its exit code tells what it found, let its command end with 0 wherever it came to its end."
 

@@ -15,9 +15,9 @@ from orchestrator.core.gates import CHECKS, JUDGE, SCOPE, VALIDATOR, VERIFY, Gat
 from orchestrator.core.settings import Settings
 from orchestrator.core.value import Value
 from orchestrator.store.seal import Sealed
+from orchestrator.worker.execution import Verdict
 from orchestrator.worker.gates import commands, lint, tests
 from orchestrator.worker.gates.trial import Comparable, Ran, read
-from orchestrator.worker.measure import Verdict
 
 ABOUT_WORK = frozenset({SCOPE, VALIDATOR, JUDGE, CHECKS})
 TABLE: Mapping[str, Callable[[Comparable, Gate], Verdict]] = {

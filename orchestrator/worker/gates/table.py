@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from orchestrator.core.gates import CHECKS, JUDGE, SCOPE, VALIDATOR, Gate
+from orchestrator.worker.execution import Verdict
 from orchestrator.worker.gates import commands, lint, tests
 from orchestrator.worker.gates.asked import asked
 from orchestrator.worker.gates.trial import Answer, Trial
-from orchestrator.worker.measure import Verdict
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from orchestrator.core import gates, testresults
 from orchestrator.core.gates import Gate
+from orchestrator.worker.execution import Verdict
 from orchestrator.worker.gates.trial import Comparable, Ran, Trial
-from orchestrator.worker.measure import Verdict
 
 UNTOLD = (
     "its command doesn't say which tests it ran; `pytest -rA`, `--junitxml=$ORCH_JUNIT_FILE`, "

@@ -18,14 +18,14 @@ from orchestrator.core.testresults import Outcome
 from orchestrator.core.value import Value
 from orchestrator.proc.supervise import Limits
 from orchestrator.store.seal import Sealed
-from orchestrator.worker import channel, findings, measure
-from orchestrator.worker.measure import Verdict
+from orchestrator.worker import channel, execution, findings, measure
+from orchestrator.worker.execution import Verdict
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Work
 
-KEEP = measure.OUTPUT  # what is compared must be all of it
+KEEP = execution.OUTPUT  # what is compared must be all of it
 NO_PROGRAM = frozenset({126, 127})  # the shell's words for a command that can't be run
-DIED = frozenset(measure.DIED + number for number in signal.valid_signals())  # and for one that a signal ended
+DIED = frozenset(execution.DIED + number for number in signal.valid_signals())  # and for one that a signal ended
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
