@@ -96,8 +96,7 @@ class Output:
 
     def tail(self) -> str:
         """Its last part as text, beginning at a line's start."""
-        text = bytes(self.data[-4 * TAIL :]).decode(errors="replace")
-        text = "\n".join(readable(line) for line in text.split("\n")).rstrip()
+        text = readable(bytes(self.data[-4 * TAIL :]).decode(errors="replace")).rstrip()
         if len(text) <= TAIL and len(self.data) <= 4 * TAIL:
             return text
         cut = text[-TAIL:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from orchestrator.agents.log import readable
 from orchestrator.core.outcome import AgentEnd, AgentOutcome
 from orchestrator.worker import prompt
 from orchestrator.worker.work import Work
@@ -18,7 +19,7 @@ def write(work: Work, outcome: AgentOutcome, patch: bytes) -> None:
     """Keep the summary beside the attempt's logs: the session that needs it may be another claim's."""
     if outcome.end is not AgentEnd.CONTEXT:
         return
-    said = prompt.readable_lines(outcome.said)[-SAID:]
+    said = readable(outcome.said).strip()[-SAID:]
     parts = [f"It said last:\n\n{prompt.fenced(said)}" if said else "It said nothing.", stat(patch)]
     work.beside(work.number, FILE, "\n\n".join(part for part in parts if part))
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from orchestrator.agents.log import readable
 from orchestrator.agents.protocol import Agent
 from orchestrator.core.outcome import AgentEnd, AgentOutcome
 from orchestrator.core.value import Value
@@ -61,10 +62,10 @@ class Phase(Value):
             return f"Nothing was changed.{self._words()}"
         patch = self.so_far.decode(errors="replace")
         cut = f"\n[…] (cut here; `git diff {self.start}` shows all of it, but for new files)" if len(patch) > SHOWN else ""
-        return prompt.fenced(prompt.readable_lines(patch[:SHOWN]), "diff") + cut + self._words()
+        return prompt.fenced(readable(patch[:SHOWN]).strip(), "diff") + cut + self._words()
 
     def _words(self) -> str:
-        said = prompt.readable_lines(self.said)[-SAID:]
+        said = readable(self.said).strip()[-SAID:]
         return f"\n\nThe last of it said:\n\n{prompt.fenced(said)}" if said else ""
 
 

@@ -126,7 +126,7 @@ def build(
             "benchmark": _benchmark(evaluator),
             "numbers": _numbers(spec.metrics, record) + _kept_if(spec, record, alpha),
             "history": _history(record.history),
-            "feedback": fenced(_end(readable_lines(feedback), FEEDBACK)),
+            "feedback": fenced(_end(readable(feedback).strip(), FEEDBACK)),
             "notes": _prose(spec.notes),
             "rest": _prose(other_sections(spec.body)),
             "instructions": _instructions(worktree),
@@ -159,11 +159,6 @@ def other_sections(body: str) -> str:
         if keeping:
             kept.append(f"#{line.lstrip()}" if heading else line)
     return "\n".join(kept).strip()
-
-
-def readable_lines(text: str) -> str:
-    """`text` without terminal escapes and control characters, line by line."""
-    return "\n".join(readable(line) for line in text.split("\n")).strip()
 
 
 def _filled(part: str, values: Mapping[str, str]) -> bool:
@@ -259,7 +254,7 @@ def _told(attempts: tuple[Attempt, ...]) -> Iterator[str]:
     for attempt in attempts:
         commit = f" (commit {attempt.commit[:12]})" if attempt.commit else ""
         values = ", ".join(f"{name} {digits.text(value)}" for name, value in attempt.values.items())
-        detail = _line(readable_lines(attempt.detail))[:DETAIL]
+        detail = _line(readable(attempt.detail))[:DETAIL]
         parts = [part for part in (f"the agent {attempt.end.value}", attempt.result.value, values, detail) if part]
         yield f"- Attempt {attempt.number}{commit}: {'; '.join(parts)}"
 

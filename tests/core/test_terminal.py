@@ -12,7 +12,7 @@ def test_an_escape_sequence_is_found_from_its_beginning_to_its_end(sequence: str
     assert re.sub(ESCAPE, "", f"a{sequence}b") == "ab"
 
 
-@pytest.mark.parametrize(("text", "left"), [("\x1b]0;x and\nmore", "0;x and\nmore"), ("\x1b[3", "3"), ("\x1b", "\x1b")])
+@pytest.mark.parametrize(("text", "left"), [("\x1b]0;x and\nmore\x07", "0;x and\nmore\x07"), ("\x1b[3", "3"), ("\x1b", "\x1b")])
 def test_a_sequence_without_an_end_hides_nothing_of_what_follows(text: str, left: str) -> None:
     assert re.sub(ESCAPE, "", text) == left
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.agents import registry, replay, session
+from orchestrator.agents.log import readable
 from orchestrator.agents.protocol import Request, Traits
 from orchestrator.agents.routing import NO_AGENT, Route, Router
 from orchestrator.core import judging
@@ -183,8 +184,8 @@ def _text(trial: Trial, gate: Gate, patch: str, problem: str) -> str:
         "acceptance": spec.acceptance,
         "constraints": spec.constraints,
         "ask": gate.ask,
-        "verdicts": prompt.readable_lines("\n".join(lines)),
-        "diff": prompt.fenced(prompt.readable_lines(patch[:DIFF]), "diff") + cut,
+        "verdicts": readable("\n".join(lines)).strip(),
+        "diff": prompt.fenced(readable(patch[:DIFF]).strip(), "diff") + cut,
     }
     again = f"\n{AGAIN.format(problem=problem)}\n" if problem else ""
     return trial.work.mask.text(prompt.render(templates.read("judge.md"), values) + again)
