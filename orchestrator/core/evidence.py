@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.core import metrics
+from orchestrator.core.confidence import median
 from orchestrator.core.gates import Mode
 from orchestrator.core.record import STAYING, Record
 from orchestrator.core.spec import Direction, Metric
@@ -133,7 +134,7 @@ def spread(values: Iterable[float]) -> Spread | None:
     known = sorted(values)
     if not known:
         return None
-    return Spread(len(known), known[0], metrics.median(known), known[-1])
+    return Spread(len(known), known[0], median(known), known[-1])
 
 
 def points(evidence: Evidence, metric: str) -> tuple[tuple[int, float, bool], ...]:

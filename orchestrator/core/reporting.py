@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from orchestrator.core import budget, digits, metrics, plot
+from orchestrator.core import budget, confidence, digits, metrics, plot
 from orchestrator.core.evidence import Evidence, points, spread
 from orchestrator.core.gates import Mode
 from orchestrator.core.record import Record, whereabouts
@@ -22,11 +22,11 @@ ROWS = 200  # of a table; a task may have been measured for weeks
 
 
 def worth(record: Record, declared: Sequence[Metric]) -> str:
-    """What the last samples on a clean checkout say about the next one (`core.metrics.pass_bound`)."""
+    """What the last samples on a clean checkout say about the next one (`core.confidence.pass_bound`)."""
     samples, held = record.streak, _held(record, declared)
     if not samples:
         return f"Evidence: no sample on a clean checkout was {held}."
-    bound = metrics.pass_bound(samples, record.misses)
+    bound = confidence.pass_bound(samples, record.misses)
     return (
         f"Evidence: {samples} of {samples + record.misses} samples on a clean checkout were {held}; "
         f"that bounds the share of samples that are not, at 95 %, only to {bound:.0%}."
@@ -138,7 +138,7 @@ def document(evidence: Evidence) -> dict[str, Any]:
         "evidence": {
             "samples": record.streak,
             "misses": record.misses,
-            "miss_rate_bound_95": metrics.pass_bound(record.streak, record.misses),
+            "miss_rate_bound_95": confidence.pass_bound(record.streak, record.misses),
         },
         "review": asdict(record.review) if record.review else None,
         "evaluator": record.seal,

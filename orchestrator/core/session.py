@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.core.confidence import median
 from orchestrator.core.evidence import Evidence
 from orchestrator.core.record import Attempt, Result
 from orchestrator.core.spec import Direction
@@ -118,15 +119,10 @@ def _confidence(numbers: tuple[float, ...], kept: tuple[float, ...], direction: 
     """|best kept - baseline| by the median absolute deviation of all numbers of the segment, unscaled."""
     if len(numbers) < FEWEST or not kept:
         return None
-    middle = _median(numbers)
-    deviation = _median(tuple(abs(each - middle) for each in numbers))
+    middle = median(numbers)
+    deviation = median(abs(each - middle) for each in numbers)
     best = min(kept) if direction is Direction.LOWER else max(kept)
     return round(abs(best - numbers[0]) / deviation, 4) if deviation else None
-
-
-def _median(values: tuple[float, ...]) -> float:
-    known = sorted(values)
-    return (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
 
 
 def _with(log: Log, data: Mapping[str, Any]) -> Log:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.core import noise, signflip
-from orchestrator.core.metrics import median, median_bound, widened
+from orchestrator.core.confidence import median, median_bound
+from orchestrator.core.metrics import widened
 from orchestrator.core.spec import Direction, Kind, Metric
 from orchestrator.core.value import Value
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core import metrics
+from orchestrator.core import reading
 from orchestrator.core.spec import Direction
 from orchestrator.core.value import Value
 from orchestrator.errors import Problem
@@ -85,7 +85,7 @@ def _aimed(said: Said, target: str) -> Said:
     """What it says with its target: a plain decimal number, or a doubt."""
     if not target:
         return said
-    value = metrics.number(target) if PLAIN.fullmatch(target) else math.nan
+    value = reading.number(target) if PLAIN.fullmatch(target) else math.nan
     if not math.isfinite(value):
         return replace(said, doubt=target)
     return replace(said, values={**said.values, "target": value})

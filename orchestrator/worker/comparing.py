@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.core import metrics, trial
-from orchestrator.core.metrics import median
+from orchestrator.core.confidence import median
 from orchestrator.core.spec import Kind, Metric
 from orchestrator.core.trial import Decision, Pair, Verdict
 from orchestrator.core.value import Value

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from orchestrator.agents.log import readable
 from orchestrator.core.gates import Mode
-from orchestrator.core.metrics import Reading
 from orchestrator.core.outcome import ProcessEnd
+from orchestrator.core.reading import Reading
 from orchestrator.core.record import Channel
 from orchestrator.core.value import Value
 from orchestrator.proc.command import Finished, Limits

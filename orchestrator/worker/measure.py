@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.core import metrics
-from orchestrator.core.metrics import MetricReader, Reading
 from orchestrator.core.outcome import ProcessEnd
+from orchestrator.core.reading import MetricReader, Reading, since, written
 from orchestrator.core.record import Channel
 from orchestrator.core.spec import Kind, Spec
 from orchestrator.errors import OrchestratorError, StoreError
@@ -95,7 +95,7 @@ def sample(
         return Sample({}, None, ProcessEnd.STOPPED, None, 0.0)
     finally:
         told = private.told()
-    reading = _reading(told, private.own, metrics.since(own, reader.finish()), channels)
+    reading = _reading(told, private.own, since(own, reader.finish()), channels)
     judged = _judged(spec, finished, limits, reading, output, changed, known)
     return _by_channel(judged, told, channels)
 
@@ -106,7 +106,7 @@ def _reading(
     """What counts of what was written and what was printed. `own`: what was written when the benchmark ended."""
     if told:
         channel, data = next(iter(told.items()))
-        return metrics.since(metrics.written(own.get(channel, b"")).values, metrics.written(data))
+        return since(written(own.get(channel, b"")).values, written(data))
     return Reading() if len(channels) == 1 else printed
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.core import digits
-from orchestrator.core.metrics import median
+from orchestrator.core.confidence import median
 from orchestrator.core.spec import Kind, Metric, Mode, Spec
 from orchestrator.worker import verify
 from orchestrator.worker.execution import Sample
