@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.core.outcome import Reason
@@ -17,12 +16,10 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.git import (
     changes,
     checkouts,
-    conflicts,
     files,
     given,
     included,
     kept,
-    lasting,
     loose,
     merge,
     pool,
@@ -34,12 +31,11 @@ from orchestrator.git import (
     worktree,
 )
 from orchestrator.git.changes import Change
-from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.proc.stillness import Stillness
 from orchestrator.store import locks
-from orchestrator.worker import beginning, findings, routes, scope, setup, stand, unmoved
+from orchestrator.worker import beginning, collecting, findings, routes, scope, setup, stand, unmoved
 from orchestrator.worker.findings import Left, Watch
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.stand import Stand
@@ -271,13 +267,15 @@ class Workspace:
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Everything the agent did, as one commit on the task branch, kept under the attempt's own ref."""
         self._mend(work)
-        collected = self._gather(work, number, work.spec.title or work.name, watch)
+        assert self._tree is not None
+        title = work.spec.title or work.name
+        collected, self.made = collecting.gather(work, self._tree, number, title, watch.start, watch)
         label = f"{number:04d}"
         extra = {f"extra/{label}-{index}": commit for index, commit in enumerate(collected.extra, 1)}
         if collected.tip != watch.start or extra:  # its own ref last: after a kill that says that all of it is taken in
             save.keep_all(self.repo, work.record.slug, {**extra, label: collected.tip})
         self.tip = collected.tip
-        if self._tree and (edits := submodules.edited(self._tree.admin)):
+        if edits := submodules.edited(self._tree.admin):
             work.event("notice", detail=f"{edits}: they can't be taken, and are in no commit")
         left = self._left = findings.judge(work, self.repo, watch, collected)
         if self._cleared == watch.start and not left.finding:
@@ -340,44 +338,12 @@ class Workspace:
         if work.record.stage == Stage.MEASURE or not self._tree.finished:
             worktree.begin(self._tree)
             return
-        collected = self._gather(work, number, f"Unfinished: {work.spec.title or work.name}", None, start)
+        title = f"Unfinished: {work.spec.title or work.name}"
+        collected, self.made = collecting.gather(work, self._tree, number, title, start)
         findings.strayed(work, self.repo, collected)
         self.tip = collected.tip
         if self.tip != start and scope.violations(work, self.repo, start, self.tip):
             self._reset(work, start)
-
-    def _gather(self, work: Work, number: int, subject: str, watch: Watch | None, start: str = "") -> save.Collected:
-        assert self._tree is not None
-        trailers = {"Task": work.name, "Attempt": str(number), "Agent": work.agent_name}
-        start = watch.start if watch else start
-        subject = work.mask.text(subject)
-        staged = save.staged(self._tree, watch.saved if watch else None)
-        made = self.made = save.commit_all(self._tree, subject, trailers=trailers)
-        collected = save.collect(self._tree, self._branch(work), start, watch.saved if watch else None)
-        if staged or collected.seen - {made} or collected.extra:  # of the agent's own making
-            lasting.secure(self.repo, (collected.tip, *collected.extra), (start,), (repository.HEADS + self._branch(work),))
-        message = with_trailers(subject, trailers)
-        if collected.rewritten and not merge.contains(self.repo, collected.tip, work.record.base_commit or start):
-            # The agent went back behind where the task began, or made a history of its own: what it has is put on top of ours.
-            collected = self._graft(work, collected, (start,), message)
-        if (found := work.record.resolving) and self._resolved(work, collected.tip, ended=watch is not None):
-            return self._graft(work, collected, (found.base, found.tip), message)
-        return collected
-
-    def _resolved(self, work: Work, commit: str, *, ended: bool) -> bool:
-        """Whether `commit` is to become the merge of the two sides of the conflict, since no marker is left. What nobody has
-        touched is one only where the agent has `ended`: to leave it so was its decision."""
-        found = work.record.resolving
-        assert found is not None
-        untouched = commit == found.commit and not ended
-        return not untouched and merge.contains(self.repo, commit, found.commit) and not self.marked(work, commit)
-
-    def _graft(self, work: Work, collected: save.Collected, parents: tuple[str, ...], message: str) -> save.Collected:
-        """The tree of what was collected as one commit with these parents; the commits themselves are kept beside it."""
-        assert self._tree is not None
-        tip = merge.commit(self.repo, f"{collected.tip}^{{tree}}", parents, message)
-        worktree.checkout(self._tree, branch=self._branch(work), commit=tip)
-        return replace(collected, tip=tip, extra=(*collected.extra, collected.tip))
 
     def _mend(self, work: Work) -> None:
         """The agent removed its worktree, or git's folder for it: there is one again, and what can be found of it has refs."""
@@ -388,23 +354,12 @@ class Workspace:
         if self._tree.admin.is_dir():
             save.keep_everything(self._tree, slug, self._cut(work), base=base)
         save.keep_lost(self.repo, self._tree.path, slug, self._cut(work), base=base)
-        if not self._tree.admin.is_dir():
-            self._find_lost(work)
+        if self._began is not None and not self._tree.admin.is_dir():
+            collecting.keep_unnamed(work, self.repo, self._began)
         branch, commit = self._branch(work), beginning.branch_tip(work, self.repo)
         path, pump = self._tree.path, work.pulse.nap
         self._tree = pool.prepare(self.repo, path, owner=work.record.id, branch=branch, commit=commit, pump=pump)
         self._furnish(work)
-
-    def _find_lost(self, work: Work) -> None:
-        """Git's log of the worktree went with it: what the agent committed there may have no name left."""
-        if self._began is None or not (found := loose.lost(self.repo, self._began)):
-            return
-        number = f"{work.number or work.record.attempts:04d}"
-        extra = {f"extra/{number}-lost{f'-{index}' if index else ''}": commit for index, commit in enumerate(found)}
-        lasting.secure(self.repo, found, filter(None, (work.record.base_commit,)))
-        labels = save.keep_all(self.repo, work.record.slug, extra)
-        told = f"the agent removed its worktree, with commits that nothing else named any more: kept as {', '.join(labels)}"
-        work.event("finding", detail=told)
 
     def _reset(self, work: Work, commit: str) -> None:
         assert self._tree is not None
@@ -428,8 +383,7 @@ class Workspace:
 
     def marked(self, work: Work, commit: str = "") -> tuple[str, ...]:
         """The files in which markers of the conflict that is resolved are left, on the task branch or in `commit`."""
-        found = work.record.resolving
-        return conflicts.marked(self.repo, commit or self.tip, found.base, found.tip) if found else ()
+        return collecting.marked(work, self.repo, commit or self.tip)
 
     def changed_since(self, old: str) -> tuple[Change, ...] | None:
         """What the task branch changes in `old`, where that was looked at already: git need not be asked again."""
