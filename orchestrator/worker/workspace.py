@@ -62,10 +62,14 @@ class Workspace:
         self._left: Left | None = None  # what the last attempt left
 
     @property
-    def path(self) -> Path:
+    def tree(self) -> Worktree:
         """The agent's worktree."""
         assert self._tree is not None
-        return self._tree.path
+        return self._tree
+
+    @property
+    def path(self) -> Path:
+        return self.tree.path
 
     # --- opening ----------------------------------------------------------------------------------------------------
 
@@ -105,12 +109,11 @@ class Workspace:
     def _furnish(self, work: Work) -> None:
         """Make the worktree ready for an agent. With a conflict's markers in the files a set-up may well fail, and that is the
         agent's to mend; what comes of it is measured in a checkout of its own. Raises SetupFailed."""
-        assert self._tree is not None
-        if problem := setup.furnish(work, self.repo, self._tree):
+        if problem := setup.furnish(work, self.repo, self.tree):
             if not self.marked(work):
                 raise SetupFailed(problem, hint="Run the setup command by hand in a fresh checkout.")
             work.event("notice", detail=f"with the conflict's markers in the files the setup fails: {problem}")
-        worktree.finish(self._tree)
+        worktree.finish(self.tree)
 
     def _take_up(self, work: Work, found: Worktree) -> bool:
         """Go on in the worktree of an earlier claim: what lies there is kept, and committed where it is in scope.
@@ -145,8 +148,7 @@ class Workspace:
         """A checkout of the commit the task began at: the fresh worktree itself, later the verify one."""
         assert work.record.base_commit is not None
         if self.tip == work.record.base_commit:
-            assert self._tree is not None
-            with self.at_tip(work) as place, self._stillness.watching(self._tree.path, self._tree.admin) as still:
+            with self.at_tip(work) as place, self._stillness.watching(self.tree.path, self.tree.admin) as still:
                 yield place
                 if not self._litter and still():  # which saves git a look at every file before the first agent
                     self._litter = None
@@ -156,9 +158,8 @@ class Workspace:
     @contextmanager
     def at_tip(self, work: Work) -> Iterator[Path]:
         """The agent's worktree, for a benchmark: what that leaves there is taken away before the next agent comes."""
-        assert self._tree is not None
         furnished = work.spec.setup or work.settings.hooks.get("after_create")
-        self._litter = save.untracked(self._tree) if furnished else ()
+        self._litter = save.untracked(self.tree) if furnished else ()
         self.hold(work)
         try:
             yield self.path
@@ -212,14 +213,13 @@ class Workspace:
 
     def watch(self, work: Work) -> Watch:
         """How things are before the agent starts, to see afterwards what it touched."""
-        assert self._tree is not None
         self.hold(work)
         self._stood = None  # whatever happens now is the agent's doing
         self._tidy()
         if work.route is not None and (litter := routes.traits(work).leaves):
             repository.exclude(self.repo, litter)
-        self._began = loose.clock(self._tree)
-        return findings.watch(work, self.repo, self.tip, save.before(self._tree))
+        self._began = loose.clock(self.tree)
+        return findings.watch(work, self.repo, self.tip, save.before(self.tree))
 
     def leave(self, work: Work) -> None:
         """The claim ends and the worktree stays: without a benchmark's litter, which the next claim would take for work. What
@@ -244,8 +244,7 @@ class Workspace:
 
     def state(self) -> str:
         """A commit of everything in the agent's worktree; where an agent has taken that apart, what the branch holds."""
-        assert self._tree is not None
-        return (save.pending(self._tree) if worktree.usable(self._tree) else None) or self.tip
+        return (save.pending(self.tree) if worktree.usable(self.tree) else None) or self.tip
 
     def between(self, old: str, new: str, *, limit: int = changes.PATCH_LIMIT) -> bytes:
         return changes.patch(self.repo, old, new, limit=limit)
@@ -267,15 +266,14 @@ class Workspace:
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Everything the agent did, as one commit on the task branch, kept under the attempt's own ref."""
         self._mend(work)
-        assert self._tree is not None
         title = work.spec.title or work.name
-        collected, self.made = collecting.gather(work, self._tree, number, title, watch.start, watch)
+        collected, self.made = collecting.gather(work, self.tree, number, title, watch.start, watch)
         label = f"{number:04d}"
         extra = {f"extra/{label}-{index}": commit for index, commit in enumerate(collected.extra, 1)}
         if collected.tip != watch.start or extra:  # its own ref last: after a kill that says that all of it is taken in
             save.keep_all(self.repo, work.record.slug, {**extra, label: collected.tip})
         self.tip = collected.tip
-        if edits := submodules.edited(self._tree.admin):
+        if edits := submodules.edited(self.tree.admin):
             work.event("notice", detail=f"{edits}: they can't be taken, and are in no commit")
         left = self._left = findings.judge(work, self.repo, watch, collected)
         if self._cleared == watch.start and not left.finding:
@@ -347,27 +345,25 @@ class Workspace:
 
     def _mend(self, work: Work) -> None:
         """The agent removed its worktree, or git's folder for it: there is one again, and what can be found of it has refs."""
-        assert self._tree is not None
-        if worktree.usable(self._tree):
+        if worktree.usable(self.tree):
             return
         slug, base = work.record.slug, work.record.base_commit
-        if self._tree.admin.is_dir():
-            save.keep_everything(self._tree, slug, self._cut(work), base=base)
-        save.keep_lost(self.repo, self._tree.path, slug, self._cut(work), base=base)
-        if self._began is not None and not self._tree.admin.is_dir():
+        if self.tree.admin.is_dir():
+            save.keep_everything(self.tree, slug, self._cut(work), base=base)
+        save.keep_lost(self.repo, self.tree.path, slug, self._cut(work), base=base)
+        if self._began is not None and not self.tree.admin.is_dir():
             collecting.keep_unnamed(work, self.repo, self._began)
         branch, commit = self._branch(work), beginning.branch_tip(work, self.repo)
-        path, pump = self._tree.path, work.pulse.nap
+        path, pump = self.tree.path, work.pulse.nap
         self._tree = pool.prepare(self.repo, path, owner=work.record.id, branch=branch, commit=commit, pump=pump)
         self._furnish(work)
 
     def _reset(self, work: Work, commit: str) -> None:
-        assert self._tree is not None
         self.hold(work)
         self._stood = None
-        self._keep_copies(work, self._tree)
-        worktree.begin(self._tree)
-        worktree.reset(self._tree, branch=self._branch(work), commit=commit)
+        self._keep_copies(work, self.tree)
+        worktree.begin(self.tree)
+        worktree.reset(self.tree, branch=self._branch(work), commit=commit)
         self.tip = commit
         self._furnish(work)  # what was copied in and set up went with the rest
 
