@@ -34,7 +34,7 @@ from its next claim. Edited while an agent ran it may be the agent's doing: `ret
 """
 
 KEPT = "The task's own is as it was."
-ASKED_ANEW = "what waits for your word was verified before that: approved, it is measured anew and you are asked again"
+ASKED_ANEW = "; what waits for your word was verified before that: approved, it is measured anew and you are asked again"
 
 
 @click.command(epilog=EPILOG)
@@ -146,11 +146,7 @@ def _asked_anew(app: App, place: Place) -> str:
     """What becomes of a question that a person has yet to answer."""
     folder = app.queue.path(place)
     waits = place.state is State.PENDING and outdated(folder, records.peek(folder))
-    return (
-        "; what waits for your word was verified before that: approved, it is measured anew and you are asked again"
-        if waits
-        else ""
-    )
+    return ASKED_ANEW if waits else ""
 
 
 def _old(text: str) -> Spec | None:

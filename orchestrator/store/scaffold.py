@@ -59,11 +59,6 @@ def create(queue: Queue, task: NewTask, *, cwd: Path | None = None) -> tuple[Pla
         raise
 
 
-def spec_text(task: NewTask) -> str:
-    """The `autoresearch.md` of a new task."""
-    return _spec(task, dict(task.keys))
-
-
 def _measured(task: NewTask, cwd: Path) -> tuple[dict[str, tuple[bytes, bool]], dict[str, object]]:
     """The evaluator's files, each with whether it can be executed, and the keys that go with them."""
     keys = dict(task.keys)
