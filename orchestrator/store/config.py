@@ -5,7 +5,7 @@ Flag > environment > `.env` > project file > user file > default. The nearest va
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from orchestrator.store.layers import Entry, Layer
 from orchestrator.store.options import OPTIONS, Given, Option, args, hook
 
 SHOWN = 80
+WRITE = 'Write {} = "a shell command"'
 LISTS = ("fallback", "phases", "env_pass")
 
 
@@ -68,17 +69,27 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> 
             warnings += _doubts(option, entry)
     if values.get("agent") is None and values.get("agent_cmd"):  # a command for the agent `exec` chooses it
         values["agent"], sources["agent"] = "exec", sources["agent_cmd"]
-    hooks, hook_sources = _hooks(stack, environ)
-    asked = _merged(layer.gates for layer in stack)
-    sources |= {f"gates.{name}": entry.source for name, entry in asked.items()}
+    tables, table_sources = _tables(stack, environ)
     files = tuple(layer.path for layer in stack if layer.path is not None)
-    agents = _merged(layer.agents for layer in stack)
-    more = _merged(layer.args for layer in stack)
-    sources |= {f"agents.{name}": entry.source for name, entry in agents.items()}
-    sources |= {f"agents.{name}.args": entry.source for name, entry in more.items()}
-    tables = {name: entry.value for name, entry in agents.items() if isinstance(entry.value, dict)}
-    settings = Settings(**values, hooks=hooks, gates=_gates(asked), agents=tables, agent_args=_args(more, environ))
-    return Config(settings, {**sources, **hook_sources}, tuple(warnings), files)
+    return Config(Settings(**values, **tables), {**sources, **table_sources}, tuple(warnings), files)
+
+
+def _tables(stack: Sequence[Layer], environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The settings that are tables of names, and where each of their values is from."""
+    hooks, asked = _merged(layer.hooks for layer in stack), _merged(layer.gates for layer in stack)
+    agents, more = _merged(layer.agents for layer in stack), _merged(layer.args for layer in stack)
+
+    def given(entry: Entry) -> Given:
+        return Given(entry.value, entry.folder, environ)
+
+    tables = {
+        "hooks": _each(hooks, "the hook", f"{WRITE}.", lambda _, entry: hook(given(entry))),
+        "gates": _each(asked, "the gate", f"{WRITE}, or a mode.", _gate),
+        "agents": {name: entry.value for name, entry in agents.items() if isinstance(entry.value, dict)},
+        "agent_args": _each(more, "the arguments of", "Correct it there.", lambda _, entry: args(given(entry))),
+    }
+    places = ("gates.{}", asked), ("agents.{}", agents), ("agents.{}.args", more), ("hooks.{}", hooks)
+    return tables, {place.format(name): entry.source for place, merged in places for name, entry in merged.items()}
 
 
 def rows(config: Config) -> tuple[Row, ...]:
@@ -143,44 +154,20 @@ def _doubts(option: Option, entry: Entry) -> list[str]:
     return [f"{option.env}={text} (from {entry.source}) is {text} milliseconds; for seconds write {text}s"]
 
 
-def _hooks(stack: Sequence[Layer], environ: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    merged = _merged(layer.hooks for layer in stack)
-    commands = {}
-    for name, entry in merged.items():
-        try:
-            commands[name] = hook(Given(entry.value, entry.folder, environ))
-        except ValueError as error:
-            raise Misuse(
-                f"{_shown(entry.value)} can't be used for the hook {name} (from {entry.source}): expected {error}.",
-                hint=f'Write {name} = "a shell command".',
-            ) from error
-    return commands, {f"hooks.{name}": entry.source for name, entry in merged.items()}
+def _gate(name: str, entry: Entry) -> dict[str, Any]:
+    return gates.to_plain(gates.parse(name, entry.value))
 
 
-def _gates(merged: Mapping[str, Entry]) -> dict[str, dict[str, Any]]:
+def _each(merged: Mapping[str, Entry], what: str, hint: str, read: Callable[[str, Entry], Any]) -> dict[str, Any]:
+    """Each of a table's values as `read` takes it. Raises Misuse for one that it refuses."""
     found = {}
     for name, entry in merged.items():
         try:
-            found[name] = gates.to_plain(gates.parse(name, entry.value))
+            found[name] = read(name, entry)
         except ValueError as error:
-            raise Misuse(
-                f"{_shown(entry.value)} can't be used for the gate {name} (from {entry.source}): expected {error}.",
-                hint=f'Write {name} = "a shell command", or a mode.',
-            ) from error
+            told = f"{_shown(entry.value)} can't be used for {what} {name} (from {entry.source}): expected {error}."
+            raise Misuse(told, hint=hint.format(name)) from error
     return found
-
-
-def _args(merged: Mapping[str, Entry], environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    words = {}
-    for name, entry in merged.items():
-        try:
-            words[name] = args(Given(entry.value, entry.folder, environ))
-        except ValueError as error:
-            raise Misuse(
-                f"{_shown(entry.value)} can't be used for the arguments of {name} (from {entry.source}): expected {error}.",
-                hint="Correct it there.",
-            ) from error
-    return words
 
 
 def _merged(nearest_first: Iterable[Mapping[str, Entry]]) -> dict[str, Entry]:
