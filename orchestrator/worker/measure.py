@@ -82,15 +82,12 @@ def sample(
             command = problem or _command(sealed, evaluator.path, evaluator.command, copy=copy, worktree=worktree, env=env)
             if isinstance(command, str):
                 return Sample({}, None, ProcessEnd.NOT_STARTED, None, 0.0, defect=command, output=command)
-            before = seals.written(copy / evaluator.path) if evaluator.path else None
-            placed = scripts.lying(sealed, worktree)
+            before = _lying(sealed, evaluator, copy, worktree)
             finished = supervise.run(
                 command, capped(limits), sink=sink, err=output.add, pump=pump, aside=private.aside, on_exit=ended
             )
-            left = scripts.lying(sealed, worktree)
-            changed = next((path for path in placed if left[path] != placed[path]), None)
-            if evaluator.path and seals.written(copy / evaluator.path) != before:
-                changed = evaluator.path
+            after = _lying(sealed, evaluator, copy, worktree)
+            changed = next((path for (path, was), (_, now) in zip(before, after, strict=True) if was != now), None)
     except alone.Asked:
         return Sample({}, None, ProcessEnd.STOPPED, None, 0.0)
     finally:
@@ -98,6 +95,12 @@ def sample(
     reading = _reading(told, private.own, since(own, reader.finish()), channels)
     judged = _judged(spec, finished, limits, reading, output, changed, known)
     return _by_channel(judged, told, channels)
+
+
+def _lying(sealed: Sealed, evaluator: Evaluator, copy: Path, worktree: Path) -> list[tuple[str, object]]:
+    """What it is run from: its file in the private copy, and the scripts of the repository that its command finds there."""
+    own = [(evaluator.path, seals.written(copy / evaluator.path))] if evaluator.path else []
+    return [*own, *scripts.lying(sealed, worktree).items()]
 
 
 def _reading(
