@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.agents import registry, replay, session
-from orchestrator.agents.protocol import Request
+from orchestrator.agents.protocol import Agent, Request
 from orchestrator.core import convergence
 from orchestrator.core.convergence import Next
 from orchestrator.core.limits import task_limits
@@ -139,27 +139,8 @@ def hold_session(
     agent = routes.agent(work, work.route.agent)
     room = metering.left(work)
     meter = metering.Meter(room, work.route.model)
-    places = (space.path, *((Path(work.record.repo),) if work.record.repo else ()))
-    known = secrets_of(os.environ, named=agent.traits.secrets) | secrets.in_folders(places)
-    known |= secrets.in_logins(agent.traits.credentials, os.environ)
-    work.claim.mask = work.mask.with_more(known)
-    text = prompt.build(
-        work.spec,
-        work.record,
-        number=number,
-        feedback=work.feedback,
-        worktree=space.path,
-        evaluator=work.evaluator,
-        alpha=work.alpha,
-        part=replace(
-            phase.part(phases.folders(work, agent)),
-            budget=metering.notice(work),
-            resumed=RESUMED if resume else "",
-            handover=handover.read(work),
-            conflict=resolution.told(work, space),
-        ),
-    )
-    text = work.mask.text(text)
+    work.claim.mask = work.mask.with_more(_secrets(work, space, agent))
+    text = work.mask.text(_prompt(work, space, number, phase, agent, resume))
     work.claim.write(f"attempts/{number:04d}/{phases.prompt_file(phase)}", text.encode(errors="surrogateescape"))
     resumed = resume.id if resume else None
     work.event("agent_started", attempt=number, agent=agent.name, model=work.route.model, resumed=resumed, **phase.named)
@@ -189,6 +170,32 @@ def hold_session(
     outcome = metering.counted(work, refusals.settled(work, outcome))
     work.event("agent_ended", attempt=number, end=outcome.end.value, detail=outcome.detail, **phase.named)
     return outcome
+
+
+def _secrets(work: Work, space: Space, agent: Agent) -> dict[str, str]:
+    """What no prompt and no log may show: from the environment, from files that the agent finds, and of its login."""
+    places = (space.path, *((Path(work.record.repo),) if work.record.repo else ()))
+    known = secrets_of(os.environ, named=agent.traits.secrets) | secrets.in_folders(places)
+    return known | secrets.in_logins(agent.traits.credentials, os.environ)
+
+
+def _prompt(work: Work, space: Space, number: int, phase: Phase, agent: Agent, resume: Session | None) -> str:
+    return prompt.build(
+        work.spec,
+        work.record,
+        number=number,
+        feedback=work.feedback,
+        worktree=space.path,
+        evaluator=work.evaluator,
+        alpha=work.alpha,
+        part=replace(
+            phase.part(phases.folders(work, agent)),
+            budget=metering.notice(work),
+            resumed=RESUMED if resume else "",
+            handover=handover.read(work),
+            conflict=resolution.told(work, space),
+        ),
+    )
 
 
 def request(work: Work, space: Space, number: int, text: str, phase: Phase, variables: tuple[str, ...] = ()) -> Request:
