@@ -12,7 +12,7 @@ from itertools import islice
 from orchestrator.core import attention, budget
 from orchestrator.core.attention import OffBase
 from orchestrator.core.budget import Budget
-from orchestrator.core.candidate import Candidate
+from orchestrator.core.candidate import Candidate, WaitingKind
 from orchestrator.core.graph import cycles
 from orchestrator.core.outcome import Spend
 from orchestrator.core.readiness import World, not_before
@@ -168,6 +168,11 @@ class Index:
         return bool(self._restless)
 
     @property
+    def settling(self) -> bool:
+        """Whether one of them only has to rest. An editor's file may lie there for days, a stopped worker live as long."""
+        return any(_only_settles(self._entries[folder].candidate) for folder in self._restless)
+
+    @property
     def invalid(self) -> list[Candidate]:
         """What can't be used as it is, and isn't just being written."""
         found = (self._entries[folder].candidate for folder in self.followed)
@@ -291,6 +296,10 @@ def _print(path: str) -> tuple[int, ...] | None:
     except OSError:
         return None
     return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_nlink)
+
+
+def _only_settles(candidate: Candidate) -> bool:
+    return all(hold.kind is WaitingKind.SETTLING for hold in candidate.holds)
 
 
 def _order(entry: Entry) -> tuple[int, float, str]:

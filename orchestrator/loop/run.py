@@ -185,9 +185,9 @@ def seconds(loop: Loop, moment: Moment) -> float:
     """How long nothing can change without being heard of. That a disk has space again, nobody tells."""
     if loop.voice.troubled:
         return BUSY
-    if loop.index.restless:
+    if loop.index.settling:
         return max(BREATH, min(BUSY, loop.settings.settle))
-    if loop.watch.polling or len(loop.workers) or loop.index.names.places(State.RUNNING):
+    if loop.watch.polling or loop.index.restless or len(loop.workers) or loop.index.names.places(State.RUNNING):
         return BUSY
     due = loop.index.next_due(moment.now)
     rescan = RESCAN if loop.looked is None else max(0.0, loop.looked + RESCAN - moment.mono)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
+from collections.abc import Callable
 
 import pytest
 from support.stage import STANDIN, Stage
@@ -129,6 +131,23 @@ def test_a_folder_that_rests_for_less_than_a_second_is_not_left_alone_for_one(
     assert run.run(settings, Mode.DRAIN, say=lambda _line: None, program=STANDIN) == 0
     assert stage.state("dropped") is State.CONVERGED
     assert asked[0] <= 0.5
+
+
+def test_a_file_that_an_editor_left_is_not_looked_at_more_often_where_folders_rest_for_less(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stage.task("open") / ".autoresearch.md.swp").write_text("")
+    asked: list[float] = []
+
+    def wait(self: Wakeup, seconds: float, wait: Callable[[Wakeup, float], bool] = Wakeup.wait) -> bool:
+        asked.append(seconds)
+        if len(asked) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return wait(self, seconds)
+
+    monkeypatch.setattr(Wakeup, "wait", wait)
+    assert run.run(Settings(tasks=str(stage.queue.root), settle=0.0), Mode.LOOP, say=lambda _line: None, program=STANDIN) == 0
+    assert min(asked[:3]) > run.BUSY / 2
 
 
 def test_a_child_starts_after_its_parent_and_never_after_a_blocked_one(stage: Stage) -> None:
