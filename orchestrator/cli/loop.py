@@ -115,25 +115,32 @@ def stop(app: App) -> int:
 
 
 def _stop_orphans(queue: Queue) -> int:
-    """Workers on this host whose loop is dead: each is asked to put its task back; how many did."""
-    asked = [place for place in queue.places((State.RUNNING,)) if _ask(queue, place)]
+    """Workers on this host whose loop is dead: each is asked to put its task back; how many did. Who didn't is told."""
+    asked = {place: pid for place in queue.places((State.RUNNING,)) if (pid := _ask(queue, place))}
     deadline = time.monotonic() + PUT_BACK
     _wait(
         lambda: time.monotonic() < deadline and any(_alive(queue, place) for place in asked),
         lambda: f"waiting for {output.count(len(asked), 'worker')} …",
     )
-    return len(asked)
+    deaf = {place: pid for place, pid in asked.items() if _alive(queue, place)}
+    for place, pid in deaf.items():
+        output.error(
+            f"{place.name} goes on: its worker, pid {pid}, was asked to put it back and has not in {PUT_BACK:g} s.",
+            f"`kill -9 {pid}` ends it; the next loop puts its task back.",
+        )
+    return len(asked) - len(deaf)
 
 
-def _ask(queue: Queue, place: Place) -> bool:
+def _ask(queue: Queue, place: Place) -> int | None:
+    """Have a worker without a loop put its task back: its pid. None where there is none, or it can't be asked."""
     from orchestrator.errors import OrchestratorError
     from orchestrator.executors import registry
 
     lease = leases.read(queue.path(place))
     if lease is None or not _alive(queue, place) or lease.owner.host != queue.me().host:
-        return False
+        return None
     if lease.loop is not None and queue.owner_alive(lease.loop):
-        return False
+        return None
     try:
         executor = registry.find(lease.executor)
         handle = lease.handle or executor.handle_of(lease.owner)
@@ -142,11 +149,11 @@ def _ask(queue: Queue, place: Place) -> bool:
                 f"{place.name} goes on: this user can't stop its worker, pid {lease.owner.pid}.",
                 f"Stop it as the user who started it, or `orchestrator stop {quote(place.name)}` has it let go of the task.",
             )
-            return False
+            return None
         executor.stop(handle, kill=False)
     except OrchestratorError:
-        return False
-    return True
+        return None
+    return lease.owner.pid
 
 
 def _alive(queue: Queue, place: Place) -> bool:

@@ -158,3 +158,16 @@ def test_a_stop_says_whose_worker_it_can_not_stop(
     assert f"fix goes on: this user can't stop its worker, pid {os.getpid()}." in told.err
     assert claim.held()
     claim.abandon()
+
+
+def test_a_stop_says_whose_worker_has_not_put_its_task_back(
+    queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "kill", lambda _pid, _number: None)  # a stopped process doesn't hear it either
+    monkeypatch.setattr(loop, "PUT_BACK", 0.1)
+    loop.stop(App(flags={"tasks": str(queue.root)}))
+    told = capsys.readouterr()
+    assert told.out == "No loop was running.\n"
+    assert f"fix goes on: its worker, pid {os.getpid()}, was asked to put it back and has not in 0.1 s." in told.err
+    assert claim.held()
+    claim.abandon()
