@@ -9,6 +9,7 @@ from shlex import quote
 
 from orchestrator.core import budget, drain
 from orchestrator.core.candidate import Candidate, Waiting
+from orchestrator.core.outcome import ECHO
 from orchestrator.core.readiness import not_before, waiting_on
 from orchestrator.core.task import State
 from orchestrator.core.value import Value
@@ -60,18 +61,19 @@ def finished(loop: Loop) -> Over | None:
 def stop(loop: Loop) -> bool:
     """Have the own workers put their tasks back; True where all of them did. A second signal, or too long a wait, kills."""
     loop.stopping = True
-    begun = loop.clock().mono
     signals = len(loop.wakeup.stops)
     if len(loop.workers):
         loop.voice.note("Stopping: the workers save what they have and put their tasks back.", "stopping")
     loop.workers.stop()
+    begun = loop.clock().mono
     hurried: float | None = None
     while len(loop.workers):
         loop.wakeup.wait(0.25)
         moment = loop.clock()
         reap(loop, moment)
         more = len(loop.wakeup.stops) - signals
-        if hurried is None and (more > 0 or moment.mono - begun > PATIENCE):
+        asked = more > 0 and moment.mono - begun >= ECHO  # sooner, the workers would take it for the first one
+        if hurried is None and (asked or moment.mono - begun > PATIENCE):
             hurried = moment.mono
             loop.voice.note("Not stopping politely any longer: the agents are killed.", "stopping")
             loop.workers.stop()

@@ -16,11 +16,13 @@ from support.processes import gone, pid_in
 from support.stage import STANDIN, Stage
 
 from orchestrator.core.lease import Lease
+from orchestrator.core.outcome import ECHO
 from orchestrator.core.settings import Settings
 from orchestrator.core.task import State
+from orchestrator.errors import INTERRUPTED
 from orchestrator.loop.mode import Mode
 from orchestrator.loop.run import run
-from orchestrator.loop.workers import LOGS
+from orchestrator.loop.workers import LOGS, Workers
 from orchestrator.proc import identity
 from orchestrator.store import events
 
@@ -130,6 +132,32 @@ def test_a_second_signal_tells_workers_not_to_wait_for_their_agents(stage: Stage
     stage.until(lambda: "Stopping" in stage.said(), "the first signal being heard")
     interrupt_until(stage, loop, lambda: "politely" in stage.said())
     assert stage.code(loop) == 130
+    assert stage.state("a") is State.PENDING
+
+
+def test_a_second_signal_is_passed_on_only_when_workers_do_not_take_it_for_the_first(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.task("a", "late")
+    asked: list[float] = []
+    passed: list[float] = []
+
+    def stop(self: Workers, *, kill: bool = False, stop: Callable[..., None] = Workers.stop) -> None:
+        if not passed:  # the loop was busy when the first one came
+            stage.until(lambda: time.monotonic() - asked[0] > ECHO, "another request")
+            os.kill(os.getpid(), signal.SIGINT)
+        stop(self, kill=kill)
+        passed.append(time.monotonic())
+
+    def say(line: str) -> None:
+        if line == "a: started":
+            stage.runs("a")
+            os.kill(os.getpid(), signal.SIGINT)
+            asked.append(time.monotonic())
+
+    monkeypatch.setattr(Workers, "stop", stop)
+    assert run(Settings(tasks=str(stage.queue.root)), Mode.LOOP, say=say, program=STANDIN) == INTERRUPTED
+    assert passed[1] - passed[0] >= ECHO
     assert stage.state("a") is State.PENDING
 
 
