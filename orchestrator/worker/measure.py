@@ -249,7 +249,7 @@ def _command(
     try:
         argv = tuple(layouts.command_for(copy / path))
     except OrchestratorError as error:
-        return f"{error.message} {error.hint}".strip().replace(f"{copy}/", "")
+        return f"{error.message}.".replace(f"{copy}/", "")  # without its hint: what was sealed is not read again by itself
     return Command(argv=argv, cwd=worktree, env=env)
 
 

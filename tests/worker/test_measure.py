@@ -257,6 +257,13 @@ def test_a_missing_interpreter_is_named_and_not_by_its_private_path(bench: Bench
     assert str(bench.root / "scratch") not in result.defect
 
 
+@pytest.mark.parametrize(("name", "text"), [("benchmark.sh", "#!/no/such/program\n"), ("bench.txt", "echo METRIC n=1\n")])
+def test_what_can_not_be_run_is_told_in_one_sentence_that_promises_no_other_look(bench: Bench, name: str, text: str) -> None:
+    bench.write(text, name)
+    defect = str(bench.sample(Spec(metrics=SPEC.metrics, benchmark=name)).defect)
+    assert (defect.startswith(f"{name}: found "), defect.endswith("."), "again" in defect) == (True, True, False)
+
+
 def test_a_benchmark_that_sleeps_past_its_time_with_a_grandchild_is_ended_with_it(bench: Bench) -> None:
     bench.write(
         "(setsid sh -c 'trap \"\" TERM; echo $$ > grandchild; sleep 60' &); while ! test -s grandchild; do :; done; sleep 60"
