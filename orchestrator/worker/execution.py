@@ -108,15 +108,15 @@ def capped(limits: Limits) -> Limits:
     return limits if limits.output is not None else replace(limits, output=OUTPUT)
 
 
-def failure(who: str, finished: Finished, limits: Limits) -> str | None:
-    """Why an execution counts as failed, None where it ended by itself with exit code 0."""
+def failure(who: str, finished: Finished, limits: Limits, allowed: str) -> str | None:
+    """Why an execution counts as failed, None where it ended by itself with exit code 0. `allowed`: the key of its time."""
     match finished.end:
         case ProcessEnd.EXITED:
             return f"{who} ended with exit code {finished.code}{_in_shell(finished.code)}." if finished.code else None
         case ProcessEnd.SIGNALLED:
             return f"{who} was ended by {_signal(finished.signal)}."
         case ProcessEnd.TIMED_OUT:
-            return f"{who} did not end within {limits.seconds:g} s."
+            return f"{who} did not end within {limits.seconds:g} s (`{allowed}`)."
         case ProcessEnd.STALLED:
             return f"{who} printed nothing for {limits.idle:g} s."
         case ProcessEnd.OUTPUT_LIMIT:

@@ -132,7 +132,7 @@ def _judged(
     changed: str | None = None,
     known: Collection[str] = (),
 ) -> Sample:
-    broken = failure("The benchmark", finished, limits)
+    broken = failure("The benchmark", finished, limits, "benchmark_timeout")
     if broken and finished.end is not ProcessEnd.OUTPUT_LIMIT:
         broken += last_word(output.tail())
     edited = WRITTEN.format(changed, "benchmark") if changed else None
@@ -180,6 +180,7 @@ def check(
     pump: Pump,
     scratch: Path,
     keep: int = FULL,
+    allowed: str = "timeout",
 ) -> Verdict:
     """Run one gate in `worktree`: with `sealed` the file of that path in a private copy, else a shell command. Exit 0 is yes.
 
@@ -194,7 +195,7 @@ def check(
         before = seals.written(copy / command) if sealed else None
         finished = supervise.run(argv, capped(limits), sink=output.add, err=None, pump=pump)
         changed = sealed and seals.written(copy / command) != before
-    reason = failure(f"The {name} command" if not sealed else f"{command}", finished, limits)
+    reason = failure(f"The {name} command" if not sealed else f"{command}", finished, limits, allowed)
     reason = reason or (WRITTEN.format(command, f"gate {name}") if changed else None)
     tail, full = output.tail(), output.full()
     return Verdict(name, reason is None, reason or "passed", tail, finished.end, code=finished.code, full=full)

@@ -65,6 +65,7 @@ def run(work: Work, name: str, command: str, place: Path) -> str | None:
             limits=Limits(seconds=work.settings.setup_timeout, grace=work.settings.stop_grace),
             pump=work.pulse.beat,
             scratch=work.scratch,
+            allowed="setup_timeout",
         )
     work.pulse.check()
     if verdict.ok:

@@ -270,7 +270,7 @@ def test_a_benchmark_that_sleeps_past_its_time_with_a_grandchild_is_ended_with_i
     )
     started = time.monotonic()
     result = bench.sample(limits=Limits(seconds=2, grace=0.1))
-    assert (result.end, result.defect) == (ProcessEnd.TIMED_OUT, "The benchmark did not end within 2 s.")
+    assert (result.end, result.defect) == (ProcessEnd.TIMED_OUT, "The benchmark did not end within 2 s (`benchmark_timeout`).")
     assert time.monotonic() - started < 20
     with pytest.raises(ProcessLookupError):
         os.kill(int((bench.worktree / "grandchild").read_text()), 0)
@@ -365,7 +365,11 @@ def test_a_gate_says_yes_by_exit_code_0_and_why_not_otherwise(bench: Bench) -> N
     no = bench.check("echo 2 tests failed; exit 1")
     assert (no.ok, no.reason, no.output) == (False, "The verify command ended with exit code 1.", "2 tests failed")
     late = bench.check("sleep 60", limits=Limits(seconds=0.2, grace=0.1))
-    assert (late.ok, late.end, late.reason) == (False, ProcessEnd.TIMED_OUT, "The verify command did not end within 0.2 s.")
+    assert (late.ok, late.end, late.reason) == (
+        False,
+        ProcessEnd.TIMED_OUT,
+        "The verify command did not end within 0.2 s (`timeout`).",
+    )
 
 
 def test_a_gate_of_the_task_runs_sealed_in_the_worktree(bench: Bench) -> None:
