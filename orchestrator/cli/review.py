@@ -73,11 +73,11 @@ def _by_a_person(app: App) -> None:
 
 
 def outdated(folder: Path, record: Record | None) -> bool:
-    """Whether a person's word is awaited on what was measured by another evaluator than the next claim will seal."""
+    """Whether a person's word is awaited on what was measured by another evaluator than the task's folder holds by now."""
     if record is None or record.ended or record.review is None or record.review.answer:
         return False
     try:
-        return seal.seal(folder, specfile.read(folder)).digest != record.review.seal
+        return seal.seal(folder, specfile.read(folder)).digest != (record.review.own or record.review.seal)
     except OrchestratorError:
         return True
 

@@ -139,6 +139,7 @@ class Reviewing(Value):
     asked: float
     answer: Answer | None = None
     note: str = ""
+    own: str = ""  # the evaluator without files of the repository: what an edit of the task changes
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

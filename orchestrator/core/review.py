@@ -36,11 +36,11 @@ def rejected(record: Record, commit: str) -> str | None:
     return f"A person looked at commit {commit[:12]} and rejected it{f': {review.note}' if review.note else '.'}"
 
 
-def asked(record: Record, commit: str, seal: str, now: float) -> Reviewing:
+def asked(record: Record, commit: str, seal: str, now: float, own: str = "") -> Reviewing:
     """The question about this commit; one that is open already stays as it is."""
     if record.review is not None and record.review.answer is None and proved(record, commit, seal):
         return record.review
-    return Reviewing(commit, seal, now)
+    return Reviewing(commit, seal, now, own=own)
 
 
 def answered(record: Record, answer: Answer, note: str) -> Record:

@@ -189,7 +189,7 @@ def refuse(work: Work, before: Record, attempt: Attempt | None, result: Result, 
 def wait_for_review(work: Work, space: Space) -> Ending:
     """Verified, and a person's turn. The question is in the record before the folder moves: a kill between the two leaves a task
     that the next worker puts back to pending, proved already and not asked about twice."""
-    work.save(review=review.asked(work.record, space.tip, work.sealed.digest, work.now()))
+    work.save(review=review.asked(work.record, space.tip, work.sealed.digest, work.now(), work.sealed.own))
     work.event("review", commit=space.tip, detail="verified; a person has to approve it")
     told = f"commit {space.tip[:10]} is verified; `orchestrator approve {quote(work.name)}` lets it land"
     return Ending(State.PENDING, Reason.REVIEW, told)

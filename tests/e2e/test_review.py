@@ -109,6 +109,17 @@ def test_whoever_approves_after_an_edit_of_what_decides_is_told_that_he_will_be_
     assert project.where("x") == "converged"
 
 
+def test_a_benchmark_that_is_a_script_of_the_repository_is_not_said_to_have_been_edited(project: Project) -> None:
+    """Scripts of the base count in what the work was measured by, and are in no task's folder."""
+    project.commit({"count.sh": "echo METRIC left=$(wc -l < todo.txt)\n"})
+    waiting(project, front=f"{FRONT}\nbenchmark: sh count.sh")
+    assert "edited since" not in project.run("why", "x", code=0).stdout
+    assert "verified before" not in project.run("edit", "x", "--priority", "3", code=0).stdout
+    assert "approved and lands next" in project.run("approve", "x", code=0).stdout
+    project.run(code=0)
+    assert project.where("x") == "converged"
+
+
 def test_an_approval_between_two_looks_of_a_loop_is_taken_up(project: Project) -> None:
     """For the approval the task leaves pending and comes back to it: whoever sees only before and after sees no difference."""
     project.agent(DONE)
