@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
+from shlex import quote
 
 import click
 
@@ -54,14 +55,21 @@ def _print(app: App, place: Place, attempt: int | None, lines: int | None, *, on
     folder = app.queue.path(place)
     found = None if only_events else session_log.log_of(folder, attempt)
     if found is None:
-        for event in events.tail(folder, ALL_EVENTS if lines is None else lines):
-            for line in event_lines(event):
-                output.out(line)
+        _print_events(app, place, lines)
         return
     if not app.quiet:
         count = len(session_log.attempts(folder))
         output.err(f"{output.name_text(place.name)}, attempt {int(found.name)} of {count}, {place.state}:")
     _show(app, _tail(list(session_log.read(found)), lines))
+
+
+def _print_events(app: App, place: Place, lines: int | None) -> None:
+    happened = list(events.tail(app.queue.path(place), ALL_EVENTS if lines is None else lines))
+    for event in happened:
+        for line in event_lines(event):
+            output.out(line)
+    if not happened and lines != 0 and not app.quiet:
+        output.err(f"Nothing has been done for {place.name!r} yet; `orchestrator why {quote(place.name)}` says why.")
 
 
 def _follow(app: App, place: Place, lines: int | None, *, only_events: bool) -> None:

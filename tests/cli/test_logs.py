@@ -202,6 +202,13 @@ def test_any_line_can_be_shown(line: str) -> None:
     assert line in tinted(readable(line), color=True)
 
 
+def test_a_task_that_nobody_took_up_yet_has_no_log_and_that_is_said(project: Project) -> None:
+    project.drop("fix")
+    for told in (project.run("logs", "fix", code=0), project.run("logs", "--events", "fix", code=0)):
+        assert (told.stdout, "Nothing has been done for 'fix' yet; `orchestrator why fix` says why." in told.stderr) == ("", True)
+    assert project.run("logs", "-q", "fix", code=0).stderr == ""
+
+
 def test_what_a_benchmark_printed_that_fails_on_the_base_is_shown(project: Project) -> None:
     folder = project.drop("x")
     (folder / "benchmark.sh").write_text("echo it needs the moon >&2\necho and more\nexit 3\n")
