@@ -266,10 +266,12 @@ def gates(work: Work, space: Space, commit: str, base: str | None = None) -> tup
 
 
 def refusal(work: Work, space: Space, commit: str, base: str | None = None) -> Verdict | None:
-    """The first of them that keeps this commit from landing; what it says goes into the next prompt."""
-    refused = next((verdict for verdict in gates(work, space, commit, base) if verdict.blocks), None)
-    if refused:
-        from orchestrator.worker.gates import table
+    """The first of them that keeps this commit from landing. What all that do say goes into the next prompt: one attempt may
+    mend it all."""
+    refused = [verdict for verdict in gates(work, space, commit, base) if verdict.blocks]
+    if not refused:
+        return None
+    from orchestrator.worker.gates import table
 
-        work.feedback = table.told(refused)
-    return refused
+    work.feedback = "\n\n".join(table.told(verdict) for verdict in refused)
+    return refused[0]

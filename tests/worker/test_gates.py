@@ -134,6 +134,16 @@ def test_a_line_that_is_new_blocks_and_the_next_prompt_names_it(desk: Desk) -> N
     assert "lint: 1 new finding\nnew.txt:1: BAD" in prompt
 
 
+def test_the_next_prompt_has_what_every_gate_says_that_blocks(desk: Desk) -> None:
+    types = "test ! -e new.txt || { echo 1 error; exit 3; }"
+    desk.drop(front=f"gates: {{lint: {json.dumps(LINT)}, types: {json.dumps(types)}}}")
+    desk.agent(f'{desk.call} {DONE}; [ "$n" = 2 ] && rm new.txt && exit; echo BAD > new.txt')
+    desk.serve()
+    prompt = (desk.folder() / ".orch/attempts/0002/prompt.md").read_text()
+    assert "lint: 1 new finding\nnew.txt:1: BAD" in prompt
+    assert "types: The types command ended with exit code 3.\n1 error" in prompt
+
+
 BADS = f"{LINT}; grep -q BAD *.txt || exit 0; "  # a linter that fails where it finds anything
 
 
