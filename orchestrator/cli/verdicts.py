@@ -37,9 +37,10 @@ def lines(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield from output.table(("GATE", "SAYS", "WHY"), [_row(each) for each in verdicts], most=(None, None, 200))
     for each in verdicts:
         places = [] if each.get("ok") else each.get("places") or []
-        yield from (f"  {clean(place)}" for place in places[:PLACES])
+        gate = clean(each.get("gate"))
+        yield from (f"  {gate}: {clean(place)}" for place in places[:PLACES])
         if len(places) > PLACES:
-            yield f"  … and {len(places) - PLACES} more of {clean(each.get('gate'))}"
+            yield f"  … and {len(places) - PLACES} more of {gate}"
 
 
 def _row(verdict: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -15,6 +15,8 @@ import pytest
 from support.commands import Project, wait
 from support.forks import PROGRAM
 
+from orchestrator.cli import verdicts
+
 EMPTY_BY_ONE = 'echo "attempt $ORCH_ATTEMPT: $(head -1 todo.txt)"; sed -i 1d todo.txt'
 
 
@@ -106,6 +108,15 @@ def test_show_tells_goal_numbers_and_attempts(converged: Project) -> None:
     assert [attempt["result"] for attempt in found["history"]] == ["improved", "improved", "converged"]
     assert found["landed"]["how"] == "merge"
     assert found["landed"]["commit"] == converged.git("rev-parse", "main")
+
+
+def test_where_a_gate_that_said_no_points_to_is_told_with_its_name() -> None:
+    said = [
+        {"gate": "lint", "ok": False, "reason": "7 new findings", "places": [f"a.py:{number}: bad" for number in range(7)]},
+        {"gate": "types", "ok": False, "reason": "exit code 3", "places": []},
+    ]
+    below = list(verdicts.lines(said))[-6:]
+    assert (below[0], below[-1]) == ("  lint: a.py:0: bad", "  … and 2 more of lint")
 
 
 def test_logs_show_the_last_attempt_or_the_one_asked_for(converged: Project) -> None:
