@@ -69,7 +69,7 @@ def _warn_without_agent(app: App) -> None:
     from orchestrator.cli.agents import absent, agentless
 
     if problem := absent(app):
-        output.error(f"The agent {app.settings.agent} can't work here: {problem.detail}.", f"{problem.fix} See --check.".strip())
+        output.error(f"The agent {app.settings.agent} can't work here: {problem.detail}.", f"{problem.fix} (see --check)".strip())
     if without := agentless(app):
         output.error(
             f"No agent is chosen, and {output.count(without, 'task names', 'tasks name')} none.",

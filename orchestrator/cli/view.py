@@ -305,7 +305,8 @@ ADVICE: Mapping[Reason | None, str] = {
     Reason.CONFLICT: "Merge the base into the task's branch yourself (its worktree is on it; commit there), then"
     " `orchestrator retry {name}` lands that; without a merge of yours agents try once more.",
     Reason.QUESTION: "Answer in the spec (`orchestrator edit {name}`), then `orchestrator retry {name}`.",
-    Reason.GATE: "See the verdict in `orchestrator show {name}`; mend the gate (a script of the repository on the base, which"
+    Reason.GATE: "See the verdict in `orchestrator show {name}` (of a hidden check: what it measured, in"
+    " `orchestrator logs --events {name}`); mend the gate (a script of the repository on the base, which"
     " you then merge into the task's branch, in its worktree) or the goal, then `orchestrator retry {name}`.",
     Reason.CLOSED: "Say in the spec what was wrong (`orchestrator edit {name}`), then `orchestrator retry {name}`: an attempt"
     " answers it. Without an edit `retry` opens the same pull request again.",
