@@ -172,6 +172,7 @@ def plan_restart(work: Work, before: Record, commit: str, base: str, values: Map
     """Where the task goes on, and `before` as it is there: what was best was so on another base, `values` were measured here.
     Written together with the attempt's result: who comes after a kill must find both or neither."""
     work.record = replace(work.record, restart=Restart(commit, base), best=dict(values), values=dict(values), best_commit=commit)
+    work.record = replace(work.record, **verify.UNSHOWN)  # of that commit
     if work.optimizing:
         work.record = replace(work.record, failures=0)
     return replace(before, best=dict(values), best_commit=commit)

@@ -179,7 +179,7 @@ def streak(work: Work, space: Space, commit: str) -> Streak:
     """
     work.enter(Stage.VERIFY)
     with space.checkouts(work, commit) as clean:
-        return shown(work, clean, commit, "verify") if noisy_target(work) else _in_a_row(work, clean, commit)
+        return _noted(work, shown(work, clean, commit, "verify")) if noisy_target(work) else _in_a_row(work, clean, commit)
 
 
 def _in_a_row(work: Work, clean: Callable[[], Path], commit: str) -> Streak:
@@ -210,7 +210,11 @@ def shown(work: Work, clean: Callable[[], Path], commit: str, where: str, before
         work.merged = result.values if where == "merged" else work.merged
         tell(work, where, result, commit=commit, streak=streak)
 
-    streak = _shown(work, lambda: sample(work, clean(), clean=clean), told, before)
+    return _shown(work, lambda: sample(work, clean(), clean=clean), told, before)
+
+
+def _noted(work: Work, streak: Streak) -> Streak:
+    """What was shown of the task's own commit is its evidence. What is shown of a merge isn't: a batch may not land."""
     if streak.passed:
         work.note(streak=streak.hits, streak_commit=None, misses=streak.misses)
     elif streak.chance:

@@ -132,6 +132,23 @@ def test_a_leader_that_is_red_itself_keeps_nobody_from_landing(landers: Landers)
     assert landers.brought() == [["a"], ["b", "c"]]  # alone it holds, and what comes later is not its fault
 
 
+@pytest.mark.parametrize("bad", ["a", "b"])
+def test_what_a_noisy_number_was_in_a_batch_that_did_not_land_is_no_evidence_of_what_lands_alone(
+    landers: Landers, bad: str
+) -> None:
+    once = f"n=$(($(cat {landers.top}/n 2>/dev/null || echo 0) + 1)); echo $n > {landers.top}/n\n"
+    missed = once + "if [ $n = 4 ] || { [ -e b ] && [ $BAD = a ]; }; then echo METRIC left=1; exit; fi\n"
+    noisy = f"metric: {{name: left, target: 0, kind: noisy}}\nenv: {{BAD: {bad}}}"
+    landers.send("a", front=noisy, first="[ -e a ] || { echo METRIC left=1; exit; }\n" + missed)
+    landers.agent('touch "$ORCH_TASK"; [ "$ORCH_ATTEMPT" = 1 ] || touch more')
+    landers.send("b", first="[ -e a ] && [ ! -e more ] && echo METRIC left=1 && exit\n" if bad == "b" else "")
+    landers.go()
+    landers.ends()
+    assert landers.wrongs("ab") == []
+    assert (landers.record("a").streak, landers.record("a").misses) == (11, 1)
+    assert "11 of 12 samples on a clean checkout were at target" in landers.git("log", "--format=%B", "main")
+
+
 def test_a_member_in_conflict_is_left_out_and_has_its_own_turn(landers: Landers) -> None:
     resolve = 'touch shared; sed -i "/^[<=>]\\{7\\}/d" shared; grep -qx "$ORCH_TASK" shared'
     landers.agent(f'touch "$ORCH_TASK"; {resolve} || echo "$ORCH_TASK" >> shared')

@@ -59,6 +59,15 @@ def test_what_was_shown_of_one_commit_is_no_evidence_of_the_next(desk: Desk) -> 
     assert "no sample on a clean checkout was at target" in (desk.folder() / ".orch/report.md").read_text()
 
 
+def test_nor_is_it_of_the_merge_that_did_not_hold(desk: Desk) -> None:
+    desk.drop(front="max_failures: 1", benchmark=f"#!/bin/sh\n[ ! -e theirs ] || {{ echo METRIC left=1; exit; }}\n{COUNT}")
+    theirs = f"touch {desk.repo}/theirs; git -C {desk.repo} add theirs; git -C {desk.repo} commit -qm theirs"
+    desk.agent(f"{DONE}; {theirs}")
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.BLOCKED, [Result.GATE])
+    assert "no sample on a clean checkout was at target" in (desk.folder() / ".orch/report.md").read_text()
+
+
 @pytest.mark.parametrize("mode", ["converge", "optimize"])
 def test_nor_is_it_where_the_next_one_s_worker_died_before_it_was_measured(desk: Desk, mode: str) -> None:
     desk.drop(front=f"metric: {{name: left, target: 0}}\nmode: {mode}\nmax_failures: 1")
