@@ -175,7 +175,8 @@ def guards_at(work: Work, space: Space, commit: str) -> Mapping[str, float]:
 def streak(work: Work, space: Space, commit: str) -> Streak:
     """As many fresh samples in a row as convergence needs, at one commit in a clean checkout.
 
-    A streak that an earlier claim had begun at this commit with this evaluator is continued.
+    A streak that an earlier claim had begun at this commit with this evaluator is continued; not one that has shown two values,
+    of which the record keeps the last one.
     """
     work.enter(Stage.VERIFY)
     with space.checkouts(work, commit) as clean:
@@ -194,7 +195,8 @@ def _in_a_row(work: Work, clean: Callable[[], Path], commit: str) -> Streak:
         if not at_target(work, result):
             work.note(**UNSHOWN)
             return Streak(False, result, shortfall(work, result))
-        work.note(streak=count, streak_commit=key, misses=0, values=result.values)
+        steady = measure.needed(work.judged, work.converge, seen[-1:]) == measure.needed(work.judged, work.converge, seen)
+        work.note(streak=count, streak_commit=key if steady else None, misses=0, values=result.values)
     return Streak(True)
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from support.desk import COUNT, DONE, LESS, Desk
+from support.desk import COUNT, DONE, LESS, Desk, me
 
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Result
@@ -97,6 +97,18 @@ def test_what_a_killed_sample_of_the_streak_left_is_gone_before_it_is_taken_agai
     desk.serve()
     assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.CONVERGED])
     assert (desk.top / "once").is_dir()
+
+
+def test_a_number_that_varies_in_a_streak_needs_as_many_samples_though_a_worker_is_stopped_in_it(desk: Desk) -> None:
+    count = f"n=$(($(cat {desk.top}/samples 2>/dev/null || echo 0) + 1)); echo $n > {desk.top}/samples"
+    stop = f"[ $n != 4 ] || {{ kill -TERM {me()}; sleep 60; }}"
+    varies = f"[ -s todo.txt ] || {{ {count}; {stop}; echo METRIC left=$((n % 2)); exit; }}"
+    desk.drop(front="metric: {name: left, target: 1}", benchmark=f"#!/bin/sh\n{varies}\n{COUNT}")
+    desk.agent(DONE)
+    desk.serve()
+    assert (desk.state(), desk.record().streak) == (State.PENDING, 2)  # of five that it takes
+    desk.serve()
+    assert (desk.state(), desk.record().streak) == (State.CONVERGED, 5)
 
 
 IDLE = "[ $n -gt 1 ] || " + DONE
