@@ -14,7 +14,9 @@ from orchestrator.core.value import Value
 from orchestrator.git import refs
 from orchestrator.git.repository import Repository
 
-CONVERTING = re.compile(r"(filter\..+|core\.(attributesfile|autocrlf|eol|worktree|sparsecheckout.*))\n", re.IGNORECASE)
+CONVERTING = re.compile(
+    r"(filter\..+|attr\.tree|core\.(attributesfile|autocrlf|eol|symlinks|worktree|sparsecheckout.*))\n", re.IGNORECASE
+)
 INCLUDES = re.compile(r"(?im)^[ \t]*\[include(?:if[ \t][^\n]*)?\]([^\[]*)")
 ATTRIBUTES = re.compile(r"(?im)^[ \t]*attributesfile[ \t]*=[ \t]*(.+?)[ \t]*$")
 PATH = re.compile(r"(?im)^[ \t]*path[ \t]*=[ \t]*(.+?)[ \t]*$")
@@ -23,7 +25,7 @@ DEPTH = 10  # of files that include each other, as git takes it
 LFS = re.compile(
     r"filter\.lfs\.(required|(clean|smudge|process)\ngit-lfs (clean -- %f|smudge (--skip )?-- %f|filter-process( --skip)?)$)"
 )
-DEFAULTS = {"core.autocrlf": "false", "core.eol": "native", "core.sparsecheckout": "false"}
+DEFAULTS = {"core.autocrlf": "false", "core.eol": "native", "core.symlinks": "true", "core.sparsecheckout": "false"}
 # Lines of attributes by which a file is shown and merged, not filled. A bare `diff` may be anybody's macro.
 ELSE = re.compile(r"[ \t]*(#.*|[^\s\"]+([ \t]+(diff|merge)=\S+)+[ \t]*)?")
 

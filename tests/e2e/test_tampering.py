@@ -342,6 +342,18 @@ def test_an_agent_that_changes_how_git_fills_a_checkout_is_refused(project: Proj
     assert "filter.z.clean, filter.z.smudge" in project.record("x")["detail"]
 
 
+def test_an_agent_that_has_links_checked_out_as_files_is_refused(project: Project) -> None:
+    """The commit holds a link to nowhere, every checkout here a file with its text."""
+    project.drop("x", benchmark="echo METRIC left=$(grep -vc 0 todo.txt)")
+    project.agent(
+        "git config core.symlinks false; blob=$(printf 0 | git hash-object -w --stdin); printf 0 > todo.txt;"
+        " git update-index --cacheinfo 120000,$blob,todo.txt; git commit -qm x"
+    )
+    project.run(code=1)
+    assert project.record("x")["reason"] == "tampered"
+    assert "core.symlinks" in project.record("x")["detail"]
+
+
 FILTER = (
     "{} filter.z.smudge ': |'; {} filter.z.clean 'git cat-file blob main:todo.txt'; echo 'todo.txt filter=z' > {};"
     " touch more.txt; git add .; git commit -qm x; rm todo.txt; git checkout -q todo.txt"
