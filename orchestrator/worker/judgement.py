@@ -23,19 +23,18 @@ STAYS = "it counts as no improvement; its commits stay on the task branch all th
 
 def judge_left_over(work: Work, space: Space) -> Ending | None:
     """Commits that an earlier claim left on the branch: measured once, landed where they are in scope and at target."""
+    attempt = uncounted(work, space)
     if detail := space.outside(work):
-        attempt = uncounted(work, space)
         space.fall_back(work)
         work.event("finding", detail=detail)
         return count(work, work.record, replace(attempt, result=Result.SCOPE_VIOLATION, detail=detail)) if attempt else None
     if work.optimizing:
-        return optimize.take_up(work, space)
+        return optimize.take_up(work, space, attempt)
     if unfinished := resolution.unfinished(work, space):
-        attempt = uncounted(work, space)
         return unresolved(work, attempt, unfinished) if attempt else None
     result = measure_tip(work, space)
     verify.tell(work, "resumed", result, commit=space.tip)
-    if attempt := uncounted(work, space):
+    if attempt:
         forget_shown(work, space.tip)
         return weigh(work, space, replace(attempt, values=dict(result.values)), result)
     take_as_best(work, space, result)
@@ -87,11 +86,13 @@ def unresolved(work: Work, attempt: Attempt, detail: str) -> Ending | None:
 
 
 def uncounted(work: Work, space: Space) -> Attempt | None:
-    """The attempt that a dead worker had taken in and not yet counted; its ref is there, its number is not."""
+    """The attempt that a dead worker had taken in and not yet counted; its ref is there, its number is not. It is the one that is
+    being made: what is measured of it, and what it does meanwhile, is the attempt's as in its own worker."""
     number = work.record.attempts + 1
     if space.kept(work, number) != space.tip:
         return None
-    detail = "its worker died before it was measured"
+    work.number = number
+    detail = "its worker died before it was counted"
     spend, now = work.record.carried, work.now()
     return Attempt(number, work.agent_name, AgentEnd.FINISHED, Result.UNCHANGED, detail, commit=space.tip, at=now, spend=spend)
 

@@ -82,10 +82,10 @@ def enough(work: Work, space: Space) -> Ending | None:
     return ending
 
 
-def take_up(work: Work, space: Space) -> Ending | None:
+def take_up(work: Work, space: Space, uncounted: Attempt | None) -> Ending | None:
     """What an earlier claim left on the branch: an attempt that nobody judged, one that was judged and is to leave, the
     incumbent itself. Anything else is half an attempt, and the next one goes on from it."""
-    if uncounted := judgement.uncounted(work, space):
+    if uncounted:
         result = judgement.measure_tip(work, space)
         verify.tell(work, "resumed", result, commit=space.tip)
         judgement.forget_shown(work, space.tip)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from support.desk import COUNT, DONE, LESS, Desk, me
 
@@ -74,6 +76,26 @@ def test_nor_is_it_where_the_next_one_s_worker_died_before_it_was_measured(desk:
     collected(desk, "one\ntwo\nthree\nfour\n", streak_commit="another:digest")
     desk.serve()
     assert (results(desk), desk.record().streak, desk.record().streak_commit) == ([Result.UNCHANGED], 0, None)
+
+
+def test_what_a_dead_worker_s_attempt_is_measured_by_is_told_as_that_attempt_s(desk: Desk) -> None:
+    desk.drop()
+    desk.agent(DONE)
+    commit = collected(desk, "one\n")
+    desk.serve()
+    told = [(event["attempt"], event["where"]) for event in desk.events(event="measured") if event["commit"] == commit]
+    assert told == [(1, "resumed")]
+    evidence = (desk.folder() / ".orch/attempts/0001/benchmark.jsonl").read_text().splitlines()
+    assert [json.loads(line)["where"] for line in evidence] == ["resumed"]
+    assert desk.record().history[0].detail == "left is 1, target <= 0"
+
+
+def test_a_base_that_a_dead_worker_s_first_attempt_moves_as_it_is_measured_is_a_finding(desk: Desk) -> None:
+    moves = "[ $(grep -c . todo.txt) != 1 ] || git update-ref refs/heads/main HEAD\n"
+    desk.drop(benchmark=f"#!/bin/sh\n{moves}{COUNT}")
+    collected(desk, "one\n")
+    desk.serve()
+    assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.TAMPERED)
 
 
 def test_the_same_short_of_the_target_is_one_attempt_before_the_next(desk: Desk) -> None:
