@@ -31,6 +31,7 @@ __all__ = [
     "Before",
     "Collected",
     "Kept",
+    "Made",
     "attempts",
     "been",
     "before",
@@ -59,16 +60,28 @@ class Before(Value):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Made(Value):
+    """What became of everything uncommitted: the `commit` it is in, None where there is none; or the one that was put `aside`
+    since a conflict's markers are left in the files `unresolved`."""
+
+    commit: str | None = None
+    aside: str | None = None
+    unresolved: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Collected(Value):
     """Where an agent's work is. `switched_to`: the branch (or "detached") it was found on instead of ours. `extra`: commits
     it left that the tip does not contain, each in need of a ref. `seen`: every commit that was made there: should the base
-    have moved to one of these, the agent moved it. `rewritten`: the tip may not continue the history it began from."""
+    have moved to one of these, the agent moved it. `rewritten`: the tip may not continue the history it began from. `made`:
+    what became of what was uncommitted."""
 
     tip: str
     switched_to: str | None = None
     extra: tuple[str, ...] = ()
     seen: frozenset[str] = frozenset()
     rewritten: bool = False
+    made: Made = Made()
 
 
 def before(tree: Worktree) -> Before:
@@ -84,23 +97,24 @@ def staged(tree: Worktree, since: Before | None) -> bool:
 
 def commit_all(
     tree: Worktree, message: str, *, trailers: Mapping[str, str] | None = None, identity: Mapping[str, str] | None = None
-) -> str | None:
-    """Commit everything uncommitted in a worktree of ours, on top of where it is. None where there is nothing to commit.
+) -> Made:
+    """Commit everything uncommitted in a worktree of ours, on top of where it is.
 
     A merge that still has its conflict markers is committed and put aside again: `collect` finds that commit as extra."""
     worktree.clear_locks(tree)
     apart = given.unchanged(tree)
     status = snapshot.UNASKED if not apart and _plain(tree) else snapshot.look(tree.git, tree.repo.hash_size)
     if not status.dirty and not status.links:
-        return None
+        return Made()
     if status.unresolved:
         worktree.forget_operation(tree, keep=REBASING)  # `collect` reads there where the rebase began
     if not _commit(tree, status, apart, with_trailers(message, trailers), identity):
-        return None
+        return Made()
+    commit = tree.head
     if status.unresolved and status.head:
         tree.git.run("reset", "-q", "--hard", status.head)
-        return None
-    return tree.head
+        return Made(None, commit, status.unresolved)
+    return Made(commit)
 
 
 def collect(
@@ -114,8 +128,7 @@ def collect(
 ) -> Collected:
     """Find the work of an attempt that began at `start`, whatever the agent did to HEAD and branches, and put the worktree
     back on our branch at its tip. With a `message` everything uncommitted is committed first, else it must have been."""
-    if message is not None:
-        commit_all(tree, message, identity=identity)
+    made = commit_all(tree, message, identity=identity) if message is not None else Made()
     since = since or Before()
     log, cut = _since(tree, since)
     on, head = branch(tree.admin, tree.repo.common), tree.head
@@ -136,7 +149,7 @@ def collect(
         worktree.checkout(tree, branch=branch_name, commit=tip)
     seen = frozenset((*_made(log), tip) if cut and tip != start else _made(log))
     rewritten = tip != start and not (log and log[-1][0] == tip and all(ONWARD.match(action) for _, action in log))
-    return Collected(tip, None if on == branch_name else on or "detached", extra, seen, rewritten)
+    return Collected(tip, None if on == branch_name else on or "detached", extra, seen, rewritten, made)
 
 
 def been(tree: Worktree) -> list[str]:

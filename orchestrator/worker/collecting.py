@@ -13,18 +13,15 @@ from orchestrator.worker.findings import Watch
 from orchestrator.worker.work import Work
 
 
-def gather(
-    work: Work, tree: Worktree, number: int, subject: str, start: str, watch: Watch | None = None
-) -> tuple[Collected, str | None]:
-    """Everything that was made in `tree` since `start`, committed; and the commit that was made for that, if any. Without a
-    `watch` the agent was cut short."""
+def gather(work: Work, tree: Worktree, number: int, subject: str, start: str, watch: Watch | None = None) -> Collected:
+    """Everything that was made in `tree` since `start`, committed. Without a `watch` the agent was cut short."""
     branch, saved = str(work.record.branch), watch.saved if watch else None
     trailers = {"Task": work.name, "Attempt": str(number), "Agent": work.agent_name}
     subject = work.mask.text(subject)
     staged = save.staged(tree, saved)
     made = save.commit_all(tree, subject, trailers=trailers)
-    collected = save.collect(tree, branch, start, saved)
-    if staged or collected.seen - {made} or collected.extra:  # of the agent's own making
+    collected = replace(save.collect(tree, branch, start, saved), made=made)
+    if staged or collected.seen - {made.commit} or collected.extra:  # of the agent's own making
         lasting.secure(tree.repo, (collected.tip, *collected.extra), (start,), (repository.HEADS + branch,))
     message = with_trailers(subject, trailers)
     if collected.rewritten and not merge.contains(tree.repo, collected.tip, work.record.base_commit or start):
@@ -32,7 +29,7 @@ def gather(
         collected = _graft(tree, branch, collected, (start,), message)
     if (found := work.record.resolving) and _resolved(work, tree.repo, collected.tip, ended=watch is not None):
         collected = _graft(tree, branch, collected, (found.base, found.tip), message)
-    return collected, made
+    return collected
 
 
 def _resolved(work: Work, repo: Repository, commit: str, *, ended: bool) -> bool:

@@ -32,13 +32,14 @@ SHORTENED = (
     "the repository's history was cut off while the agent ran (`git fetch --depth`, say): git shows no older commits, and throws "
     "them away in time; `git fetch --unshallow` brings them back"
 )
+UNFINISHED = "a merge's conflict markers were left in {}: all that was uncommitted is in commit {} and in nothing that counts"
 RECONFIGURED = "the repository's git configuration or hooks"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Left(Value):
     """What an agent left behind: the commit that holds all of it, and a finding where it did what it must not; a `final` one
-    needs a person."""
+    needs a person. Without a finding `detail` tells what of it is not in the commit."""
 
     start: str
     commit: str
@@ -94,7 +95,16 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
     if refused := scope.strays(work, repo, review.changes, tip):
         scope.ask(work, refused)
         return Left(before.start, tip, Result.SCOPE_VIOLATION, scope.named(refused), review.patch)
-    return Left(before.start, tip, patch=review.patch, changes=review.changes)
+    return Left(before.start, tip, detail=_put_aside(work, collected.made), patch=review.patch, changes=review.changes)
+
+
+def _put_aside(work: Work, made: save.Made) -> str:
+    """What an agent left of a merge that it did not finish is neither measured nor lands: it and the next one have to know."""
+    if not made.aside:
+        return ""
+    told = UNFINISHED.format(", ".join(made.unresolved[: scope.SHOWN]), made.aside[:10])
+    work.event("notice", detail=told)
+    return told
 
 
 def suspect(work: Work, detail: str) -> None:

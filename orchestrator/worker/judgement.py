@@ -114,6 +114,7 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
         space.put_back(work, left)
         ending = count(work, before, replace(attempt, result=left.finding, detail=left.detail))
         return blocked(Reason.TAMPERED, left.detail) if left.final else ending
+    attempt = replace(attempt, detail="; ".join(filter(None, (attempt.detail, left.detail))))
     if unfinished := resolution.unfinished(work, space):
         return unresolved(work, attempt, unfinished)
     known = (work.measured, optimize.incumbent(work) if work.optimizing else None)
@@ -124,7 +125,7 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
         forget_shown(work, left.commit)
     result = measure_tip(work, space)
     verify.tell(work, "attempt", result, commit=left.commit)
-    return weigh(work, space, replace(attempt, values=dict(result.values)), result, left=left.changed)
+    return weigh(work, space, replace(attempt, values=dict(result.values)), result, left=left.changed, aside=left.detail)
 
 
 def unchanged(work: Work, attempt: Attempt) -> Attempt:
@@ -133,8 +134,9 @@ def unchanged(work: Work, attempt: Attempt) -> Attempt:
     return replace(attempt, detail=f"{detail}; still refused: {work.refused}" if work.refused else detail)
 
 
-def weigh(work: Work, space: Space, attempt: Attempt, result: Sample, *, left: bool = True) -> Ending | None:
-    """One sample of what the agent left: a defect, short of the target, or there. `left`: it left commits."""
+def weigh(work: Work, space: Space, attempt: Attempt, result: Sample, *, left: bool = True, aside: str = "") -> Ending | None:
+    """One sample of what the agent left: a defect, short of the target, or there. `left`: it left commits; `aside`: what of its
+    work is not in them."""
     if work.optimizing:
         return optimize.weigh(work, space, attempt, result)
     before = work.record
@@ -146,13 +148,13 @@ def weigh(work: Work, space: Space, attempt: Attempt, result: Sample, *, left: b
     if verify.at_target(work, result):
         return closing.close(work, space, before, found)
     work.feedback = result.output
-    detail = explained(attempt, verify.shortfall(work, result)) if left else attempt.detail or NOTHING
+    detail = explained(attempt, verify.shortfall(work, result), aside) if left else attempt.detail or NOTHING
     return count(work, before, replace(found, detail=detail), improved=improved, left=left)
 
 
-def explained(attempt: Attempt, shortfall: str) -> str:
-    """Why the number is what it is: where the agent itself came to grief, that goes first."""
-    grief = attempt.detail if attempt.end is not AgentEnd.FINISHED else ""
+def explained(attempt: Attempt, shortfall: str, aside: str) -> str:
+    """Why the number is what it is: where the agent itself came to grief, or its work does not count, that goes first."""
+    grief = attempt.detail if attempt.end is not AgentEnd.FINISHED else aside
     return f"{grief.rstrip('.')}; {shortfall}" if grief else shortfall
 
 

@@ -267,7 +267,8 @@ class Workspace:
         """Everything the agent did, as one commit on the task branch, kept under the attempt's own ref."""
         self._mend(work)
         title = work.spec.title or work.name
-        collected, self.made = collecting.gather(work, self.tree, number, title, watch.start, watch)
+        collected = collecting.gather(work, self.tree, number, title, watch.start, watch)
+        self.made = collected.made.commit
         label = f"{number:04d}"
         extra = {f"extra/{label}-{index}": commit for index, commit in enumerate(collected.extra, 1)}
         if collected.tip != watch.start or extra:  # its own ref last: after a kill that says that all of it is taken in
@@ -337,7 +338,8 @@ class Workspace:
             worktree.begin(self._tree)
             return
         title = f"Unfinished: {work.spec.title or work.name}"
-        collected, self.made = collecting.gather(work, self._tree, number, title, start)
+        collected = collecting.gather(work, self._tree, number, title, start)
+        self.made = collected.made.commit
         findings.strayed(work, self.repo, collected)
         self.tip = collected.tip
         if self.tip != start and scope.violations(work, self.repo, start, self.tip):

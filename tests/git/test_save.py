@@ -45,7 +45,7 @@ class TestCommitAll:
         (tree.path / "staged").write_text("staged")
         git(tree.path, "add", "staged")
         (tree.path / "noise.ignored").write_text("x")
-        made = save.commit_all(tree, "Attempt 2", trailers={"Task": "fix", "Attempt": "2"})
+        made = save.commit_all(tree, "Attempt 2", trailers={"Task": "fix", "Attempt": "2"}).commit
         assert made == tree.head == repository.tip(repo, BRANCH)
         assert listed(git, repo, made) == {".gitignore", "one", "moved", "deep/new", "staged"}
         assert git(tree.path, "status", "--porcelain") == ""
@@ -54,7 +54,7 @@ class TestCommitAll:
         assert git(repo.top, "status", "--porcelain") == ""
 
     def test_nothing_uncommitted_is_no_commit(self, tree: Worktree, base: str) -> None:
-        assert save.commit_all(tree, "x") is None
+        assert save.commit_all(tree, "x").commit is None
         assert tree.head == base
 
     @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ class TestCommitAll:
         (tree.path / name).write_text("x")
         (tree.path / "dir" / name).parent.mkdir()
         (tree.path / "dir" / name).write_text("x")
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert {name, f"dir/{name}"} <= listed(git, repo, made or "")
 
     def test_links_and_modes_are_saved_as_such(self, tree: Worktree, git) -> None:
         (tree.path / "link").symlink_to("/etc/passwd")
         (tree.path / "one").chmod(0o755)
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         modes = {line.split()[3]: line.split()[0] for line in git(tree.path, "ls-tree", made or "").splitlines()}
         assert modes["link"] == "120000"
         assert modes["one"] == "100755"
@@ -86,9 +86,9 @@ class TestCommitAll:
         ):
             (tree.path / name).parent.mkdir(parents=True, exist_ok=True)
             (tree.path / name).write_text("x")
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert listed(git, repo, made or "") == {".gitignore", "one", "two", "three", "pkg/code.py"}
-        assert save.commit_all(tree, "again") is None
+        assert save.commit_all(tree, "again").commit is None
 
     def test_a_repository_of_its_own_is_saved_as_plain_files(self, repo: Repository, tree: Worktree, git, commit) -> None:
         for name in ("inner", "deep/er/inner"):
@@ -97,7 +97,7 @@ class TestCommitAll:
             commit(tree.path / name, "committed\nname", "x")
             (tree.path / name / "loose").write_text("x")
         (tree.path / "beside").write_text("x")
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert listed(git, repo, made or "") >= {"inner/committed\nname", "inner/loose", "deep/er/inner/loose", "beside"}
         assert "160000" not in git(tree.path, "ls-tree", "-r", made or "")
 
@@ -106,7 +106,7 @@ class TestCommitAll:
         git(tree.path / "inner", "init", "-q")
         (tree.path / "inner" / "file").write_text("x")
         (tree.path / "beside").write_text("x")
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert listed(git, repo, made or "") >= {"inner/file", "beside"}
 
     def test_a_broken_one_is_saved_as_plain_files_too(self, repo: Repository, tree: Worktree, git) -> None:
@@ -114,7 +114,7 @@ class TestCommitAll:
             (tree.path / name).parent.mkdir(parents=True, exist_ok=True)
             (tree.path / name).write_text("x")
         (tree.path / "inner" / "link").symlink_to("deep/file")
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert listed(git, repo, made or "") == {".gitignore", "one", "two", "three", "inner/deep/file", "inner/link"}
 
     def test_a_declared_submodule_stays_a_pointer(self, repo: Repository, tree: Worktree, tmp_path: Path, git, commit) -> None:
@@ -124,9 +124,9 @@ class TestCommitAll:
         commit(library, "x", "x\n")
         git(tree.path, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(library), "lib")
         commit(tree.path / "lib", "x", "changed\n")
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert "160000" in git(tree.path, "ls-tree", made or "", "lib")
-        assert save.commit_all(tree, "x") is None
+        assert save.commit_all(tree, "x").commit is None
 
     def test_a_pointer_that_the_agent_made_of_it_becomes_files_too(self, repo: Repository, tree: Worktree, git, commit) -> None:
         (tree.path / "inner").mkdir()
@@ -134,7 +134,7 @@ class TestCommitAll:
         commit(tree.path / "inner", "file", "x")
         git(tree.path, "add", "inner")
         git(tree.path, "commit", "-qm", "embedded")
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert "inner/file" in listed(git, repo, made or "")
 
     def test_an_ignored_one_is_left_alone(self, repo: Repository, tree: Worktree, git) -> None:
@@ -142,7 +142,7 @@ class TestCommitAll:
         (tree.path / "new" / "file").write_text("x")
         git(tree.path, "init", "-q", "new/inner.ignored")
         (tree.path / "new" / "inner.ignored" / "secret").write_text("x")
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert "new/file" in listed(git, repo, made or "")
         assert "new/inner.ignored/secret" not in listed(git, repo, made or "")
 
@@ -153,7 +153,7 @@ class TestCommitAll:
             (tree.path / "odd").write_text("x")
             (tree.path / "odd").chmod(0)
         (tree.path / "beside").write_text("x")
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert "beside" in listed(git, repo, made or "")
 
     @pytest.mark.parametrize("what", ["file", "tree"])
@@ -178,7 +178,7 @@ class TestCommitAll:
             save.keep_everything(tree, "fix", "cut/1")
         assert tree.head == base
         place.unlink()
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert git(tree.path, "show", f"{made}:{edited}") == f"work {number}"
 
     @pytest.mark.parametrize("form", [("--index-version", "2"), ("--index-version", "4"), ("--split-index",)], ids=" ".join)
@@ -187,7 +187,7 @@ class TestCommitAll:
         git(tree.path, "update-index", flag, "one")
         git(tree.path, "update-index", *form)
         (tree.path / "one").write_text("hidden")
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert git(tree.path, "show", f"{made}:one") == "hidden"
 
     def test_failing_hooks_and_signing_do_not_stop_it(self, repo: Repository, tree: Worktree, git) -> None:
@@ -201,7 +201,7 @@ class TestCommitAll:
             hook.write_text("#!/bin/sh\nexit 1\n")
             hook.chmod(0o755)
         (tree.path / "new").write_bytes(b"a\r\nb\n")
-        assert save.commit_all(tree, "x")
+        assert save.commit_all(tree, "x").commit
 
     def test_without_an_identity_it_is_ours_and_no_configuration_is_written(
         self, repo: Repository, tree: Worktree, git, monkeypatch
@@ -209,7 +209,7 @@ class TestCommitAll:
         monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
         config = (repo.common / "config").read_bytes()
         (tree.path / "new").write_text("x")
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert (
             git(repo.top, "log", "-1", "--format=%an <%ae> %cn", made or "")
             == "orchestrator <orchestrator@localhost> orchestrator"
@@ -219,12 +219,12 @@ class TestCommitAll:
     def test_a_git_that_was_killed_in_there_is_no_obstacle(self, tree: Worktree) -> None:
         (tree.admin / "index.lock").touch()
         (tree.path / "new").write_text("x")
-        assert save.commit_all(tree, "x")
+        assert save.commit_all(tree, "x").commit
 
     def test_a_broken_index_is_no_obstacle(self, tree: Worktree) -> None:
         (tree.admin / "index").write_bytes(b"garbage")
         (tree.path / "new").write_text("x")
-        assert save.commit_all(tree, "x")
+        assert save.commit_all(tree, "x").commit
 
     def test_with_its_git_file_gone_the_users_repository_is_not_touched(
         self, repo: Repository, tree: Worktree, base: str, git
@@ -232,7 +232,7 @@ class TestCommitAll:
         (tree.path / ".git").unlink()
         (tree.path / "new").write_text("x")
         (repo.top / "users").write_text("uncommitted")
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert repository.tip(repo, BRANCH) == made
         assert repository.tip(repo, "main") == base
         assert git(repo.top, "status", "--porcelain") == "?? users"
@@ -242,7 +242,7 @@ class TestCommitAll:
         (tree.path / "one").write_text("eno\n" * 3)
         (tree.path / "new").write_text("x")
         os.utime(tree.path / "one", ns=(before.st_atime_ns, before.st_mtime_ns))
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert git(tree.path, "show", f"{made}:one") == "eno\neno\neno"
 
     @pytest.mark.parametrize("beside", [(), ("new",)], ids=["alone", "with a new file"])
@@ -256,7 +256,7 @@ class TestCommitAll:
         (tree.path / "out").mkdir()
         for name in ("out/there", "one", *beside):
             (tree.path / name).write_text("edited\n")
-        made = save.commit_all(tree, "x") or ""
+        made = save.commit_all(tree, "x").commit or ""
         assert git(tree.path, "show", f"{made}:out/there") == "edited"
         assert git(tree.path, "diff", "--name-only", base, made).split() == sorted(("out/there", "one", *beside))
         assert git(tree.path, "status", "--porcelain") == ""
@@ -267,14 +267,14 @@ class TestCommitAll:
         git(tree.path, "sparse-checkout", "set", "in")
         (tree.path / "out").mkdir()
         (tree.path / "out" / "new").write_text("x")
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert listed(git, repo, made or "") >= {"in/file", "out/file", "out/new"}
 
     def test_very_many_new_files_are_saved_too(self, repo: Repository, tree: Worktree, git) -> None:
         for number in range(1100):
             (tree.path / f"n{number}").write_text("x")
         (tree.path / "one").unlink()
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert len(listed(git, repo, made or "")) == 1103
 
     def test_a_file_that_goes_away_meanwhile_does_not_stop_the_rest(self, repo: Repository, tree: Worktree, git) -> None:
@@ -289,7 +289,7 @@ class TestCommitAll:
         other = commit(tree.path, "new", "x")
         git(tree.path, "checkout", "-q", BRANCH)
         git(tree.path, "merge", "-q", "--no-ff", "--no-commit", "other")
-        made = save.commit_all(tree, "x")
+        made = save.commit_all(tree, "x").commit
         assert git(tree.path, "log", "-1", "--format=%P", made or "") == f"{base} {other}"
 
 

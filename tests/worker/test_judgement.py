@@ -8,6 +8,7 @@ from support.desk import COUNT, DONE, LESS, Desk, me
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Result
 from orchestrator.core.task import Stage, State
+from orchestrator.git import kept, repository
 from orchestrator.worker import life
 
 SCENARIO = "[[attempts]]\nsteps = [{{append = 'README', content = 'more'}}, {step}]\n"
@@ -274,6 +275,22 @@ def test_what_an_agent_came_to_grief_with_is_told_beside_the_number_that_it_left
     desk.agent("echo >> README; exit 7")
     desk.serve()
     assert desk.record().history[0].detail == "The agent ended with exit code 7; left is 3, target <= 0"
+
+
+UNRELATED = "git checkout -q --orphan theirs; echo theirs > README; git commit -qam theirs; git checkout -q orchestrator/x"
+
+
+@pytest.mark.parametrize(
+    ("begun", "number"), [("true", ""), ("echo > more; git add more; git commit -qm more", "; left is 3, target <= 0")]
+)
+def test_what_an_unfinished_merge_keeps_from_counting_is_told_with_where_it_is(desk: Desk, begun: str, number: str) -> None:
+    desk.drop(front="max_failures: 1")
+    desk.agent(f"{begun}; {UNRELATED}; git merge -q --allow-unrelated-histories theirs; {DONE}")
+    desk.serve()
+    told = desk.record().history[0].detail
+    kept_apart = [each.commit for each in kept.attempts(repository.discover(desk.repo)) if each.label.startswith("extra/")]
+    words = "a merge's conflict markers were left in README: all that was uncommitted is in commit {} and in nothing that counts"
+    assert told in [words.format(commit[:10]) + number for commit in kept_apart]
 
 
 def test_a_hook_before_the_agent_must_succeed(desk: Desk) -> None:
