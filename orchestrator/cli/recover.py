@@ -104,7 +104,7 @@ def _saved(app: App, name: str | None) -> list[tuple[str, Path]]:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Found(Value):
-    """What one repository keeps. `names`: the tasks' own, by the one that their refs have."""
+    """What one repository keeps. `names`: what tasks are called, by the name that their refs have."""
 
     repo: Repository
     kept: list[Kept]
@@ -127,8 +127,15 @@ def _known(app: App) -> dict[Place, Record | None]:
 
 
 def _found(repo: Repository, slug: str | None, known: Mapping[Place, Record | None]) -> Found:
-    names = {record.slug: place.name for place, record in known.items() if record}
-    return Found(repo, _holding(repo, _sorted(kept.attempts(repo, slug))), names)
+    found = _sorted(kept.attempts(repo, slug))
+    return Found(repo, _holding(repo, found), _names(repo, {each.slug for each in found}, known))
+
+
+def _names(repo: Repository, slugs: Iterable[str], known: Mapping[Place, Record | None]) -> dict[str, str]:
+    """Another queue of this repository may have a task of a name that one of ours has: it is called by its refs."""
+    ours = {record.slug: place.name for place, record in known.items() if record and reclaim.owns(repo, record.slug, record)}
+    taken = {place.name for place in known}
+    return {slug: ours.get(slug) or (f"{kept.KEEPING}{slug}" if slug in taken else slug) for slug in slugs}
 
 
 def _sorted(found: Iterable[Kept]) -> list[Kept]:
@@ -193,12 +200,12 @@ def _list(app: App, found: list[Found], copies: list[tuple[str, Path]]) -> None:
 
 
 def _item(source: Found, each: Kept) -> dict[str, object]:
-    told = {"task": source.names.get(each.slug, each.slug), "label": each.label, "commit": each.commit, "ref": each.ref}
+    told = {"task": source.names[each.slug], "label": each.label, "commit": each.commit, "ref": each.ref}
     return {**told, "repo": str(source.repo.top), "subject": each.subject, "when": each.when}
 
 
 def _cells(source: Found, each: Kept) -> tuple[str, ...]:
-    name = output.name_text(source.names.get(each.slug, each.slug))
+    name = output.name_text(source.names[each.slug])
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.when))
     return (name, each.label, each.commit[:10], when, output.clean(each.subject))
 

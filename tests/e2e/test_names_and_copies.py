@@ -377,6 +377,20 @@ def test_a_renamed_pending_task_goes_on_with_its_work(project: Project) -> None:
     assert project.git("show", "main:todo.txt") == ""
 
 
+def test_what_another_queue_of_the_repository_keeps_is_not_told_as_a_task_s_of_that_name_here(project: Project) -> None:
+    project.drop("x")
+    project.agent(ALL_GONE)
+    project.run()
+    project.git("revert", "-m", "1", "--no-edit", "HEAD")
+    project.tasks = project.top / "another/tasks"
+    project.env["ORCH_TASKS"] = str(project.tasks)
+    project.run("init", str(project.tasks.parent))
+    project.drop("x")
+    project.run()
+    own = {item["ref"]: item["task"] for item in json.loads(project.run("recover", "--json").stdout)["kept"]}
+    assert own == {"refs/orchestrator/x/0001": "refs/orchestrator/x", "refs/orchestrator/x-2/0001": "x"}
+
+
 def test_files_lying_in_the_state_folders_are_no_tasks(project: Project) -> None:
     for state in ("pending", "running", "converged", "blocked"):
         (project.tasks / state).mkdir(exist_ok=True)
