@@ -20,6 +20,8 @@ ALIASES = {
     "scope": "scope",
     "files in scope": "scope",
     "off limits": "off_limits",
+    "off limit": "off_limits",
+    "offlimits": "off_limits",
     "constraints": "constraints",
     "notes": "notes",
     "what's been tried": "notes",
@@ -29,7 +31,11 @@ FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 LABELLED = re.compile(r"^\s*(?:[-*+]\s+)?\*\*(Model|Reasoning|Retry limit)\s*(?::\*\*|\*\*\s*:)(.*)$", re.IGNORECASE)
 BULLET = re.compile(r"^\s*(?:[-*+]|\d{1,9}[.)])\s(.*)$")
 CODE_SPANS = re.compile(r"^`[^`]+`(?:\s*(?:,|and)\s*`[^`]+`)*")
+BARE = re.compile(r"`[^`]+`(?:\s*(?:,|and)\s*`[^`]+`)*|\S+")
 PREFIX = re.compile(r"^autoresearch\s*:\s*", re.IGNORECASE)
+NUMBER = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3})*|[a-z](?=[.):])|[ivx]{1,4}(?=[.):]))\W+")
+REMARK = re.compile(r"\s\([^()]*\)\W*$")
+NO_LEVEL = 7  # below what no heading stands
 EMPTY = frozenset({"", "-", "default", "auto", "none", "n/a", "(default)", "(optional)"})
 
 
@@ -64,39 +70,80 @@ class Labelled(Value):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Part(Value):
+    """The lines below one heading, or before the first one. `name` is empty where it is no section that we know."""
+
+    name: str
+    heading: Line | None = None
+    lines: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Body(Value):
-    """What the prose says, by its section names of `measuring.md` (goal, metrics, acceptance, scope, off_limits …)."""
+    """What the prose says, by its section names of `measuring.md` (goal, metrics, acceptance, scope, off_limits …).
+
+    `parts` are all of it in the order of the file, the text before the first section first.
+    """
 
     title: str = ""
     preamble: str = ""
     sections: dict[str, Section] = field(default_factory=dict)
     labelled: tuple[Labelled, ...] = ()
+    parts: tuple[Part, ...] = ()
 
 
 def read_body(text: str, first_line: int = 1) -> Body:
     """The parts of `text`, which begins on line `first_line` of its file."""
     lines = tuple(_lines(text, first_line))
-    title = ""
-    preamble: list[Line] = []
-    found: dict[str, list[Line]] = {}
-    starts: dict[str, int] = {}
-    current: list[Line] | None = preamble
+    title, parts = _parts(lines)
+    found: dict[str, list[Part]] = {}
+    for part in parts:
+        found.setdefault(part.name, []).append(part)
+    sections = {name: _joined(same) for name, same in found.items() if name}
+    prose = "\n".join(line.text for line in parts[0].lines if not LABELLED.match(line.text)).strip()
+    return Body(title, prose, sections, tuple(_labelled(lines)), parts)
+
+
+def _parts(lines: tuple[Line, ...]) -> tuple[str, tuple[Part, ...]]:
+    """The title and the parts. A first heading that names a section is the title only where no other one is."""
+    parts: list[tuple[str, Line | None, list[Line]]] = [("", None, [])]
+    title = instead = ""
+    level = NO_LEVEL
     for line in lines:
-        heading = None if line.code else HEADING.match(line.text)
-        if heading is None or len(heading[1]) > 2:
-            if current is not None:
-                current.append(line)
-        elif len(heading[1]) == 1:
-            title = title or PREFIX.sub("", heading_text(heading[2])).strip()
-            current = preamble if not found else None
+        depth, said = (0, "") if line.code else heading_of(line.text)
+        name = section_name(said) if depth else ""
+        first = len(parts) == 1
+        instead = instead or (said if depth == 1 else "")
+        if depth == 1 and not name and not title:
+            title, level = said, NO_LEVEL if first else 1
+            parts += [] if first else [("", None, [])]
+        elif depth and (depth <= max(level, 2) if name else _ends(depth, level) and not (first and depth == 1)):
+            parts.append((name, line, []))
+            level = depth
         else:
-            name = ALIASES.get(_plain(heading_text(heading[2])))
-            current = found.setdefault(name, []) if name else None
-            starts.setdefault(name or "", line.number)
-            found.setdefault(name or "", [])
-    sections = {name: Section(starts[name], tuple(part)) for name, part in found.items() if name}
-    prose = "\n".join(line.text for line in preamble if not LABELLED.match(line.text)).strip()
-    return Body(title, prose, sections, tuple(_labelled(lines)))
+            parts[-1][2].append(line)
+    return PREFIX.sub("", title or instead).strip(), tuple(Part(name, line, tuple(below)) for name, line, below in parts)
+
+
+def _ends(depth: int, level: int) -> bool:
+    """Whether a heading of this depth ends what a heading of that level began; in what none began only those of two count."""
+    return depth <= (2 if level == NO_LEVEL else level)
+
+
+def _joined(parts: list[Part]) -> Section:
+    start = parts[0].heading
+    return Section(start.number if start else 0, tuple(line for part in parts for line in part.lines))
+
+
+def heading_of(text: str) -> tuple[int, str]:
+    """The level of a heading, 0 of what is none, and what it says."""
+    match = HEADING.match(text)
+    return (len(match[1]), heading_text(match[2])) if match else (0, "")
+
+
+def section_name(heading: str) -> str:
+    """The section that a heading begins, however it is numbered or marked; empty for every other heading."""
+    return ALIASES.get(_plain(heading), "")
 
 
 def heading_text(text: str) -> str:
@@ -125,6 +172,12 @@ def globs(section: Section) -> tuple[tuple[tuple[str, int], ...], tuple[Line, ..
         if not named:
             prose.append(line)
     return tuple(patterns), tuple(prose)
+
+
+def only_paths(part: Part) -> bool:
+    """Whether it is a list of path patterns without a word about them."""
+    said = (line.text.strip() if line.code else bullet_text(line) or line.text.strip() for line in part.lines)
+    return all(not text or FENCE.match(text) or (_patterns(text) and BARE.fullmatch(text)) for text in said)
 
 
 def _patterns(item: str) -> list[str]:
@@ -183,5 +236,6 @@ def _labelled(lines: tuple[Line, ...]) -> Iterator[Labelled]:
 
 
 def _plain(heading: str) -> str:
-    words = re.sub(r"^[^\w]+", "", heading.replace("’", "'").replace("-", " ").replace("*", ""))
-    return " ".join(words.rstrip(":. ").casefold().split())
+    words = re.sub(r"[-*_`]", " ", REMARK.sub("", heading.replace("’", "'"))).casefold()
+    words = NUMBER.sub("", re.sub(r"^\W+", "", words))
+    return " ".join(words.rstrip(":. ").split())

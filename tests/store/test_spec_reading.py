@@ -154,10 +154,29 @@ def test_line_ends_and_a_byte_order_mark_make_no_difference(tmp_path: Path, newl
         ("Constraints ##", "constraints"),
         ("What’s Been Tried", "notes"),
         ("Notes", "notes"),
+        ("2. Notes", "notes"),
+        ("1.2) Constraints", "constraints"),
+        ("IV. Goal", "goal"),
+        ("3 — Goal", "goal"),
+        ("📁 Notes (as of today)", "notes"),
+        ("`Goal`", "goal"),
     ],
 )
 def test_heading_aliases_are_folded(tmp_path: Path, heading: str, field: str) -> None:
     assert getattr(spec_of(tmp_path, f"# T\n## {heading}\nthe text\n## Other\nnot this\n"), field) == "the text"
+
+
+@pytest.mark.parametrize("heading", ["# Scope", "## 2. Scope", "### Scope", "## Files in scope (may be changed)"])
+def test_a_scope_of_another_level_or_with_a_number_is_one(tmp_path: Path, heading: str) -> None:
+    """It was prose without a word, and work outside of it landed."""
+    spec = spec_of(tmp_path, f"# T\nDo it.\n\n{heading}\n\n- `src/**`\n\n# Offlimits\n- `docs/**`\n## 3. Notes\nn\n")
+    assert (spec.title, spec.goal, spec.notes, spec.scope, spec.off_limits) == ("T", "Do it.", "n", ("src/**",), ("docs/**",))
+
+
+def test_a_section_of_the_first_level_holds_the_headings_below_it(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "# Goal\na\n## Why\nb\n# Fix it\nc\n## Plan\nd\n## Notes\ne\n### Part\nf\n")
+    assert (spec.title, spec.goal, spec.notes) == ("Fix it", "a\n## Why\nb", "e\n### Part\nf")
+    assert spec_of(tmp_path, "# Goal\na\n").title == "Goal"
 
 
 def test_headings_in_code_and_hints_in_comments_are_no_sections(tmp_path: Path) -> None:
