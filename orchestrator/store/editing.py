@@ -126,18 +126,25 @@ def _in_body(page: Page, key: str, value: str) -> str | None:
         return None
     after = Page.of(edited)
     read = read_body("\n".join(after.lines[start:]).replace("\r", ""), start)
-    said = read.sections["goal"].text if key == "goal" and "goal" in read.sections else read.title
+    said = _goal(read).text if key == "goal" else read.title
     return edited if said == value.strip() and _others(read, key) == _others(told, key) and after.data == page.data else None
 
 
 def _others(body: Body, key: str) -> object:
     sections = {name: section.text for name, section in body.sections.items() if name != key}
-    return (sections, body.preamble, None if key == "title" else body.title)
+    before = "" if key == "goal" and "goal" not in body.sections else body.preamble
+    labelled = [(line.label, line.value) for line in body.labelled]
+    return (sections, before, labelled, None if key == "title" else body.title)
+
+
+def _goal(body: Body) -> Section:
+    """Where the body says the goal: in its section, else below the title."""
+    return body.sections.get("goal") or Section(0, body.parts[0].lines)
 
 
 def _body_goal(page: Page, told: Body, value: str) -> str | None:
-    section = told.sections.get("goal")
-    if section is None or not section.text:
+    section = _goal(told)
+    if not section.text:
         return None
     first, last = _filled(section)
     new = [line + page.ending for line in value.strip().split("\n")]

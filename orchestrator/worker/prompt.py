@@ -20,10 +20,10 @@ from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError
 from orchestrator.store import templates
 from orchestrator.store.layouts import Evaluator
-from orchestrator.store.sections import ALIASES, FENCE, HEADING
+from orchestrator.store.sections import Part as Prose
+from orchestrator.store.sections import heading_of, only_paths, read_body
 
 SECTION = re.compile(r"(?m)^(?=## )")
-COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 PROSE = 12_000  # characters of any one part: the whole prompt has to fit into one argument of a command line (128 KiB)
 FEEDBACK = 6_000
 DETAIL = 400
@@ -91,6 +91,9 @@ class Part(Value):
 
 WHOLE = Part()
 
+PLACED = ("goal", "acceptance", "constraints", "notes")  # sections of a spec that are told as they stand
+LISTED = ("scope", "off_limits")  # of these the paths are
+
 
 def build(
     spec: Spec,
@@ -128,7 +131,7 @@ def build(
             "history": _history(record.history),
             "feedback": fenced(_end(readable(feedback).strip(), FEEDBACK)),
             "notes": _prose(spec.notes),
-            "rest": _prose(other_sections(spec.body)),
+            "rest": _prose(unsaid(spec)),
             "instructions": _instructions(worktree),
         },
     )
@@ -146,19 +149,19 @@ def render(template: str, values: Mapping[str, str]) -> str:
     return "".join(Template(part).substitute(values) for part in parts if _filled(part, values)).rstrip() + "\n"
 
 
-def other_sections(body: str) -> str:
-    """The sections of a spec's body that none of its known parts holds, with their headings."""
-    kept: list[str] = []
-    keeping, fence = False, None
-    for line in COMMENT.sub("", body).splitlines():
-        if found := FENCE.match(line):
-            fence = None if fence and line.strip().startswith(fence) else fence or found[1]
-        heading = None if fence else HEADING.match(line)
-        if heading and len(heading[1]) <= 2:
-            keeping = len(heading[1]) == 2 and heading[2].strip().rstrip(":").lower().replace("’", "'") not in ALIASES
-        if keeping:
-            kept.append(f"#{line.lstrip()}" if heading else line)
-    return "\n".join(kept).strip()
+def unsaid(spec: Spec) -> str:
+    """What the spec's body says beyond the parts of it that a prompt has a place for, with its headings."""
+    body = read_body(spec.body)
+    told = [body.preamble] if body.preamble != spec.goal else []
+    told += [_part(part) for part in body.parts[1:] if part.name not in PLACED and not (part.name in LISTED and only_paths(part))]
+    return "\n\n".join(filter(None, told))
+
+
+def _part(part: Prose) -> str:
+    """Its text below its heading, all headings one level deeper, since a heading of the prompt is above them."""
+    lines = (line for line in (part.heading, *part.lines) if line)
+    told = (f"#{line.text.lstrip()}" if heading_of(line.text)[0] and not line.code else line.text for line in lines)
+    return "\n".join(told).strip()
 
 
 def _filled(part: str, values: Mapping[str, str]) -> bool:

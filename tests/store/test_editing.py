@@ -124,6 +124,13 @@ def test_goal_and_title_are_changed_where_the_body_says_them() -> None:
     assert after == "---\npriority: 1\n---\n# Autoresearch: Y\n\n## Goal\n\nnew\n\nlines\n\n## Notes\nx\n"
 
 
+def test_a_goal_below_the_title_is_changed_there_and_not_said_twice() -> None:
+    """What is below a title beside another goal is told to the agent, too: it would have read the old one after the new one."""
+    assert edit("# T\n\nold\n\n## Notes\nn\n", {"goal": "new"}) == "# T\n\nnew\n\n## Notes\nn\n"
+    kept = "# T\n\nold\n**Model:** m\n"
+    assert edit(kept, {"goal": "new"}) == f"---\ngoal: new\n---\n{kept}"
+
+
 @pytest.mark.parametrize(
     ("text", "changes"),
     [

@@ -10,7 +10,7 @@ from orchestrator.core.outcome import AgentEnd
 from orchestrator.core.record import Attempt, Record, Result
 from orchestrator.core.spec import Direction, Metric, Mode, Spec
 from orchestrator.errors import OrchestratorError
-from orchestrator.store import templates
+from orchestrator.store import specfile, templates
 from orchestrator.store.layouts import Evaluator, EvaluatorKind
 from orchestrator.worker import prompt
 from orchestrator.worker.prompt import Conflict, Part
@@ -95,6 +95,21 @@ def test_an_optimum_of_which_more_is_asked_need_not_become_better() -> None:
     assert "kept only if" not in asked
 
 
+def test_what_a_spec_says_outside_of_its_known_parts_reaches_the_agent(tmp_path: Path) -> None:
+    """'Never use the network' between title and goal, and a limit that is no path, were told to nobody."""
+    (tmp_path / "autoresearch.md").write_text(
+        "# T\n\nNever use the network.\n\n## Goal\nFaster.\n\n## Off limits\n- whatever a customer sees\n- `docs/**`\n\n"
+        "## Scope\n- `src/**`\n\n## Metrics\nCounted by hand.\n\n# Approach\nBegin with n.\n### First\n\n## Open\nWhy?\n"
+    )
+    text = build(specfile.read(tmp_path))
+    more = text.partition("## More about the task\n")[2].partition("\n## When you are done")[0]
+    assert more.strip() == (
+        "Never use the network.\n\n### Off limits\n- whatever a customer sees\n- `docs/**`\n\n### Metrics\nCounted by hand.\n\n"
+        "## Approach\nBegin with n.\n#### First\n\n### Open\nWhy?"
+    )
+    assert text.count("- `src/**`") == text.count("Faster.") == 1
+
+
 def test_sections_with_nothing_in_them_are_left_out() -> None:
     headings = [line for line in build().splitlines() if line.startswith("## ")]
     assert headings == ["## Goal", "## How the result is measured", "## When you are done"]
@@ -173,14 +188,12 @@ known too
 <!-- hidden
 ## hidden -->
 See there.
-# Another title
-not this
 """
     text = build(replace(SPEC, body=body))
     assert "### Background\nThe history.\n#### Detail\ndeep\n```sh\n## not a heading\n```" in text
     assert "### Links" in text
     assert "See there." in text
-    assert not any(words in text for words in ("known", "hidden", "not this", "a hint"))
+    assert not any(words in text for words in ("known", "hidden", "a hint"))
 
 
 def test_the_repository_s_own_rules_are_pointed_to(tmp_path: Path) -> None:
