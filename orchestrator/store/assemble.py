@@ -13,6 +13,7 @@ from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Metric, Mode,
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store import metricsources, validation
 from orchestrator.store.header import MOST, Header, shorten
+from orchestrator.store.lookalikes import lookalikes
 from orchestrator.store.metricsources import Said
 from orchestrator.store.model import FrontMatter, MetricModel
 from orchestrator.store.sections import Body, globs
@@ -45,6 +46,8 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
     goal, title = _goal(draft)
     scope = _globs(draft, "scope", _writes(model))
     off_limits = _globs(draft, "off_limits", model.off_limits)
+    said = {"scope": _writes(model), "off_limits": model.off_limits}
+    draft.warnings += lookalikes(body, (name for name, value in said.items() if value is not None))
     draft.warnings += _idle(model)
     asked = tuple(_gates(draft))
     if draft.problems:

@@ -173,6 +173,42 @@ def test_a_scope_of_another_level_or_with_a_number_is_one(tmp_path: Path, headin
     assert (spec.title, spec.goal, spec.notes, spec.scope, spec.off_limits) == ("T", "Do it.", "n", ("src/**",), ("docs/**",))
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("## Constraints\n### Scope\n- `src/**`\n", "Scope"),
+        ("## Goal\ng\n\n**Scope:** src/**, tests/**\n", "Scope"),
+        ("## Constraints\n- **Off limits**: `docs/**`\n", "Off limits"),
+        ("**Scope**\n\n- src/a.py\n", "Scope"),
+        ("Scope:\n- src/a.py\n", "Scope"),
+        ("## Scope of this work\n- `src/**`\n", "Scope"),
+        ("## Scpoe\n- `src/**`\n", "Scope"),
+        ("## Out of scope\n- `vendor/**`\n", "Off limits"),
+        ("## Do not touch\n```\nvendor/**\n```\n", "Off limits"),
+    ],
+)
+def test_what_reads_like_a_scope_with_paths_and_is_none_is_told(tmp_path: Path, text: str, meant: str) -> None:
+    spec = spec_of(tmp_path, f"# T\nDo it.\n\n{text}")
+    assert (spec.scope, spec.off_limits) == ((), ())
+    assert [warning.partition(" is read as prose. ")[2] for warning in spec.misspelt] == [f"Did you mean `## {meant}`?"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# T\n## Out of scope\n- No new features.\n",
+        "# T\n## Notes\n**Scope:** only the parser\n",
+        "# T\n## Scope and risks\nSee `a/b`.\n",
+        "# T\n## Goal\n```\n## Scope of it\n- `src/**`\n```\n",
+        "---\nscope: [src/**]\n---\n# T\n**Scope:** src/**\n",
+        "# T\n## Scope\n- `src/**`\n## Notes\n### Scope\n- `docs/**`\n",
+        "# T\n**Microscopes:** a/b.py\n",
+    ],
+)
+def test_prose_about_a_scope_is_not_taken_for_one(tmp_path: Path, text: str) -> None:
+    assert spec_of(tmp_path, text).warnings == ()
+
+
 def test_a_section_of_the_first_level_holds_the_headings_below_it(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, "# Goal\na\n## Why\nb\n# Fix it\nc\n## Plan\nd\n## Notes\ne\n### Part\nf\n")
     assert (spec.title, spec.goal, spec.notes) == ("Fix it", "a\n## Why\nb", "e\n### Part\nf")

@@ -1,0 +1,60 @@
+"""What reads like a Scope or Off limits section of a spec, names paths, and is none: nobody would hold the work to it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from orchestrator.core.spec import MEANT
+from orchestrator.store.header import shorten
+from orchestrator.store.sections import Body, Line, Section, globs, heading_of, section_name
+
+LABEL = re.compile(r"\s*(?:[-*+]\s+)?(?:\*\*([^*]{3,60})\*\*|([A-Z][\w /'-]{3,40}:))\s*:?\s*(.*)")
+LIKE = {
+    "off_limits": re.compile(r"\bout of scope\b|\boff.?limits?\b|\b(?:do not|don't|never) (?:touch|modify|change|edit)\b"),
+    "scope": re.compile(r"\bscopes?\b"),
+}
+MOST = 200  # headings and labels that are looked at
+NAMES = {"scope": "Scope", "off_limits": "Off limits"}
+
+
+def lookalikes(body: Body, said: Iterable[str]) -> Iterator[str]:
+    """One sentence for each of the two that nothing says, and that this is most likely meant for. `said` are keys."""
+    missing = set(NAMES) - set(said) - set(body.sections)
+    lines = [line for part in body.parts for line in (part.heading, *part.lines) if line]
+    begun = ((number, *_begun(line)) for number, line in enumerate(lines) if missing)
+    for number, words, rest in islice((each for each in begun if each[1]), MOST):
+        name, line = _meant(words), lines[number]
+        if name in missing and _paths(line, rest, lines[number + 1 :]):
+            missing.remove(name)
+            yield f"Line {line.number}: `{shorten(line.text.strip())}` is read as prose.{MEANT.format(f'## {NAMES[name]}')}"
+
+
+def _begun(line: Line) -> tuple[str, str]:
+    """What a line that begins something calls it, and what else it says: a heading, or a label such as `**Scope:** src/`."""
+    if not line.code and heading_of(line.text)[0]:
+        return heading_of(line.text)[1], ""
+    label = None if line.code else LABEL.fullmatch(line.text)
+    return (label[1] or label[2], label[3]) if label else ("", "")
+
+
+def _meant(words: str) -> str | None:
+    """The section that it reads like."""
+    if name := section_name(words):
+        return name
+    plain = shorten(words).casefold().replace("’", "'").strip(" :")
+    like = next((name for name, pattern in LIKE.items() if pattern.search(plain)), None)
+    close = difflib.get_close_matches(plain, ("scope", "files in scope", "off limits"), n=1, cutoff=0.8)
+    return like or (section_name(close[0]) if close else None)
+
+
+def _paths(line: Line, rest: str, below: Iterable[Line]) -> bool:
+    """Whether paths stand behind it, or below it up to the next one of its kind."""
+    listed = [Line(line.number, f"- {part}") for part in rest.split(",")]
+    for each in below:
+        if _begun(each)[0]:
+            break
+        listed.append(each)
+    return bool(globs(Section(line.number, tuple(listed)))[0])
