@@ -212,7 +212,7 @@ def misspelt(candidates: Iterable[Candidate], most: int = 3) -> Iterator[str]:
     ]
     yield from (f"warning: {line}" for line in found[:most])
     if len(found) > most:
-        yield f"warning: {len(found) - most:,} more keys do nothing; `orchestrator why NAME` names them."
+        yield f"warning: {len(found) - most:,} more of the kind; `orchestrator why NAME` names them."
 
 
 def rows(look: Look, candidates: Iterable[Candidate]) -> list[Row]:

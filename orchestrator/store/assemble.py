@@ -40,7 +40,8 @@ class Draft:
 def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
     """The spec these parts make. Raises SpecError with all problems found, in the order of the file."""
     model = validation.validated(path, front)
-    draft = Draft(path, front, body, model, warnings=[*validation.warnings(model), *validation.misplaced(front, body.preamble)])
+    warned = [*validation.warnings(model), *validation.misplaced(front, body.preamble), *validation.cut_off(front)]
+    draft = Draft(path, front, body, model, warnings=warned)
     metrics = _metrics(draft, log)
     labelled = _labelled(draft)
     goal, title = _goal(draft)

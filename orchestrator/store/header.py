@@ -93,6 +93,15 @@ class Header(Value):
         text = line[start.column : end.column] if start.line == end.line else line[start.column :]
         return shorten(text.strip()) or NOTHING
 
+    def remark(self, where: Sequence[str | int]) -> str:
+        """The YAML comment right behind a value that is written without quotes, or that is missing because of it."""
+        key, node = self.node(where)
+        if key is None or not isinstance(node, yaml.ScalarNode) or node.style:
+            return ""
+        end = node.end_mark if node.value else key.end_mark
+        behind = self.text.split("\n")[end.line][end.column :].strip()
+        return behind if node.value else behind.lstrip(": \t")
+
 
 def shorten(text: str, size: int = 60) -> str:
     return text if len(text) <= size else text[: size - 1] + "…"

@@ -31,6 +31,7 @@ LIMITS = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "a
 WORD = re.compile(r"'([^']*)'")
 # What people and editors write for front matter that is none: below the title, in smart dashes, in TOML's marks, in a fence.
 MISPLACED = re.compile(r"(?:%.*\n)?(?:-{3,}|[–—]{1,3}-?|\+{3}|`{3,}[ \t]*ya?ml)[ \t]*\n\s*([a-z_]+)[ \t]*[:=]")
+REMARK = re.compile(r"#[^\s#]")
 RESERVED_PARTS = ("samples", "reads")
 
 
@@ -78,6 +79,16 @@ def misplaced(front: Header, prose: str) -> Iterator[str]:
     quoted = front.body_line > 1 and prose.startswith("`")
     if not quoted and (match := MISPLACED.match(prose)) and match[1] in FrontMatter.model_fields:
         yield f"`{match[1]}` is read as prose: front matter begins in the first line, with three hyphens.{MEANT.format('---')}"
+
+
+def cut_off(front: Header) -> Iterator[str]:
+    """Words that YAML takes for a comment: `issue: #12` is empty, and `title: Fix #12` says `Fix`."""
+    for key in ("title", "goal", "issue"):
+        remark = front.remark((key,)) if key in front.data else ""
+        if REMARK.match(remark):
+            said, kept = front.data[key], shorten(remark)
+            whole = f'{key}: "{kept if said is None else f"{said} {kept}"}"'
+            yield f"`{kept}` behind `{key}:` is a comment to YAML and not read.{MEANT.format(whole)}"
 
 
 def _strangers(model: FrontMatter) -> Iterator[tuple[str, Mapping[str, str]]]:

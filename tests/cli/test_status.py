@@ -282,7 +282,7 @@ def test_many_misspelt_keys_are_counted(project: Project) -> None:
         project.drop(f"fix-{number}", "prioritty: 5")
     lines = project.run("--status").stdout.splitlines()
     assert [line.split(":")[1] for line in lines[-4:-1]] == [" fix-0", " fix-1", " fix-2"]
-    assert lines[-1] == "warning: 2 more keys do nothing; `orchestrator why NAME` names them."
+    assert lines[-1] == "warning: 2 more of the kind; `orchestrator why NAME` names them."
 
 
 def test_the_json_names_the_phase_that_a_spec_names_and_no_stage_of_a_worker(project: Project) -> None:

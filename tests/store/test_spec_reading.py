@@ -287,6 +287,27 @@ def test_a_line_across_the_prose_is_not_taken_for_front_matter(tmp_path: Path, t
     assert spec_of(tmp_path, text).warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("issue: #12", 'issue: "#12"'),
+        ("title: Fix bug #12 in it", 'title: "Fix bug #12 in it"'),
+        ("goal: Fix\n  all of #12", 'goal: "Fix all of #12"'),
+    ],
+)
+def test_words_that_yaml_takes_for_a_comment_are_told(tmp_path: Path, line: str, meant: str) -> None:
+    """The pull request closed nothing, and an agent read 'Fix bug' as all of its goal."""
+    spec = spec_of(tmp_path, f"---\n{line}\n---\n# T\n")
+    assert [warning.partition(" Did you mean ")[2] for warning in spec.misspelt] == [f"`{meant}`?"]
+
+
+@pytest.mark.parametrize(
+    "line", ["issue: 12 # the old one", "issue: # none yet", "issue: o/n#12", "title: C#", 'goal: "a #12" #x', "goal: | #x\n  a"]
+)
+def test_a_comment_behind_a_value_is_one(tmp_path: Path, line: str) -> None:
+    assert spec_of(tmp_path, f"---\n{line}\n---\n# T\n").warnings == ()
+
+
 def test_reserved_keys_are_kept_without_a_word(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, "---\nphase: 2\nlocks: {writes: [db]}\n---\n# T\n")
     assert (spec.reserved, spec.warnings) == ({"phase": 2, "locks": {"writes": ["db"]}}, ())
