@@ -28,7 +28,8 @@ NAMED = re.compile(r"^\**`?([^\s`*(,=]+)`?\**\s*(?:\(([^)]*)\))?")
 # What stands where a number should: what follows its first digit is part of it, so that `1,000` is not taken for 1.
 AIM = r"[ :*`]{0,4}(?:is |of )?(?:<=|>=|≤|≥|<|>|=)? ?([-+−–~≈]?\.?\d[^\s(—;]*(?:(?<=\d) \d[^\s(—;]*)*)"
 TARGET = re.compile(rf"\btarget\b{AIM}", re.IGNORECASE)
-GOAL = re.compile(rf"\b(?:target|goal)\b{AIM}", re.IGNORECASE)  # in prose, a goal is rarely a number for the metric
+# In prose, a goal is rarely a number for the metric, and the 95th of something is none.
+GOAL = re.compile(rf"\b(?:target|goal(?!\W*\d+(?:st|nd|rd|th)\b))\b{AIM}", re.IGNORECASE)
 PLAIN = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 AROUND = ".,:!?)]*`_"  # what a sentence or markdown puts behind a number
 COMMA = r",(?!(?<=\d,)\d)"  # of a list; one between digits may be a number's
