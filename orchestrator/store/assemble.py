@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core import gates
+from orchestrator.core import digits, gates
 from orchestrator.core.gates import Gate
-from orchestrator.core.spec import INFINITE, UNLIMITED, Direction, Metric, Mode, Spec
+from orchestrator.core.spec import INFINITE, MEANT, UNLIMITED, Direction, Metric, Mode, Spec
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store import metricsources, validation
 from orchestrator.store.header import MOST, Header, shorten
@@ -49,7 +49,7 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
     off_limits = _globs(draft, "off_limits", model.off_limits)
     said = {"scope": _writes(model), "off_limits": model.off_limits}
     draft.warnings += lookalikes(body, (name for name, value in said.items() if value is not None))
-    draft.warnings += _idle(model)
+    draft.warnings += [*_idle(model), *_shares(metrics)]
     asked = tuple(_gates(draft))
     if draft.problems:
         ordered = sorted(draft.problems, key=lambda problem: (problem.path != path, problem.line, problem.column))
@@ -127,6 +127,14 @@ def _idle(model: FrontMatter) -> Iterator[str]:
     for key in ("alpha", "plateau"):
         if model.mode is Mode.CONVERGE and getattr(model, key) is not None:
             yield f"{key} does nothing without `mode: optimize`."
+
+
+def _shares(metrics: Sequence[Metric]) -> Iterator[str]:
+    """Effects that were most likely meant in percent, or in the metric's own unit: no number gets lower by all of itself."""
+    for metric in metrics:
+        if metric.min_effect > 1 or (metric.min_effect == 1 and metric.direction is Direction.LOWER):
+            told, meant = digits.text(100 * metric.min_effect), digits.text(metric.min_effect / 100)
+            yield f"The min_effect of {metric.name} is relative: it asks for {told} %.{MEANT.format(f'min_effect: {meant}')}"
 
 
 def _goal(draft: Draft) -> tuple[str, str]:

@@ -139,6 +139,18 @@ def test_a_name_that_begins_with_a_digit_is_one_of_a_list(tmp_path: Path) -> Non
     assert [metric.name for metric in spec.metrics] == ["x", "ok", "4xx", "5xx"]
 
 
+def test_a_goal_that_counts_something_is_no_target(tmp_path: Path) -> None:
+    text = "# T\n## Metrics\n- **Primary**: n (lower, goal 5)\n- **Secondary**: ms (goal 95th percentile), kb (goal: 1st)\n"
+    assert [(metric.name, metric.target) for metric in read(tmp_path, text).metrics] == [("n", 5.0), ("ms", None), ("kb", None)]
+
+
+@pytest.mark.parametrize(("said", "meant"), [("min_effect: 5", "0.05"), ("min_effect: 1", "0.01"), ("min_effect: 0.5", "")])
+def test_an_effect_that_was_meant_in_percent_is_told(tmp_path: Path, said: str, meant: str) -> None:
+    """5 is 500 %: every change was discarded as too small, without a word."""
+    told = read(tmp_path, f"---\nmode: optimize\nmetric: {{name: ms, {said}}}\n---\n# T\n").misspelt
+    assert [line.partition(" Did you mean ")[2] for line in told] == ([f"`min_effect: {meant}`?"] if meant else [])
+
+
 def test_what_names_no_metric_is_prose(tmp_path: Path) -> None:
     text = "# T\n## Metrics\nWe count `things`.\n- **Primary**: <name> (<unit>, lower is better)\n- **Other**: `x`\n"
     text += "```\n- **Primary**: z\n```\n"
