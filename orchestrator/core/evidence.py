@@ -87,7 +87,8 @@ class Evidence(Value):
     series: tuple[Series, ...] = ()
     answers: tuple[Answer, ...] = ()
     standing: tuple[Answer, ...] = ()
-    fates: tuple[Fate, ...] = ()
+    fates: tuple[Fate, ...] = ()  # of the last attempts, as many as the record holds
+    stays: Mapping[int, bool] = field(default_factory=dict)  # of all attempts: whether its commits are on the task branch
     changes: tuple[Changed, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[str, ...] = ()  # what a person should look at
@@ -102,6 +103,7 @@ class Evidence(Value):
 def gather(title: str, goal: str, declared: tuple[Metric, ...], record: Record, events: Iterable[Mapping[str, Any]]) -> Evidence:
     """What the record and the events of a task tell. Events of other kinds, and fields they lack, are passed over."""
     told = [event for event in events if _ours(event)]
+    fates = _fates(record, told)
     return Evidence(
         title or record.name,
         goal,
@@ -110,7 +112,8 @@ def gather(title: str, goal: str, declared: tuple[Metric, ...], record: Record, 
         series=_series(event for event in told if event["event"] == "measured"),
         answers=tuple(_answer(event) for event in told if event["event"] == "verdict"),
         standing=_standing(record, told),
-        fates=_fates(record, told),
+        fates=fates,
+        stays={**_kept(told), **{fate.attempt: fate.kept for fate in fates}},
         environment=next((event for event in reversed(told) if event["event"] == "environment"), {}),
         findings=tuple(dict.fromkeys(str(event.get("detail", "")) for event in told if event["event"] == "finding")),
     )

@@ -189,9 +189,9 @@ def _review(evidence: Evidence) -> Iterator[str]:
 
 
 def _attempts(evidence: Evidence) -> str:
-    kept = sum(fate.kept for fate in evidence.fates)
-    gone = len(evidence.fates) - kept
-    return f"{evidence.record.attempts}, {kept} kept, {gone} discarded" if evidence.fates else str(evidence.record.attempts)
+    kept = sum(evidence.stays.values())
+    gone = len(evidence.stays) - kept
+    return f"{evidence.record.attempts}, {kept} kept, {gone} discarded" if evidence.stays else str(evidence.record.attempts)
 
 
 def _environment(evidence: Evidence) -> str:
@@ -225,7 +225,9 @@ def _fates(evidence: Evidence) -> list[str]:
         f"| {_cell(fate.detail)} |"
         for fate in evidence.fates
     ]
-    return ["| attempt | commits | result | commit | why |", "|---|---|---|---|---|", *rows] if rows else []
+    earlier = len(evidence.stays) - len(evidence.fates)
+    more = ["", f"{earlier:,} earlier {'ones are' if earlier > 1 else 'one is'} not listed."] if earlier else []
+    return ["| attempt | commits | result | commit | why |", "|---|---|---|---|---|", *rows, *more] if rows else []
 
 
 def _changes(evidence: Evidence) -> list[str]:

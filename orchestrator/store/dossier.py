@@ -22,7 +22,7 @@ def read(folder: Path, record: Record, *, title: str, goal: str, metrics: tuple[
 
 def changed(folder: Path, found: Evidence) -> tuple[Changed, ...]:
     """The files changed by the attempts whose commits stayed, as their patches tell; none of one that was cut."""
-    kept = (fate.attempt for fate in found.fates if fate.kept)
+    kept = (number for number, stays in found.stays.items() if stays)
     return evidence.files(_patch(folder / f".orch/attempts/{number:04d}/diff.patch") for number in kept)
 
 

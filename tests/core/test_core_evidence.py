@@ -66,6 +66,16 @@ def test_of_an_optimum_without_a_target_the_best_is_told() -> None:
     assert reporting.short(told).splitlines()[0] == "ms 8 -> 3"
 
 
+def test_attempts_that_the_record_no_longer_holds_are_counted_by_the_events() -> None:
+    """A report of 1141 attempts said '50 kept, 0 discarded', and listed the files of those 50 only."""
+    last = replace(RECORD.history[-1], number=60)
+    events = [{"event": "kept" if number % 3 else "discarded", "attempt": number} for number in range(1, 61)]
+    told = evidence.gather("Empty it", "", (LEFT,), replace(RECORD, attempts=60, history=(last,)), events)
+    assert "Attempts: 60, 40 kept, 20 discarded." in reporting.short(told)
+    assert "59 earlier ones are not listed." in reporting.page(told)
+    assert [number for number, stays in told.stays.items() if stays][:3] == [1, 2, 4]
+
+
 def test_a_gate_s_last_answer_is_the_one_that_stands() -> None:
     assert [(answer.gate, answer.ok) for answer in found().standing] == [("checks", True)]
 
