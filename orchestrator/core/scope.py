@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.core.value import Value
 
+BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+ROUTE = re.compile(r"(?:(?<=/)|^)\[((?:\.{3})?[A-Za-z_]\w+)\](?=/|$)")  # `app/[id]/page.tsx`: a folder's name, no set of letters
 Match = Callable[[str], bool]
 
 
@@ -48,6 +51,17 @@ def problem(globs: Sequence[str]) -> str | None:
         except ValueError as error:
             return f"{glob!r} is no glob in git's syntax: {error}"
     return None
+
+
+def meant(glob: str) -> str:
+    """What to write for a pattern that reads like another tool's and matches nothing in git's syntax; empty for every other."""
+    if ", " in glob:
+        return ", ".join(part.strip() for part in glob.split(","))
+    if braces := BRACES.search(glob):
+        before, after = glob[: braces.start()], glob[braces.end() :]
+        return ", ".join(f"{before}{part.strip()}{after}" for part in braces[1].split(","))
+    escaped = ROUTE.sub(r"\\[\1\\]", glob)
+    return escaped if escaped != glob else ""
 
 
 def _matcher(globs: Sequence[str]) -> Match:

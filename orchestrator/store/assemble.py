@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.core import digits, gates
 from orchestrator.core.gates import Gate
+from orchestrator.core.scope import meant
 from orchestrator.core.spec import INFINITE, MEANT, UNLIMITED, Direction, Metric, Mode, Spec
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store import metricsources, validation
@@ -49,7 +50,7 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
     off_limits = _globs(draft, "off_limits", model.off_limits)
     said = {"scope": _writes(model), "off_limits": model.off_limits}
     draft.warnings += lookalikes(body, (name for name, value in said.items() if value is not None))
-    draft.warnings += [*_idle(model), *_shares(metrics)]
+    draft.warnings += [*_idle(model), *_shares(metrics), *_foreign("scope", scope), *_foreign("off_limits", off_limits)]
     asked = tuple(_gates(draft))
     if draft.problems:
         ordered = sorted(draft.problems, key=lambda problem: (problem.path != path, problem.line, problem.column))
@@ -127,6 +128,13 @@ def _idle(model: FrontMatter) -> Iterator[str]:
     for key in ("alpha", "plateau"):
         if model.mode is Mode.CONVERGE and getattr(model, key) is not None:
             yield f"{key} does nothing without `mode: optimize`."
+
+
+def _foreign(key: str, patterns: Sequence[str]) -> Iterator[str]:
+    """Patterns in another tool's syntax: as `off_limits` they would keep nobody from anything."""
+    for pattern in patterns:
+        if better := meant(pattern):
+            yield f"`{shorten(pattern)}` in {key} matches no such files in git's syntax.{MEANT.format(shorten(better))}"
 
 
 def _shares(metrics: Sequence[Metric]) -> Iterator[str]:

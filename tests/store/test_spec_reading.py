@@ -166,6 +166,25 @@ def test_heading_aliases_are_folded(tmp_path: Path, heading: str, field: str) ->
     assert getattr(spec_of(tmp_path, f"# T\n## {heading}\nthe text\n## Other\nnot this\n"), field) == "the text"
 
 
+@pytest.mark.parametrize(
+    ("pattern", "meant"),
+    [
+        ("src/*.{py,ts}", "src/*.py, src/*.ts"),
+        ("src/**, docs/**", "src/**, docs/**"),
+        ("app/[id]/[...rest]/page.tsx", r"app/\[id\]/\[...rest\]/page.tsx"),
+        ("src/[ab].py", ""),
+        ("src/[a]/x", ""),
+        ("a,b.txt", ""),
+        ("{{cookiecutter.name}}/x", ""),
+    ],
+)
+@pytest.mark.parametrize("key", ["scope", "off_limits"])
+def test_patterns_of_another_syntax_are_told_with_git_s(tmp_path: Path, key: str, pattern: str, meant: str) -> None:
+    """As off_limits they matched nothing, and what they were to keep landed changed."""
+    told = spec_of(tmp_path, f"---\n{key}: ['{pattern}']\n---\n# T\n").misspelt
+    assert [line.partition(" Did you mean ")[2] for line in told] == ([f"`{meant}`?"] if meant else [])
+
+
 @pytest.mark.parametrize("heading", ["# Scope", "## 2. Scope", "### Scope", "## Files in scope (may be changed)"])
 def test_a_scope_of_another_level_or_with_a_number_is_one(tmp_path: Path, heading: str) -> None:
     """It was prose without a word, and work outside of it landed."""
