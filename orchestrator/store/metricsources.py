@@ -26,15 +26,22 @@ LONGEST = 1000  # characters of an item that are looked at
 ROLE = re.compile(r"^\**(Primary|Secondary|Monitor|Tradeoff|Guard)s?(?: metrics?)?\**\s*:\**\s*(.+)$", re.IGNORECASE)
 NAMED = re.compile(r"^\**`?([^\s`*(,=]+)`?\**\s*(?:\(([^)]*)\))?")
 # What stands where a number should: what follows its first digit is part of it, so that `1,000` is not taken for 1.
-AIM = r"[ :*`]{0,4}(?:is |of )?(?:<=|>=|≤|≥|<|>|=)? ?([-+−–~≈]?\.?\d[^\s(—;]*(?:(?<=\d) \d[^\s(—;]*)*)"
+AIM = r"[ :*`]{0,4}(?:is |of )?(<=|>=|≤|≥|<|>|=)? ?([-+−–~≈]?\.?\d[^\s(—;]*(?:(?<=\d) \d[^\s(—;]*)*)"
 TARGET = re.compile(rf"\btarget\b{AIM}", re.IGNORECASE)
 # In prose, a goal is rarely a number for the metric, and the 95th of something is none.
 GOAL = re.compile(rf"\b(?:target|goal(?!\W*\d+(?:st|nd|rd|th)\b))\b{AIM}", re.IGNORECASE)
 PLAIN = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 AROUND = ".,:!?)]*`_"  # what a sentence or markdown puts behind a number
 COMMA = r",(?!(?<=\d,)\d)"  # of a list; one between digits may be a number's
-DIRECTION = re.compile(r"\b(lower|higher)(?:\s+is)?\s+better\b|^\s*(lower|higher|minimi[sz]e|maximi[sz]e)\s*$", re.IGNORECASE)
-WORDS = {"lower": Direction.LOWER, "minimise": Direction.LOWER, "minimize": Direction.LOWER}
+DIRECTION = re.compile(
+    r"\b(lower|smaller|less|fewer|higher|bigger|larger|greater|more)(?:\s+is|\s+the)?\s+better\b"
+    r"|^\W*(?:direction\W+)?(lower|higher|minimi[sz]e|maximi[sz]e)\W*$",
+    re.IGNORECASE,
+)
+LOWER = frozenset({"lower", "smaller", "less", "fewer", "minimise", "minimize"})
+UPWARDS = frozenset({">=", "≥", ">"})  # in front of a target, where nothing else says the direction
+CLAUSE = re.compile(rf"{COMMA}|[;()]|\s[—–-]\s")
+DETAIL = re.compile(r"^\**(?:Direction|Target)\**\s*:\**\s*.+$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -55,14 +62,23 @@ class Said(Value):
 
 def from_section(path: Path, section: Section) -> Iterator[Said]:
     """Metrics of lines such as `- **Primary**: total_ms (ms, lower is better) — the sum`."""
-    for line in section.lines:
-        role = ROLE.match(" ".join(bullet_text(line).split())[:LONGEST])
-        if role is None:
-            continue
-        primary = role[1].lower() == "primary"
-        for part in [role[2]] if primary else re.split(rf"{COMMA}\s*(?![^(]*\))", re.split(r"\s+[—–]\s+", role[2])[0]):
-            if said := _said(path, line.number, part, primary, guard=role[1].lower() == "guard"):
+    for line, role, text in _told(section):
+        primary = role == "primary"
+        for part in [text] if primary else re.split(rf"{COMMA}\s*(?![^(]*\))", re.split(r"\s+[—–]\s+", text)[0]):
+            if said := _said(path, line, part, primary, guard=role == "guard"):
                 yield said
+
+
+def _told(section: Section) -> list[tuple[int, str, str]]:
+    """Line, role and words of each item that tells of metrics. What a primary's own items say below it belongs to it."""
+    told: list[tuple[int, str, str]] = []
+    for line in section.lines:
+        item = " ".join(bullet_text(line).split())[:LONGEST]
+        if role := ROLE.match(item):
+            told.append((line.number, role[1].lower(), role[2]))
+        elif told and told[-1][1] == "primary" and DETAIL.match(item):
+            told[-1] = (*told[-1][:2], f"{told[-1][2]} ; {item}")
+    return told
 
 
 def _said(path: Path, line: int, text: str, primary: bool, *, guard: bool) -> Said | None:
@@ -71,15 +87,24 @@ def _said(path: Path, line: int, text: str, primary: bool, *, guard: bool) -> Sa
     values: dict[str, Any] = {"guard": True} if guard else {}
     aim = None
     for item in re.split(rf"{COMMA}|;", match[2] or ""):
-        if direction := DIRECTION.search(item):
-            word = (direction[1] or direction[2]).lower()
-            values["direction"] = WORDS.get(word, Direction.HIGHER)
-        elif found := GOAL.search(item):
+        if DIRECTION.search(item):
+            continue
+        if found := GOAL.search(item):
             aim = found
         elif (unit := item.strip()) and unit.lower() != "unitless" and len(unit) <= 20:
             values.setdefault("unit", unit)
     aim = aim or TARGET.search(text)
-    return _aimed(Said(match[1], path, line, primary, values), aim[1].rstrip(AROUND) if aim else "")
+    if direction := _direction(text, aim[1] if aim else None):
+        values["direction"] = direction
+    return _aimed(Said(match[1].rstrip(":"), path, line, primary, values), aim[2].rstrip(AROUND) if aim else "")
+
+
+def _direction(text: str, sign: str | None) -> Direction | None:
+    """The direction that the first clause says which says one; else a target with `>=` does."""
+    found = next(filter(None, map(DIRECTION.search, CLAUSE.split(text))), None)
+    if found:
+        return Direction.LOWER if (found[1] or found[2]).lower() in LOWER else Direction.HIGHER
+    return Direction.HIGHER if sign in UPWARDS else None
 
 
 def _aimed(said: Said, target: str) -> Said:

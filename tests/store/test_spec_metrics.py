@@ -107,10 +107,30 @@ def test_a_retry_limit_that_is_no_count_is_told_and_not_used(tmp_path: Path, lim
         ("- **Primary**: z (lower is better), target 5. 12 at the start", Metric("z", target=5.0)),
         ("- **Primary**: z [lower is better, target 5]", Metric("z", target=5.0)),
         ("- **Primary**: z (s,2 digits, lower is better, target 5)", Metric("z", target=5.0, unit="s")),
+        ("- **Primary**: z (lower is better, target 5) — higher is better for others", Metric("z", target=5.0)),
     ],
 )
 def test_the_ways_to_write_a_primary_metric(tmp_path: Path, line: str, metric: Metric) -> None:
     assert read(tmp_path, f"# T\n## Metric Contract\n{line}\n").metrics == (metric,)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rps of the server (higher is better, target 500)",
+        "rps — higher is better, target 500",
+        "rps, maximize, target 500",
+        "rps (target >= 500)",
+        "rps: target ≥ 500",
+        "rps (the higher the better, target 500)",
+        "rps (bigger is better, target 500)",
+        "rps\n  - **Direction**: higher\n  - **Target**: 500",
+        "rps (target 500)\n- Direction: higher is better",
+    ],
+)
+def test_a_direction_counts_wherever_an_item_says_it(tmp_path: Path, line: str) -> None:
+    """Taken for lower, 100 of 500 requests a second were at target, and the task converged without an agent."""
+    assert read(tmp_path, f"# T\n## Metrics\n- **Primary**: {line}\n").metrics == (Metric("rps", Direction.HIGHER, target=500.0),)
 
 
 @pytest.mark.parametrize("target", ["1,000", "1 000", "1_000", "1,5", "1/3", "50-60", "50ms", "5%", "~50", "0x10", "1e400", "−5"])
