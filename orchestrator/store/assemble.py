@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from orchestrator.store.metricsources import Said
 from orchestrator.store.model import FrontMatter, MetricModel
 from orchestrator.store.sections import Body, globs
 
+AIMED = re.compile(r"\btarget\b|\bbetter\b|[<>≤≥]=? *\d", re.IGNORECASE)  # what is said of a metric that isn't to reach just 0
 LABELS = {"model": "model", "reasoning": "effort", "retry limit": "max_failures"}
 
 
@@ -159,6 +161,9 @@ def _metrics(draft: Draft, log: Path | None) -> tuple[Metric, ...]:
     declared = list(_declared(draft))
     told = list(metricsources.from_section(draft.path, section)) if section else []
     logged = metricsources.from_log(log) if log else None
+    if section and not (declared or told or logged) and AIMED.search(section.text):
+        form = "- **Primary**: NAME (lower is better, target 0)"
+        draft.warnings.append(f"Line {section.number}: no metric is read here, so every printed number must reach 0.{MEANT.format(form)}")
     merged, disagreements = metricsources.merge((declared, told, [logged] if logged else []))
     draft.problems += disagreements
     metrics = tuple(Metric(name=said.name, **said.values) for said in merged)

@@ -177,6 +177,22 @@ def test_what_names_no_metric_is_prose(tmp_path: Path) -> None:
     assert read(tmp_path, text).metrics == ()
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("- p95: target 100, lower is better", True),
+        ("| name | limit |\n|---|---|\n| p95 | < 100 |", True),
+        ("- **Primary (p95)**: higher is better", True),
+        ("The benchmark counts failures.", False),
+    ],
+)
+def test_a_metrics_section_in_which_none_is_read_is_told(tmp_path: Path, said: str, told: bool) -> None:
+    """Every number that was printed had to reach 0, and nobody knew why."""
+    spec = read(tmp_path, f"# T\n## Metrics\n{said}\n")
+    assert (spec.metrics, len(spec.misspelt)) == ((), told)
+    assert read(tmp_path, f"---\nmetric: {{name: p95, target: 1}}\n---\n# T\n## Metrics\n{said}\n").warnings == ()
+
+
 def test_a_lower_metric_without_target_means_zero_and_says_so(tmp_path: Path) -> None:
     spec = read(tmp_path, "---\nmetric: failures\n---\n# T\n")
     assert spec.metrics == (Metric("failures", target=0.0),)
