@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core import digits, gates
+from orchestrator.core import scope as globbing
 from orchestrator.core.gates import Gate
-from orchestrator.core.scope import meant
 from orchestrator.core.spec import INFINITE, MEANT, UNLIMITED, Direction, Metric, Mode, Spec
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store import metricsources, validation
@@ -135,7 +135,7 @@ def _idle(model: FrontMatter) -> Iterator[str]:
 def _foreign(key: str, patterns: Sequence[str]) -> Iterator[str]:
     """Patterns in another tool's syntax: as `off_limits` they would keep nobody from anything."""
     for pattern in patterns:
-        if better := meant(pattern):
+        if better := globbing.meant(pattern):
             yield f"`{shorten(pattern)}` in {key} matches no such files in git's syntax.{MEANT.format(shorten(better))}"
 
 
@@ -162,8 +162,8 @@ def _metrics(draft: Draft, log: Path | None) -> tuple[Metric, ...]:
     told = list(metricsources.from_section(draft.path, section)) if section else []
     logged = metricsources.from_log(log) if log else None
     if section and not (declared or told or logged) and AIMED.search(section.text):
-        form = "- **Primary**: NAME (lower is better, target 0)"
-        draft.warnings.append(f"Line {section.number}: no metric is read here, so every printed number must reach 0.{MEANT.format(form)}")
+        meant = MEANT.format("- **Primary**: NAME (lower is better, target 0)")
+        draft.warnings.append(f"Line {section.number}: no metric is read here, so every printed number must reach 0.{meant}")
     merged, disagreements = metricsources.merge((declared, told, [logged] if logged else []))
     draft.problems += disagreements
     metrics = tuple(Metric(name=said.name, **said.values) for said in merged)
