@@ -48,7 +48,7 @@ def problem(globs: Sequence[str]) -> str | None:
     for glob in globs:
         try:
             _matcher((glob,))
-        except ValueError as error:
+        except (ValueError, re.error) as error:
             return f"{glob!r} is no glob in git's syntax: {error}"
     return None
 

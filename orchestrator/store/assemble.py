@@ -251,6 +251,11 @@ def _globs(draft: Draft, name: str, said: Sequence[str] | None) -> tuple[str, ..
     if said is not None or (section := draft.body.sections.get(name)) is None:
         return tuple(said or ())
     patterns, prose = globs(section)
+    draft.problems += [
+        Problem(draft.path, line, 1, problem, "a pattern such as `src/**`")
+        for pattern, line in patterns
+        if (problem := globbing.problem((pattern,)))
+    ]
     if prose and name == "scope":
         draft.warnings.append(
             f"Line {prose[0].number}: the scope names no path here, so none is enforced; write `scope:` as a key."

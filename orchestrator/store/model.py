@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from orchestrator.core import durations, gates
+from orchestrator.core import durations, gates, scope
 from orchestrator.core.spec import INFINITE, LEAST_ALPHA, UNLIMITED, Direction, Kind, Land, Mode, Review
 from orchestrator.core.task import name_problem
 
@@ -70,6 +70,8 @@ def _task_name(value: str) -> str:
 def _glob(value: str) -> str:
     if not value.strip() or "\x00" in value or "\n" in value:
         raise _wrong("a path or pattern such as `src/**`")
+    if scope.problem((value,)):
+        raise _wrong("a pattern in git's syntax, such as `src/**`; `!`, `\\` and `[` have a meaning there")
     return value
 
 

@@ -135,6 +135,15 @@ def test_a_problem_names_its_place_what_was_found_and_what_is_expected(
     assert len(str(problem)) < 600
 
 
+@pytest.mark.parametrize("pattern", ["!", "\\", "a\\", "src/[z-a].py"])
+def test_a_pattern_that_git_can_t_read_is_a_problem_of_the_spec(tmp_path: Path, pattern: str) -> None:
+    """It was found after the agent's work, as a fault of ours, and tried again and again."""
+    (problem,) = problems_of(tmp_path, f"---\nscope: ['{pattern}']\n---\n# T\n")
+    assert (problem.line, problem.expected.startswith("a pattern in git's syntax")) == (2, True)
+    (problem,) = problems_of(tmp_path, f"# T\n## Off limits\n- `{pattern}`\n")
+    assert problem.line == 3
+
+
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     problems = problems_of(tmp_path, front("priority: high\ndraft: x\nmetric: {name: a, direction: up}"))
     assert [problem.line for problem in problems] == [2, 3, 4]
