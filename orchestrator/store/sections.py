@@ -31,6 +31,11 @@ FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 LABELLED = re.compile(r"^\s*(?:[-*+]\s+)?\*\*(Model|Reasoning|Retry limit)\s*(?::\*\*|\*\*\s*:)(.*)$", re.IGNORECASE)
 BULLET = re.compile(r"^\s*(?:[-*+]|\d{1,9}[.)])\s(.*)$")
 CODE_SPANS = re.compile(r"^`[^`]+`(?:\s*(?:,|and)\s*`[^`]+`)*")
+PATH = re.compile(r"[/*]|\.\w+$")
+LISTED = re.compile(r"(?:\{[^{}]*\}|[^,])+")
+CHECKBOX = re.compile(r"^\[[ xX]\]\s+")
+STRONG = re.compile(r"^\*\*(`[^`]+`)\*\*")
+LINK = re.compile(r"^\[(`?[^\]`]+`?)\]\([^)]*\)")
 BARE = re.compile(r"`[^`]+`(?:\s*(?:,|and)\s*`[^`]+`)*|\S+")
 PREFIX = re.compile(r"^autoresearch\s*:\s*", re.IGNORECASE)
 NUMBER = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3})*|[a-z](?=[.):])|[ivx]{1,4}(?=[.):]))\W+")
@@ -165,11 +170,11 @@ def globs(section: Section) -> tuple[tuple[tuple[str, int], ...], tuple[Line, ..
     prose: list[Line] = []
     for line in section.lines:
         text = line.text.strip() if line.code else bullet_text(line)
-        if not text or FENCE.match(line.text):
+        if FENCE.match(line.text):
             continue
-        named = _patterns(text)
+        named = _patterns(text) if text else _bare(line.text.strip())
         patterns += [(pattern, line.number) for pattern in named]
-        if not named:
+        if text and not named:
             prose.append(line)
     return tuple(patterns), tuple(prose)
 
@@ -181,11 +186,16 @@ def only_paths(part: Part) -> bool:
 
 
 def _patterns(item: str) -> list[str]:
+    item = LINK.sub(r"\1", STRONG.sub(r"\1", CHECKBOX.sub("", item)))
     if spans := CODE_SPANS.match(item):
         return re.findall(r"`([^`]+)`", spans[0])
-    word = re.split(r" (?:—|–|-|#) |: ", " ".join(item.split()), maxsplit=1)[0]
-    looks_like_path = re.search(r"[/*]|\.\w+$", word) and not re.search(r"\s", word)
-    return [word] if looks_like_path else []
+    return _bare(re.split(r" (?:(?:—|–|-|#) |\()|: ", " ".join(item.split()), maxsplit=1)[0])
+
+
+def _bare(words: str) -> list[str]:
+    """The paths of a list that holds nothing else; an item or a line that says more is prose."""
+    found = [word.strip("` ") for word in LISTED.findall(words.strip())]
+    return found if all(PATH.search(word) and not re.search(r"\s", word) for word in found) else []
 
 
 def _lines(text: str, first_line: int) -> Iterator[Line]:
