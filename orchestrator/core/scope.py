@@ -54,12 +54,13 @@ def problem(globs: Sequence[str]) -> str | None:
 
 
 def meant(glob: str) -> str:
-    """What to write for a pattern that reads like another tool's and matches nothing in git's syntax; empty for every other."""
+    """What to write for a pattern that reads like another tool's and matches nothing in git's syntax; several with
+    marks between them; empty for every other."""
     if ", " in glob:
-        return ", ".join(part.strip() for part in glob.split(","))
+        return "`, `".join(part.strip() for part in glob.split(","))
     if braces := BRACES.search(glob):
         before, after = glob[: braces.start()], glob[braces.end() :]
-        return ", ".join(f"{before}{part.strip()}{after}" for part in braces[1].split(","))
+        return "`, `".join(f"{before}{part.strip()}{after}" for part in braces[1].split(","))
     escaped = ROUTE.sub(r"\\[\1\\]", glob)
     return escaped if escaped != glob else ""
 

@@ -169,8 +169,8 @@ def test_heading_aliases_are_folded(tmp_path: Path, heading: str, field: str) ->
 @pytest.mark.parametrize(
     ("pattern", "meant"),
     [
-        ("src/*.{py,ts}", "src/*.py, src/*.ts"),
-        ("src/**, docs/**", "src/**, docs/**"),
+        ("src/*.{py,ts}", "src/*.py`, `src/*.ts"),
+        ("src/**, docs/**", "src/**`, `docs/**"),
         ("app/[id]/[...rest]/page.tsx", r"app/\[id\]/\[...rest\]/page.tsx"),
         ("src/[ab].py", ""),
         ("src/[a]/x", ""),
