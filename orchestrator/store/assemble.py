@@ -257,8 +257,10 @@ def _globs(draft: Draft, name: str, said: Sequence[str] | None) -> tuple[str, ..
         if (problem := globbing.problem((pattern,)))
     ]
     if prose and name == "scope":
+        named = ", ".join(dict.fromkeys(pattern for pattern, _ in patterns))
+        hint = MEANT.format(shorten(f"scope: [{named}]")) if named else ""
         draft.warnings.append(
-            f"Line {prose[0].number}: the scope names no path here, so none is enforced; write `scope:` as a key."
+            f"Line {prose[0].number}: the scope names no path here, so none is enforced; write `scope:` as a key.{hint}"
         )
         return ()
     if prose:

@@ -32,6 +32,7 @@ WORD = re.compile(r"'([^']*)'")
 # What people and editors write for front matter that is none: below the title, in smart dashes, in TOML's marks, in a fence.
 MISPLACED = re.compile(r"(?:%.*\n)?(?:-{3,}|[–—]{1,3}-?|\+{3}|`{3,}[ \t]*ya?ml)[ \t]*\n\s*([a-z_]+)[ \t]*[:=]")
 REMARK = re.compile(r"#[^\s#]")
+CLOSE = 0.7  # what belongs below another key has to be closer: `tags` is no `target`
 RESERVED_PARTS = ("samples", "reads")
 
 
@@ -68,7 +69,7 @@ def warnings(model: FrontMatter) -> Iterator[str]:
         if number == MOST:
             yield "There are more keys that are not known."
             return
-        close = difflib.get_close_matches(key.rpartition(".")[2][:60].replace("-", "_").lower(), known, n=1)
+        close = difflib.get_close_matches(_folded(key.rpartition(".")[2]), known, n=1)
         hint = MEANT.format(known[close[0]]) if close else ""
         yield f"The key `{shorten(key)}` is not known and does nothing.{hint}"
 
@@ -93,12 +94,17 @@ def cut_off(front: Header) -> Iterator[str]:
 
 def _strangers(model: FrontMatter) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Each unknown key with the keys that are known, and where they belong: a `target` beside `metric` is the metric's."""
-    inside = {key: f"metric.{key}" for key in MetricModel.model_fields if key != "name"}
+    inside = MetricModel.model_fields.keys() - {"name"}
     for key in model.model_extra or ():
-        yield key, inside | {known: known for known in FrontMatter.model_fields}
+        close = difflib.get_close_matches(_folded(key), sorted(inside), cutoff=CLOSE)
+        yield key, {name: f"metric.{name}" for name in close} | {known: known for known in FrontMatter.model_fields}
     for prefix, part in _parts(model):
         for key in part.model_extra or ():
             yield f"{prefix}.{key}", {known: known for known in type(part).model_fields}
+
+
+def _folded(key: str) -> str:
+    return key[:60].replace("-", "_").lower()
 
 
 def _without_none(data: dict[str, Any]) -> dict[str, Any]:

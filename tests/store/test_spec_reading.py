@@ -271,6 +271,21 @@ def test_a_scope_section_is_enforced_only_where_every_item_is_a_path(tmp_path: P
     assert bool(spec.warnings) == ("anything" in items or "{" in items)
 
 
+def test_paths_that_one_item_keeps_from_being_a_scope_are_told_to_who_looks_at_many_tasks(tmp_path: Path) -> None:
+    told = spec_of(tmp_path, "# T\n## Scope\n- `src/**`\n- `a`\n- anything that helps\n").misspelt
+    assert [line.partition(" Did you mean ")[2] for line in told] == ["`scope: [src/**, a]`?"]
+    assert spec_of(tmp_path, "# T\n## Scope\n- anything that helps\n").misspelt == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"), [("tags", ""), ("description", ""), ("targets", "metric.target"), ("dependencies", "depends_on")]
+)
+def test_a_key_of_another_tool_is_not_taken_for_a_metric_s(tmp_path: Path, key: str, meant: str) -> None:
+    """Tags were proposed as `metric.target`, and status told so of each folder that has them."""
+    (told,) = spec_of(tmp_path, f"---\n{key}: [a]\n---\n# T\n").warnings
+    assert told.partition(" Did you mean ")[2] == (f"`{meant}`?" if meant else "")
+
+
 def test_unknown_keys_are_kept_and_the_known_one_is_proposed(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, "---\nprioritty: 3\nmetric: {name: a, target: 0, traget: 1}\nx-team: [core]\n---\n# T\n")
     assert spec.unknown == {"prioritty": 3, "metric.traget": 1, "x-team": ["core"]}
