@@ -15,12 +15,13 @@ from orchestrator.core.spec import INFINITE, MEANT, UNLIMITED, Direction, Metric
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store import metricsources, validation
 from orchestrator.store.header import MOST, Header, shorten
-from orchestrator.store.lookalikes import lookalikes
+from orchestrator.store.lookalikes import lookalikes, own
 from orchestrator.store.metricsources import Said
 from orchestrator.store.model import FrontMatter, MetricModel
 from orchestrator.store.sections import Body, globs
 
 AIMED = re.compile(r"\btarget\b|\bbetter\b|[<>≤≥]=? *\d", re.IGNORECASE)  # what is said of a metric that isn't to reach just 0
+SPAN = re.compile(r"`([^`\s]*(?:[/*]|\.\w+(?=`))[^`\s]*)`")
 LABELS = {"model": "model", "reasoning": "effort", "retry limit": "max_failures"}
 
 
@@ -250,7 +251,10 @@ def _globs(draft: Draft, name: str, said: Sequence[str] | None) -> tuple[str, ..
     """The patterns of a key, else of its section. Scope is enforced only where every item of its section is a path."""
     if said is not None or (section := draft.body.sections.get(name)) is None:
         return tuple(said or ())
-    patterns, prose = globs(section)
+    patterns, prose = globs(own(section, name))
+    if not patterns and not prose and (path := SPAN.search(section.text)):
+        hint = MEANT.format(shorten(f"{name}: [{path[1]}]"))
+        draft.warnings.append(f"Line {section.number}: {shorten(path[0])} is only prose here, not enforced.{hint}")
     draft.problems += [
         Problem(draft.path, line, 1, problem, "a pattern such as `src/**`")
         for pattern, line in patterns

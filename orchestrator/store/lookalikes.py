@@ -11,7 +11,7 @@ from orchestrator.core.spec import MEANT
 from orchestrator.store.header import shorten
 from orchestrator.store.sections import Body, Line, Section, globs, heading_of, section_name
 
-LABEL = re.compile(r"\s*(?:[-*+]\s+)?(?:\*\*([^*]{3,60})\*\*|([A-Z][\w /'-]{3,40}:))\s*:?\s*(.*)")
+LABEL = re.compile(r"\s*(?:[-*+]\s+)?(?:\*\*([^*`]{3,60})\*\*|([A-Z][\w /'-]{3,40}:))\s*:?\s*(.*)")
 LIKE = {
     "off_limits": re.compile(r"\bout of scope\b|\boff.?limits?\b|\b(?:do not|don't|never) (?:touch|modify|change|edit)\b"),
     "scope": re.compile(r"\bscopes?\b"),
@@ -30,6 +30,17 @@ def lookalikes(body: Body, said: Iterable[str]) -> Iterator[str]:
         if name in missing and _paths(line, rest, lines[number + 1 :]):
             missing.remove(name)
             yield f"Line {line.number}: `{shorten(line.text.strip())}` is read as prose.{MEANT.format(f'## {NAMES[name]}')}"
+
+
+def own(section: Section, name: str) -> Section:
+    """The items of the section without those below "Out of scope" in a Scope, or the other way round; "In scope" is no item."""
+    kept, mine = [], True
+    for line in section.lines:
+        words, rest = _begun(line)
+        meant = _meant(words) if words else None
+        mine = meant in (None, name) if words else mine
+        kept += [line] if mine and (rest or meant is None) else []
+    return Section(section.number, tuple(kept))
 
 
 def _begun(line: Line) -> tuple[str, str]:

@@ -286,6 +286,23 @@ def test_a_key_of_another_tool_is_not_taken_for_a_metric_s(tmp_path: Path, key: 
     assert told.partition(" Did you mean ")[2] == (f"`{meant}`?" if meant else "")
 
 
+@pytest.mark.parametrize("mark", ["### {}", "**{}:**", "- **{}**:", "{}:"])
+def test_what_a_scope_says_is_out_of_it_is_not_in_it(tmp_path: Path, mark: str) -> None:
+    """`docs/**` below 'Out of scope' could be changed, and that landed."""
+    within, without = mark.format("In scope"), mark.format("Out of scope")
+    spec = spec_of(tmp_path, f"# T\n## Scope\n{within}\n- `src/**`\n\n{without}\n- **`docs/**`**\n")
+    assert spec.scope == ("src/**",)
+    assert "Did you mean `## Off limits`?" in " ".join(spec.misspelt)
+
+
+@pytest.mark.parametrize("said", ["Only `src/a.py`, please.", "| File |\n|---|\n| `src/a.py` |"])
+@pytest.mark.parametrize(("heading", "key"), [("Scope", "scope"), ("Off limits", "off_limits")])
+def test_a_path_in_the_prose_of_a_scope_is_told(tmp_path: Path, heading: str, key: str, said: str) -> None:
+    spec = spec_of(tmp_path, f"# T\n## {heading}\n{said}\n")
+    assert (spec.scope, spec.off_limits) == ((), ())
+    assert [line.partition(" Did you mean ")[2] for line in spec.misspelt] == [f"`{key}: [src/a.py]`?"]
+
+
 def test_unknown_keys_are_kept_and_the_known_one_is_proposed(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, "---\nprioritty: 3\nmetric: {name: a, target: 0, traget: 1}\nx-team: [core]\n---\n# T\n")
     assert spec.unknown == {"prioritty": 3, "metric.traget": 1, "x-team": ["core"]}
