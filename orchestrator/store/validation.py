@@ -32,6 +32,7 @@ WORD = re.compile(r"'([^']*)'")
 # What people and editors write for front matter that is none: below the title, in smart dashes, in TOML's marks, in a fence.
 MISPLACED = re.compile(r"(?:%.*\n)?(?:-{3,}|[–—]{1,3}-?|\+{3}|`{3,}[ \t]*ya?ml)[ \t]*\n\s*([a-z_]+)[ \t]*[:=]")
 REMARK = re.compile(r"#[^\s#]")
+DAY = 86400
 CLOSE = 0.7  # what belongs below another key has to be closer: `tags` is no `target`
 RESERVED_PARTS = ("samples", "reads")
 
@@ -90,6 +91,15 @@ def cut_off(front: Header) -> Iterator[str]:
             said, kept = front.data[key], shorten(remark)
             whole = f'{key}: "{kept if said is None else f"{said} {kept}"}"'
             yield f"`{kept}` behind `{key}:` is a comment to YAML and not read.{MEANT.format(whole)}"
+
+
+def milliseconds(front: Header) -> Iterator[str]:
+    """Bare numbers that are seconds here and were most likely meant as in the environment: what hangs would stand for days."""
+    for key in ("timeout", "benchmark_timeout"):
+        said = front.data.get(key)
+        if isinstance(said, int | float) and said > DAY:
+            meant = MEANT.format(f"{key}: {said / 1000:g}s")
+            yield f"`{key}: {said}` is in seconds, {said / DAY:.1f} days.{meant}"
 
 
 def _strangers(model: FrontMatter) -> Iterator[tuple[str, Mapping[str, str]]]:

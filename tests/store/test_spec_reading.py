@@ -303,6 +303,14 @@ def test_a_path_in_the_prose_of_a_scope_is_told(tmp_path: Path, heading: str, ke
     assert [line.partition(" Did you mean ")[2] for line in spec.misspelt] == [f"`{key}: [src/a.py]`?"]
 
 
+@pytest.mark.parametrize(("said", "meant"), [("120000", "120s"), ("3600000", "3600s"), ("86400", ""), ("2000h", "")])
+@pytest.mark.parametrize("key", ["timeout", "benchmark_timeout"])
+def test_milliseconds_where_seconds_are_read_are_told(tmp_path: Path, key: str, said: str, meant: str) -> None:
+    """A benchmark that hung, with 120000 as in the environment, would have stood there for a day and a half."""
+    told = spec_of(tmp_path, f"---\n{key}: {said}\n---\n# T\n").misspelt
+    assert [line.partition(" Did you mean ")[2] for line in told] == ([f"`{key}: {meant}`?"] if meant else [])
+
+
 def test_unknown_keys_are_kept_and_the_known_one_is_proposed(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, "---\nprioritty: 3\nmetric: {name: a, target: 0, traget: 1}\nx-team: [core]\n---\n# T\n")
     assert spec.unknown == {"prioritty": 3, "metric.traget": 1, "x-team": ["core"]}
