@@ -26,7 +26,9 @@ LONGEST = 1000  # characters of an item that are looked at
 ROLE = re.compile(r"^\**(Primary|Secondary|Monitor|Tradeoff|Guard)s?(?: metrics?)?\**\s*:\**\s*(.+)$", re.IGNORECASE)
 NAMED = re.compile(r"^\**`?([^\s`*(,=]+)`?\**\s*(?:\(([^)]*)\))?")
 # What stands where a number should: what follows its first digit is part of it, so that `1,000` is not taken for 1.
-AIM = r"[ :*`]{0,4}(?:is |of )?(<=|>=|≤|≥|<|>|=)? ?([-+−–~≈]?\.?\d[^\s(—;]*(?:(?<=\d) \d[^\s(—;]*)*)"
+NUMBER = r" ?([-+−–~≈]?\.?\d[^\s(—;]*(?:(?<=\d) \d[^\s(—;]*)*)"
+AIM = rf"[ :*`]{{0,4}}(?:is |of )?(<=|>=|≤|≥|<|>|=)?{NUMBER}"
+BOUND = re.compile(rf"`?\**\s*(?:\([^)]*\))?\s*(<=|>=|≤|≥|<|>){NUMBER}")  # right behind a name
 TARGET = re.compile(rf"\btarget\b{AIM}", re.IGNORECASE)
 # In prose, a goal is rarely a number for the metric, and the 95th of something is none.
 GOAL = re.compile(rf"\b(?:target|goal(?!\W*\d+(?:st|nd|rd|th)\b))\b{AIM}", re.IGNORECASE)
@@ -93,10 +95,10 @@ def _said(path: Path, line: int, text: str, primary: bool, *, guard: bool) -> Sa
             aim = found
         elif (unit := item.strip()) and unit.lower() != "unitless" and len(unit) <= 20:
             values.setdefault("unit", unit)
-    aim = aim or TARGET.search(text)
+    aim = aim or TARGET.search(text) or (BOUND.match(text.strip(), match.end(1)) if primary else None)
     if direction := _direction(text, aim[1] if aim else None):
         values["direction"] = direction
-    return _aimed(Said(match[1].rstrip(":"), path, line, primary, values), aim[2].rstrip(AROUND) if aim else "")
+    return _aimed(Said(match[1].rstrip(":;"), path, line, primary, values), aim[2].rstrip(AROUND) if aim else "")
 
 
 def _direction(text: str, sign: str | None) -> Direction | None:

@@ -107,6 +107,7 @@ def test_a_retry_limit_that_is_no_count_is_told_and_not_used(tmp_path: Path, lim
         ("- **Primary**: z (lower is better), target 5. 12 at the start", Metric("z", target=5.0)),
         ("- **Primary**: z [lower is better, target 5]", Metric("z", target=5.0)),
         ("- **Primary**: z (s,2 digits, lower is better, target 5)", Metric("z", target=5.0, unit="s")),
+        ("- **Primary**: z < 5 (was 70)", Metric("z", target=5.0)),
         ("- **Primary**: z (lower is better, target 5) — higher is better for others", Metric("z", target=5.0)),
     ],
 )
@@ -122,6 +123,9 @@ def test_the_ways_to_write_a_primary_metric(tmp_path: Path, line: str, metric: M
         "rps, maximize, target 500",
         "rps (target >= 500)",
         "rps: target ≥ 500",
+        "rps >= 500",
+        "`rps` (unitless) > 500; more is better",
+        "rps; target: >= 500",
         "rps (the higher the better, target 500)",
         "rps (bigger is better, target 500)",
         "rps\n  - **Direction**: higher\n  - **Target**: 500",
