@@ -68,7 +68,7 @@ def fewer(queue: LandingQueue, batch: Batch) -> tuple[str, ...]:
 def wish(work: Work, space: Workspace) -> Wish:
     """What this task wants to land. A judge costs money, so it is asked about what will land and nothing else."""
     assert work.record.base is not None
-    title, evidence, trailers = merging.told(work)
+    title, evidence, trailers = merging.told(work, space)
     judged = any(gate.name == JUDGE for gate in asked(work))
     return Wish(
         task=work.name,

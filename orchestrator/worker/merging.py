@@ -27,16 +27,24 @@ def merged(work: Work, space: Workspace, base: str, met: Sequence[str]) -> merge
 
 def commit(work: Work, space: Workspace, found: merge.Merged, base: str) -> str:
     """The commit that would land: always a merge of the base and the task's work."""
-    title, evidence, trailers = told(work)
+    title, evidence, trailers = told(work, space)
     message = f"{title}\n\n{work.mask.text(work.spec.goal.strip()[:GOAL])}\n\n{evidence}"
     return merge.commit(space.repo, found.tree, (base, found.side), with_trailers(message, trailers), like=space.made)
 
 
-def told(work: Work) -> tuple[str, str, dict[str, str]]:
-    """What a commit that lands it says of the task: its title, its evidence in short, its trailers."""
-    trailers = {"Task": work.name, "Attempt": str(work.record.attempts), "Agent": work.agent_name}
+def told(work: Work, space: Workspace) -> tuple[str, str, dict[str, str]]:
+    """What a commit that lands it says of the task: its title, its evidence in short, its trailers. These name the attempt that
+    made what lands: the best of an optimized task is seldom the last one's."""
+    number, agent = made(work, space)
+    trailers = {"Task": work.name, "Attempt": str(number), "Agent": agent}
     evidence = work.mask.text(reporting.short(report.evidence(work)))
     return work.mask.text(work.spec.title or work.name), evidence, trailers
+
+
+def made(work: Work, space: Workspace) -> tuple[int, str]:
+    """The attempt that made what lands, and who worked on it; the last one where none is known to have."""
+    found = next((attempt for attempt in work.record.history if attempt.commit == space.tip), None)
+    return (found.number, found.agent) if found else (work.record.attempts, work.agent_name)
 
 
 def joined(work: Work, space: Workspace, base: str, sides: Iterable[str]) -> merge.Joined:

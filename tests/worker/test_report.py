@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from support.desk import DONE, Desk
+from support.desk import DONE, LESS, Desk
+
+from orchestrator.core.task import State
 
 FRONT = "metric: {name: left, target: 0}"
+MORE = "[[attempts]]\nsteps = [{append = 'todo.txt', content = 'more'}]\n"
 
 
 def test_a_converged_task_has_a_page_with_its_measurements_and_its_files(desk: Desk) -> None:
@@ -45,6 +48,17 @@ def test_the_merge_carries_the_short_form_and_git_still_reads_its_trailers(desk:
     body = desk.git("log", "-1", "--format=%B", "main")
     assert "left 3 -> 0, target <= 0" in body
     assert "only to 78%" in body
+    assert desk.git("log", "-1", "--format=%(trailers:only)", "main").split("\n")[:3] == ["Task: x", "Attempt: 1", "Agent: exec"]
+
+
+def test_the_merge_names_the_attempt_that_made_what_lands_and_who_worked_on_it(desk: Desk) -> None:
+    """The second one is another agent's, and leaves the branch again."""
+    front = "agent: exec\nmode: optimize\nplateau: 1\nmetric: {name: left, kind: deterministic}"
+    desk.drop(front=front, files={"scenario.toml": MORE})
+    scripted = f"sed -i 's/agent: exec/agent: scripted/' {desk.queue.folder(State.RUNNING)}/x.*/autoresearch.md"
+    desk.agent(f"{LESS}; {scripted}")
+    desk.serve()
+    assert [attempt.agent for attempt in desk.record().history] == ["exec", "scripted"]
     assert desk.git("log", "-1", "--format=%(trailers:only)", "main").split("\n")[:3] == ["Task: x", "Attempt: 1", "Agent: exec"]
 
 
