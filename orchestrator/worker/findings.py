@@ -159,7 +159,7 @@ def guarded(work: Work) -> Iterator[None]:
     """While work is measured: what an agent made runs there, and may edit the task's folder as the agent itself might have, or
     what is the user's. Raises Leaving where it moved the base, or made checkouts another thing than their commits: no further
     step may take that for anybody's work."""
-    if not (work.number or work.record.attempts):  # the base, as people made it
+    if not _worked_on(work):
         yield
         return
     folder, spec, base = work.claim.folder, _spec_key(work), meddling.base_now(work)
@@ -180,6 +180,11 @@ def guarded(work: Work) -> Iterator[None]:
         raise Leaving(blocked(Reason.TAMPERED, moved))
     if work.repo and (told := filling.changed(work.repo, rules, found)):
         raise Leaving(blocked(Reason.TAMPERED, REFILLED.format(MEASURED, told)))
+
+
+def _worked_on(work: Work) -> bool:
+    """Whether more may be measured than the base, as people made it: attempts, or what is left of one that was cut short."""
+    return bool(work.number or work.record.attempts) or work.measured not in ("", work.record.base_commit)
 
 
 def _spec_key(work: Work) -> tuple[int, ...] | None:

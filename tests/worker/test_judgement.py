@@ -33,6 +33,15 @@ def collected(desk: Desk, text: str = "", streak_commit: str | None = None) -> s
     return space.tip
 
 
+def interrupted(desk: Desk, text: str) -> None:
+    """A worker that dies while its first agent is at work."""
+    work, space = desk.opened()
+    assert life.measure_baseline(work, space) is None
+    (space.path / "todo.txt").write_text(text)
+    work.enter(Stage.AGENT)
+    desk.die(work.claim)
+
+
 def test_an_attempt_whose_worker_died_before_it_was_measured_counts_once_and_lands(desk: Desk) -> None:
     desk.drop()
     desk.agent(desk.call)
@@ -91,10 +100,11 @@ def test_what_a_dead_worker_s_attempt_is_measured_by_is_told_as_that_attempt_s(d
     assert desk.record().history[0].detail == "left is 1, target <= 0"
 
 
-def test_a_base_that_a_dead_worker_s_first_attempt_moves_as_it_is_measured_is_a_finding(desk: Desk) -> None:
+@pytest.mark.parametrize("cut", [True, False], ids=["in its session", "after it"])
+def test_a_base_that_a_dead_worker_s_first_attempt_moves_as_it_is_measured_is_a_finding(desk: Desk, cut: bool) -> None:
     moves = "[ $(grep -c . todo.txt) != 1 ] || git update-ref refs/heads/main HEAD\n"
     desk.drop(benchmark=f"#!/bin/sh\n{moves}{COUNT}")
-    collected(desk, "one\n")
+    (interrupted if cut else collected)(desk, "one\n")
     desk.serve()
     assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.TAMPERED)
 
