@@ -11,6 +11,7 @@ from orchestrator.core.value import Value
 BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 ROUTE = re.compile(r"(?:(?<=/)|^)\[((?:\.{3})?[A-Za-z_]\w+)\](?=/|$)")  # `app/[id]/page.tsx`: a folder's name, no set of letters
 Match = Callable[[str], bool]
+FORBIDDEN = "no task may change it"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -35,7 +36,7 @@ class Scope(Value):
         found = {}
         for path in paths:
             if any(path == each or path.startswith(f"{each}/") for each in forbidden):
-                found[path] = "no task may change it"
+                found[path] = FORBIDDEN
             elif off_limits(path):
                 found[path] = "off limits"
             elif self.scope and not scope(path):

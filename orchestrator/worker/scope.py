@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from orchestrator.core.gates import Mode
-from orchestrator.core.scope import Scope
+from orchestrator.core.scope import FORBIDDEN, Scope
 from orchestrator.core.spec import Spec
 from orchestrator.git import changes, merge, repository
 from orchestrator.git.changes import Change
@@ -83,9 +83,12 @@ def named(refused: Mapping[str, str]) -> str:
 
 
 def ask(work: Work, refused: Mapping[str, str]) -> None:
-    """Whether the task may change these is a person's to say, by a wider scope: until then such an attempt fails."""
-    told = f"may it change {', '.join(list(refused)[:SHOWN])}? Then widen `scope` in the spec"
-    work.event("question", kind="scope", files=list(refused), detail=told)
+    """Whether the task may change these is a person's to say, by the spec: until then such an attempt fails. Of what no task may
+    change nothing is asked: no spec lets it."""
+    files = [path for path, why in refused.items() if not why.endswith(FORBIDDEN)]
+    if files:
+        told = f"may it change {', '.join(files[:SHOWN])}? Then widen `scope` in the spec, or take it out of `off_limits`"
+        work.event("question", kind="scope", files=files, detail=told)
 
 
 def _forbidden(work: Work, repo: Repository) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ def test_a_script_of_the_repository_that_the_benchmark_runs_is_out_of_scope(desk
     state, result, detail = only_result(desk)
     assert (state, result, desk.merges()) == (State.BLOCKED, Result.SCOPE_VIOLATION, 0)
     assert "bench/count.sh" in detail
+    assert desk.events(event="question") == []  # no wider scope would let it
 
 
 def test_the_repositorys_script_is_measured_as_it_was_at_the_base(desk: Desk) -> None:
