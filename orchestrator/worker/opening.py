@@ -30,6 +30,7 @@ def take_up(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
     Raises SpecError where the spec or the benchmark can't be used.
     """
     spec, key = read_spec(claim.folder, lease)
+    over = record is not None and record.reason is not None
     if record is None:
         record = claim.fresh_record()
     elif record.ended:
@@ -54,8 +55,9 @@ def take_up(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
         feedback=last_feedback(claim, record),
     )
     asked.refuse_unable(work)
-    # At once: names in the repository are reserved for this record's id, and whoever comes after a kill must know it.
-    work.save(durable=False, reason=None, detail=None, not_before=None)
+    # At once: names in the repository are reserved for this record's id, and whoever comes after a kill must know it. Why it
+    # ended before is no reason any more, also where a person moves the folder on: then only the facts tell.
+    work.save(durable=over, reason=None, detail=None, not_before=None)
     sealed.keep(claim)
     return work
 

@@ -32,6 +32,19 @@ def busy(project: Project) -> subprocess.Popen[str]:
     return loop
 
 
+def test_what_is_moved_to_blocked_while_it_runs_is_not_there_for_what_ended_its_last_claim(project: Project) -> None:
+    project.drop("slow")
+    project.run("--agent", "exec", code=1)  # no command is set
+    assert project.task("slow")["reason"] == "setup"
+    project.run("retry", "slow")
+    project.agent(SLOW)
+    project.start("--loop")
+    wait((project.top / ".worktrees" / "slow" / "begun").exists, "the agent's start")
+    (running,) = (project.tasks / "running").iterdir()
+    running.rename(project.tasks / "blocked" / "slow")
+    assert project.task("slow")["reason"] == "stopped"
+
+
 @pytest.mark.parametrize(("verb", "reason"), [("block", "stopped"), ("stop", "stopped"), ("cancel", "cancelled")])
 def test_a_pending_task_is_blocked_with_the_reason_and_retry_undoes_it(project: Project, verb: str, reason: str) -> None:
     project.drop("fix")
