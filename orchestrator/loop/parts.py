@@ -72,7 +72,7 @@ class Loop:
     pruned: int = -1  # the index version at which retention looked
     attended: float | None = None  # monotonic time of the last look at pull requests
     attendant: str | None = None  # the handle of the process that looks at them
-    arriving: frozenset[str] = frozenset()  # folders that a person is still copying into running
+    arriving: frozenset[str] = frozenset()  # folders that a person is still copying into running, or out of it
     again: bool = False  # the next tick must not wait
 
     def world(self, moment: Moment) -> World:

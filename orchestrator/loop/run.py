@@ -187,7 +187,7 @@ def seconds(loop: Loop, moment: Moment) -> float:
         return BUSY
     if loop.index.settling:
         return max(BREATH, min(BUSY, loop.settings.settle))
-    if loop.watch.polling or loop.index.restless or len(loop.workers) or loop.index.names.places(State.RUNNING):
+    if loop.watch.polling or loop.arriving or loop.index.restless or len(loop.workers) or loop.index.names.places(State.RUNNING):
         return BUSY
     due = loop.index.next_due(moment.now)
     rescan = RESCAN if loop.looked is None else max(0.0, loop.looked + RESCAN - moment.mono)

@@ -102,10 +102,8 @@ def complete() -> None:
 
 
 def settle_names(loop: Loop, moment: Moment) -> None:
-    """Finish the moves that people made by hand. Who still copies into running would lose the rest of it."""
-    loop.arriving = frozenset(
-        place.folder for place in loop.index.names.odd if place.state is State.RUNNING and not loop.reader.rests(place)
-    )
+    """Finish the moves that people made by hand. Who still copies would lose the rest of it."""
+    loop.arriving = frozenset(place.folder for place in loop.index.names.odd if not loop.reader.rests(place))
     if not loop.index.names.odd:
         return
     try:

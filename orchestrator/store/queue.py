@@ -163,7 +163,7 @@ class Queue:
 
     def settle_names(self, arriving: Collection[str] = ()) -> list[tuple[Place, Place]]:
         """Finish what people began by hand: strip the token of a folder moved out of running, put a folder without a
-        token back to pending, unless it is still `arriving` there. What would replace something stays where it is. Returns
+        token back to pending, unless it is still `arriving`. What would replace something stays where it is. Returns
         (before, after) of each. Raises StoreError, all others moved, where one can't be."""
         moved = []
         failed: StoreError | None = None
@@ -171,7 +171,7 @@ class Queue:
             target = State.PENDING if place.state is State.RUNNING and place.token is None else place.state
             if target is State.RUNNING or (target is place.state and place.folder == place.name):
                 continue
-            if place.state is State.RUNNING and place.folder in arriving:
+            if place.folder in arriving:
                 continue
             try:
                 moved.append((place, self.move(place, target)))

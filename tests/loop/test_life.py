@@ -24,7 +24,7 @@ from orchestrator.loop.mode import Mode
 from orchestrator.loop.run import run
 from orchestrator.loop.workers import LOGS, Workers
 from orchestrator.proc import identity
-from orchestrator.store import events
+from orchestrator.store import events, leases
 
 
 def test_the_task_of_a_killed_worker_goes_on_with_a_new_one_and_its_agent_is_ended_first(stage: Stage) -> None:
@@ -280,6 +280,23 @@ def test_once_is_over_with_its_one_task_whatever_is_copied_into_running_meanwhil
     stage.until(lambda: (there / "notes.txt").write_text("more") and stage.state("other") is State.CONVERGED, "its one task")
     assert stage.code(loop) == 0
     assert stage.state("t") is State.RUNNING
+
+
+@pytest.mark.parametrize("state", [State.PENDING, State.BLOCKED])
+def test_what_is_copied_out_of_running_keeps_its_name_until_all_of_it_has_come(stage: Stage, state: State) -> None:
+    there = stage.queue.folder(state) / "t.abcdef"
+    (there / ".orch").mkdir(parents=True)
+    leases.write(there, Lease("abcdef", identity.here()))
+    stage.fill(there, "t")
+    loop = stage.loop("loop", settle=0.5)
+    stage.until(stage.registered, "the loop")
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        (there / "notes.txt").write_text(f"{end}")  # fails where it has gone
+    stage.until(lambda: not there.exists(), "its own name")
+    stage.until(lambda: stage.state("t") is (State.CONVERGED if state is State.PENDING else state), "its end")
+    loop.send_signal(signal.SIGTERM)
+    assert stage.code(loop) == 0
 
 
 def test_a_worker_that_does_not_notice_the_move_is_ended_by_the_loop(stage: Stage) -> None:
