@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.cli import worktrees
+from orchestrator.cli import output, worktrees
 from orchestrator.cli.app import App
 from orchestrator.core import retention
 from orchestrator.core.record import Record
@@ -80,7 +80,7 @@ def refs(repo: Repository, known: list[Known], now: float, age: float, removed: 
     for slug, why in judged.items():
         missing = why is None and owners[slug][0][1].id not in arrived
         them = {each.ref: each.commit for each in by_slug[slug]}
-        told = f"{slug}: {len(them)} attempts' commits"
+        told = f"{slug}: commits of {output.count(len(them), 'attempt')}"
         yield _item_of(repo, "refs", told, "the base here doesn't have its merge" if missing else why, them)
 
 
@@ -219,7 +219,7 @@ def _logs(known: list[Known], now: float, age: float) -> Iterator[Item]:
             why = _why(each, now, age)
             size = sum(map(disk, files))
             remove = None if why else lambda files=files: _unlink(files)
-            yield Item("logs", f"{each.place.name}: {len(files)} agents' logs", size, why or "landed", remove)
+            yield Item("logs", f"{each.place.name}: {output.count(len(files), 'log')} of agents", size, why or "landed", remove)
 
 
 def _unlink(files: list[Path]) -> str | None:

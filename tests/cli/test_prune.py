@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.commands import Project
 
-LANDED = ("refs", "x: 1 attempts' commits")
+LANDED = ("refs", "x: commits of 1 attempt")
 
 
 def landed(project: Project) -> Path:
@@ -179,7 +179,7 @@ def test_a_record_that_can_t_be_read_keeps_everything(project: Project) -> None:
     (folder / ".orch/state.json").write_text("{")
     found = items(project, "--older-than", "0")
     assert found[LANDED] == ("no task of this queue is known by it", False)
-    assert found["logs", "x: 1 agents' logs"] == ("its record can't be read", False)
+    assert found["logs", "x: 1 log of agents"] == ("its record can't be read", False)
 
 
 def test_a_blocked_task_s_worktree_and_refs_stay(project: Project) -> None:
@@ -292,7 +292,7 @@ def test_the_name_of_a_removed_task_is_free_again_once_nothing_is_called_by_it(p
     project.agent("echo more >> y; : > todo.txt")
     project.run()
     assert branches(project) == ["orchestrator/x", "orchestrator/y"]
-    assert ("refs", "x: 1 attempts' commits") in items(project, "--dry-run")
+    assert ("refs", "x: commits of 1 attempt") in items(project, "--dry-run")
 
 
 def test_a_name_whose_refs_a_killed_prune_removed_is_free_after_the_next(project: Project) -> None:
@@ -355,7 +355,7 @@ def test_a_ref_that_can_t_go_keeps_no_other_task_s_from_it(project: Project) -> 
     many_removed(project, 2)
     (project.top / ".git/refs/orchestrator/many-1/0001.lock").touch()
     told = project.json("prune", "--older-than", "0", code=1)["items"]
-    assert [each["what"] for each in told if not each["reclaimed"]] == ["many-1: 1 attempts' commits", "many-1"]
+    assert [each["what"] for each in told if not each["reclaimed"]] == ["many-1: commits of 1 attempt", "many-1"]
     assert refs(project) == "refs/orchestrator/many-1/0001"
     assert branches(project) == ["orchestrator/y"]
 
