@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -58,9 +59,16 @@ def init(app: App, folder: Path | None) -> int:
     for line in made or ["Everything was there already."]:
         app.say(line)
     app.say(
-        "Next: `orchestrator add NAME --goal … --benchmark …`, then `orchestrator`. `orchestrator --check` says what is missing."
+        f"Next: {_way(app, top)}`orchestrator add NAME --goal … --benchmark …`, then `orchestrator`."
+        " `orchestrator --check` says what is missing."
     )
     return 0
+
+
+def _way(app: App, top: Path) -> str:
+    """What has to come first where no command would find this queue by itself."""
+    way = "" if top == Path.cwd() else f"`cd {quote(str(top))}`, "
+    return f"{way}name the queue by ORCH_TASKS, or `tasks` in {CONFIG}, " if "tasks" in app.flags else way
 
 
 def _root(app: App, top: Path, *, named: bool) -> Path:

@@ -54,6 +54,13 @@ def test_init_elsewhere_and_without_a_repository(empty: Project, tmp_path: Path)
     assert "is a file" in empty.refused("init", "todo.txt")
 
 
+def test_init_says_how_the_next_command_finds_a_queue_that_is_not_here(empty: Project, tmp_path: Path) -> None:
+    assert "Next: `orchestrator add" in empty.run("init").stdout
+    assert f"Next: `cd {tmp_path}/more`, `orchestrator add" in empty.run("init", f"{tmp_path}/more").stdout
+    said = empty.run("init", "--tasks", "other").stdout
+    assert "Next: name the queue by ORCH_TASKS, or `tasks` in orchestrator.toml, `orchestrator add" in said
+
+
 def test_init_before_the_first_commit_keeps_the_queue_out_of_it(empty: Project, tmp_path: Path) -> None:
     new = tmp_path / "new"
     empty.git("init", "-q", str(new))
