@@ -30,17 +30,22 @@ def latest(folder: Path, record: Record | None) -> Sequence[Mapping[str, Any]]:
 
 
 def lines(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A table of them; below it where the ones that said no point to."""
+    """A table of them; below it where the ones that said no point to, or else how their output ended."""
     if not verdicts:
         return
     yield ""
     yield from output.table(("GATE", "SAYS", "WHY"), [_row(each) for each in verdicts], most=(None, None, 200))
     for each in verdicts:
-        places = [] if each.get("ok") else each.get("places") or []
-        gate = clean(each.get("gate"))
-        yield from (f"  {gate}: {clean(place)}" for place in places[:PLACES])
-        if len(places) > PLACES:
-            yield f"  … and {len(places) - PLACES} more of {gate}"
+        if not each.get("ok"):
+            yield from _no(each)
+
+
+def _no(verdict: Mapping[str, Any]) -> Iterator[str]:
+    gate, places = clean(verdict.get("gate")), verdict.get("places") or []
+    said = places[:PLACES] or [line for line in str(verdict.get("output") or "").splitlines() if line.strip()][-PLACES:]
+    yield from (f"  {gate}: {clean(line)}" for line in said)
+    if len(places) > PLACES:
+        yield f"  … and {len(places) - PLACES} more of {gate}"
 
 
 def _row(verdict: Mapping[str, Any]) -> tuple[str, str, str]:

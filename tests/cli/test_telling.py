@@ -110,13 +110,17 @@ def test_show_tells_goal_numbers_and_attempts(converged: Project) -> None:
     assert found["landed"]["commit"] == converged.git("rev-parse", "main")
 
 
-def test_where_a_gate_that_said_no_points_to_is_told_with_its_name() -> None:
+def test_what_a_gate_that_said_no_points_to_or_printed_last_is_told_with_its_name() -> None:
     said = [
         {"gate": "lint", "ok": False, "reason": "7 new findings", "places": [f"a.py:{number}: bad" for number in range(7)]},
-        {"gate": "types", "ok": False, "reason": "exit code 3", "places": []},
+        {"gate": "types", "ok": False, "reason": "exit code 3", "places": [], "output": "begins\n1\n2\n3\n\n4\n1 error\x1b[2J\n"},
+        {"gate": "checks", "ok": True, "reason": "passed", "places": [], "output": "fine"},
     ]
-    below = list(verdicts.lines(said))[-6:]
-    assert (below[0], below[-1]) == ("  lint: a.py:0: bad", "  … and 2 more of lint")
+    below = list(verdicts.lines(said))[5:]
+    assert below[0] == "  lint: a.py:0: bad"
+    assert below[5:7] == ["  … and 2 more of lint", "  types: 1"]
+    assert below[-1].startswith("  types: 1 error")
+    assert "\x1b" not in below[-1]
 
 
 def test_logs_show_the_last_attempt_or_the_one_asked_for(converged: Project) -> None:
