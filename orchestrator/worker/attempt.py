@@ -11,6 +11,7 @@ from orchestrator.agents import registry, replay, session
 from orchestrator.agents.protocol import Agent, Request
 from orchestrator.core import convergence
 from orchestrator.core.convergence import Next
+from orchestrator.core.gates import JUDGE
 from orchestrator.core.limits import task_limits
 from orchestrator.core.masking import secrets_of
 from orchestrator.core.outcome import AgentEnd, AgentOutcome, Reason
@@ -36,6 +37,7 @@ from orchestrator.worker import (
     skills,
 )  # fmt: skip
 from orchestrator.worker.findings import Watch
+from orchestrator.worker.gates.asked import asked
 from orchestrator.worker.phases import Phase
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work, blocked
@@ -53,6 +55,7 @@ def make(work: Work, space: Space) -> Ending | None:
     if resolution.merged_by_hand(work, space):
         return judgement.judge_left_over(work, space)
     routes.choose(work)
+    see_judge(work)
     number = work.number = work.record.attempts + 1
     work.verdicts = work.doubts = ()
     folder = work.claim.attempt_folder(number)
@@ -70,6 +73,15 @@ def make(work: Work, space: Space) -> Ending | None:
     if outcome.end in refusals.UNJUDGED:
         return refusals.refused(work, space, outcome) or make(work, space)  # at once, by the agent that stands in
     return judgement.judge(work, space, summary(work, number, outcome), space.collect(work, number, watch))
+
+
+def see_judge(work: Work) -> None:
+    """Raises AgentError where the judge of what is about to be paid for can't be asked."""
+    for gate in asked(work):
+        if gate.name == JUDGE:
+            from orchestrator.worker.gates import judge
+
+            judge.refuse_unable(work, gate)
 
 
 def had_enough(work: Work, space: Space) -> Ending | None:

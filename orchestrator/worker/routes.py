@@ -81,14 +81,20 @@ def _free(work: Work, chain: tuple[Route, ...], paused: Mapping[str, Pause]) -> 
     here = []
     missing: AgentError | None = None
     for route in chain:
-        candidate = agent(work, route.agent)
-        found = candidate.check(cmd=work.settings.agent_cmd)
-        own = work.settings.agent_cmd and not candidate.traits.program  # a command may lie in the worktree only
-        if found.installed or own:
+        if lack := lacking(work, route.agent, work.settings.agent_cmd):
+            missing = missing or lack
+        else:
             here.append(route)
-        elif missing is None:
-            lack = "is not installed" if candidate.traits.program else "can't work"
-            missing = AgentError(f"{route.agent} {lack}: {found.detail}.", hint=found.fix)
     if not here and missing:
         raise missing
     return next((route for route in here if route.account not in paused), None)
+
+
+def lacking(work: Work, name: str, cmd: str | None) -> AgentError | None:
+    """Why the agent of this name can't work here, with what to do; None where it can."""
+    candidate = agent(work, name)
+    found = candidate.check(cmd=cmd)
+    if found.installed or (cmd and not candidate.traits.program):  # a command may lie in the worktree only
+        return None
+    lack = "is not installed" if candidate.traits.program else "can't work"
+    return AgentError(f"{name} {lack}: {found.detail}.", hint=found.fix)

@@ -147,6 +147,24 @@ def test_any_agent_can_judge_and_what_it_used_is_counted(desk: Desk) -> None:
     assert record.history[0].agent == "exec"
 
 
+@pytest.mark.parametrize(
+    ("judge", "told"),
+    [
+        ("nobody", "The judge can't be asked: `agent: nobody` is no agent or model that is known; there are: exec,"),
+        ("{agent: mybot}", "The judge can't be asked: mybot is not installed: no-such-bot was not found on PATH."),
+    ],
+)
+def test_a_judge_that_can_not_be_asked_is_told_before_an_agent_is_paid_for(desk: Desk, judge: str, told: str) -> None:
+    desk.set(agents={"mybot": {"argv": ["no-such-bot", "{prompt}"]}})
+    desk.drop(front=f"gates: {{judge: {judge}}}")
+    desk.agent(DONE)
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.reason, record.attempts) == (State.BLOCKED, Reason.SETUP, 0)
+    assert (record.detail or "").startswith(told)
+    assert "agent_started" not in [event["event"] for event in desk.events()]
+
+
 def test_at_a_limit_the_task_waits_and_the_attempt_is_judged_later(desk: Desk) -> None:
     folder = desk.drop(front="gates: {judge: scripted}", files={"scenario.toml": SCENARIO.format(steps="{limit = 1000}")})
     desk.agent(f"{desk.call} {DONE}")

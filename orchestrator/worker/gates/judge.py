@@ -14,7 +14,7 @@ from orchestrator.agents.protocol import Request, Traits
 from orchestrator.agents.routing import NO_AGENT, Route, Router
 from orchestrator.core import judging
 from orchestrator.core.convergence import backoff
-from orchestrator.core.gates import Gate
+from orchestrator.core.gates import Gate, Mode
 from orchestrator.core.judging import Judgement
 from orchestrator.core.outcome import AgentEnd, AgentOutcome, Reason
 from orchestrator.core.record import Pause
@@ -56,6 +56,14 @@ def judge(trial: Trial, gate: Gate) -> Verdict:
         unusable = said
     problem = f"the judge gave no verdict that can be used: {unusable.problem}"
     return Verdict(gate.name, False, problem, output=unusable.text[-2000:])
+
+
+def refuse_unable(work: Work, gate: Gate) -> None:
+    """Before an attempt is paid for that this judge has to let land: raises AgentError where nobody knows it or it isn't here."""
+    route = _route(work, gate)
+    lack = routes.lacking(work, route.agent, gate.command or work.settings.agent_cmd)
+    if lack and gate.means is Mode.BLOCK:
+        raise AgentError(f"The judge can't be asked: {lack.message}", hint=lack.hint)
 
 
 def _asked(trial: Trial, gate: Gate, patch: str, problem: str) -> Verdict | Unusable:
@@ -118,7 +126,10 @@ def _route(work: Work, gate: Gate) -> Route:
     router, spec = Router(work.settings), work.spec
     if gate.agent or gate.command or gate.model:
         spec = replace(spec, agent=gate.agent or ("exec" if gate.command else None), model=gate.model, effort=gate.effort)
-    chain = router.chain(replace(spec, fallback=()))
+    spec = replace(spec, fallback=())
+    if problem := router.problem(spec):
+        raise AgentError(f"The judge can't be asked: {problem}.", hint="Correct it where the gate `judge` is asked for.")
+    chain = router.chain(spec)
     if not chain:
         raise AgentError("No agent is configured for the judge.", hint=NO_AGENT)
     return router.fitted(chain[0])
