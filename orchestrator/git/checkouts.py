@@ -182,7 +182,7 @@ def _astray(repo: Repository, base: str) -> tuple[Blocker, ...]:
 
 
 def _blockers(places: Iterable[Checkout], changed: Sequence[Change]) -> tuple[Blocker, ...]:
-    added = [change.path for change in changed if change.old_mode == changes.ABSENT]
+    added = [change for change in changed if change.old_mode == changes.ABSENT]
     found = []
     for place in places:
         if place.busy:
@@ -192,9 +192,11 @@ def _blockers(places: Iterable[Checkout], changed: Sequence[Change]) -> tuple[Bl
     return tuple(found)
 
 
-def _untracked(git: Git, added: Iterable[str]) -> tuple[str, ...]:
-    """What exists on disk where `added` paths will go, and isn't in the index: git overwrites ignored files without a word."""
-    present = list(dict.fromkeys(path for name in added for path in _in_the_way(git.cwd, name)))
+def _untracked(git: Git, added: Iterable[Change]) -> tuple[str, ...]:
+    """What exists on disk where `added` paths will go, and isn't in the index: git overwrites ignored files without a word. Not
+    a submodule that was left there when it was taken out: git writes nothing into it."""
+    paths = (each.path for each in added if each.mode != changes.SUBMODULE or not (git.cwd / each.path / ".git").exists())
+    present = list(dict.fromkeys(path for name in paths for path in _in_the_way(git.cwd, name)))
     if not present:
         return ()
     tracked = set(git.split("ls-files", "-z"))

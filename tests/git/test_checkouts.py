@@ -435,6 +435,23 @@ class TestAdvance:
         assert (repo.top / "lib" / "x").read_text() == "x\n"
         assert git(repo.top, "status", "--porcelain") == ""
 
+    def test_a_submodule_that_a_landing_took_out_is_no_obstacle_to_taking_the_landing_back(
+        self, repo: Repository, proof: LockProof, tmp_path: Path, git
+    ) -> None:
+        git(tmp_path, "init", "-q", "library")
+        library = tmp_path / "library"
+        git(library, "commit", "-q", "--allow-empty", "-m", "library")
+        git(repo.top, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(library), "lib")
+        git(repo.top, "commit", "-q", "-m", "with it")
+        (repo.top / "lib" / "mine").write_text("not committed")
+        with_it, tree = git(repo.top, "rev-parse", "HEAD"), git(repo.top, "rev-parse", "HEAD^^{tree}")
+        without = merge.commit(repo, tree, (with_it,), "Land")
+        back = merge.commit(repo, f"{with_it}^{{tree}}", (without,), "Revert")
+        assert checkouts.advance(repo, "main", with_it, without, proof) == Advanced()
+        assert checkouts.advance(repo, "main", without, back, proof) == Advanced()
+        assert git(repo.top, "status", "--porcelain", "--ignore-submodules=untracked") == ""
+        assert (repo.top / "lib" / "mine").read_text() == "not committed"
+
 
 class TestListing:
     def test_it_says_what_git_says(self, repo: Repository, tree: Worktree, tmp_path: Path, git) -> None:
