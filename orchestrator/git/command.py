@@ -116,7 +116,7 @@ class Git(Value):
         changing = next((arg for arg in args[:3] if arg in CHANGING), None)
         if changing:
             hit(f"git.{changing}:before")
-        argv, environ = (*OPTIONS, *args), self._environment(env)
+        argv, environ = (*OPTIONS, *self._case(), *args), self._environment(env)
         ended = _capture(argv, cwd=self.cwd, env=environ, input=input, timeout=timeout)
         if (lock := _lock_in_the_way(self.cwd, ended)) and stale.clear(lock):
             ended = _capture(argv, cwd=self.cwd, env=environ, input=input, timeout=timeout)
@@ -139,6 +139,11 @@ class Git(Value):
     def split(self, *args: str, input: bytes | None = None) -> list[str]:  # noqa: A002
         """The NUL-separated items that the command printed."""
         return split(self.run(*args, input=input).stdout)
+
+    def _case(self) -> tuple[str, ...]:
+        """Git's own probe, made anew: a checkout copied here from a system where `README` and `readme` are one file says so for
+        good, and of two such files git would see one, commit neither's rename, and say that all is committed."""
+        return () if os.path.lexists(f"{self.cwd}/.GIT") else ("-c", "core.ignoreCase=false")
 
     def _environment(self, extra: Mapping[str, str] | None) -> dict[str, str]:
         place = {"GIT_DIR": str(self.git_dir), "GIT_WORK_TREE": str(self.cwd)} if self.git_dir else {}

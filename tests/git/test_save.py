@@ -67,6 +67,17 @@ class TestCommitAll:
         made = save.commit_all(tree, "x").commit
         assert {name, f"dir/{name}"} <= listed(git, repo, made or "")
 
+    def test_names_that_differ_in_case_are_files_of_their_own_whatever_was_so_where_the_repository_comes_from(
+        self, repo: Repository, tree: Worktree, git
+    ) -> None:
+        git(repo.top, "config", "core.ignoreCase", "true")
+        (tree.path / "one").rename(tree.path / "ONE")
+        for name in ("Two", "new", "New"):
+            (tree.path / name).write_text(name)
+        made = save.commit_all(tree, "x").commit
+        assert {"ONE", "two", "Two", "new", "New"} <= listed(git, repo, made or "")
+        assert "one" not in listed(git, repo, made or "")
+
     def test_links_and_modes_are_saved_as_such(self, tree: Worktree, git) -> None:
         (tree.path / "link").symlink_to("/etc/passwd")
         (tree.path / "one").chmod(0o755)
