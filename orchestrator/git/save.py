@@ -74,7 +74,7 @@ class Collected(Value):
     """Where an agent's work is. `switched_to`: the branch (or "detached") it was found on instead of ours. `extra`: commits
     it left that the tip does not contain, each in need of a ref. `seen`: every commit that was made there: should the base
     have moved to one of these, the agent moved it. `rewritten`: the tip may not continue the history it began from. `made`:
-    what became of what was uncommitted."""
+    what became of what was uncommitted; `rebased`: the commit that a rebase had come to when it was left unfinished."""
 
     tip: str
     switched_to: str | None = None
@@ -82,6 +82,7 @@ class Collected(Value):
     seen: frozenset[str] = frozenset()
     rewritten: bool = False
     made: Made = Made()
+    rebased: str | None = None
 
 
 def before(tree: Worktree) -> Before:
@@ -133,7 +134,8 @@ def collect(
     log, cut = _since(tree, since)
     on, head = branch(tree.admin, tree.repo.common), tree.head
     ours = refs.read(tree.repo.common, HEADS + branch_name)
-    tip = _rebased(tree.admin) or (head if on == branch_name and head else _last_work(log, ours, start))
+    before_rebase = _rebased(tree.admin)
+    tip = before_rebase or (head if on == branch_name and head else _last_work(log, ours, start))
     been = {commit for commit, _ in log}
     stashes = _made_on(tree, [commit for commit in _stashes(tree.repo) if commit not in since.stashes], been | {start})
     left = [
@@ -149,7 +151,15 @@ def collect(
         worktree.checkout(tree, branch=branch_name, commit=tip)
     seen = frozenset((*_made(log), tip) if cut and tip != start else _made(log))
     rewritten = tip != start and not (log and log[-1][0] == tip and all(ONWARD.match(action) for _, action in log))
-    return Collected(tip, None if on == branch_name else on or "detached", extra, seen, rewritten, made)
+    return Collected(
+        tip,
+        None if on == branch_name else on or "detached",
+        extra,
+        seen,
+        rewritten,
+        made,
+        head if before_rebase and head in extra else None,
+    )
 
 
 def been(tree: Worktree) -> list[str]:

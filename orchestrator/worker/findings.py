@@ -33,6 +33,7 @@ SHORTENED = (
     "them away in time; `git fetch --unshallow` brings them back"
 )
 UNFINISHED = "a merge's conflict markers were left in {}: all that was uncommitted is in commit {} and in nothing that counts"
+UNFINISHED_REBASE = "a rebase was left unfinished: what counts is the work from before it; what it had come to is in commit {}"
 RECONFIGURED = "the repository's git configuration or hooks"
 
 
@@ -95,15 +96,18 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
     if refused := scope.strays(work, repo, review.changes, tip):
         scope.ask(work, refused)
         return Left(before.start, tip, Result.SCOPE_VIOLATION, scope.named(refused), review.patch)
-    return Left(before.start, tip, detail=_put_aside(work, collected.made), patch=review.patch, changes=review.changes)
+    return Left(before.start, tip, detail=_put_aside(work, collected), patch=review.patch, changes=review.changes)
 
 
-def _put_aside(work: Work, made: save.Made) -> str:
-    """What an agent left of a merge that it did not finish is neither measured nor lands: it and the next one have to know."""
-    if not made.aside:
-        return ""
-    told = UNFINISHED.format(", ".join(made.unresolved[: scope.SHOWN]), made.aside[:10])
-    work.event("notice", detail=told)
+def _put_aside(work: Work, collected: save.Collected) -> str:
+    """What an agent left of a merge or a rebase that it did not finish neither counts nor lands: the next one has to know."""
+    made, told = collected.made, ""
+    if made.aside:
+        told = UNFINISHED.format(", ".join(made.unresolved[: scope.SHOWN]), made.aside[:10])
+    elif collected.rebased:
+        told = UNFINISHED_REBASE.format(collected.rebased[:10])
+    if told:
+        work.event("notice", detail=told)
     return told
 
 

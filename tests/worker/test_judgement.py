@@ -303,6 +303,16 @@ def test_what_an_unfinished_merge_keeps_from_counting_is_told_with_where_it_is(d
     assert told in [words.format(commit[:10]) + number for commit in kept_apart]
 
 
+def test_that_a_rebase_was_left_unfinished_is_told_with_where_its_work_is(desk: Desk) -> None:
+    desk.drop(front="max_failures: 1")
+    stop = "GIT_SEQUENCE_EDITOR='sed -i 1s/pick/edit/' git rebase -q -i main"
+    desk.agent(f"echo > more; git add more; git commit -qm more; {stop}; {DONE}")
+    desk.serve()
+    kept_apart = [each.commit for each in kept.attempts(repository.discover(desk.repo)) if each.label.startswith("extra/")]
+    words = "a rebase was left unfinished: what counts is the work from before it; what it had come to is in commit {}"
+    assert desk.record().history[0].detail in [f"{words.format(each[:10])}; left is 3, target <= 0" for each in kept_apart]
+
+
 def test_a_hook_before_the_agent_must_succeed(desk: Desk) -> None:
     desk.drop()
     desk.agent(desk.call)
