@@ -9,6 +9,7 @@ from orchestrator.core.spec import Direction
 
 CONFIDENCE = 0.95
 BISECTIONS = 50
+FEWEST = 5  # samples, all at target, that put the one-sided bound of the median past it: 1 - 0.5^5 = 96.9 %
 
 
 def pass_bound(passed: int, missed: int = 0) -> float:

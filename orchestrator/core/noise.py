@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from enum import StrEnum
 from functools import cache
 
+from orchestrator.core.confidence import FEWEST
+
 SAMPLES = 5  # of the baseline, which tell whether a metric is noisy
 POWER = 0.8
-FIRST = 5  # all of them at target put the median's one-sided 95 % bound past it: 0.5^5 = 3.1 %
 FURTHER = 7  # else so many more are taken, of which all but a few must be there
 ERROR = 0.05
 SMALL, LARGEST = 0.1, 700.0  # of differences of logarithms: up to which one is as good as a percentage, or has a factor at all
@@ -78,7 +79,7 @@ def standing(hits: Sequence[bool], first: int) -> Standing:
 
     All of the first (`first`, at least five) are at target, or all but a few (`misses`) of these and seven more.
     """
-    first = max(first, FIRST)
+    first = max(first, FEWEST)
     missed = len(hits) - sum(hits)
     if missed > misses(first):
         return Standing.NOT_SHOWN

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.core import metrics
+from orchestrator.core.confidence import FEWEST
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.core.reading import MetricReader, Reading, since, written
 from orchestrator.core.record import Channel
@@ -36,7 +37,6 @@ TOO_MUCH = f"The benchmark wrote more than {OUTPUT // 1024 // 1024} MiB to $ORCH
 WRITTEN = "{} was changed while the {} ran, so what it says is nobody's word. What runs there may write to any other file."
 # An ignored cache that one sample leaves hides an edit of the same second and size from the next. The spec's `env` goes before.
 UNCACHED = {"PYTHONDONTWRITEBYTECODE": "1"}
-NOISY = 5  # samples all at target that put the one-sided 95 % bound of the median past it: 1 - 0.5^5 = 96.9 %
 
 
 def sample(
@@ -165,7 +165,7 @@ def needed(spec: Spec, converge: int, seen: Sequence[Mapping[str, float]]) -> in
     for metric in metrics.deciding(spec.metrics, values):
         varied = len({sampled.get(metric.name) for sampled in seen}) > 1
         if metric.kind is Kind.NOISY or (metric.kind is Kind.AUTO and varied):
-            return max(converge, NOISY)
+            return max(converge, FEWEST)
     return converge
 
 

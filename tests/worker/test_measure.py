@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.core.confidence import FEWEST
 from orchestrator.core.outcome import ProcessEnd, StopRequest
 from orchestrator.core.record import Channel
 from orchestrator.core.spec import Kind, Metric, Spec
@@ -17,7 +18,6 @@ from orchestrator.store import layouts, locks, seal
 from orchestrator.store.layouts import Evaluator
 from orchestrator.worker import measure, scripts
 from orchestrator.worker.execution import FULL, TAIL, Sample, Verdict
-from orchestrator.worker.measure import NOISY
 
 SPEC = Spec(metrics=(Metric("n", target=0.0),))
 
@@ -348,9 +348,9 @@ def test_without_declared_metrics_every_printed_one_has_to_reach_0(bench: Bench)
         (Kind.DETERMINISTIC, [1.0, 2.0], 3),
         (Kind.AUTO, [], 3),
         (Kind.AUTO, [1.0, 1.0], 3),
-        (Kind.AUTO, [1.0, 1.5], NOISY),
-        (Kind.NOISY, [], NOISY),
-        (Kind.NOISY, [1.0, 1.0], NOISY),
+        (Kind.AUTO, [1.0, 1.5], FEWEST),
+        (Kind.NOISY, [], FEWEST),
+        (Kind.NOISY, [1.0, 1.0], FEWEST),
     ],
 )
 def test_a_noisy_metric_needs_enough_samples_for_its_median(kind: Kind, seen: list[float], expected: int) -> None:
