@@ -11,6 +11,7 @@ from orchestrator.cli import output
 from orchestrator.cli.app import App
 from orchestrator.cli.options import common, one, pass_app
 from orchestrator.cli.options import completing as names_of
+from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
 from orchestrator.errors import OrchestratorError, SpecError
 from orchestrator.worker.undoing import Undo, UndoEnd, UndoOutcome
@@ -56,20 +57,27 @@ def undo(app: App, name: str) -> int:
     return 0
 
 
-def _undo(app: App, place: Place) -> UndoOutcome:
-    from orchestrator.cli.worktrees import repository_of, root_of
-    from orchestrator.core.spec import Spec
-    from orchestrator.store import clearing, records, secrets, specfile
-    from orchestrator.worker import undoing
+def _landed(app: App, place: Place) -> Record:
+    """The record of what is to be undone. Raises OrchestratorError where the task has landed nothing of its own."""
+    from orchestrator.store import records
 
-    folder = app.queue.path(place)
-    record = records.read(folder) if place.state is State.CONVERGED else None
+    record = records.read(app.queue.path(place)) if place.state is State.CONVERGED else None
     if record is None or record.repo is None:
         hint = f"Only what has landed can be undone; `orchestrator why {quote(place.name)}` says where it is."
         raise OrchestratorError(f"{place.name!r} has not landed anything.", hint=hint)
     if (original := app.queue.original(place, record)) is not None:
         hint = f"`orchestrator undo {quote(original.name)}` takes back what that landed."
         raise OrchestratorError(f"{place.name!r} is a copy of {original.name!r}.", hint=hint)
+    return record
+
+
+def _undo(app: App, place: Place) -> UndoOutcome:
+    from orchestrator.cli.worktrees import repository_of, root_of
+    from orchestrator.core.spec import Spec
+    from orchestrator.store import clearing, secrets, specfile
+    from orchestrator.worker import undoing
+
+    folder, record = app.queue.path(place), _landed(app, place)
     repo = repository_of(app, folder, record)
     try:
         spec = specfile.read(folder)

@@ -10,23 +10,12 @@ from support.project import Project
 DONE = ": > todo.txt"
 
 
-def spending(project: Project, name: str, script: str, *, front: str = "") -> None:
-    """A task of the scripted agent, whose session is this shell script; `use JSON` reports what it used so far."""
-    path = project.top / f"{name}.sh"
-    path.write_text(
-        'say() { printf \'@scripted {"kind": "%s", "text": "%s", "data": %s}\\n\' "$1" "$2" "${3:-{\\}}"; }\n'
-        'use() { say usage "" "$1"; }\n' + script + "\n"
-    )
-    scenario = f"steps = [{{run = {json.dumps(f'sh {path}')}}}]\n"
-    project.drop(name, front=f"agent: scripted\n{front}".strip(), files={"scenario.toml": scenario})
-
-
 def prompt(project: Project, name: str, attempt: int) -> str:
     return (project.folder(name) / f".orch/attempts/{attempt:04d}/prompt.md").read_text()
 
 
 def test_an_agent_is_told_when_most_of_its_budget_is_gone_and_a_person_asked_when_all_of_it_is(project: Project) -> None:
-    spending(project, "dear", "echo more >> notes; use '{\"usd\": 0.45}'", front="budget: {usd: 1}")
+    project.scripted("dear", "echo more >> notes; use '{\"usd\": 0.45}'", front="budget: {usd: 1}")
 
     project.run(code=1)
 
@@ -45,8 +34,8 @@ def test_an_agent_is_told_when_most_of_its_budget_is_gone_and_a_person_asked_whe
 
 
 def test_a_session_that_passes_what_is_left_is_ended_and_its_work_is_kept(project: Project) -> None:
-    spending(
-        project, "runaway", "echo mine > found; use '{\"usd\": 0.6}'; use '{\"usd\": 0.6}'; sleep 60", front="budget: {usd: 1}"
+    project.scripted(
+        "runaway", "echo mine > found; use '{\"usd\": 0.6}'; use '{\"usd\": 0.6}'; sleep 60", front="budget: {usd: 1}"
     )
 
     begun = time.monotonic()
@@ -62,8 +51,8 @@ def test_a_session_that_passes_what_is_left_is_ended_and_its_work_is_kept(projec
 
 
 def test_tokens_and_minutes_are_budgets_too(project: Project) -> None:
-    spending(project, "wordy", 'use \'{"input_tokens": 900, "output_tokens": 200}\'; sleep 60', front="budget: {tokens: 1000}")
-    spending(project, "slow", "while :; do echo still; sleep 0.2; done", front="budget: {minutes: 0.02}")
+    project.scripted("wordy", 'use \'{"input_tokens": 900, "output_tokens": 200}\'; sleep 60', front="budget: {tokens: 1000}")
+    project.scripted("slow", "while :; do echo still; sleep 0.2; done", front="budget: {minutes: 0.02}")
 
     project.run(code=1, ORCH_PARALLEL="2")
 
@@ -74,8 +63,7 @@ def test_tokens_and_minutes_are_budgets_too(project: Project) -> None:
 
 
 def test_a_cost_that_nobody_knows_is_unknown_and_makes_the_sum_a_least_one(project: Project) -> None:
-    spending(
-        project,
+    project.scripted(
         "half-known",
         f"""
         [ "$ORCH_ATTEMPT" = 1 ] && {{ touch a; use '{{"usd": 0.5, "input_tokens": 10, "cached_tokens": 4}}'; exit; }}
@@ -104,8 +92,7 @@ def test_an_agent_that_tells_nothing_costs_nobody_knows_what(project: Project) -
 
 
 def test_tokens_are_priced_by_the_model_where_the_agent_names_no_cost(project: Project) -> None:
-    spending(
-        project,
+    project.scripted(
         "priced",
         f"""
         say model claude-sonnet-4-5; use '{{"input_tokens": 1000000, "output_tokens": 0}}'; {DONE}""",
@@ -120,8 +107,8 @@ def test_tokens_are_priced_by_the_model_where_the_agent_names_no_cost(project: P
 
 
 def test_a_days_budget_holds_back_what_comes_after_it_and_blocks_nothing(project: Project) -> None:
-    spending(project, "first", f"use '{{\"usd\": 5}}'; {DONE}", front="priority: 9")
-    spending(project, "second", DONE)
+    project.scripted("first", f"use '{{\"usd\": 5}}'; {DONE}", front="priority: 9")
+    project.scripted("second", DONE)
 
     project.run(code=75, ORCH_BUDGET_USD_DAY="4")
 
@@ -132,8 +119,8 @@ def test_a_days_budget_holds_back_what_comes_after_it_and_blocks_nothing(project
 
 
 def test_attempts_and_minutes_of_a_day_are_budgets_too(project: Project) -> None:
-    spending(project, "first", DONE, front="priority: 9\nland: branch")
-    spending(project, "second", "echo begun > found; while :; do echo still; sleep 0.2; done")
+    project.scripted("first", DONE, front="priority: 9\nland: branch")
+    project.scripted("second", "echo begun > found; while :; do echo still; sleep 0.2; done")
 
     project.run(code=75, ORCH_BUDGET_ATTEMPTS_DAY="1")
     assert (project.where("first"), project.where("second")) == ("converged", "pending")
@@ -145,7 +132,7 @@ def test_attempts_and_minutes_of_a_day_are_budgets_too(project: Project) -> None
 
 
 def test_a_session_may_use_no_more_than_is_left_of_the_day(project: Project) -> None:
-    spending(project, "runaway", "echo mine > found; use '{\"usd\": 5}'; sleep 60")
+    project.scripted("runaway", "echo mine > found; use '{\"usd\": 5}'; sleep 60")
 
     project.run(code=75, ORCH_BUDGET_USD_DAY="4")
 
@@ -154,8 +141,8 @@ def test_a_session_may_use_no_more_than_is_left_of_the_day(project: Project) -> 
 
 
 def test_an_agent_is_told_when_most_of_the_day_is_gone(project: Project) -> None:
-    spending(project, "first", f"use '{{\"usd\": 3.5}}'; {DONE}", front="priority: 9\nland: branch")
-    spending(project, "second", DONE)
+    project.scripted("first", f"use '{{\"usd\": 3.5}}'; {DONE}", front="priority: 9\nland: branch")
+    project.scripted("second", DONE)
 
     project.run(code=0, ORCH_BUDGET_USD_DAY="4")
 

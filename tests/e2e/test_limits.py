@@ -12,17 +12,6 @@ from support.project import Project
 DONE = ": > todo.txt"
 
 
-def acting(project: Project, name: str, script: str, *, front: str = "") -> None:
-    """A task of the scripted agent, whose session is this shell script; `say KIND TEXT DATA` is an event of it."""
-    path = project.top / f"{name}.sh"
-    path.write_text(
-        'say() { printf \'@scripted {"kind": "%s", "text": "%s", "data": %s}\\n\' "$1" "$2" "${3:-{\\}}"; }\n'
-        'limit() { say limit "limit reached" "{\\"reset_at\\": $(( $(date +%s) + $1 ))}"; exit 1; }\n' + script + "\n"
-    )
-    scenario = f"steps = [{{run = {json.dumps(f'sh {path}')}}}]\n"
-    project.drop(name, front=f"agent: scripted\n{front}".strip(), files={"scenario.toml": scenario})
-
-
 def started(project: Project, name: str) -> list[dict[str, object]]:
     return [event for event in project.events(name) if event["event"] == "agent_started"]
 
@@ -32,9 +21,9 @@ def kinds(project: Project, name: str) -> list[str]:
 
 
 def test_other_tasks_of_the_account_wait_for_its_limit_while_other_agents_go_on(project: Project) -> None:
-    acting(project, "first", "limit 3600", front="priority: 9")
-    acting(project, "second", DONE)
-    acting(project, "other-account", DONE, front="model: elsewhere/big")
+    project.scripted("first", "limit 3600", front="priority: 9")
+    project.scripted("second", DONE)
+    project.scripted("other-account", DONE, front="model: elsewhere/big")
     project.drop("other-agent", front="agent: exec")
 
     project.run(code=75, ORCH_AGENT_CMD=DONE)
@@ -54,8 +43,8 @@ def test_other_tasks_of_the_account_wait_for_its_limit_while_other_agents_go_on(
 
 
 def test_a_parked_session_goes_on_at_its_reset_in_its_own_worktree(project: Project) -> None:
-    acting(
-        project, "long",
+    project.scripted(
+        "long",
         'if [ "$ORCH_RESUME" ]; then test "$ORCH_RESUME" = s-1 && test -e half && : > todo.txt; exit; fi\n'
         "say session s-1; say text 'half way'; touch half; limit 2",
     )  # fmt: skip
@@ -71,8 +60,8 @@ def test_a_parked_session_goes_on_at_its_reset_in_its_own_worktree(project: Proj
 
 
 def test_a_session_that_can_not_go_on_is_begun_afresh_in_the_same_attempt(project: Project) -> None:
-    acting(
-        project, "lost", f'[ "$ORCH_RESUME" ] && exit 1\n[ -e half ] && {{ {DONE}; exit; }}\nsay session s-1; touch half; limit 1'
+    project.scripted(
+        "lost", f'[ "$ORCH_RESUME" ] && exit 1\n[ -e half ] && {{ {DONE}; exit; }}\nsay session s-1; touch half; limit 1'
     )
 
     project.run(code=0)
@@ -82,7 +71,7 @@ def test_a_session_that_can_not_go_on_is_begun_afresh_in_the_same_attempt(projec
 
 
 def test_nobody_has_to_wait_for_a_limit(project: Project) -> None:
-    acting(project, "hurried", "limit 3600", front="max_failures: 1")
+    project.scripted("hurried", "limit 3600", front="max_failures: 1")
 
     project.run(code=1, ORCH_LIMIT_WAIT="0")
 
@@ -92,7 +81,7 @@ def test_nobody_has_to_wait_for_a_limit(project: Project) -> None:
 
 
 def test_a_wait_is_no_longer_than_the_setting_allows(project: Project) -> None:
-    acting(project, "capped", f"[ -e half ] && {{ {DONE}; exit; }}\ntouch half; limit 3600")
+    project.scripted("capped", f"[ -e half ] && {{ {DONE}; exit; }}\ntouch half; limit 3600")
 
     project.run(code=0, ORCH_LIMIT_WAIT="1s")
 
@@ -101,8 +90,8 @@ def test_a_wait_is_no_longer_than_the_setting_allows(project: Project) -> None:
 
 @pytest.mark.parametrize("how", [("retry", "second"), ("--task", "second")])
 def test_a_person_ends_a_wait_at_once_whatever_other_tasks_know(project: Project, how: tuple[str, str]) -> None:
-    acting(project, "first", "limit 3600", front="priority: 9")
-    acting(project, "second", f"[ -e half ] && {{ {DONE}; exit; }}\ntouch half; limit 3600", front="model: scripted-2")
+    project.scripted("first", "limit 3600", front="priority: 9")
+    project.scripted("second", f"[ -e half ] && {{ {DONE}; exit; }}\ntouch half; limit 3600", front="model: scripted-2")
     project.run(code=75, ORCH_PARALLEL="2")
     assert kinds(project, "first") == ["limit"]
 
@@ -113,7 +102,7 @@ def test_a_person_ends_a_wait_at_once_whatever_other_tasks_know(project: Project
 
 
 def test_another_agent_stands_in_at_a_limit_and_is_named_as_who_worked(project: Project) -> None:
-    acting(project, "chained", "touch half; say usage '' '{\"usd\": 0.25}'; limit 3600", front="fallback: [exec]")
+    project.scripted("chained", "touch half; say usage '' '{\"usd\": 0.25}'; limit 3600", front="fallback: [exec]")
 
     project.run(code=0, ORCH_AGENT_CMD=f"test -e half && {DONE}")
 
@@ -124,7 +113,7 @@ def test_another_agent_stands_in_at_a_limit_and_is_named_as_who_worked(project: 
     (told,) = [event for event in project.events("chained") if event["event"] == "fallback"]
     assert (told["agent"], told["instead_of"]) == ("exec", "scripted")
 
-    acting(project, "next", "touch never", front="fallback: [exec]")  # it begins with the one that can work
+    project.scripted("next", "touch never", front="fallback: [exec]")  # it begins with the one that can work
     project.run(code=0, ORCH_AGENT_CMD=DONE)
     assert [event["agent"] for event in started(project, "next")] == ["exec"] or project.where("chained") == "converged"
 
@@ -151,7 +140,7 @@ def test_another_agent_stands_in_where_one_is_not_installed_and_without_one_the_
 
 
 def test_a_wait_for_a_limit_can_be_cancelled_and_its_worktree_goes(project: Project) -> None:
-    acting(project, "parked", "touch half; limit 3600")
+    project.scripted("parked", "touch half; limit 3600")
     project.run(code=75)
     worktree = project.repo / ".worktrees/parked"
     assert (worktree / "half").exists()
@@ -164,7 +153,7 @@ def test_a_wait_for_a_limit_can_be_cancelled_and_its_worktree_goes(project: Proj
 
 
 def test_no_agent_stands_in_for_one_that_failed(project: Project) -> None:
-    acting(project, "fails", "exit 3", front="fallback: [exec]\nmax_failures: 2")
+    project.scripted("fails", "exit 3", front="fallback: [exec]\nmax_failures: 2")
 
     project.run(code=1, ORCH_AGENT_CMD=DONE)
 
@@ -172,8 +161,8 @@ def test_no_agent_stands_in_for_one_that_failed(project: Project) -> None:
 
 
 def test_a_missing_login_stops_that_agents_tasks_and_no_others_until_a_person_has_been_there(project: Project) -> None:
-    acting(project, "first", f"[ -e {project.top}/key ] && {{ {DONE}; exit; }}\nsay auth 'no key'; exit 1", front="priority: 9")
-    acting(project, "second", DONE)
+    project.scripted("first", f"[ -e {project.top}/key ] && {{ {DONE}; exit; }}\nsay auth 'no key'; exit 1", front="priority: 9")
+    project.scripted("second", DONE)
     project.drop("other-agent", front="agent: exec")
 
     project.run(code=1, ORCH_AGENT_CMD=DONE)
@@ -190,8 +179,8 @@ def test_a_missing_login_stops_that_agents_tasks_and_no_others_until_a_person_ha
 
 
 def test_after_a_full_context_a_fresh_session_is_told_where_the_one_before_stopped(project: Project) -> None:
-    acting(
-        project, "big",
+    project.scripted(
+        "big",
         f'[ "$ORCH_ATTEMPT" = 2 ] && {{ {DONE}; exit; }}\necho one >> half; say text "the parser is next"; say context "no room"; exit 1',
     )  # fmt: skip
 
@@ -238,8 +227,8 @@ def test_a_setting_that_names_no_agent_starts_nothing(project: Project) -> None:
 
 
 def test_a_task_that_never_began_can_be_sent_on_too(project: Project) -> None:
-    acting(project, "first", "limit 3600", front="priority: 9")
-    acting(project, "second", DONE)
+    project.scripted("first", "limit 3600", front="priority: 9")
+    project.scripted("second", DONE)
     project.run(code=75)
 
     project.run("queue", "second", code=0)

@@ -21,6 +21,12 @@ COUNT = """#!/bin/sh
 echo "METRIC left=$(grep -c . todo.txt)"
 """
 
+EVENTS = r"""
+say() { printf '@scripted {"kind": "%s", "text": "%s", "data": %s}\n' "$1" "$2" "${3:-{\}}"; }
+use() { say usage "" "$1"; }
+limit() { say limit "limit reached" "{\"reset_at\": $(( $(date +%s) + $1 ))}"; exit 1; }
+"""
+
 
 class Project:
     """`top` holds the repository `repo/` and the queue `tasks/`; `env` is what every command sees."""
@@ -76,6 +82,14 @@ class Project:
             (built / path).write_text(text)
         (self.tasks / state).mkdir(parents=True, exist_ok=True)
         return built.rename(self.tasks / state / name)
+
+    def scripted(self, name: str, script: str, *, front: str = "") -> Path:
+        """A task of the scripted agent, whose session is this shell script. In it `say KIND TEXT DATA` is an event, `use DATA` what
+        it has used so far, and `limit SECONDS` a limit that ends it."""
+        path = self.top / f"{name}.sh"
+        path.write_text(EVENTS + script + "\n")
+        scenario = f"steps = [{{run = {json.dumps(f'sh {path}')}}}]\n"
+        return self.drop(name, front=f"agent: scripted\n{front}".strip(), files={"scenario.toml": scenario})
 
     def agent(self, script: str) -> None:
         """The agent is this shell script, run in the worktree."""
