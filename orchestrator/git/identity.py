@@ -17,20 +17,13 @@ def fallback() -> dict[str, str]:
     return {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in (("NAME", NAME), ("EMAIL", EMAIL))}
 
 
-def commit_as(
-    git: Git,
-    *args: str,
-    message: str,
-    env: Mapping[str, str] | None = None,
-    identity: Mapping[str, str] | None = None,
-    ok: tuple[int, ...] = (0,),
-) -> Output:
+def commit_as(git: Git, *args: str, message: str, env: Mapping[str, str] | None = None, ok: tuple[int, ...] = (0,)) -> Output:
     """Run a committing command with `message` on its input. Asking first who commits would cost a process each time."""
     data = message.encode(errors="replace")
     try:
-        return git.run(*NO_GUESS, *args, input=data, env={**(env or {}), **(identity or {})}, ok=ok)
+        return git.run(*NO_GUESS, *args, input=data, env=env, ok=ok)
     except GitError as error:
-        if identity or NOBODY not in error.stderr:
+        if NOBODY not in error.stderr:
             raise
         return git.run(*NO_GUESS, *args, input=data, env={**(env or {}), **fallback()}, ok=ok)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.core.value import Value
@@ -123,18 +123,10 @@ def revert(verify: Worktree, merged: str, base: str, side: str | None = None) ->
     return merge(verify, ours, theirs)
 
 
-def commit(
-    repo: Repository,
-    tree: str,
-    parents: Sequence[str],
-    message: str,
-    identity: Mapping[str, str] | None = None,
-    *,
-    like: str | None = None,
-) -> str:
-    """A commit of `tree` that no ref points to yet. `tree` may be `<commit>^{tree}`. Without `identity` the repository's own
-    is used, else ours. `like`: a commit that git has made so just now, which saves asking it."""
+def commit(repo: Repository, tree: str, parents: Sequence[str], message: str, *, like: str | None = None) -> str:
+    """A commit of `tree` that no ref points to yet. `tree` may be `<commit>^{tree}`. `like`: a commit that git has made so just
+    now, which saves asking it."""
     if like and (made := objects.commit(repo, tree, parents, message, like)):
         return made
     arguments = [argument for parent in parents for argument in ("-p", parent)]
-    return commit_as(repo.git, "commit-tree", tree, *arguments, message=message, identity=identity).stdout.decode().strip()
+    return commit_as(repo.git, "commit-tree", tree, *arguments, message=message).stdout.decode().strip()

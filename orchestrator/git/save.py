@@ -71,13 +71,12 @@ class Made(Value):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Collected(Value):
-    """Where an agent's work is. `switched_to`: the branch (or "detached") it was found on instead of ours. `extra`: commits
-    it left that the tip does not contain, each in need of a ref. `seen`: every commit that was made there: should the base
-    have moved to one of these, the agent moved it. `rewritten`: the tip may not continue the history it began from. `made`:
-    what became of what was uncommitted; `rebased`: the commit that a rebase had come to when it was left unfinished."""
+    """Where an agent's work is. `extra`: commits it left that the tip does not contain, each in need of a ref. `seen`: every
+    commit that was made there: should the base have moved to one of these, the agent moved it. `rewritten`: the tip may not
+    continue the history it began from. `rebased`: the commit that a rebase had come to when it was left unfinished. `made`:
+    what became of what was uncommitted, where the caller had that committed."""
 
     tip: str
-    switched_to: str | None = None
     extra: tuple[str, ...] = ()
     seen: frozenset[str] = frozenset()
     rewritten: bool = False
@@ -96,9 +95,7 @@ def staged(tree: Worktree, since: Before | None) -> bool:
     return since is None or since.index != _written(tree.admin / "index")
 
 
-def commit_all(
-    tree: Worktree, message: str, *, trailers: Mapping[str, str] | None = None, identity: Mapping[str, str] | None = None
-) -> Made:
+def commit_all(tree: Worktree, message: str, *, trailers: Mapping[str, str] | None = None) -> Made:
     """Commit everything uncommitted in a worktree of ours, on top of where it is.
 
     A merge that still has its conflict markers is committed and put aside again: `collect` finds that commit as extra."""
@@ -109,7 +106,7 @@ def commit_all(
         return Made()
     if status.unresolved:
         worktree.forget_operation(tree, keep=REBASING)  # `collect` reads there where the rebase began
-    if not _commit(tree, status, apart, with_trailers(message, trailers), identity):
+    if not _commit(tree, status, apart, with_trailers(message, trailers)):
         return Made()
     commit = tree.head
     if status.unresolved and status.head:
@@ -118,18 +115,9 @@ def commit_all(
     return Made(commit)
 
 
-def collect(
-    tree: Worktree,
-    branch_name: str,
-    start: str,
-    since: Before | None = None,
-    *,
-    message: str | None = None,
-    identity: Mapping[str, str] | None = None,
-) -> Collected:
+def collect(tree: Worktree, branch_name: str, start: str, since: Before | None = None) -> Collected:
     """Find the work of an attempt that began at `start`, whatever the agent did to HEAD and branches, and put the worktree
-    back on our branch at its tip. With a `message` everything uncommitted is committed first, else it must have been."""
-    made = commit_all(tree, message, identity=identity) if message is not None else Made()
+    back on our branch at its tip. Everything uncommitted must have been committed before (`commit_all`)."""
     since = since or Before()
     log, cut = _since(tree, since)
     on, head = branch(tree.admin, tree.repo.common), tree.head
@@ -151,15 +139,7 @@ def collect(
         worktree.checkout(tree, branch=branch_name, commit=tip)
     seen = frozenset((*_made(log), tip) if cut and tip != start else _made(log))
     rewritten = tip != start and not (log and log[-1][0] == tip and all(ONWARD.match(action) for _, action in log))
-    return Collected(
-        tip,
-        None if on == branch_name else on or "detached",
-        extra,
-        seen,
-        rewritten,
-        made,
-        head if before_rebase and head in extra else None,
-    )
+    return Collected(tip, extra, seen, rewritten, rebased=head if before_rebase and head in extra else None)
 
 
 def been(tree: Worktree) -> list[str]:
@@ -228,14 +208,12 @@ def _plain(tree: Worktree) -> bool:
     return not worktree.operating(tree) and harmless(tree.path, tree.admin / "index", tree.repo.hash_size)
 
 
-def _commit(
-    tree: Worktree, status: snapshot.Status, apart: frozenset[str], message: str, identity: Mapping[str, str] | None
-) -> bool:
+def _commit(tree: Worktree, status: snapshot.Status, apart: frozenset[str], message: str) -> bool:
     """One commit of what is staged; then the index it was made from becomes the worktree's own."""
     with snapshot.staged(tree.git, status, whole=False, apart=apart) as staged:
         every = ("-a",) if staged.rest else ()
         command = ("commit", "-q", "--no-verify", "--cleanup=verbatim", *every, "-F", "-")
-        output = commit_as(tree.git, *command, message=message, env=staged.env, identity=identity, ok=(0, 1))
+        output = commit_as(tree.git, *command, message=message, env=staged.env, ok=(0, 1))
         if output.code == 1:
             if "error: " in output.stderr:  # it could not be written; else there is nothing to be committed
                 raise GitError(("commit",), output.code, output.stderr)

@@ -26,6 +26,11 @@ def start(tree: Worktree) -> Before:
     return save.before(tree)
 
 
+def collect(tree: Worktree, start: str, since: Before) -> save.Collected:
+    save.commit_all(tree, "Attempt")
+    return save.collect(tree, BRANCH, start, since)
+
+
 def listed(git, repo: Repository, commit: str) -> set[str]:
     return set(git(repo.top, "ls-tree", "-r", "-z", "--name-only", commit).split("\0")) - {""}
 
@@ -307,17 +312,17 @@ class TestCommitAll:
 class TestCollect:
     def test_plain_edits_are_the_tip(self, tree: Worktree, base: str, start: Before, git) -> None:
         (tree.path / "one").write_text("edited")
-        found = save.collect(tree, BRANCH, base, start, message="Attempt")
-        assert (found.tip, found.switched_to, found.extra) == (tree.head, None, ())
+        found = collect(tree, base, start)
+        assert (found.tip, found.extra) == (tree.head, ())
         assert git(tree.path, "rev-parse", "HEAD~") == base
 
     def test_nothing_done_is_the_start(self, tree: Worktree, base: str, start: Before) -> None:
-        assert save.collect(tree, BRANCH, base, start, message="x") == save.Collected(base)
+        assert collect(tree, base, start) == save.Collected(base)
 
     def test_the_agents_own_commits_are_the_tip(self, tree: Worktree, base: str, start: Before, commit) -> None:
         first = commit(tree.path, "a", "a")
         second = commit(tree.path, "b", "b")
-        found = save.collect(tree, BRANCH, base, start, message="x")
+        found = collect(tree, base, start)
         assert found.tip == second
         assert found.extra == ()
         assert found.seen == {first, second}
@@ -328,8 +333,7 @@ class TestCollect:
         git(tree.path, "checkout", "-q", "-b", "feature")
         commit(tree.path, "a", "a")
         (tree.path / "b").write_text("b")
-        found = save.collect(tree, BRANCH, base, start, message="x")
-        assert found.switched_to == "feature"
+        found = collect(tree, base, start)
         assert listed(git, repo, found.tip) >= {"a", "b"}
         assert git(tree.path, "symbolic-ref", "HEAD") == f"refs/heads/{BRANCH}"
         assert repository.tip(repo, BRANCH) == found.tip == tree.head
@@ -339,8 +343,8 @@ class TestCollect:
     ) -> None:
         git(tree.path, "checkout", "-q", "--detach")
         made = commit(tree.path, "a", "a")
-        found = save.collect(tree, BRANCH, base, start, message="x")
-        assert (found.tip, found.switched_to) == (made, "detached")
+        found = collect(tree, base, start)
+        assert found.tip == made
         assert repository.tip(repo, BRANCH) == made
 
     def test_looking_at_another_branch_is_no_work(
@@ -348,18 +352,18 @@ class TestCollect:
     ) -> None:
         other = commit(repo.top, "users", "x")
         git(tree.path, "checkout", "-q", "--detach", other)
-        found = save.collect(tree, BRANCH, base, start, message="x")
+        found = collect(tree, base, start)
         assert found.tip == base == tree.head
 
     def test_work_left_on_our_branch_is_found_from_elsewhere(self, tree: Worktree, base: str, start: Before, git, commit) -> None:
         made = commit(tree.path, "a", "a")
         git(tree.path, "checkout", "-q", "--detach", base)
-        assert save.collect(tree, BRANCH, base, start, message="x").tip == made
+        assert collect(tree, base, start).tip == made
 
     def test_commits_that_were_reset_away_are_told(self, tree: Worktree, base: str, start: Before, git, commit) -> None:
         lost = commit(tree.path, "a", "a")
         git(tree.path, "reset", "-q", "--hard", base)
-        found = save.collect(tree, BRANCH, base, start, message="x")
+        found = collect(tree, base, start)
         assert (found.tip, found.extra) == (base, (lost,))
 
     def test_commits_are_told_where_the_user_has_git_note_none_of_them(self, repo: Repository, base: str, git, commit) -> None:
@@ -370,7 +374,7 @@ class TestCollect:
         git(tree.path, "checkout", "-q", "--detach", base)
         made = commit(tree.path, "b", "b")
         git(tree.path, "branch", "-f", BRANCH, base)
-        found = save.collect(tree, BRANCH, base, since, message="x")
+        found = collect(tree, base, since)
         assert (found.tip, found.extra, found.seen) == (made, (lost,), {lost, made})
 
     @pytest.mark.parametrize("when", ["before it worked", "at the end"])
@@ -385,7 +389,7 @@ class TestCollect:
         made = commit(tree.path, "a", "a")
         if when == "at the end":
             git(tree.path, "reflog", "expire", "--expire=now", "--all")
-        found = save.collect(tree, BRANCH, base, start, message="x")
+        found = collect(tree, base, start)
         assert (found.tip, found.seen) == (made, {made})
 
     def test_a_log_that_git_has_only_tidied_is_read_on(self, tree: Worktree, base: str, git, commit) -> None:
@@ -394,14 +398,14 @@ class TestCollect:
         since = save.before(tree)
         git(tree.path, "gc", "-q")
         made = commit(tree.path, "b", "b")
-        found = save.collect(tree, BRANCH, base, since, message="x")
+        found = collect(tree, base, since)
         assert (found.tip, found.seen) == (made, {made})
 
     def test_of_a_lost_line_only_its_end_is_told(self, tree: Worktree, base: str, start: Before, git, commit) -> None:
         commit(tree.path, "a", "a")
         end = commit(tree.path, "b", "b")
         git(tree.path, "reset", "-q", "--hard", base)
-        assert save.collect(tree, BRANCH, base, start, message="x").extra == (end,)
+        assert collect(tree, base, start).extra == (end,)
 
     def test_a_stash_is_told_and_that_of_others_is_not(self, repo: Repository, tree: Worktree, base: str, git, commit) -> None:
         commit(repo.top, "users", "x")
@@ -413,7 +417,7 @@ class TestCollect:
         mine = git(repo.top, "rev-parse", "stash@{0}")
         (repo.top / "users").write_text("meanwhile")
         git(repo.top, "stash")
-        found = save.collect(tree, BRANCH, base, since, message="x")
+        found = collect(tree, base, since)
         assert found.extra == (mine,)
 
     def test_a_stash_of_the_user_that_an_agent_popped_is_told(self, repo: Repository, tree: Worktree, base: str, git) -> None:
@@ -422,7 +426,7 @@ class TestCollect:
         users = git(repo.top, "rev-parse", "stash@{0}")
         since = save.before(tree)
         git(tree.path, "stash", "drop", "-q")
-        assert users in save.collect(tree, BRANCH, base, since, message="x").extra
+        assert users in collect(tree, base, since).extra
 
     def test_a_rebase_left_half_way_gives_the_work_before_it(self, tree: Worktree, base: str, start: Before, git, commit) -> None:
         git(tree.path, "checkout", "-q", "-b", "theirs")
@@ -431,7 +435,7 @@ class TestCollect:
         commit(tree.path, "two", "mine\n")
         mine = commit(tree.path, "one", "mine\n")
         git(tree.path, "rebase", "theirs", ok=False)
-        found = save.collect(tree, BRANCH, base, start, message="x")
+        found = collect(tree, base, start)
         assert found.tip == mine == tree.head
         assert repository.busy(tree.admin) is None
         assert git(tree.path, "status", "--porcelain") == ""
@@ -445,7 +449,7 @@ class TestCollect:
         mine = commit(tree.path, "one", "mine\n")
         git(tree.path, "merge", "theirs", ok=False)
         (tree.path / "new").write_text("beside")
-        found = save.collect(tree, BRANCH, base, start, message="x")
+        found = collect(tree, base, start)
         assert found.tip == mine
         kept = [commit for commit in found.extra if "new" in listed(git, repo, commit)]
         assert "<<<<<<<" in git(tree.path, "show", f"{kept[0]}:one")
@@ -457,13 +461,13 @@ class TestCollect:
         commit(tree.path, "one", "mine\n")
         git(tree.path, "merge", "theirs", ok=False)
         (tree.path / "one").write_text("both\n")
-        found = save.collect(tree, BRANCH, base, start, message="x")
+        found = collect(tree, base, start)
         assert git(tree.path, "show", f"{found.tip}:one") == "both"
 
     def test_an_orphan_branch_comes_to_ours(self, repo: Repository, tree: Worktree, base: str, start: Before, git) -> None:
         git(tree.path, "checkout", "-q", "--orphan", "new-world")
         (tree.path / "a").write_text("a")
-        found = save.collect(tree, BRANCH, base, start, message="x")
+        found = collect(tree, base, start)
         assert "a" in listed(git, repo, found.tip)
         assert repository.tip(repo, BRANCH) == found.tip
 
@@ -473,7 +477,7 @@ class TestCollect:
         git(tree.path, "checkout", "-q", "--detach")
         git(tree.path, "branch", "-D", BRANCH)
         made = commit(tree.path, "a", "a")
-        assert save.collect(tree, BRANCH, base, start, message="x").tip == made
+        assert collect(tree, base, start).tip == made
         assert repository.tip(repo, BRANCH) == made
 
     def test_a_base_that_was_moved_in_here_shows_in_what_was_seen(
@@ -482,7 +486,7 @@ class TestCollect:
         git(repo.top, "checkout", "-q", "-b", "elsewhere")
         git(tree.path, "checkout", "-q", "main")
         moved = commit(tree.path, "a", "a")
-        found = save.collect(tree, BRANCH, base, start, message="x")
+        found = collect(tree, base, start)
         assert repository.tip(repo, "main") == moved
         assert moved in found.seen
 
@@ -493,7 +497,7 @@ class TestCollect:
         git(tree.path, "merge", "-q", "main")
         git(tree.path, "checkout", "-q", "--detach", "main")
         git(tree.path, "checkout", "-q", BRANCH)
-        found = save.collect(tree, BRANCH, base, start, message="x")
+        found = collect(tree, base, start)
         assert (found.tip, found.seen) == (moved, frozenset())
 
     def test_of_a_pull_that_rebases_only_what_it_made_anew_was_made_here(
@@ -502,7 +506,7 @@ class TestCollect:
         moved = commit(repo.top, "users", "x")
         mine = commit(tree.path, "a", "a")
         git(tree.path, "pull", "-q", "--rebase", ".", "main")
-        found = save.collect(tree, BRANCH, base, start, message="x")
+        found = collect(tree, base, start)
         assert git(tree.path, "rev-parse", "HEAD~") == moved
         assert found.seen == {mine, found.tip}
 
@@ -512,7 +516,7 @@ class TestCollect:
         git(tree.path, "worktree", "add", "-q", "--detach", "inner")
         made = commit(tree.path / "inner", "a", "a")
         (tree.path / "new").write_text("x")
-        found = save.collect(tree, BRANCH, base, start, message="x")
+        found = collect(tree, base, start)
         assert listed(git, repo, found.tip) == {".gitignore", "one", "two", "three", "new"}
         assert found.extra == (made,)
 

@@ -43,8 +43,9 @@ def test_in_a_repository_that_prefers_links_one_is_made_and_its_work_saved(top: 
     assert (tree.admin / "HEAD").is_symlink()
     assert worktree.usable(tree)
     assert worktree.find(repo, tree.path) == tree
-    found = save.collect(tree, "orchestrator/fix", base, message="x")
-    assert (found.switched_to, git(top, "show", f"{found.tip}:one")) == ("agents-own", "edited")
+    save.commit_all(tree, "x")
+    found = save.collect(tree, "orchestrator/fix", base)
+    assert git(top, "show", f"{found.tip}:one") == "edited"
     assert repository.branch(tree.admin, repo.common) == "orchestrator/fix"
     git(tree.path, "checkout", "-q", "agents-own")
     assert pool.retire(tree) is None
