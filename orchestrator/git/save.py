@@ -13,7 +13,7 @@ from orchestrator.git import given, lasting, nested, refs, snapshot, worktree
 from orchestrator.git.atomicfile import scratch
 from orchestrator.git.command import Git
 from orchestrator.git.identity import commit_as, with_trailers
-from orchestrator.git.kept import Kept, attempts, heads, keep, keep_all
+from orchestrator.git.kept import heads, keep_all
 from orchestrator.git.repository import HEADS, Repository, branch, busy
 from orchestrator.git.untracked import harmless, hollow
 from orchestrator.git.worktree import Worktree
@@ -26,28 +26,6 @@ MADE = re.compile(rf"(commit|cherry-pick|revert|am)\b|(merge|pull)\b{AFAR}|rebas
 ONWARD = re.compile(r"commit(?! \((amend|initial)\))")
 SPECIAL = ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
 REBASING = ("rebase-merge", "rebase-apply")
-
-__all__ = [
-    "Before",
-    "Collected",
-    "Kept",
-    "Made",
-    "attempts",
-    "been",
-    "before",
-    "collect",
-    "commit_all",
-    "keep",
-    "keep_all",
-    "keep_everything",
-    "keep_lost",
-    "keep_new",
-    "made",
-    "pending",
-    "staged",
-    "tidy",
-    "untracked",
-]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

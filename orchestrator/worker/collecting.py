@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.git import conflicts, lasting, loose, merge, repository, save, worktree
+from orchestrator.git import conflicts, kept, lasting, loose, merge, repository, save, worktree
 from orchestrator.git.identity import with_trailers
 from orchestrator.git.repository import Repository
 from orchestrator.git.save import Collected
@@ -62,6 +62,6 @@ def keep_unnamed(work: Work, repo: Repository, began: float) -> None:
     number = f"{work.number or work.record.attempts:04d}"
     extra = {f"extra/{number}-lost{f'-{index}' if index else ''}": commit for index, commit in enumerate(found)}
     lasting.secure(repo, found, filter(None, (work.record.base_commit,)))
-    labels = save.keep_all(repo, work.record.slug, extra)
+    labels = kept.keep_all(repo, work.record.slug, extra)
     told = f"the agent removed its worktree, with commits that nothing else named any more: kept as {', '.join(labels)}"
     work.event("finding", detail=told)

@@ -272,7 +272,7 @@ class Workspace:
         label = f"{number:04d}"
         extra = {f"extra/{label}-{index}": commit for index, commit in enumerate(collected.extra, 1)}
         if collected.tip != watch.start or extra:  # its own ref last: after a kill that says that all of it is taken in
-            save.keep_all(self.repo, work.record.slug, {**extra, label: collected.tip})
+            kept.keep_all(self.repo, work.record.slug, {**extra, label: collected.tip})
         self.tip = collected.tip
         if edits := submodules.edited(self.tree.admin):
             work.event("notice", detail=f"{edits}: they can't be taken, and are in no commit")
@@ -296,7 +296,7 @@ class Workspace:
 
     def fall_back(self, work: Work) -> None:
         """Back to the best that is in scope, else to where the task began, or the resolution; the work stays under its refs."""
-        save.keep(self.repo, work.record.slug, self._cut(work), self.tip)
+        kept.keep(self.repo, work.record.slug, self._cut(work), self.tip)
         if work.record.resolving:
             self._reset(work, work.record.resolving.commit)
             return
@@ -313,7 +313,7 @@ class Workspace:
     def go_back(self, work: Work, commit: str) -> None:
         """Back to what is best; what the branch held is kept, by its attempt's ref or by one of its own."""
         if self.tip not in (commit, self.kept(work, work.record.attempts)):
-            save.keep(self.repo, work.record.slug, self._cut(work), self.tip)
+            kept.keep(self.repo, work.record.slug, self._cut(work), self.tip)
         self._reset(work, commit)
 
     def put_back(self, work: Work, left: Left) -> None:

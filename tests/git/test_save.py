@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import GitError
-from orchestrator.git import nested, pool, refs, repository, save, snapshot
+from orchestrator.git import kept, nested, pool, refs, repository, save, snapshot
 from orchestrator.git.repository import Repository
 from orchestrator.git.save import Before
 from orchestrator.git.worktree import Worktree
@@ -524,27 +524,27 @@ class TestCollect:
 class TestKeeping:
     def test_a_kept_commit_survives_everything(self, repo: Repository, tree: Worktree, base: str, git, commit) -> None:
         made = commit(tree.path, "a", "a")
-        assert save.keep(repo, "fix", "0001", made) == "0001"
+        assert kept.keep(repo, "fix", "0001", made) == "0001"
         pool.discard(tree)
         git(repo.top, "branch", "-D", BRANCH)
         git(repo.top, "reflog", "expire", "--expire=now", "--all")
         git(repo.top, "gc", "-q", "--prune=now")
         assert refs.read(repo.common, REF + "0001") == made
-        assert [(kept.label, kept.commit, kept.subject) for kept in save.attempts(repo, "fix")] == [("0001", made, "Write a")]
+        assert [(each.label, each.commit, each.subject) for each in kept.attempts(repo, "fix")] == [("0001", made, "Write a")]
 
     def test_a_label_is_never_moved(self, repo: Repository, tree: Worktree, base: str, commit) -> None:
         made = commit(tree.path, "a", "a")
-        assert save.keep(repo, "fix", "0001", base) == "0001"
-        assert save.keep(repo, "fix", "0001", base) == "0001"
-        assert save.keep(repo, "fix", "0001", made) == "0001.2"
+        assert kept.keep(repo, "fix", "0001", base) == "0001"
+        assert kept.keep(repo, "fix", "0001", base) == "0001"
+        assert kept.keep(repo, "fix", "0001", made) == "0001.2"
         assert refs.read(repo.common, REF + "0001") == base
 
     def test_every_task_has_its_own_listing(self, repo: Repository, base: str) -> None:
-        save.keep(repo, "fix", "0001", base)
-        save.keep(repo, "fix-2", "extra/0001-0", base)
-        assert [kept.slug for kept in save.attempts(repo, "fix")] == ["fix"]
-        assert {(kept.slug, kept.label) for kept in save.attempts(repo)} == {("fix", "0001"), ("fix-2", "extra/0001-0")}
-        assert save.attempts(repo, "none") == ()
+        kept.keep(repo, "fix", "0001", base)
+        kept.keep(repo, "fix-2", "extra/0001-0", base)
+        assert [each.slug for each in kept.attempts(repo, "fix")] == ["fix"]
+        assert {(each.slug, each.label) for each in kept.attempts(repo)} == {("fix", "0001"), ("fix-2", "extra/0001-0")}
+        assert kept.attempts(repo, "none") == ()
 
     def test_everything_in_a_worktree_is_kept_and_nothing_changed(
         self, repo: Repository, tree: Worktree, base: str, git, commit
@@ -622,9 +622,9 @@ save.keep_lost(repository.discover(Path({str(repo.top)!r})), Path({str(tree.path
         lock.parent.mkdir(parents=True)
         lock.touch()
         with pytest.raises(Exception, match=r"0001\.lock is in the way"):
-            save.keep(repo, "fix", "0001", base)
+            kept.keep(repo, "fix", "0001", base)
         os.utime(lock, (0, 0))
-        assert save.keep(repo, "fix", "0001", base) == "0001"
+        assert kept.keep(repo, "fix", "0001", base) == "0001"
 
     def test_an_old_lock_that_a_process_has_open_stays(self, repo: Repository, base: str) -> None:
         lock = Path(repo.common / (REF + "0001.lock"))
@@ -638,11 +638,11 @@ save.keep_lost(repository.discover(Path({str(repo.top)!r})), Path({str(tree.path
         holder.stdout.readline()
         os.utime(lock, (0, 0))
         with pytest.raises(Exception, match="in the way"):
-            save.keep(repo, "fix", "0001", base)
+            kept.keep(repo, "fix", "0001", base)
         holder.stdin.close()
         holder.wait()
         holder.stdout.close()
-        assert save.keep(repo, "fix", "0001", base) == "0001"
+        assert kept.keep(repo, "fix", "0001", base) == "0001"
 
 
 def test_no_folder_is_too_deep_to_be_looked_through(tree: Worktree, monkeypatch: pytest.MonkeyPatch) -> None:
