@@ -20,9 +20,8 @@ from orchestrator.proc import tree
 from orchestrator.proc.command import Aside, Child, Command, Finished, Keyboard, Limits, Pump, Sink
 from orchestrator.proc.pipes import Pipes, ended, gone
 from orchestrator.proc.spawn import NotStarted, Shortage, piped
+from orchestrator.proc.table import MARK
 from orchestrator.proc.watch import Meter, Watch
-
-__all__ = ["Command", "Finished", "Limits", "run"]
 
 
 def run(
@@ -56,7 +55,7 @@ def run(
             raise
         except NotStarted as error:
             return Finished(ProcessEnd.NOT_STARTED, None, None, time.monotonic() - began, error.message)
-        leave_nothing = partial(_clear, child, None if handed else command.env.get(tree.MARK), others)
+        leave_nothing = partial(_clear, child, None if handed else command.env.get(MARK), others)
         with contextlib.ExitStack() as stack:
             stack.callback(leave_nothing)
             pipes = stack.enter_context(contextlib.closing(Pipes(child.pid, child.reads, feed=child.feed, on_exit=on_exit)))

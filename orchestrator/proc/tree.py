@@ -20,15 +20,10 @@ from typing import TYPE_CHECKING
 from orchestrator.core.lease import Identity
 from orchestrator.core.value import Value
 from orchestrator.proc import identity as identities
-from orchestrator.proc.table import MARK, Process, carries, descendants, members, table
+from orchestrator.proc.table import Process, carries, descendants, table
 
 if TYPE_CHECKING:
     import ctypes
-
-__all__ = [
-    "MARK", "Process", "Swept", "become_subreaper", "children", "descendants", "end_marked", "end_process", "marked", "members",
-    "reap", "subreaper", "sweep", "table",
-]  # fmt: skip
 
 PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER = 36, 37
 FIRST_PAUSE, LAST_PAUSE = 0.001, 0.02  # between two looks at processes that are about to be gone

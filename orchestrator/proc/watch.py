@@ -12,6 +12,7 @@ from orchestrator.core.outcome import ProcessEnd, StopRequest
 from orchestrator.proc import tree
 from orchestrator.proc.command import Finished, Limits, Pump, Sink
 from orchestrator.proc.pipes import Pipes, ended
+from orchestrator.proc.table import members
 
 PULSE = 0.25  # heartbeats and requests to stop wait no longer than this
 LINGER = 0.25  # after the program's end, for what the last of its pipes (a `tee`) still has to say
@@ -86,7 +87,7 @@ class Watch:
         if not exited:
             return False
         if self.cause is not None:  # the rest of its group has the same grace to put things in order
-            return not tree.members(self.pipes.pid)
+            return not members(self.pipes.pid)
         quiet = now - max(self.exited_at, self.pipes.last_output) >= LINGER
         return not self.pipes.open or self.meter.over or quiet or now - self.exited_at >= LINGER_MOST
 

@@ -20,6 +20,7 @@ from orchestrator.core.settings import Settings
 from orchestrator.core.task import State, mark
 from orchestrator.errors import AgentError, ClaimLost, OrchestratorError, RepositoryError, SpecError, StoreError
 from orchestrator.proc import identity, tree
+from orchestrator.proc.table import MARK
 from orchestrator.store import clearing, config, seal, secrets
 from orchestrator.store.claim import Claim
 from orchestrator.store.queue import Queue
@@ -52,7 +53,7 @@ def serve(claim: Claim) -> int:
     """Take the task up, live, and leave; whatever goes wrong in between becomes an ending with its reason."""
     lease = claim.lease or Lease(claim.token, identity.here())
     claim.begin(replace(lease, owner=identity.here(), starting_until=None))
-    os.environ[tree.MARK] = mark(claim.queue.root, claim.token)  # a git of ours that outlives us must not move the base later
+    os.environ[MARK] = mark(claim.queue.root, claim.token)  # a git of ours that outlives us must not move the base later
     settings = config.from_json(lease.settings)
     folders = (claim.queue.root.parent, *((Path(settings.repo),) if settings.repo else ()))
     claim.mask = secrets.collect(os.environ, folders, commands=(settings.agent_cmd or "", *settings.hooks.values()))

@@ -11,7 +11,7 @@ from orchestrator.core.budget import Budget
 from orchestrator.core.limits import task_limits
 from orchestrator.core.outcome import AgentEnd, AgentOutcome, Spend
 from orchestrator.core.task import State
-from orchestrator.proc.supervise import Limits
+from orchestrator.proc.command import Limits
 from orchestrator.store import ledger
 from orchestrator.store.ledger import Ledger
 from orchestrator.worker.work import Work

@@ -12,7 +12,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.git import given, included
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
-from orchestrator.proc.supervise import Limits
+from orchestrator.proc.command import Limits
 from orchestrator.worker import findings, measure
 from orchestrator.worker.work import Work
 

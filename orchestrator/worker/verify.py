@@ -14,7 +14,7 @@ from orchestrator.core.record import Channel
 from orchestrator.core.spec import Kind
 from orchestrator.core.task import Stage
 from orchestrator.core.value import Value
-from orchestrator.proc.supervise import Limits
+from orchestrator.proc.command import Limits
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.seal import Sealed
 from orchestrator.worker import findings, measure

@@ -18,7 +18,8 @@ from orchestrator.core.spec import Kind, Mode, Spec
 from orchestrator.core.task import Stage, State, mark
 from orchestrator.core.value import Value
 from orchestrator.git.repository import Repository
-from orchestrator.proc import environment, tree
+from orchestrator.proc import environment
+from orchestrator.proc.table import MARK
 from orchestrator.store.claim import Claim
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.seal import Sealed
@@ -180,7 +181,7 @@ class Work:
             "ORCH_REPO": self.record.repo,
             "ORCH_GOAL": self.spec.goal,
             "ORCH_ATTEMPT": str(attempt or self.number or max(self.record.attempts, 1)),
-            tree.MARK: mark(self.claim.queue.root, self.claim.token),
+            MARK: mark(self.claim.queue.root, self.claim.token),
         }
         passed = environment.allowed(os.environ, (*self.settings.env_pass, *variables))
         return environment.compose({**passed, **self.spec.env}, said)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from orchestrator.proc import tree
 from orchestrator.proc.capture import capture
-from orchestrator.proc.supervise import Command, Limits, run
+from orchestrator.proc.command import Command, Limits
+from orchestrator.proc.supervise import run
 
 LIMIT_MS = 2.0
 

@@ -15,7 +15,7 @@ from support.processes import Run, gone, until
 
 from orchestrator.core.outcome import ProcessEnd, StopRequest
 from orchestrator.proc import tree
-from orchestrator.proc.supervise import Command, Limits
+from orchestrator.proc.command import Command, Limits
 from orchestrator.proc.supervise import run as supervise
 
 IGNORING_TERM = "trap '' TERM; echo ready; while :; do sleep 0.05; done"

@@ -15,7 +15,8 @@ import dataclasses, json, os, sys
 from pathlib import Path
 from orchestrator.core.outcome import StopRequest
 from orchestrator.proc import tree
-from orchestrator.proc.supervise import Command, Limits, run
+from orchestrator.proc.command import Command, Limits
+from orchestrator.proc.supervise import run
 given = json.loads(sys.argv[1])
 out = bytearray()
 stdin = given["stdin"].encode() if given["stdin"] is not None else None

@@ -16,7 +16,8 @@ from support.processes import Run, gone, pid_in, until
 
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.proc import identity, tree
-from orchestrator.proc.supervise import Limits
+from orchestrator.proc.command import Limits
+from orchestrator.proc.table import descendants, members, table
 
 Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -106,10 +107,10 @@ def test_a_sweep_with_nothing_to_do_finds_nothing() -> None:
 def test_descendants_are_listed_parents_first_and_without_the_excluded(start: Start, tmp_path: Path) -> None:
     process = start("bash -c 'sleep 300 & echo $! > inner; wait' & echo $! > outer; wait")
     inner, outer = pid_in(tmp_path / "inner"), pid_in(tmp_path / "outer")
-    assert [child.pid for child in tree.descendants(process.pid)] == [outer, inner]
-    assert tree.descendants(process.pid, exclude={outer}) == ()
+    assert [child.pid for child in descendants(process.pid)] == [outer, inner]
+    assert descendants(process.pid, exclude={outer}) == ()
     assert process.pid in tree.children()
-    assert {member.pid for member in tree.members(process.pid)} == {process.pid, outer, inner}
+    assert {member.pid for member in members(process.pid)} == {process.pid, outer, inner}
 
 
 def test_a_program_name_full_of_parentheses_does_not_confuse_the_table(start: Start, tmp_path: Path) -> None:
@@ -117,7 +118,7 @@ def test_a_program_name_full_of_parentheses_does_not_confuse_the_table(start: St
     odd.symlink_to("/bin/sleep")
     process = start(f"exec '{odd}' 300")
     until(lambda: b") R 1 (" in Path(f"/proc/{process.pid}/stat").read_bytes())
-    found = tree.table()[process.pid]
+    found = table()[process.pid]
     assert (found.parent, found.group, found.session) == (os.getpid(), process.pid, process.pid)
 
 
@@ -181,7 +182,7 @@ def test_a_system_without_proc_is_read_through_psutil(start: Start, tmp_path: Pa
     process = start("echo $$ > up; exec sleep 300", ORCH_MARK="elsewhere")
     pid_in(tmp_path / "up")
     monkeypatch.setattr(identity, "PROC", tmp_path / "no-proc")
-    found = tree.table()[process.pid]
+    found = table()[process.pid]
     assert (found.parent, found.group, found.zombie) == (os.getpid(), process.pid, False)
     assert [carrier.pid for carrier in tree.marked("elsewhere")] == [process.pid]
     assert identity.of(process.pid) == identity.of(process.pid) is not None

@@ -17,6 +17,7 @@ from orchestrator.modelserver import serve
 from orchestrator.modelserver.server import Server
 from orchestrator.proc import tree
 from orchestrator.proc.command import Limits
+from orchestrator.proc.table import MARK
 from support import clis, sessions
 
 Table = Mapping[str, Any]
@@ -55,7 +56,7 @@ class Bench:
             "LANG": "C.UTF-8",
             "TERM": "dumb",
             "TMPDIR": str(self.stage.root / "temporary"),
-            tree.MARK: self.mark,
+            MARK: self.mark,
         }
         for path, text in self.files.items():
             (home / path).parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from orchestrator.core.lintdelta import Finding
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.core.testresults import Outcome
 from orchestrator.core.value import Value
-from orchestrator.proc.supervise import Limits
+from orchestrator.proc.command import Limits
 from orchestrator.store.seal import Sealed
 from orchestrator.worker import channel, execution, findings, measure
 from orchestrator.worker.execution import Verdict
