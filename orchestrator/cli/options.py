@@ -131,9 +131,9 @@ def _names(queue: Queue, states: Iterable[State], start: str, *, begun: bool) ->
     return {place.name for place in found if not begun or (queue.path(place) / records.FILE).exists()}
 
 
-def name_argument(*, required: bool = True, begun: bool = False) -> Callable[[F], F]:
+def name_argument(*, begun: bool = False) -> Callable[[F], F]:
     """The task a command is about: its name, or the beginning of it that fits no other. `begun` as for `completing`."""
-    return click.argument("name", required=required, shell_complete=completing(begun=begun))
+    return click.argument("name", shell_complete=completing(begun=begun))
 
 
 def names_argument(*states: State, required: bool = True) -> Callable[[F], F]:

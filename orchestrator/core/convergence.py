@@ -86,13 +86,13 @@ def _numbered(record: Record, attempt: Attempt, better: bool) -> Record:
     )
 
 
-def after_attempt(record: Record, attempt: Attempt, limits: Limits, *, now: float = 0.0, reset_at: float | None = None) -> Step:
-    """What comes after `attempt`, given the record that counts it. `reset_at` is when a usage limit ends, where known."""
+def after_attempt(record: Record, attempt: Attempt, limits: Limits) -> Step:
+    """What comes after `attempt`, given the record that counts it."""
     if attempt.result is Result.CONVERGED:
         return Step(Next.VERIFY)
     if attempt.end is AgentEnd.RATE_LIMITED:
-        wait = _backoff(record, limits) if reset_at is None else max(0.0, reset_at - now)
-        return Step(Next.PARK, Reason.RATE_LIMITED, attempt.detail or f"{attempt.agent} has reached a usage limit", wait)
+        told = attempt.detail or f"{attempt.agent} has reached a usage limit"
+        return Step(Next.PARK, Reason.RATE_LIMITED, told, _backoff(record, limits))
     if needed := _person(record, attempt):
         return needed
     if (spent := before_attempt(record, limits)).next is not Next.AGENT:

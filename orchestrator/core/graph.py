@@ -102,18 +102,17 @@ def unsatisfiable(
     states: Mapping[str, State],
     *,
     converged_before: Collection[str] = (),
-    invalid: Collection[str] = (),
     undone: Collection[str] = (),
 ) -> Mapping[str, str]:
-    """Names that can't start unless a person does something, each with the parent at fault: blocked, missing, invalid, undone,
-    in a cycle, or itself unable to start. Only what isn't converged is looked at."""
+    """Names that can't start unless a person does something, each with the parent at fault: blocked, missing, undone, in a
+    cycle, or itself unable to start. Only what isn't converged is looked at."""
     waiting = {name: parents for name, parents in depends.items() if states.get(name) is not State.CONVERGED}
     faults = {name: path_text(cycle) for name, cycle in cycles(waiting).items()}
     children: dict[str, list[str]] = {}
     for name, parents in waiting.items():
         for parent in parents:
             children.setdefault(parent, []).append(name)
-            if parent in undone or _dead(parent, states, converged_before, invalid):
+            if parent in undone or _dead(parent, states, converged_before):
                 faults.setdefault(name, parent)
     todo = list(faults)
     while todo:
@@ -125,11 +124,11 @@ def unsatisfiable(
     return faults
 
 
-def _dead(parent: str, states: Mapping[str, State], converged_before: Collection[str], invalid: Collection[str]) -> bool:
+def _dead(parent: str, states: Mapping[str, State], converged_before: Collection[str]) -> bool:
     state = states.get(parent)
     if state is None:
         return parent not in converged_before
-    return state is State.BLOCKED or (parent in invalid and state is State.PENDING)
+    return state is State.BLOCKED
 
 
 def edges(depends: Depends) -> tuple[tuple[str, str], ...]:

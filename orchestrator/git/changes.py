@@ -70,10 +70,10 @@ def entries(repo: Repository, commit: str, paths: Sequence[str]) -> tuple[Change
     return tuple(found)
 
 
-def review(repo: Repository, old: str, new: str, *, limit: int = PATCH_LIMIT) -> Review:
+def review(repo: Repository, old: str, new: str) -> Review:
     """The same with the patch, by one process."""
     changes, patch = _parse(repo.git.run(*RAW, "-p", "--binary", old, new).stdout)
-    return Review(changes, _cut(patch, limit))
+    return Review(changes, _cut(patch, PATCH_LIMIT))
 
 
 def patch(repo: Repository, old: str, new: str, *, limit: int = PATCH_LIMIT) -> bytes:

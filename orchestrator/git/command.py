@@ -136,9 +136,9 @@ class Git(Value):
         """What the command printed, as one stripped string."""
         return os.fsdecode(self.run(*args).stdout).strip()
 
-    def split(self, *args: str, input: bytes | None = None) -> list[str]:  # noqa: A002
+    def split(self, *args: str) -> list[str]:
         """The NUL-separated items that the command printed."""
-        return split(self.run(*args, input=input).stdout)
+        return split(self.run(*args).stdout)
 
     def _case(self) -> tuple[str, ...]:
         """Git's own probe, made anew: a checkout copied here from a system where `README` and `readme` are one file says so for

@@ -191,9 +191,9 @@ class Claim:
         self._in_folder(lambda: disk.mkdir(path, point="folder"))
         return path
 
-    def write(self, relative: str, data: bytes, *, verbatim: bool = False) -> None:
-        """Replace a file below `.orch` in one step, secrets masked; its folder must exist. `verbatim`: a person's own file."""
-        self._write(relative, data if verbatim else self.mask.data(data))
+    def write(self, relative: str, data: bytes) -> None:
+        """Replace a file below `.orch` in one step, secrets masked; its folder must exist."""
+        self._write(relative, self.mask.data(data))
 
     def keep_copy(self, path: str, data: bytes) -> None:
         """Keep a person's ignored file as it lies in a worktree, for good (`store.saved`)."""

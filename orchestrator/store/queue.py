@@ -151,15 +151,14 @@ class Queue:
 
     # Moves
 
-    def move(self, place: Place, state: State, *, to_name: str | None = None) -> Place:
+    def move(self, place: Place, state: State) -> Place:
         """Move a task for a person: a token is stripped, nothing is ever replaced. Raises Gone, Taken."""
         if state is State.RUNNING:
             raise ValueError("only a claim moves a task to running")
-        name = place.name if to_name is None else self._unused(to_name)
-        target = self.folder(state) / name
-        if (place.state, place.folder) != (state, name):
+        if (place.state, place.folder) != (state, place.name):
+            target = self.folder(state) / place.name
             durable.rename(self.path(place), target, point="move", durable=True, inode=place.inode)
-        return Place(name, state, name, None, place.inode)
+        return Place(place.name, state, place.name, None, place.inode)
 
     def settle_names(self, arriving: Collection[str] = ()) -> list[tuple[Place, Place]]:
         """Finish what people began by hand: strip the token of a folder moved out of running, put a folder without a
@@ -192,7 +191,7 @@ class Queue:
 
     def publish(self, folder: Path, name: str, state: State = State.PENDING) -> Place:
         """Rename a finished folder of `.orch/tmp` into the queue, safe from a power cut. Raises Taken if the name is used."""
-        self._unused(name)
+        self._check_unused(name)
         durable.sync_tree(folder)
         inode = folder.stat().st_ino
         durable.rename(folder, self.folder(state) / name, point="publish", durable=True, inode=inode)
@@ -236,12 +235,11 @@ class Queue:
         else:
             durable.unlink(path, point="sweep")
 
-    def _unused(self, name: str) -> str:
-        """`name`, if a new task may have it: names are unique over the four states."""
+    def _check_unused(self, name: str) -> None:
+        """Raise Misuse, or Taken, where no new task may have this name: names are unique over the four states."""
         check_name(name)
         if used := [place for place in self.places() if place.name == name]:
             raise durable.Taken(f"There is a task called {name!r} already: {self.path(used[0])}.", hint="Choose another name.")
-        return name
 
     def _place(self, state: State, entry: os.DirEntry[str]) -> Place:
         name, token = split_token(entry.name)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from orchestrator.agents.log import readable
 from orchestrator.core.gates import Mode
 from orchestrator.core.outcome import ProcessEnd
-from orchestrator.core.reading import Reading
 from orchestrator.core.record import Channel
 from orchestrator.core.value import Value
 from orchestrator.proc.command import Finished, Limits
@@ -48,7 +47,6 @@ class Sample(Execution):
     """One execution of the benchmark. `defect` None: it ended well and said all that was asked; only then `values` count."""
 
     values: Mapping[str, float]
-    reading: Reading | None
     end: ProcessEnd
     code: int | None
     seconds: float

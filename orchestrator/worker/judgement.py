@@ -76,7 +76,7 @@ def measure_apart(work: Work, space: Space) -> Sample:
         return verify.sample(work, space.checkout(work, space.tip))
     except SetupFailed as error:
         detail = f"in a clean checkout the setup fails: {error.message}"
-        return Sample({}, None, ProcessEnd.EXITED, None, 0.0, defect=detail, output=error.message)
+        return Sample({}, ProcessEnd.EXITED, None, 0.0, defect=detail, output=error.message)
 
 
 def unresolved(work: Work, attempt: Attempt, detail: str) -> Ending | None:

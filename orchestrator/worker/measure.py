@@ -81,7 +81,7 @@ def sample(
         ):
             command = problem or _command(sealed, evaluator.path, evaluator.command, copy=copy, worktree=worktree, env=env)
             if isinstance(command, str):
-                return Sample({}, None, ProcessEnd.NOT_STARTED, None, 0.0, defect=command, output=command)
+                return Sample({}, ProcessEnd.NOT_STARTED, None, 0.0, defect=command, output=command)
             before = _lying(sealed, evaluator, copy, worktree)
             finished = supervise.run(
                 command, capped(limits), sink=sink, err=output.add, pump=pump, aside=private.aside, on_exit=ended
@@ -89,7 +89,7 @@ def sample(
             after = _lying(sealed, evaluator, copy, worktree)
             changed = next((path for (path, was), (_, now) in zip(before, after, strict=True) if was != now), None)
     except alone.Asked:
-        return Sample({}, None, ProcessEnd.STOPPED, None, 0.0)
+        return Sample({}, ProcessEnd.STOPPED, None, 0.0)
     finally:
         told = private.told()
     reading = _reading(told, private.own, since(own, reader.finish()), channels)
@@ -140,7 +140,6 @@ def _judged(
     stopped = finished.end is ProcessEnd.STOPPED
     return Sample(
         values={} if defect else reading.values,
-        reading=reading,
         end=finished.end,
         code=finished.code,
         seconds=finished.seconds,

@@ -190,13 +190,6 @@ def test_a_question_does_not_excuse_a_refused_attempt() -> None:
     assert step.next is Next.AGENT
 
 
-def test_a_usage_limit_parks_until_its_reset() -> None:
-    done = attempt(Result.NO_AGENT, AgentEnd.RATE_LIMITED, detail="resets at noon")
-    step = after_attempt(FRESH, done, LIMITS, now=1000.0, reset_at=4600.0)
-    assert step == Step(Next.PARK, Reason.RATE_LIMITED, "resets at noon", 3600.0)
-    assert after_attempt(FRESH, done, LIMITS, now=5000.0, reset_at=4600.0).wait == 0.0
-
-
 def test_a_usage_limit_without_a_known_end_waits_like_any_other_trouble() -> None:
     step = after_attempt(replace(FRESH, backoffs=2), attempt(Result.NO_AGENT, AgentEnd.RATE_LIMITED), LIMITS)
     assert (step.next, step.reason, step.wait) == (Next.PARK, Reason.RATE_LIMITED, 20.0)

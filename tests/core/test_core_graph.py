@@ -62,7 +62,6 @@ def test_what_waits_for_the_impossible_is_named_with_the_parent_at_fault() -> No
     depends = {
         "on-blocked": ("stuck",),
         "on-missing": ("nowhere",),
-        "on-invalid": ("broken",),
         "ring-a": ("ring-b",),
         "ring-b": ("ring-a",),
         "behind": ("fine", "on-missing"),
@@ -72,22 +71,16 @@ def test_what_waits_for_the_impossible_is_named_with_the_parent_at_fault() -> No
     }
     states = dict.fromkeys(depends, State.PENDING) | {
         "stuck": State.BLOCKED,
-        "broken": State.PENDING,
         "sketch": State.PENDING,
         "done": State.CONVERGED,
     }
-    found = graph.unsatisfiable(depends, states, converged_before={"remembered"}, invalid={"broken"})
+    found = graph.unsatisfiable(depends, states, converged_before={"remembered"})
     assert found["on-blocked"] == "stuck"
     assert found["on-missing"] == "nowhere"
-    assert found["on-invalid"] == "broken"
     assert found["ring-a"] == found["ring-b"] == "ring-a -> ring-b -> ring-a"
     assert found["behind"] == "on-missing"
     assert found["far-behind"] in {"behind", "on-blocked"}
-    assert set(found) == {"on-blocked", "on-missing", "on-invalid", "ring-a", "ring-b", "behind", "far-behind"}
-
-
-def test_an_invalid_parent_that_runs_on_its_last_good_spec_still_may_come() -> None:
-    assert graph.unsatisfiable({"a": ("b",)}, {"a": State.PENDING, "b": State.RUNNING}, invalid={"b"}) == {}
+    assert set(found) == {"on-blocked", "on-missing", "ring-a", "ring-b", "behind", "far-behind"}
 
 
 def test_edges_are_sorted_and_without_doubles() -> None:

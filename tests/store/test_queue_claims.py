@@ -332,22 +332,17 @@ def test_a_move_strips_the_token_and_takes_the_task_away_from_its_worker(tmp_pat
     assert not claim.held()
 
 
-def test_a_move_replaces_nothing_and_renames_only_to_a_free_valid_name(tmp_path: Path) -> None:
+def test_a_move_replaces_nothing(tmp_path: Path) -> None:
     queue = new_queue(tmp_path)
     drop(queue, "a")
-    drop(queue, "b", State.BLOCKED)
     drop(queue, "a", State.CONVERGED)
     pending, converged = sorted(
         (place for place in queue.places() if place.name == "a"), key=lambda place: place.state != State.PENDING
     )
     with pytest.raises(Taken):
         queue.move(pending, State.CONVERGED)
-    with pytest.raises(Taken, match="already"):
-        queue.move(converged, State.CONVERGED, to_name="b")
-    with pytest.raises(Misuse):
-        queue.move(converged, State.CONVERGED, to_name="../b")
-    assert queue.move(converged, State.CONVERGED, to_name="c").name == "c"
-    assert where(queue) == {"pending": ["a"], "running": [], "converged": ["c"], "blocked": ["b"]}
+    assert queue.move(converged, State.CONVERGED) == converged
+    assert where(queue) == {"pending": ["a"], "running": [], "converged": ["a"], "blocked": []}
 
 
 def test_a_move_of_a_folder_that_went_elsewhere_is_gone(tmp_path: Path) -> None:

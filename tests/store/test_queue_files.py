@@ -228,7 +228,7 @@ def test_progress_that_has_become_long_begins_anew(claim: Claim) -> None:
 def test_a_renamed_task_keeps_its_record(queue: Queue, claim: Claim) -> None:
     record = claim.fresh_record()
     claim.release(State.CONVERGED, record)
-    queue.move(queue.find("fix"), State.PENDING, to_name="other")
+    queue.path(queue.find("fix")).rename(queue.folder(State.PENDING) / "other")
     assert untimed(claimed(queue, "other").record()) == untimed(replace(record, name="other"))
 
 
