@@ -151,7 +151,7 @@ def test_a_second_signal_is_passed_on_only_when_workers_do_not_take_it_for_the_f
 
     def say(line: str) -> None:
         if line == "a: started":
-            stage.runs("a")
+            stage.until(lambda: stage.started("a"), "a worker that listens")
             os.kill(os.getpid(), signal.SIGINT)
             asked.append(time.monotonic())
 
