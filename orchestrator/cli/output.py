@@ -11,11 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
-from orchestrator.core.terminal import BREAKS, ESCAPE, obeyed
+from orchestrator.core.terminal import ESCAPE, visible, visible_line
 
 ESCAPES = re.compile(ESCAPE)
-UNSAFE = re.compile(obeyed(BREAKS))
-UNSAFE_IN_LINE = re.compile(obeyed())
 LAST_STREAM = 2  # descriptors up to that are stdin, stdout and stderr
 WITHOUT_COLUMN = frozenset({"Mn", "Me", "Cf"})  # marks above and below a letter, and what only joins or directs letters
 EMOJI = "\ufe0f"  # of these the one that makes a sign as wide as a picture
@@ -58,7 +56,7 @@ def patch(data: bytes, *, color: bool) -> None:
     if not sys.stdout.isatty():
         sys.stdout.buffer.write(data)
         return
-    lines = UNSAFE.sub(_visible, data.decode(errors="backslashreplace")).rstrip("\n").split("\n")
+    lines = visible(data.decode(errors="backslashreplace")).rstrip("\n").split("\n")
     out("\n".join(_colored(lines) if color else lines))
 
 
@@ -90,19 +88,13 @@ def clean(text: object, *, lines: bool = False) -> str:
     if "\x1b" in plain:
         plain = ESCAPES.sub("", plain)
     if lines:
-        return UNSAFE.sub(_visible, plain.replace("\r\n", "\n"))
-    return UNSAFE_IN_LINE.sub(_visible, " ".join(plain.split()) if "\n" in plain or "\t" in plain else plain)
+        return visible(plain.replace("\r\n", "\n"))
+    return visible_line(" ".join(plain.split()) if "\n" in plain or "\t" in plain else plain)
 
 
 def name_text(name: str) -> str:
     """A task's name as it can be shown: control characters and broken bytes visible, and nothing that isn't there."""
-    return UNSAFE_IN_LINE.sub(_visible, name.encode(errors="surrogateescape").decode(errors="backslashreplace"))
-
-
-def _visible(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    short = {9: "\\t", 10: "\\n", 13: "\\r"}.get(code)
-    return short or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+    return visible_line(name.encode(errors="surrogateescape").decode(errors="backslashreplace"))
 
 
 def terminal(stream: TextIO) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from orchestrator.agents.log import readable
 from orchestrator.agents.protocol import Agent
 from orchestrator.core.outcome import AgentEnd, AgentOutcome
+from orchestrator.core.terminal import visible
 from orchestrator.core.value import Value
 from orchestrator.worker import prompt, skills
 from orchestrator.worker.findings import Watch
@@ -62,7 +63,7 @@ class Phase(Value):
             return f"Nothing was changed.{self._words()}"
         patch = self.so_far.decode(errors="replace")
         cut = f"\n[…] (cut here; `git diff {self.start}` shows all of it, but for new files)" if len(patch) > SHOWN else ""
-        return prompt.fenced(readable(patch[:SHOWN]).strip(), "diff") + cut + self._words()
+        return prompt.fenced(visible(patch[:SHOWN]).strip(), "diff") + cut + self._words()
 
     def _words(self) -> str:
         said = readable(self.said).strip()[-SAID:]

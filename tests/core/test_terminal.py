@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from orchestrator.core.terminal import BREAKS, ESCAPE, TURNS, obeyed
+from orchestrator.core.terminal import BREAKS, ESCAPE, TURNS, obeyed, visible, visible_line
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,9 @@ def test_characters_are_obeyed_but_for_those_that_are_kept() -> None:
     assert re.sub(obeyed(), "", text) == "  "
     assert re.sub(obeyed(BREAKS), "", text) == " \t\n\u2028 "
     assert re.sub(obeyed(BREAKS, TURNS), "", text) == " \t\n\u2028 \u202e\u2066"
+
+
+def test_what_is_obeyed_can_be_written_out_and_nothing_else_is_changed() -> None:
+    text = "a\x1b[31m\tb\r\n\u202ec\x7f é"
+    assert visible(text) == "a\\x1b[31m\tb\\r\n\\u202ec\\x7f é"
+    assert visible_line(text) == "a\\x1b[31m\\tb\\r\\n\\u202ec\\x7f é"

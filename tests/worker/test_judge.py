@@ -92,6 +92,12 @@ def test_it_sees_what_was_wanted_and_what_was_changed_and_what_the_others_said(d
     assert desk.state() is State.CONVERGED
 
 
+def test_no_byte_of_a_change_is_hidden_from_it(desk: Desk) -> None:
+    hidden = r"printf 'true \033P; rm -rf x;\033\134\r# harmless\n' > run.sh"
+    judged(desk, f"cp $ORCH_PROMPT_FILE {desk.top}/asked; echo '{word()}'\n", agent=f"{DONE}; {hidden}")
+    assert r"+true \x1bP; rm -rf x;\x1b\\r# harmless" in (desk.top / "asked").read_text()
+
+
 def test_nothing_it_does_is_taken(desk: Desk) -> None:
     commits = "echo cheat > todo.txt; echo x > new.txt; git add -A; git -c user.name=j -c user.email=j@j commit -qm j"
     moves = "git update-ref refs/heads/main HEAD; git update-ref refs/heads/orchestrator/x HEAD; git push -q origin HEAD:main"

@@ -19,6 +19,7 @@ from orchestrator.core.judging import Judgement
 from orchestrator.core.outcome import AgentEnd, AgentOutcome, Reason
 from orchestrator.core.record import Pause
 from orchestrator.core.task import State
+from orchestrator.core.terminal import visible
 from orchestrator.core.value import Value
 from orchestrator.errors import AgentError
 from orchestrator.store import clearing, templates
@@ -196,7 +197,7 @@ def _text(trial: Trial, gate: Gate, patch: str, problem: str) -> str:
         "constraints": spec.constraints,
         "ask": gate.ask,
         "verdicts": readable("\n".join(lines)).strip(),
-        "diff": prompt.fenced(readable(patch[:DIFF]).strip(), "diff") + cut,
+        "diff": prompt.fenced(visible(patch[:DIFF]).strip(), "diff") + cut,
     }
     again = f"\n{AGAIN.format(problem=problem)}\n" if problem else ""
     return trial.work.mask.text(prompt.render(templates.read("judge.md"), values) + again)
