@@ -15,7 +15,7 @@ ODD = (b"new\nline", b"\xff", b"-dash", "ünï".encode(), b"with space", b"star*
 
 
 def committed(git: Run, tree: Worktree) -> set[bytes]:
-    assert save.commit_all(tree, "work") is not None
+    assert save.commit_all(tree, "work").commit
     return set(os.fsencode(git(tree.path, "diff", "-z", "--name-only", "HEAD~", "HEAD")).rstrip(b"\0").split(b"\0"))
 
 
@@ -30,7 +30,7 @@ def test_odd_names_and_links_are_given_as_any_other(tree: Worktree, git: Run) ->
     touch(tree, *ODD, *(b"deep/er/" + name for name in ODD))
     (tree.path / "link").symlink_to("nowhere")
     given.note(tree)
-    assert save.commit_all(tree, "work") is None
+    assert save.commit_all(tree, "work").commit is None
     touch(tree, b"mine", b"deep/mine")
     assert committed(git, tree) == {b"mine", b"deep/mine"}
 

@@ -55,7 +55,7 @@ def test_our_own_commits_are_synced_with_all_that_is_in_them(
     (tree.path / "new").write_text("new")
     git(repo.top, "version")
     git_syncs()
-    assert save.commit_all(tree, "x")
+    assert save.commit_all(tree, "x").commit
     assert git_syncs() >= 2 + 1 + 1 + 1  # two files, a tree, the commit, the branch
 
 

@@ -23,7 +23,7 @@ MESSAGE = "Faster\n\nWhat it was for: größer.\n\nTask: x\n"
 @pytest.fixture
 def like(tree: Worktree) -> str:
     (tree.path / "work").write_text("done\n")
-    made = save.commit_all(tree, "the work")
+    made = save.commit_all(tree, "the work").commit
     assert made
     return made
 

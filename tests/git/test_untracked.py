@@ -129,13 +129,13 @@ def test_of_few_files_git_commits_whatever_it_finds(tree: Worktree, asked: list[
     (tree.path / "new.ignored").write_text("new")
     (tree.path / "one").write_text("changed")
     (tree.path / "two").unlink()
-    commit = save.commit_all(tree, "all of it")
+    commit = save.commit_all(tree, "all of it").commit
     assert asked == ["add", "-c"]
     assert commit == git(tree.path, "rev-parse", "HEAD")
     told = git(tree.path, "show", "--name-status", "--format=", "HEAD").split()
     assert told == ["A", "new/deep/file", "M", "one", "D", "two"]
     assert git(tree.path, "status", "--porcelain") == ""
-    assert save.commit_all(tree, "nothing") is None
+    assert save.commit_all(tree, "nothing").commit is None
     assert git(tree.path, "rev-parse", "HEAD") == commit
 
 
