@@ -113,7 +113,7 @@ def gather(title: str, goal: str, declared: tuple[Metric, ...], record: Record, 
         answers=tuple(_answer(event) for event in told if event["event"] == "verdict"),
         standing=_standing(record, told),
         fates=fates,
-        stays={**_kept(told), **{fate.attempt: fate.kept for fate in fates}},
+        stays=_stays(record, told, fates),
         environment=next((event for event in reversed(told) if event["event"] == "environment"), {}),
         findings=tuple(dict.fromkeys(str(event.get("detail", "")) for event in told if event["event"] == "finding")),
     )
@@ -227,6 +227,13 @@ def _fates(record: Record, told: Iterable[Mapping[str, Any]]) -> tuple[Fate, ...
     return tuple(
         Fate(a.number, kept.get(a.number, a.result in STAYING), a.result.value, a.commit, a.detail) for a in record.history
     )
+
+
+def _stays(record: Record, told: Iterable[Mapping[str, Any]], fates: Iterable[Fate]) -> Mapping[int, bool]:
+    """Of every attempt that counts. Events also tell the fate of a session that counted as none (a usage limit ended it), and of
+    commits that were there before the first one."""
+    counted = {number: kept for number, kept in _kept(told).items() if 0 < number <= record.attempts}
+    return {**counted, **{fate.attempt: fate.kept for fate in fates}}
 
 
 def _kept(told: Iterable[Mapping[str, Any]]) -> dict[int, bool]:

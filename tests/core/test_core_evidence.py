@@ -76,6 +76,14 @@ def test_attempts_that_the_record_no_longer_holds_are_counted_by_the_events() ->
     assert [number for number, stays in told.stays.items() if stays][:3] == [1, 2, 4]
 
 
+@pytest.mark.parametrize("number", [0, 3, None])
+def test_a_fate_of_what_counted_as_no_attempt_is_none_of_the_attempts(number: int | None) -> None:
+    """A session that a usage limit ended, and commits of before the first attempt: 'Attempts: 2, 1 kept, 2 discarded'."""
+    told = evidence.gather("Empty it", "", (LEFT,), RECORD, [*EVENTS, {"event": "discarded", "attempt": number}])
+    assert "Attempts: 2, 1 kept, 1 discarded." in reporting.short(told)
+    assert "not listed" not in reporting.page(told)
+
+
 def test_a_gate_s_last_answer_is_the_one_that_stands() -> None:
     assert [(answer.gate, answer.ok) for answer in found().standing] == [("checks", True)]
 
