@@ -279,5 +279,5 @@ def refusal(work: Work, space: Space, commit: str, base: str | None = None) -> V
         return None
     from orchestrator.worker.gates import table
 
-    work.feedback = "\n\n".join(table.told(verdict) for verdict in refused)
+    work.feedback = table.told(refused)
     return refused[0]

@@ -144,6 +144,18 @@ def test_the_next_prompt_has_what_every_gate_says_that_blocks(desk: Desk) -> Non
     assert "types: The types command ended with exit code 3.\n1 error" in prompt
 
 
+def test_each_of_them_has_its_reason_there_however_much_they_print(desk: Desk) -> None:
+    """The prompt has room for the end of 6000 characters: of three that print more the first ones were cut off."""
+    prints = "[ ! -e new.txt ] || { yes 'a line of it' | head -500; echo last of %s; exit 3; }"
+    desk.drop(front=f"gates: {json.dumps({name: prints % name for name in ('one', 'two', 'three')})}")
+    desk.agent(f'{desk.call} {DONE}; [ "$n" = 2 ] && rm new.txt && exit; echo BAD > new.txt')
+    desk.serve()
+    prompt = (desk.folder() / ".orch/attempts/0002/prompt.md").read_text()
+    for name in ("one", "two", "three"):
+        assert f"{name}: The {name} command ended with exit code 3.\n" in prompt
+        assert f"a line of it\nlast of {name}\n" in prompt
+
+
 BADS = f"{LINT}; grep -q BAD *.txt || exit 0; "  # a linter that fails where it finds anything
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.core.gates import CHECKS, JUDGE, SCOPE, VALIDATOR, Gate
+from orchestrator.worker import prompt
 from orchestrator.worker.execution import Verdict
 from orchestrator.worker.gates import commands, lint, tests
 from orchestrator.worker.gates.asked import asked
@@ -40,6 +42,7 @@ TABLE: Mapping[str, Answer] = {
     JUDGE: _judge,
 }
 SHOWN = 40  # places in a prompt
+GAP = 8  # characters that what was left out, and the next verdict, begin with
 
 
 def verdicts(work: Work, space: Space, commit: str, base: str) -> tuple[Verdict, ...]:
@@ -57,11 +60,22 @@ def verdicts(work: Work, space: Space, commit: str, base: str) -> tuple[Verdict,
     return trial.said
 
 
-def told(verdict: Verdict) -> str:
-    """What the next prompt says of a no."""
+def told(refused: Sequence[Verdict]) -> str:
+    """What the next prompt says of a no, or of several: where that is too much for it, each has its share."""
+    said = "\n\n".join(_told(verdict) for verdict in refused)
+    if len(said) <= prompt.FEEDBACK:
+        return said
+    return "\n\n".join(_told(verdict, prompt.FEEDBACK // len(refused) - GAP) for verdict in refused)
+
+
+def _told(verdict: Verdict, most: int = sys.maxsize) -> str:
+    """Its reason and its places, and of its output as much of the end as there is room for."""
     more = len(verdict.places) - SHOWN
     places = [*verdict.places[:SHOWN], *([f"… and {more} more"] if more > 0 else [])]
-    return "\n".join(filter(None, [f"{verdict.name}: {verdict.reason}", *places, verdict.output]))
+    head = "\n".join([f"{verdict.name}: {verdict.reason}", *places])[:most]
+    room = most - len(head)
+    output = verdict.output if len(verdict.output) < room else f"[…]\n{verdict.output[-room:]}" if room > 0 else ""
+    return f"{head}\n{output}" if output else head
 
 
 def _plain(verdict: Verdict) -> dict[str, object]:
