@@ -20,8 +20,8 @@ from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError
 from orchestrator.store import templates
 from orchestrator.store.layouts import Evaluator
+from orchestrator.store.sections import Body, Section, globs, heading_of, only_paths, read_body
 from orchestrator.store.sections import Part as Prose
-from orchestrator.store.sections import heading_of, only_paths, read_body
 
 SECTION = re.compile(r"(?m)^(?=## )")
 PROSE = 12_000  # characters of any one part: the whole prompt has to fit into one argument of a command line (128 KiB)
@@ -153,8 +153,16 @@ def unsaid(spec: Spec) -> str:
     """What the spec's body says beyond the parts of it that a prompt has a place for, with its headings."""
     body = read_body(spec.body)
     told = [body.preamble] if body.preamble != spec.goal else []
-    told += [_part(part) for part in body.parts[1:] if part.name not in PLACED and not (part.name in LISTED and only_paths(part))]
+    told += [_part(part) for part in body.parts[1:] if not _placed(spec, body, part)]
     return "\n\n".join(filter(None, told))
+
+
+def _placed(spec: Spec, body: Body, part: Prose) -> bool:
+    """Whether a prompt says it elsewhere. Where a key goes before the section of the same name, that isn't."""
+    if part.name in PLACED:
+        return bool(getattr(spec, part.name) == body.sections[part.name].text)
+    listed = {path for path, _ in globs(Section(0, part.lines))[0]} if part.name in LISTED and only_paths(part) else None
+    return listed is not None and listed <= set(getattr(spec, part.name))
 
 
 def _part(part: Prose) -> str:

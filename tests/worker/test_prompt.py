@@ -110,6 +110,18 @@ def test_what_a_spec_says_outside_of_its_known_parts_reaches_the_agent(tmp_path:
     assert text.count("- `src/**`") == text.count("Faster.") == 1
 
 
+def test_so_does_a_section_before_which_a_key_of_the_same_name_goes(tmp_path: Path) -> None:
+    """`goal:` or `off_limits:` as a key and another `## Goal` or list of paths below it: these were told to nobody."""
+    (tmp_path / "autoresearch.md").write_text(
+        "---\ngoal: Faster.\noff_limits: [docs/**]\nscope: [src/**, lib/**]\n---\n# T\n\n## Goal\nAnd keep the order.\n\n"
+        "## Off limits\n- `secrets/**`\n\n## Scope\n- `lib/**`\n"
+    )
+    text = build(specfile.read(tmp_path))
+    more = text.partition("## More about the task\n")[2].partition("\n## When you are done")[0]
+    assert more.strip() == "### Goal\nAnd keep the order.\n\n### Off limits\n- `secrets/**`"
+    assert text.count("Faster.") == text.count("`lib/**`") == 1
+
+
 def test_sections_with_nothing_in_them_are_left_out() -> None:
     headings = [line for line in build().splitlines() if line.startswith("## ")]
     assert headings == ["## Goal", "## How the result is measured", "## When you are done"]
@@ -189,11 +201,12 @@ known too
 ## hidden -->
 See there.
 """
-    text = build(replace(SPEC, body=body))
+    text = build(replace(SPEC, goal="known", notes="known too", body=body))
     assert "### Background\nThe history.\n#### Detail\ndeep\n```sh\n## not a heading\n```" in text
     assert "### Links" in text
     assert "See there." in text
-    assert not any(words in text for words in ("known", "hidden", "a hint"))
+    assert not any(words in text for words in ("hidden", "a hint"))
+    assert text.count("known") == len(("goal", "notes"))
 
 
 def test_the_repository_s_own_rules_are_pointed_to(tmp_path: Path) -> None:
