@@ -32,6 +32,8 @@ LABELLED = re.compile(r"^\s*(?:[-*+]\s+)?\*\*(Model|Reasoning|Retry limit)\s*(?:
 BULLET = re.compile(r"^\s*(?:[-*+]|\d{1,9}[.)])\s(.*)$")
 CODE_SPANS = re.compile(r"^`[^`]+`(?:\s*(?:,|and)\s*`[^`]+`)*")
 PATH = re.compile(r"[/*]|\.\w+$")
+NO_PATH = re.compile(r"n/a\.?|https?://.*", re.IGNORECASE)
+NO_PATTERN = re.compile(r"\*{3,}|\*{1,3}[^*/]+\*{1,3}\W?|<.*>")  # of a line of its own: a rule, words in bold, a tag of HTML
 LISTED = re.compile(r"(?:\{[^{}]*\}|[^,])+")
 CHECKBOX = re.compile(r"^\[[ xX]\]\s+")
 STRONG = re.compile(r"^\*\*(`[^`]+`)\*\*")
@@ -168,21 +170,26 @@ def globs(section: Section) -> tuple[tuple[tuple[str, int], ...], tuple[Line, ..
     """Path patterns of a Scope or Off limits list with their lines, and the items that are prose and name no path."""
     patterns: list[tuple[str, int]] = []
     prose: list[Line] = []
+    begins = True  # a plain line that goes on with a sentence, or an item, may end it with a path: "all but\n`src/gen.py`"
     for line in section.lines:
-        text = line.text.strip() if line.code else bullet_text(line)
+        plain = line.text.strip()
+        text = plain if line.code else bullet_text(line)
         if FENCE.match(line.text):
+            begins = True
             continue
-        named = _patterns(text) if text else _bare(line.text.strip())
+        named = _patterns(text) if text else _bare(plain) if begins and not NO_PATTERN.fullmatch(plain) else []
         patterns += [(pattern, line.number) for pattern in named]
         if text and not named:
             prose.append(line)
+        begins = not plain or plain.endswith(":") or bool(named and not text)
     return tuple(patterns), tuple(prose)
 
 
 def only_paths(part: Part) -> bool:
     """Whether it is a list of path patterns without a word about them."""
-    said = (line.text.strip() if line.code else bullet_text(line) or line.text.strip() for line in part.lines)
-    return all(not text or FENCE.match(text) or (_patterns(text) and BARE.fullmatch(text)) for text in said)
+    read = {number for _, number in globs(Section(0, part.lines))[0]}
+    said = ((line.number, line.text.strip() if line.code else bullet_text(line) or line.text.strip()) for line in part.lines)
+    return all(not text or FENCE.match(text) or (number in read and BARE.fullmatch(text)) for number, text in said)
 
 
 def _patterns(item: str) -> list[str]:
@@ -195,7 +202,8 @@ def _patterns(item: str) -> list[str]:
 def _bare(words: str) -> list[str]:
     """The paths of a list that holds nothing else; an item or a line that says more is prose."""
     found = [word.strip("` ") for word in LISTED.findall(words.strip())]
-    return found if all(PATH.search(word) and not re.search(r"\s", word) for word in found) else []
+    named = all(PATH.search(word) and not NO_PATH.fullmatch(word) and not re.search(r"\s", word) for word in found)
+    return found if named else []
 
 
 def _lines(text: str, first_line: int) -> Iterator[Line]:

@@ -263,6 +263,10 @@ def test_a_key_goes_before_its_section(tmp_path: Path) -> None:
         ("- **`src/a.py`**\n- [`b.js`](../b.js) — the file\n- [ ] c/d.py (only f)", ("src/a.py", "b.js", "c/d.py")),
         ("- src/**/*.py,tests/**\n- src/*.py, a/{b/c,d/e}.py", ("src/**/*.py", "tests/**", "src/*.py", "a/{b/c,d/e}.py")),
         ("See src/a.py for more.", ()),
+        ("N/A", ()),
+        ("The parser.\n\n***\n<br/>\n**Parser:**\n*None.*", ()),
+        ("Described in\ndocs/a.md\n\nThe parser, all but\n`src/gen.py`", ()),
+        ("- `src/a.py` — made by\n  tools/gen.py\n\nAnd:\ntests/a.py", ("src/a.py", "tests/a.py")),
     ],
 )
 def test_a_scope_section_is_enforced_only_where_every_item_is_a_path(tmp_path: Path, items: str, scope: tuple[str, ...]) -> None:
