@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from orchestrator.core.value import Value
 
-BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+BRACES = re.compile(r"\{([^{},]*,[^{}]*)\}")
 ROUTE = re.compile(r"(?:(?<=/)|^)\[((?:\.{3})?[A-Za-z_]\w+)\](?=/|$)")  # `app/[id]/page.tsx`: a folder's name, no set of letters
 Match = Callable[[str], bool]
 FORBIDDEN = "no task may change it"

@@ -41,7 +41,7 @@ LINK = re.compile(r"^\[(`?[^\]`]+`?)\]\([^)]*\)")
 BARE = re.compile(r"`[^`]+`(?:\s*(?:,|and)\s*`[^`]+`)*|\S+")
 PREFIX = re.compile(r"^autoresearch\s*:\s*", re.IGNORECASE)
 NUMBER = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3})*|[a-z](?=[.):])|[ivx]{1,4}(?=[.):]))\W+")
-REMARK = re.compile(r"\s\([^()]*\)\W*$")
+REMARK = re.compile(r"\s\([^()]*\)[^\w()]*$")
 NO_LEVEL = 7  # below what no heading stands
 EMPTY = frozenset({"", "-", "default", "auto", "none", "n/a", "(default)", "(optional)"})
 
