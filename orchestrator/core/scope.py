@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from orchestrator.core.value import Value
 
 BRACES = re.compile(r"\{([^{},]*,[^{}]*)\}")
+LISTED = re.compile(r"(?:\{[^{}]*\}|[^,])+")  # what stands between commas; one in braces divides nothing
 ROUTE = re.compile(r"(?:(?<=/)|^)\[((?:\.{3})?[A-Za-z_]\w+)\](?=/|$)")  # `app/[id]/page.tsx`: a folder's name, no set of letters
 Match = Callable[[str], bool]
 FORBIDDEN = "no task may change it"
@@ -55,10 +56,13 @@ def problem(globs: Sequence[str]) -> str | None:
 
 
 def meant(glob: str) -> str:
-    """What to write for a pattern that reads like another tool's and matches nothing in git's syntax; several with
-    marks between them; empty for every other."""
-    if ", " in glob:
-        return "`, `".join(part.strip() for part in glob.split(","))
+    """What to write for a pattern that reads like another tool's and matches nothing in git's syntax; empty for every other.
+
+    Where it takes several, each is a code span of its own: "`a, b`, did you mean `a, b`?" would help nobody.
+    """
+    listed = [part.strip() for part in LISTED.findall(glob) if part.strip()]
+    if ", " in glob and listed != [glob]:
+        return "`, `".join(listed)
     if braces := BRACES.search(glob):
         before, after = glob[: braces.start()], glob[braces.end() :]
         return "`, `".join(f"{before}{part.strip()}{after}" for part in braces[1].split(","))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from orchestrator.core import scope
 from orchestrator.core.value import Value
 
 ALIASES = {
@@ -34,7 +35,6 @@ CODE_SPANS = re.compile(r"^`[^`]+`(?:\s*(?:,|and)\s*`[^`]+`)*")
 PATH = re.compile(r"[/*]|\.\w+$")
 NO_PATH = re.compile(r"n/a\.?|https?://.*", re.IGNORECASE)
 NO_PATTERN = re.compile(r"\*{3,}|\*{1,3}[^*/]+\*{1,3}\W?|<.*>")  # of a line of its own: a rule, words in bold, a tag of HTML
-LISTED = re.compile(r"(?:\{[^{}]*\}|[^,])+")
 CHECKBOX = re.compile(r"^\[[ xX]\]\s+")
 STRONG = re.compile(r"^\*\*(`[^`]+`)\*\*")
 LINK = re.compile(r"^\[(`?[^\]`]+`?)\]\([^)]*\)")
@@ -201,7 +201,7 @@ def _patterns(item: str) -> list[str]:
 
 def _bare(words: str) -> list[str]:
     """The paths of a list that holds nothing else; an item or a line that says more is prose."""
-    found = [word.strip("` ") for word in LISTED.findall(words.strip())]
+    found = [word.strip("` ") for word in scope.LISTED.findall(words.strip())]
     named = all(PATH.search(word) and not NO_PATH.fullmatch(word) and not re.search(r"\s", word) for word in found)
     return found if named else []
 
