@@ -14,7 +14,7 @@ from typing import Any
 from orchestrator.core.gates import Mode, with_mode
 from orchestrator.errors import OrchestratorError
 from orchestrator.store.page import NOWHERE, Page, Steps, refusal
-from orchestrator.store.sections import PREFIX, Body, Section, read_body
+from orchestrator.store.sections import LABELLED, PREFIX, Body, Section, read_body
 from orchestrator.store.yamltext import whole
 
 
@@ -138,8 +138,9 @@ def _others(body: Body, key: str) -> object:
 
 
 def _goal(body: Body) -> Section:
-    """Where the body says the goal: in its section, else below the title."""
-    return body.sections.get("goal") or Section(0, body.parts[0].lines)
+    """Where the body says the goal: in its section, else below the title, where lines such as `**Model:** m` are none of it."""
+    below = (line for line in body.parts[0].lines if not LABELLED.match(line.text))
+    return body.sections.get("goal") or Section(0, tuple(below))
 
 
 def _body_goal(page: Page, told: Body, value: str) -> str | None:

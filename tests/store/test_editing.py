@@ -127,7 +127,9 @@ def test_goal_and_title_are_changed_where_the_body_says_them() -> None:
 def test_a_goal_below_the_title_is_changed_there_and_not_said_twice() -> None:
     """What is below a title beside another goal is told to the agent, too: it would have read the old one after the new one."""
     assert edit("# T\n\nold\n\n## Notes\nn\n", {"goal": "new"}) == "# T\n\nnew\n\n## Notes\nn\n"
-    kept = "# T\n\nold\n**Model:** m\n"
+    assert edit("# T\n\n**Model:** m\n\nold\n", {"goal": "new"}) == "# T\n\n**Model:** m\n\nnew\n"
+    assert edit("# T\nold\n- **Model:** m\n", {"goal": "new"}) == "# T\nnew\n- **Model:** m\n"
+    kept = "# T\n\nold\n**Model:** m\nolder\n"
     assert edit(kept, {"goal": "new"}) == f"---\ngoal: new\n---\n{kept}"
 
 
