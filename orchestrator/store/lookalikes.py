@@ -16,6 +16,7 @@ LIKE = {
     "off_limits": re.compile(r"\bout of scope\b|\boff.?limits?\b|\b(?:do not|don't|never) (?:touch|modify|change|edit)\b"),
     "scope": re.compile(r"\bscopes?\b"),
 }
+OTHERS = frozenset({"score", "slope", "files in score", "soft limits"})  # as near as a slip of the pen, and words of their own
 MOST = 200  # headings and labels that are looked at
 NAMES = {"scope": "Scope", "off_limits": "Off limits"}
 
@@ -57,7 +58,8 @@ def _meant(words: str) -> str | None:
         return name
     plain = shorten(words).casefold().replace("’", "'").strip(" :")
     like = next((name for name, pattern in LIKE.items() if pattern.search(plain)), None)
-    close = difflib.get_close_matches(plain, ("scope", "files in scope", "off limits"), n=1, cutoff=0.8)
+    near = [] if plain in OTHERS else ["scope", "files in scope", "off limits"]
+    close = difflib.get_close_matches(plain, near, n=1, cutoff=0.8)
     return like or (section_name(close[0]) if close else None)
 
 

@@ -223,6 +223,7 @@ def test_what_reads_like_a_scope_with_paths_and_is_none_is_told(tmp_path: Path, 
         "---\nscope: [src/**]\n---\n# T\n**Scope:** src/**\n",
         "# T\n## Scope\n- `src/**`\n## Notes\n### Scope\n- `docs/**`\n",
         "# T\n**Microscopes:** a/b.py\n",
+        "# T\n## Score\n- `bench/score.py`\n## Soft limits\n- `etc/limits.conf`\n",
     ],
 )
 def test_prose_about_a_scope_is_not_taken_for_one(tmp_path: Path, text: str) -> None:
