@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -89,8 +90,8 @@ def cut_off(front: Header) -> Iterator[str]:
         remark = front.remark((key,)) if key in front.data else ""
         if REMARK.match(remark):
             said, kept = front.data[key], shorten(remark)
-            whole = f'{key}: "{kept if said is None else f"{said} {kept}"}"'
-            yield f"`{kept}` behind `{key}:` is a comment to YAML and not read.{MEANT.format(whole)}"
+            whole = json.dumps(kept if said is None else f"{said} {kept}", ensure_ascii=False)
+            yield f"`{kept}` behind `{key}:` is a comment to YAML and not read.{MEANT.format(f'{key}: {whole}')}"
 
 
 def milliseconds(front: Header) -> Iterator[str]:

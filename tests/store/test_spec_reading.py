@@ -362,6 +362,7 @@ def test_a_line_across_the_prose_is_not_taken_for_front_matter(tmp_path: Path, t
         ("issue: #12", 'issue: "#12"'),
         ("title: Fix bug #12 in it", 'title: "Fix bug #12 in it"'),
         ("goal: Fix\n  all of #12", 'goal: "Fix all of #12"'),
+        ('title: Fix "a" #12', r'title: "Fix \"a\" #12"'),
     ],
 )
 def test_words_that_yaml_takes_for_a_comment_are_told(tmp_path: Path, line: str, meant: str) -> None:
