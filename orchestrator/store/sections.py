@@ -112,13 +112,18 @@ def read_body(text: str, first_line: int = 1) -> Body:
 
 
 def _parts(lines: tuple[Line, ...]) -> tuple[str, tuple[Part, ...]]:
-    """The title and the parts. A first heading that names a section is the title only where no other one is."""
+    """The title and the parts. A first heading that names a section is the title only where no other one is.
+
+    A second one of a section with a remark, such as `Scope (phase 2)` below `Scope`, is no more of it.
+    """
     parts: list[tuple[str, Line | None, list[Line]]] = [("", None, [])]
     title = instead = ""
+    seen: set[str] = set()
     level = NO_LEVEL
     for line in lines:
         depth, said = (0, "") if line.code else heading_of(line.text)
         name = section_name(said) if depth else ""
+        name = "" if name in seen and REMARK.search(said) else name
         first = len(parts) == 1
         instead = instead or (said if depth == 1 else "")
         if depth == 1 and not name and not title:
@@ -126,6 +131,7 @@ def _parts(lines: tuple[Line, ...]) -> tuple[str, tuple[Part, ...]]:
             parts += [] if first else [("", None, [])]
         elif depth and (depth <= max(level, 2) if name else _ends(depth, level) and not (first and depth == 1)):
             parts.append((name, line, []))
+            seen.add(name)
             level = depth
         else:
             parts[-1][2].append(line)

@@ -230,6 +230,13 @@ def test_prose_about_a_scope_is_not_taken_for_one(tmp_path: Path, text: str) -> 
     assert spec_of(tmp_path, text).warnings == ()
 
 
+def test_a_second_section_with_a_remark_is_no_more_of_the_first(tmp_path: Path) -> None:
+    """What is for later was in scope now, and the goal asked for what was only wished."""
+    text = "# T\n## Goal\na\n## Goal (stretch)\nb\n## Scope (now)\n- a/**\n## Scope (later)\n- b/**\n## Goal\nc\n"
+    spec = spec_of(tmp_path, text)
+    assert (spec.goal, spec.scope, spec.warnings) == ("a\nc", ("a/**",), ())
+
+
 def test_a_section_of_the_first_level_holds_the_headings_below_it(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, "# Goal\na\n## Why\nb\n# Fix it\nc\n## Plan\nd\n## Notes\ne\n### Part\nf\n")
     assert (spec.title, spec.goal, spec.notes) == ("Fix it", "a\n## Why\nb", "e\n### Part\nf")
