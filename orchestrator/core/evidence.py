@@ -230,8 +230,7 @@ def _fates(record: Record, told: Iterable[Mapping[str, Any]]) -> tuple[Fate, ...
 
 
 def _stays(record: Record, told: Iterable[Mapping[str, Any]], fates: Iterable[Fate]) -> Mapping[int, bool]:
-    """Of every attempt that counts. Events also tell the fate of a session that counted as none (a usage limit ended it), and of
-    commits that were there before the first one."""
+    """Of every attempt that counts. Events also tell the fate of commits that were there before the first one was counted."""
     counted = {number: kept for number, kept in _kept(told).items() if 0 < number <= record.attempts}
     return {**counted, **{fate.attempt: fate.kept for fate in fates}}
 

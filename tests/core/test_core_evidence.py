@@ -78,7 +78,7 @@ def test_attempts_that_the_record_no_longer_holds_are_counted_by_the_events() ->
 
 @pytest.mark.parametrize("number", [0, 3, None])
 def test_a_fate_of_what_counted_as_no_attempt_is_none_of_the_attempts(number: int | None) -> None:
-    """A session that a usage limit ended, and commits of before the first attempt: 'Attempts: 2, 1 kept, 2 discarded'."""
+    """What a session left that was cut short, refused before an attempt was counted: 'Attempts: 2, 1 kept, 2 discarded'."""
     told = evidence.gather("Empty it", "", (LEFT,), RECORD, [*EVENTS, {"event": "discarded", "attempt": number}])
     assert "Attempts: 2, 1 kept, 1 discarded." in reporting.short(told)
     assert "not listed" not in reporting.page(told)
