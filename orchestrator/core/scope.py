@@ -11,6 +11,7 @@ from orchestrator.core.value import Value
 BRACES = re.compile(r"\{([^{},]*,[^{}]*)\}")
 LISTED = re.compile(r"(?:\{[^{}]*\}|[^,])+")  # what stands between commas; one in braces divides nothing
 ROUTE = re.compile(r"(?:(?<=/)|^)\[((?:\.{3})?[A-Za-z_]\w+)\](?=/|$)")  # `app/[id]/page.tsx`: a folder's name, no set of letters
+LONGEST = 4096  # characters of a pattern, as of a path; reading one takes time by the square of them
 Match = Callable[[str], bool]
 FORBIDDEN = "no task may change it"
 
@@ -48,6 +49,8 @@ class Scope(Value):
 def problem(globs: Sequence[str]) -> str | None:
     """Why one of `globs` can't be used, or None."""
     for glob in globs:
+        if len(glob) > LONGEST:
+            return f"{glob[:40]}… has {len(glob)} characters, and no path has more than {LONGEST}"
         try:
             _matcher((glob,))
         except (ValueError, re.error) as error:

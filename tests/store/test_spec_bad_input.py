@@ -313,6 +313,13 @@ def test_whatever_is_written_the_answer_is_a_spec_or_problems(tmp_path: Path, pi
 
 
 @pytest.mark.timeout(10)
-@pytest.mark.parametrize("text", ["# T\n## " + " ()" * 60_000 + "x\n", "# T\n## Scope\n- `{" + "," * 200_000 + "`\n"])
-def test_remarks_and_braces_without_an_end_are_read_in_a_moment(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# T\n## " + " ()" * 60_000 + "x\n",
+        "# T\n## Scope\n- `{" + "," * 200_000 + "`\n",
+        "# T\n## Scope\n- " + "*" * 300_000 + "x",
+    ],
+)
+def test_remarks_braces_and_stars_without_an_end_are_read_in_a_moment(tmp_path: Path, text: str) -> None:
     assert problems_at_most(tmp_path, text) <= 1
