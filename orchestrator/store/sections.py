@@ -191,11 +191,13 @@ def globs(section: Section) -> tuple[tuple[tuple[str, int], ...], tuple[Line, ..
     return tuple(patterns), tuple(prose)
 
 
-def only_paths(part: Part) -> bool:
-    """Whether it is a list of path patterns without a word about them."""
-    read = {number for _, number in globs(Section(0, part.lines))[0]}
+def bare_list(part: Part) -> frozenset[str] | None:
+    """The path patterns of a list that has no word about them; None for every other."""
+    found = globs(Section(0, part.lines))[0]
+    read = {number for _, number in found}
     said = ((line.number, line.text.strip() if line.code else bullet_text(line) or line.text.strip()) for line in part.lines)
-    return all(not text or FENCE.match(text) or (number in read and BARE.fullmatch(text)) for number, text in said)
+    bare = all(not text or FENCE.match(text) or (number in read and BARE.fullmatch(text)) for number, text in said)
+    return frozenset(path for path, _ in found) if bare else None
 
 
 def _patterns(item: str) -> list[str]:

@@ -20,7 +20,7 @@ from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError
 from orchestrator.store import templates
 from orchestrator.store.layouts import Evaluator
-from orchestrator.store.sections import Body, Section, globs, heading_of, only_paths, read_body
+from orchestrator.store.sections import Body, bare_list, heading_of, read_body
 from orchestrator.store.sections import Part as Prose
 
 SECTION = re.compile(r"(?m)^(?=## )")
@@ -161,7 +161,7 @@ def _placed(spec: Spec, body: Body, part: Prose) -> bool:
     """Whether a prompt says it elsewhere. Where a key goes before the section of the same name, that isn't."""
     if part.name in PLACED:
         return bool(getattr(spec, part.name) == body.sections[part.name].text)
-    listed = {path for path, _ in globs(Section(0, part.lines))[0]} if part.name in LISTED and only_paths(part) else None
+    listed = bare_list(part) if part.name in LISTED else None
     return listed is not None and listed <= set(getattr(spec, part.name))
 
 

@@ -125,21 +125,24 @@ def test_only_a_line_that_is_new_counts_for_lint_and_lines_that_moved_are_not(de
     assert "- Gate lint: 1 new finding (a warning)" in report
 
 
-def test_a_line_that_is_new_blocks_and_the_next_prompt_names_it(desk: Desk) -> None:
-    desk.drop(front=f"gates: {{lint: {json.dumps(LINT)}}}")
+def second_prompt(desk: Desk) -> str:
+    """What an agent is told that left a file which gates refuse, and takes it out then."""
     desk.agent(f'{desk.call} {DONE}; [ "$n" = 2 ] && rm new.txt && exit; echo BAD > new.txt')
     desk.serve()
+    return (desk.folder() / ".orch/attempts/0002/prompt.md").read_text()
+
+
+def test_a_line_that_is_new_blocks_and_the_next_prompt_names_it(desk: Desk) -> None:
+    desk.drop(front=f"gates: {{lint: {json.dumps(LINT)}}}")
+    prompt = second_prompt(desk)
     assert [attempt.result for attempt in desk.record().history] == [Result.GATE, Result.CONVERGED]
-    prompt = (desk.folder() / ".orch/attempts/0002/prompt.md").read_text()
     assert "lint: 1 new finding\nnew.txt:1: BAD" in prompt
 
 
 def test_the_next_prompt_has_what_every_gate_says_that_blocks(desk: Desk) -> None:
     types = "test ! -e new.txt || { echo 1 error; exit 3; }"
     desk.drop(front=f"gates: {{lint: {json.dumps(LINT)}, types: {json.dumps(types)}}}")
-    desk.agent(f'{desk.call} {DONE}; [ "$n" = 2 ] && rm new.txt && exit; echo BAD > new.txt')
-    desk.serve()
-    prompt = (desk.folder() / ".orch/attempts/0002/prompt.md").read_text()
+    prompt = second_prompt(desk)
     assert "lint: 1 new finding\nnew.txt:1: BAD" in prompt
     assert "types: The types command ended with exit code 3.\n1 error" in prompt
 
@@ -148,9 +151,7 @@ def test_each_of_them_has_its_reason_there_however_much_they_print(desk: Desk) -
     """The prompt has room for the end of 6000 characters: of three that print more the first ones were cut off."""
     prints = "[ ! -e new.txt ] || { yes 'a line of it' | head -500; echo last of %s; exit 3; }"
     desk.drop(front=f"gates: {json.dumps({name: prints % name for name in ('one', 'two', 'three')})}")
-    desk.agent(f'{desk.call} {DONE}; [ "$n" = 2 ] && rm new.txt && exit; echo BAD > new.txt')
-    desk.serve()
-    prompt = (desk.folder() / ".orch/attempts/0002/prompt.md").read_text()
+    prompt = second_prompt(desk)
     for name in ("one", "two", "three"):
         assert f"{name}: The {name} command ended with exit code 3.\n" in prompt
         assert f"a line of it\nlast of {name}\n" in prompt

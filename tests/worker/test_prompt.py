@@ -95,6 +95,11 @@ def test_an_optimum_of_which_more_is_asked_need_not_become_better() -> None:
     assert "kept only if" not in asked
 
 
+def more(text: str) -> str:
+    """What a prompt tells beside the known parts of a spec."""
+    return text.partition("## More about the task\n")[2].partition("\n## When you are done")[0].strip()
+
+
 def test_what_a_spec_says_outside_of_its_known_parts_reaches_the_agent(tmp_path: Path) -> None:
     """'Never use the network' between title and goal, and a limit that is no path, were told to nobody."""
     (tmp_path / "autoresearch.md").write_text(
@@ -102,8 +107,7 @@ def test_what_a_spec_says_outside_of_its_known_parts_reaches_the_agent(tmp_path:
         "## Scope\n- `src/**`\n\n## Metrics\nCounted by hand.\n\n# Approach\nBegin with n.\n### First\n\n## Open\nWhy?\n"
     )
     text = build(specfile.read(tmp_path))
-    more = text.partition("## More about the task\n")[2].partition("\n## When you are done")[0]
-    assert more.strip() == (
+    assert more(text) == (
         "Never use the network.\n\n### Off limits\n- whatever a customer sees\n- `docs/**`\n\n### Metrics\nCounted by hand.\n\n"
         "## Approach\nBegin with n.\n#### First\n\n### Open\nWhy?"
     )
@@ -117,8 +121,7 @@ def test_so_does_a_section_before_which_a_key_of_the_same_name_goes(tmp_path: Pa
         "## Off limits\n- `secrets/**`\n\n## Scope\n- `lib/**`\n"
     )
     text = build(specfile.read(tmp_path))
-    more = text.partition("## More about the task\n")[2].partition("\n## When you are done")[0]
-    assert more.strip() == "### Goal\nAnd keep the order.\n\n### Off limits\n- `secrets/**`"
+    assert more(text) == "### Goal\nAnd keep the order.\n\n### Off limits\n- `secrets/**`"
     assert text.count("Faster.") == text.count("`lib/**`") == 1
 
 
