@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import resource
 import select
 import signal
 import struct
@@ -13,13 +14,14 @@ import subprocess
 import termios
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from support import forks
 
 COUNT = "#!/bin/sh\necho METRIC left=$(grep -c . todo.txt)\n"
-PATIENCE = 20.0
+PATIENCE = 40.0
 QUICK = {"ORCH_BACKOFF": "100ms", "ORCH_SETTLE": "1ms", "ORCH_STOP_GRACE": "300ms"}
 
 
@@ -155,7 +157,7 @@ class Project:
         process = subprocess.Popen(
             [*forks.PROGRAM, *args],
             cwd=self.top,
-            env={**settings, "TERM": "xterm-256color", **env},
+            env={**settings, "TERM": "xterm-256color", "PYTHONFAULTHANDLER": "1", **env},
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -179,13 +181,29 @@ class Project:
                 if not data:
                     break
         else:
-            process.kill()
+            raise AssertionError(f"it goes on after …{output[-500:].decode(errors='replace')!r}\n{_halted(process, master)}")
         code = process.wait(PATIENCE)
         os.close(master)
         return code, output.decode()
 
 
+def _halted(process: subprocess.Popen[bytes], master: int) -> str:
+    """Where a process is that should have ended, by what its interpreter tells when it is aborted."""
+    process.send_signal(signal.SIGABRT)
+    told = b""
+    while select.select([master], [], [], 1)[0]:
+        with suppress(OSError):
+            if data := os.read(master, 65536):
+                told += data
+                continue
+        break
+    process.kill()
+    process.wait()
+    return told.decode(errors="replace")
+
+
 def _own_terminal() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
