@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-SLICE = 0.1  # seconds of reading in one tick
+SLICE = 0.01  # seconds of reading in one tick: a slot that has become free waits for the rest of it
 Clock = Callable[[], float]
 Glance = Callable[[str], tuple[float, float, str]]
 

@@ -26,7 +26,7 @@ from orchestrator.store.ledger import Ledger
 from orchestrator.store.queue import Queue
 
 NO_BUDGET = Budget()
-RESTLESS = 500  # tasks that are settling or being edited, looked at in one tick
+RESTLESS = 500  # tasks that are settling or being edited, looked at in one go
 LEAF = 2  # links to a folder without folders in it, on most file systems
 MANY = 100  # changes at once, from which on sorting anew is quicker than inserting
 
@@ -85,7 +85,9 @@ class Index:
         pending = self.names.places(State.PENDING)
         again = {place.folder for place in change.came if place.state is State.PENDING}
         again |= {place.folder for place in doubles.keys() ^ self.names.doubles.keys()}
-        again |= {*touched, *islice(self._restless, RESTLESS), *((*self.changed(), *self._refused()) if full else ())}
+        again |= {*touched, *((*self.changed(), *self._refused()) if full else ())}
+        if not self.unread:  # else there would always be some
+            again |= {*islice(self._restless, RESTLESS)}
         self._backlog.add(again & pending.keys())
         for folder in self._backlog.take():
             if folder in pending:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.processes import until
 from support.stage import Stage
 
-from orchestrator.core.candidate import Candidate
+from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
 from orchestrator.core.graph import cycles
 from orchestrator.core.outcome import Reason
 from orchestrator.core.readiness import world as fresh_world
@@ -144,6 +144,24 @@ def test_of_two_drops_the_later_one_is_never_the_first_to_have_settled(stage: St
     assert not read(second).holds
 
 
+def test_however_many_have_to_rest_a_look_at_all_of_them_ends(stage: Stage) -> None:
+    for number in range(20):
+        stage.task(f"t{number}")
+    slow = Slow(stage.queue)
+
+    def resting(place: Place, double: str | None) -> Candidate:
+        return replace(slow(place, double), holds=(Waiting(WaitingKind.SETTLING, "it changed just now"),))
+
+    index = Index(stage.queue, resting, clock=slow.clock)
+    looks = iter(range(50))
+    index.refresh(0.0, full=True)
+    while index.unread:
+        index.refresh(float(next(looks)))
+    assert (index.restless, len(slow.reads)) == (True, 20)
+    index.refresh(50.0)
+    assert index.unread == 19  # and the next one is at all of them again
+
+
 def test_the_one_task_that_is_wanted_is_read_before_all_others(stage: Stage) -> None:
     for number in range(60):
         stage.task(f"t{number}", front=f"priority: {number}")
@@ -254,6 +272,8 @@ def _known_specs(stage: Stage, specs: Reader, index: Index) -> int:
     """How many specs the loop knows so well that it keeps them for the next process: not those written a moment ago."""
     specs.look()
     index.refresh(0.0, full=True, touched=[place.folder for place in stage.queue.places()])
+    while index.unread:
+        index.refresh(0.0)
     specs.save(stage.queue.places())
     return len(_cached(stage))
 

@@ -289,10 +289,14 @@ def test_what_is_copied_out_of_running_keeps_its_name_until_all_of_it_has_come(s
     leases.write(there, Lease("abcdef", identity.here()))
     stage.fill(there, "t")
     loop = stage.loop("loop", settle=0.5)
-    stage.until(stage.registered, "the loop")
+
+    def comes() -> bool:
+        return bool((there / "notes.txt").write_text("more"))  # fails where it has gone
+
+    stage.until(lambda: comes() and stage.registered(), "the loop")
     end = time.monotonic() + 1.5
     while time.monotonic() < end:
-        (there / "notes.txt").write_text(f"{end}")  # fails where it has gone
+        comes()
     stage.until(lambda: not there.exists(), "its own name")
     stage.until(lambda: stage.state("t") is (State.CONVERGED if state is State.PENDING else state), "its end")
     loop.send_signal(signal.SIGTERM)
