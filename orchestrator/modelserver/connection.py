@@ -45,7 +45,6 @@ CLOSED = (ConnectionError, TimeoutError, ValueError)  # ValueError: a write to w
 class Asked:
     """One request as it came. `ask` and `play` are None where it was none for an answer of the model."""
 
-    method: str
     path: str
     headers: Mapping[str, str] = field(repr=False)
     body: Mapping[str, Any] = field(repr=False)
@@ -228,7 +227,7 @@ class _Connection(BaseHTTPRequestHandler):
         self, path: str, body: dict[str, Any], dialect: str = "", ask: Ask | None = None, played: Play | None = None
     ) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.model.note(Asked(self.command, path, headers, body, dialect, ask, played))
+        self.server.model.note(Asked(path, headers, body, dialect, ask, played))
 
     @property
     def _bare(self) -> str:

@@ -19,7 +19,6 @@ class Kind(StrEnum):
     STOP = "stop"
     CANCEL = "cancel"
     BLOCK = "block"
-    NUDGE = "nudge"
     ANSWER = "answer"
 
 

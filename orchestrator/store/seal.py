@@ -174,11 +174,6 @@ def prints(folder: Path) -> Mapping[str, Written]:
     return {path: print_ for path, print_ in found.items() if path not in SPECS | LOGS}
 
 
-def differs(sealed: Sealed, digest: str | None) -> bool:
-    """Whether `sealed` is another evaluator than the recorded one; the first one never differs."""
-    return digest is not None and digest != sealed.digest
-
-
 def written(path: Path) -> Written:
     """What changes whenever somebody writes to a file of a private copy, or puts another in its place."""
     try:

@@ -405,9 +405,9 @@ def test_a_full_disk_loses_an_event_and_not_the_work(claim: Claim) -> None:
 
 
 def test_requests_are_handed_out_once_in_their_order(claim: Claim) -> None:
-    inbox.put(claim.folder, "nudge")
+    inbox.put(claim.folder, "block")
     inbox.put(claim.folder, "answer", text="yes")
-    assert claim.requests() == ({"kind": "nudge"}, {"kind": "answer", "text": "yes"})
+    assert claim.requests() == ({"kind": "block"}, {"kind": "answer", "text": "yes"})
     assert claim.requests() == ()
     assert names(claim.control / "inbox") == []
 

@@ -93,7 +93,7 @@ def finish(queue: Queue, claim: Claim) -> None:
     if not record.attempts:
         claim.attempt_folder(1)
         claim.write("attempts/0001/report.md", b"done")
-        inbox.put(claim.folder, "nudge")
+        inbox.put(claim.folder, "stop")
         assert claim.requests()
         claim.event("measured")
         record = replace(record, attempts=1)
