@@ -77,6 +77,7 @@ class Metric(Value):
 MEANT = " Did you mean `{}`?"  # ends a warning of what does nothing and looks like a known key
 UNLIMITED = 0
 LEAST_ALPHA = 0.0001  # the best that 16 pairs can say is 2^-16, of which the last look has three tenths: less would keep nothing
+MOST_ALPHA = 0.5
 INFINITE = frozenset({"infinite", "infinity", "inf", "unlimited"})  # how people write that there is no limit
 
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from orchestrator.core import durations, gates, scope
-from orchestrator.core.spec import INFINITE, LEAST_ALPHA, UNLIMITED, Direction, Kind, Land, Mode, Review
+from orchestrator.core.spec import INFINITE, LEAST_ALPHA, MOST_ALPHA, UNLIMITED, Direction, Kind, Land, Mode, Review
 from orchestrator.core.task import name_problem
 
 REFUSED_NAMES = frozenset({"__proto__", "constructor", "prototype"})
@@ -307,7 +307,7 @@ class FrontMatter(BaseModel):
     mode: Annotated[Mode, Field(strict=False)] = Field(
         Mode.CONVERGE, description="converge: done at the target. optimize: as good as it gets, then done."
     )
-    alpha: Annotated[float, Field(ge=LEAST_ALPHA, le=0.5, allow_inf_nan=False)] | None = Field(
+    alpha: Annotated[float, Field(ge=LEAST_ALPHA, le=MOST_ALPHA, allow_inf_nan=False)] | None = Field(
         None, description="mode optimize: how often a change that does nothing may be kept; 0.01 is 1 %."
     )
     plateau: Count | None = Field(None, description="mode optimize: attempts in a row without improvement, then the best lands.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from orchestrator.core import durations
-from orchestrator.core.spec import INFINITE, LEAST_ALPHA
+from orchestrator.core.spec import INFINITE, LEAST_ALPHA, MOST_ALPHA
 from orchestrator.core.value import Value
 
 YES = frozenset({"1", "true", "yes", "on"})
@@ -189,27 +190,30 @@ def _minutes(given: Given) -> float:
 
 
 def _amount(given: Given, what: str) -> float:
-    try:
-        amount = float(given.value) if isinstance(given.value, str | int | float) and not isinstance(given.value, bool) else 0.0
-    except ValueError:
-        amount = 0.0
+    amount = _number(given)
     if not 0 < amount < 10**9:
         raise ValueError(f"{what} above 0, like 20 or 7.50")
     return amount
 
 
 def _fraction(given: Given, *, most: float = 1.0, least: float = 0.0) -> float:
-    try:
-        share = float(given.value) if isinstance(given.value, str | int | float) and not isinstance(given.value, bool) else -1.0
-    except ValueError:
-        share = -1.0
+    share = _number(given)
     if not least <= share <= most:
         raise ValueError(f"a share from {least:g} to {most:g}, like 0.01 for 1 %")
     return share
 
 
 def _alpha(given: Given) -> float:
-    return _fraction(given, least=LEAST_ALPHA, most=0.5)
+    return _fraction(given, least=LEAST_ALPHA, most=MOST_ALPHA)
+
+
+def _number(given: Given) -> float:
+    """NaN, which lies in no range, for what is no number."""
+    value = given.value
+    try:
+        return float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except ValueError:
+        return math.nan
 
 
 def _tokens(given: Given) -> int:
