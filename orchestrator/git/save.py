@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core.value import Value
 from orchestrator.errors import GitError
-from orchestrator.git import given, lasting, nested, refs, snapshot, worktree
+from orchestrator.git import given, lasting, nested, reflog, refs, snapshot, worktree
 from orchestrator.git.atomicfile import scratch
 from orchestrator.git.command import Git
 from orchestrator.git.identity import commit_as, with_trailers
 from orchestrator.git.kept import heads, keep_all
+from orchestrator.git.reflog import Entry
 from orchestrator.git.repository import HEADS, Repository, branch, busy
 from orchestrator.git.untracked import harmless, hollow
 from orchestrator.git.worktree import Worktree
 from orchestrator.store.failpoints import hit
 
-STASH = "refs/stash"
-# What git notes in HEAD's log where a commit was made and not just gone to.
-AFAR = r"(?!.*Fast-forward|.* \((?:start|finish|abort)\): )"  # of a pull: with --rebase it begins by going to what it fetched
-MADE = re.compile(rf"(commit|cherry-pick|revert|am)\b|(merge|pull)\b{AFAR}|rebase.*\((?!start|finish|abort)")
-ONWARD = re.compile(r"commit(?! \((amend|initial)\))")
-SPECIAL = ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
+SPECIAL = ("ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
 REBASING = ("rebase-merge", "rebase-apply")
 
 
@@ -32,7 +27,7 @@ REBASING = ("rebase-merge", "rebase-apply")
 class Before(Value):
     """Where a worktree's history, its index and the repository's stash stood before an attempt."""
 
-    log: tuple[tuple[str, str], ...] = ()
+    log: tuple[Entry, ...] = ()
     stashes: tuple[str, ...] = ()
     index: tuple[int, int] | None = None
 
@@ -64,7 +59,7 @@ class Collected(Value):
 
 def before(tree: Worktree) -> Before:
     """What to hand to `collect` after the attempt that begins now."""
-    return Before(tuple(_log(tree.admin)), tuple(_stashes(tree.repo)), _written(tree.admin / "index"))
+    return Before(tuple(reflog.read(tree)), tuple(reflog.stashes(tree.repo)), _written(tree.admin / "index"))
 
 
 def staged(tree: Worktree, since: Before | None) -> bool:
@@ -97,16 +92,16 @@ def collect(tree: Worktree, branch_name: str, start: str, since: Before | None =
     """Find the work of an attempt that began at `start`, whatever the agent did to HEAD and branches, and put the worktree
     back on our branch at its tip. Everything uncommitted must have been committed before (`commit_all`)."""
     since = since or Before()
-    log, cut = _since(tree, since)
+    log, cut = reflog.since(tree, since.log)
     on, head = branch(tree.admin, tree.repo.common), tree.head
     ours = refs.read(tree.repo.common, HEADS + branch_name)
     before_rebase = _rebased(tree.admin)
     tip = before_rebase or (head if on == branch_name and head else _last_work(log, ours, start))
-    been = {commit for commit, _ in log}
-    stashes = _made_on(tree, [commit for commit in _stashes(tree.repo) if commit not in since.stashes], been | {start})
+    been = {entry.commit for entry in log}
+    fresh = [commit for commit in reflog.stashes(tree.repo) if commit not in since.stashes]
     left = [
         *been,
-        *stashes,
+        *reflog.stashed_on(tree.repo, fresh, been | {start}),
         *_dropped(tree.repo, since),
         *_operation_commits(tree.admin),
         *filter(None, (ours, head)),
@@ -115,28 +110,18 @@ def collect(tree: Worktree, branch_name: str, start: str, since: Before | None =
     extra = heads(tree.repo, [commit for commit in left if commit not in (tip, start)], (tip, start))
     if on != branch_name or head != tip or busy(tree.admin):
         worktree.checkout(tree, branch=branch_name, commit=tip)
-    seen = frozenset((*_made(log), tip) if cut and tip != start else _made(log))
-    rewritten = tip != start and not (log and log[-1][0] == tip and all(ONWARD.match(action) for _, action in log))
+    seen = frozenset((*reflog.made(log), tip) if cut and tip != start else reflog.made(log))
+    rewritten = tip != start and not (log and log[-1].commit == tip and all(entry.onward for entry in log))
     return Collected(tip, extra, seen, rewritten, rebased=head if before_rebase and head in extra else None)
-
-
-def been(tree: Worktree) -> list[str]:
-    """Every commit that a worktree has been at since it was this task's."""
-    return [commit for commit, _ in _log(tree.admin)]
-
-
-def made(tree: Worktree) -> list[str]:
-    """Those of them that were made there: to one of the others, it may have gone since the base had it."""
-    return _made(_log(tree.admin))
 
 
 def keep_everything(tree: Worktree, slug: str, label: str, *, base: str | None = None) -> tuple[str, ...]:
     """Give every commit of our worktree, and everything uncommitted in it, a ref. Returns the labels. It changes neither
     files nor branches, so it may be called at any time and any number of times; before any reset or removal it must be.
     `base` is a commit whose history needs no keeping."""
-    log = {commit for commit, _ in _log(tree.admin)}
-    commits = [*_uncommitted(tree), tree.head, *log, *_operation_commits(tree.admin), *_made_on(tree, _stashes(tree.repo), log)]
-    commits += _inner(tree)
+    been = set(reflog.been(tree))
+    commits = [*_uncommitted(tree), tree.head, *been, *_operation_commits(tree.admin)]
+    commits += [*reflog.stashed_on(tree.repo, reflog.stashes(tree.repo), been), *_inner(tree)]
     return keep_new(tree.repo, slug, label, filter(None, commits), base)
 
 
@@ -219,7 +204,7 @@ def _inner(tree: Worktree) -> Iterator[str]:
         if admin != tree.admin and place.is_relative_to(tree.path):
             inner = Worktree(tree.repo, place, admin)
             yield from _uncommitted(inner)
-            yield from (commit for commit, _ in _log(admin))
+            yield from reflog.been(inner)
 
 
 def _lost(repo: Repository, path: Path, base: str | None) -> str:
@@ -234,14 +219,10 @@ def _commit_tree(git: Git, tree: str, parent: str | None) -> str:
     return output.stdout.decode().strip()
 
 
-def _last_work(log: list[tuple[str, str]], ours: str | None, start: str) -> str:
+def _last_work(log: list[Entry], ours: str | None, start: str) -> str:
     """Away from our branch: the last commit made, else where our branch is; being elsewhere is no work."""
-    made_there = _made(log)
-    return made_there[-1] if made_there else ours or start
-
-
-def _made(log: list[tuple[str, str]]) -> list[str]:
-    return [commit for commit, action in log if MADE.match(action)]
+    made = reflog.made(log)
+    return made[-1] if made else ours or start
 
 
 def _rebased(admin: Path) -> str | None:
@@ -250,7 +231,7 @@ def _rebased(admin: Path) -> str | None:
 
 
 def _operation_commits(admin: Path) -> list[str]:
-    files = [*SPECIAL[1:], *(f"{name}/{what}" for name in REBASING for what in ("orig-head", "autostash"))]
+    files = [*SPECIAL, *(f"{name}/{what}" for name in REBASING for what in ("orig-head", "autostash"))]
     return [text for text in (refs.content(f"{admin}/{name}") for name in files) if text and refs.OBJECT.fullmatch(text)]
 
 
@@ -263,39 +244,7 @@ def _written(path: Path) -> tuple[int, int] | None:
     return facts.st_ino, facts.st_mtime_ns
 
 
-def _log(admin: Path) -> list[tuple[str, str]]:
-    """Each commit HEAD went to, with what brought it there."""
-    return list(_log_entries(admin / "logs" / "HEAD"))
-
-
-def _since(tree: Worktree, since: Before) -> tuple[list[tuple[str, str]], bool]:
-    """What was added to the log, and whether what stood there before is gone (`git reflog expire`), and maybe more with it."""
-    log, known = _log(tree.admin), list(since.log)
-    cut = log[: len(known)] != known
-    return log if cut else log[len(known) :], cut
-
-
-def _log_entries(path: Path) -> Iterator[tuple[str, str]]:
-    for line in (refs.content(path) or "").split("\n"):
-        facts, _, action = line.partition("\t")
-        fields = facts.split(" ")
-        if len(fields) > 2 and refs.OBJECT.fullmatch(fields[1]) and fields[1].strip("0"):
-            yield fields[1], action
-
-
-def _stashes(repo: Repository) -> list[str]:
-    return [commit for commit, _ in _log_entries(repo.common / "logs" / STASH)]
-
-
-def _made_on(tree: Worktree, stashes: list[str], commits: Collection[str]) -> list[str]:
-    """Those of the `stashes` that were made on one of the `commits`: the stack is the user's and every worktree's together."""
-    if not stashes:
-        return []
-    rows = tree.repo.git.text("rev-list", "--no-walk=unsorted", "--parents", "--ignore-missing", *stashes).split("\n")
-    return [fields[0] for fields in map(str.split, rows) if len(fields) > 1 and fields[1] in commits]
-
-
 def _dropped(repo: Repository, since: Before) -> list[str]:
     """Stash entries of others that are gone since: an agent popped what was not its own."""
-    now = set(_stashes(repo))
+    now = set(reflog.stashes(repo))
     return [commit for commit in since.stashes if commit not in now]

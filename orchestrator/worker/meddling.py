@@ -7,7 +7,7 @@ from itertools import pairwise
 from shlex import quote
 
 from orchestrator.errors import GitError
-from orchestrator.git import merge, refs, repository, save, worktree
+from orchestrator.git import merge, reflog, refs, repository, worktree
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.worker.work import Work
@@ -77,4 +77,4 @@ def _passed(work: Work, repo: Repository, old: str) -> list[str]:
 
 def _own(tree: Worktree, slug: str) -> list[str]:
     """What was made in the agent's worktree, where it may have looked at anything else; and all that a stand was put at."""
-    return save.made(tree) if tree.path.name == slug else save.been(tree)
+    return reflog.made(reflog.read(tree)) if tree.path.name == slug else reflog.been(tree)

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from orchestrator.core.value import Value
-from orchestrator.git import refs, repository, save, worktree
+from orchestrator.git import reflog, refs, repository, save, worktree
 from orchestrator.git.worktree import Worktree
 from orchestrator.worker.stand import Stand
 from orchestrator.worker.work import Work
@@ -34,7 +34,8 @@ def standing(tree: Worktree, branch: str) -> Standing:
 def put_back(work: Work, tree: Worktree, stands: Collection[Stand], before: Standing, now: Standing) -> None:
     """Everything back to where it was `before`, what was committed since under a ref. `stands` are those that were moved."""
     trees = [tree, *(stand.tree for stand in stands if stand.tree)]
-    heads = dict.fromkeys((now.branch, *(each.head for each in trees), *(commit for each in trees for commit in save.been(each))))
+    been = [commit for each in trees for commit in reflog.been(each)]
+    heads = dict.fromkeys((now.branch, *(each.head for each in trees), *been))
     new = [commit for commit in heads if commit and commit not in (before.head, before.branch)]
     label = f"extra/{work.number or work.record.attempts:04d}-measured"
     labels = save.keep_new(tree.repo, work.record.slug, label, new, work.record.base_commit)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import RepositoryError
-from orchestrator.git import included, pool, repository, save, stale, worktree
+from orchestrator.git import included, pool, reflog, repository, save, stale, worktree
 from orchestrator.git.command import Locked
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
@@ -112,7 +112,7 @@ def test_one_that_its_maker_was_killed_over_says_nothing_of_him_to_the_next_task
     other = pool.prepare(repo, root / "other", owner="id-2", branch=None, commit=base)
     assert other.path.parent == root
     assert len(list((repo.common / "worktrees").iterdir())) == 2
-    assert theirs not in save.been(other)
+    assert theirs not in reflog.been(other)
 
 
 def test_one_in_a_layer_of_an_image_that_cannot_be_moved_is_removed_and_made_anew(
