@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 
 from orchestrator.core import attention, budget
@@ -21,6 +19,7 @@ from orchestrator.core.selection import order_key
 from orchestrator.core.task import Place, State
 from orchestrator.loop.backlog import Backlog, Clock
 from orchestrator.loop.names import Names, everywhere
+from orchestrator.loop.ordering import Entry, Ordering
 from orchestrator.store import ledger, snapshot, specfile
 from orchestrator.store.ledger import Ledger
 from orchestrator.store.queue import Queue
@@ -28,19 +27,8 @@ from orchestrator.store.queue import Queue
 NO_BUDGET = Budget()
 RESTLESS = 500  # tasks that are settling or being edited, looked at in one go
 LEAF = 2  # links to a folder without folders in it, on most file systems
-MANY = 100  # changes at once, from which on sorting anew is quicker than inserting
 
 Read = Callable[[Place, str | None], Candidate]  # the second: which other folder has the same name, in words
-
-
-@dataclass(slots=True)
-class Entry:
-    """A pending task as last read, and what its files looked like then. `parent`: one it was last seen waiting for."""
-
-    candidate: Candidate
-    key: object
-    order: tuple[int, float, str]
-    parent: str | None = None
 
 
 class Index:
@@ -54,14 +42,12 @@ class Index:
         self._first = first
         self._backlog = Backlog(self._glance, clock)
         self._entries: dict[str, Entry] = {}
-        self._sorted: list[Entry] = []
+        self._order = Ordering()
         self._depends: dict[str, tuple[str, ...]] = {}
         self._cycles: Mapping[str, tuple[str, ...]] = {}
         self._entangled = False  # the dependencies have changed since cycles were looked for
         self._parents: frozenset[str] = frozenset()  # of pending tasks
         self._remembered: frozenset[str] = frozenset()
-        self._added: list[Entry] = []
-        self._removed: list[Entry] = []
         self._restless: set[str] = set()
         self._parked: set[str] = set()
         self._paused: set[str] = set()  # those whose records tell of an account that refuses work
@@ -117,11 +103,11 @@ class Index:
     @property
     def candidates(self) -> Iterator[Candidate]:
         """The pending tasks in the order in which they are tried."""
-        return (entry.candidate for entry in self._sorted)
+        return (entry.candidate for entry in self._order)
 
     def hopeful(self, world: World) -> Iterator[Candidate]:
         """The same without most of those that can't start, so that thousands of them cost next to nothing."""
-        for entry in self._sorted:
+        for entry in self._order:
             if entry.parent is not None:
                 if not world.satisfied(entry.parent):
                     continue
@@ -227,7 +213,7 @@ class Index:
     def _remember(self, entry: Entry) -> None:
         candidate, folder = entry.candidate, entry.candidate.place.folder
         self._entries[folder] = entry
-        self._added.append(entry)
+        self._order.add(entry)
         if candidate.holds:
             self._restless.add(folder)
         if candidate.record is not None and candidate.record.not_before is not None:
@@ -245,7 +231,7 @@ class Index:
         entry = self._entries.pop(folder, None)
         if entry is None:
             return
-        self._removed.append(entry)
+        self._order.drop(entry)
         self._restless.discard(folder)
         self._parked.discard(folder)
         self._paused.discard(folder)
@@ -255,30 +241,12 @@ class Index:
 
     def _arrange(self, *, changed: bool = False) -> None:
         """Bring order and cycles up to date with what was remembered and forgotten."""
-        if self._added or self._removed or changed:
+        if self._order.arrange() or changed:
             self.version += 1
-        if len(self._added) + len(self._removed) > MANY:
-            self._sorted = sorted(self._entries.values(), key=_order)
-        else:
-            for entry in self._removed:
-                self._take_out(entry)
-            for entry in self._added:
-                if self._entries.get(entry.candidate.place.folder) is entry:
-                    insort(self._sorted, entry, key=_order)
-        self._added.clear()
-        self._removed.clear()
         if self._entangled:
             self._cycles = cycles(self._depends)
             self._parents = frozenset(parent for parents in self._depends.values() for parent in parents)
             self._entangled = False
-
-    def _take_out(self, entry: Entry) -> None:
-        at = bisect_left(self._sorted, entry.order, key=_order)
-        while at < len(self._sorted) and self._sorted[at].order == entry.order:
-            if self._sorted[at] is entry:
-                del self._sorted[at]
-                return
-            at += 1
 
     def _key(self, folder: str) -> object:
         """What tells most changes of a task without reading it; None where it can't be told. The rest is seen when the task is
@@ -302,7 +270,3 @@ def _print(path: str) -> tuple[int, ...] | None:
 
 def _only_settles(candidate: Candidate) -> bool:
     return all(hold.kind is WaitingKind.SETTLING for hold in candidate.holds)
-
-
-def _order(entry: Entry) -> tuple[int, float, str]:
-    return entry.order
