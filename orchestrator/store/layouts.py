@@ -7,7 +7,6 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from orchestrator.core.spec import Spec
@@ -47,16 +46,10 @@ TEMPORARY = frozenset({".tmp", ".temp"})
 NATIVE = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 
 
-class EvaluatorKind(StrEnum):
-    FILE = "file"
-    COMMAND = "command"
-
-
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Evaluator(Value):
     """What measures a task: a file of its folder (`path`, relative), or a shell command. `checks` is a gate's script."""
 
-    kind: EvaluatorKind
     path: str | None = None
     command: str | None = None
     checks: str | None = None
@@ -71,10 +64,10 @@ def evaluator(folder: Path | str, spec: Spec, top: Mapping[str, os.stat_result] 
     checks = _checks(folder, listed)
     if spec.benchmark:
         if path := _file_named(folder, spec.benchmark):
-            return Evaluator(EvaluatorKind.FILE, path=path, checks=checks)
-        return Evaluator(EvaluatorKind.COMMAND, command=spec.benchmark, checks=checks)
+            return Evaluator(path=path, checks=checks)
+        return Evaluator(command=spec.benchmark, checks=checks)
     if path := _benchmark(folder, listed, top or {}) or _runner(folder, listed):
-        return Evaluator(EvaluatorKind.FILE, path=path, checks=checks)
+        return Evaluator(path=path, checks=checks)
     odd = [name for name in listed if name.partition(".")[0] == BENCHMARK]
     found = f"{odd[0]}, which is no program by its name, type or mode" if odd else "no benchmark"
     raise _problem(folder, found, "benchmark.sh, .py, .js or another program that prints `METRIC name=value`")
@@ -85,8 +78,8 @@ def holdout(folder: Path | str, spec: Spec) -> Evaluator | None:
     if spec.holdout is None:
         return None
     if path := _file_named(folder, spec.holdout, "holdout"):
-        return Evaluator(EvaluatorKind.FILE, path=path)
-    return Evaluator(EvaluatorKind.COMMAND, command=spec.holdout)
+        return Evaluator(path=path)
+    return Evaluator(command=spec.holdout)
 
 
 def command_for(path: Path) -> tuple[str, ...]:

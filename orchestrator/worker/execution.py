@@ -6,13 +6,14 @@ import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from orchestrator.agents.log import readable
 from orchestrator.core.gates import Mode
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.core.record import Channel
 from orchestrator.core.value import Value
-from orchestrator.proc.command import Finished, Limits
+from orchestrator.proc.command import Finished, Limits, Pump
 
 OUTPUT = 16 * 1024 * 1024  # a benchmark that prints more is defective
 FULL = 1024 * 1024  # kept of the output, its end
@@ -21,6 +22,18 @@ LAST_WORD = 200  # characters of a failed benchmark's last line that are shown w
 SHELL = {126: "a command that can't be executed", 127: "a command was not found"}
 VERSION = re.compile(r"Node\.js v\d")
 DIED = 128  # and from here on: a command that was ended by a signal, whose number is added
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Conditions(Value):
+    """What a program of the task's runs under: its folder, its whole environment, its limits. While it runs `pump` is asked
+    whether it is to be stopped; below `scratch` lies what it must not find in its folder."""
+
+    worktree: Path
+    env: Mapping[str, str]
+    limits: Limits
+    pump: Pump
+    scratch: Path
 
 
 class Execution(Value):

@@ -20,7 +20,6 @@ from orchestrator.git.changes import Change
 from orchestrator.git.filling import Rules
 from orchestrator.git.repository import Repository
 from orchestrator.store import seal, specfile
-from orchestrator.store.layouts import EvaluatorKind
 from orchestrator.store.seal import SealedFile
 from orchestrator.worker import meddling, scope, scripts
 from orchestrator.worker.gates import asked
@@ -272,7 +271,7 @@ def seal_scripts(work: Work, repo: Repository) -> None:
     if words := asked.named(work):
         work.guarded = tuple(file.path for file in files.at(repo.git, work.record.base_commit or "HEAD", words))
     command = work.evaluator.command
-    if work.evaluator.kind is not EvaluatorKind.COMMAND or command is None:
+    if command is None:
         return
     assert work.record.base_commit is not None
     found = files.at(repo.git, work.record.base_commit, scripts.named(command))

@@ -20,14 +20,14 @@ from orchestrator.core.record import Channel
 from orchestrator.core.spec import Kind, Spec
 from orchestrator.errors import OrchestratorError, StoreError
 from orchestrator.proc import supervise
-from orchestrator.proc.command import Command, Finished, Limits, Pump
+from orchestrator.proc.command import Command, Finished, Limits
 from orchestrator.store import clearing, layouts
 from orchestrator.store import seal as seals
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.seal import Sealed
 from orchestrator.worker import alone, scripts
 from orchestrator.worker.channel import VARIABLES, Private
-from orchestrator.worker.execution import FULL, OUTPUT, Output, Sample, Verdict, capped, failure, last_word
+from orchestrator.worker.execution import FULL, OUTPUT, Conditions, Output, Sample, Verdict, capped, failure, last_word
 
 LEFT = "sealed"  # what a copy is called between two samples
 SILENT = "The benchmark wrote nothing to ${}, as it did on the base; what is printed doesn't count."
@@ -43,26 +43,22 @@ def sample(
     sealed: Sealed,
     evaluator: Evaluator,
     spec: Spec,
+    under: Conditions,
     *,
-    worktree: Path,
-    env: Mapping[str, str],
-    limits: Limits,
-    pump: Pump,
-    scratch: Path,
     channels: Sequence[Channel] = (),
     again: bool = False,
     known: Collection[str] = (),
 ) -> Sample:
-    """Run the sealed benchmark once in `worktree`. `end` STOPPED: `pump` asked for it, and the sample says nothing.
+    """Run the sealed benchmark once. `end` STOPPED: the pump asked for it, and the sample says nothing.
 
-    `env` is the child's whole environment but for `ORCH_TASK_DIR` (the private copy made below `scratch`) and `ORCH_MEASURING`.
-    Without `limits.output` 16 MiB apply. `channels` are the private ones that it is offered: numbers that it writes to one of
+    To its environment come `ORCH_TASK_DIR` (a private copy below the scratch folder) and `ORCH_MEASURING`. Without a limit of
+    output 16 MiB apply. `channels` are the private ones that it is offered: numbers that it writes to one of
     them count instead of printed ones. A single one it has to use; of several none is as good, and two are a defect. `again`: the
     private copy is left for the next sample, until `put_away`. `known`: the metrics that it gave before, where none is declared.
     """
     reader, output = MetricReader(), Output()
-    private = Private(channels, scratch, OUTPUT)
-    env = {**env, **private.env}
+    private = Private(channels, under.scratch, OUTPUT)
+    under = replace(under, env={**under.env, **private.env})
     own: dict[str, float] = {}
 
     def ended() -> None:
@@ -75,25 +71,25 @@ def sample(
 
     try:
         with (
-            alone.measuring(spec, pump),
-            private_copy(sealed, scratch, stays=again) as copy,
-            scripts.in_place(sealed, worktree) as problem,
+            alone.measuring(spec, under.pump),
+            private_copy(sealed, under.scratch, stays=again) as copy,
+            scripts.in_place(sealed, under.worktree) as problem,
         ):
-            command = problem or _command(sealed, evaluator.path, evaluator.command, copy=copy, worktree=worktree, env=env)
+            command = problem or _command(sealed, evaluator, copy, under)
             if isinstance(command, str):
                 return Sample({}, ProcessEnd.NOT_STARTED, None, 0.0, defect=command, output=command)
-            before = _lying(sealed, evaluator, copy, worktree)
+            before = _lying(sealed, evaluator, copy, under.worktree)
             finished = supervise.run(
-                command, capped(limits), sink=sink, err=output.add, pump=pump, aside=private.aside, on_exit=ended
+                command, capped(under.limits), sink=sink, err=output.add, pump=under.pump, aside=private.aside, on_exit=ended
             )
-            after = _lying(sealed, evaluator, copy, worktree)
+            after = _lying(sealed, evaluator, copy, under.worktree)
             changed = next((path for (path, was), (_, now) in zip(before, after, strict=True) if was != now), None)
     except alone.Asked:
         return Sample({}, ProcessEnd.STOPPED, None, 0.0)
     finally:
         told = private.told()
     reading = _reading(told, private.own, since(own, reader.finish()), channels)
-    judged = _judged(spec, finished, limits, reading, output, changed, known)
+    judged = _judged(spec, finished, under.limits, reading, output, changed, known)
     return _by_channel(judged, told, channels)
 
 
@@ -129,8 +125,8 @@ def _judged(
     limits: Limits,
     reading: Reading,
     output: Output,
-    changed: str | None = None,
-    known: Collection[str] = (),
+    changed: str | None,
+    known: Collection[str],
 ) -> Sample:
     broken = failure("The benchmark", finished, limits, "benchmark_timeout")
     if broken and finished.end is not ProcessEnd.OUTPUT_LIMIT:
@@ -171,30 +167,26 @@ def needed(spec: Spec, converge: int, seen: Sequence[Mapping[str, float]]) -> in
 def check(
     name: str,
     command: str,
+    under: Conditions,
     sealed: Sealed | None = None,
     *,
-    worktree: Path,
-    env: Mapping[str, str],
-    limits: Limits,
-    pump: Pump,
-    scratch: Path,
     keep: int = FULL,
     allowed: str = "timeout",
 ) -> Verdict:
-    """Run one gate in `worktree`: with `sealed` the file of that path in a private copy, else a shell command. Exit 0 is yes.
+    """Run one gate: with `sealed` the file of that path in a private copy, else a shell command. Exit 0 is yes.
 
-    The end of its output, at most `keep` bytes, is in the verdict.
+    The end of its output, at most `keep` bytes, is in the verdict. `allowed`: the setting that limits its time.
     """
     output = Output(most=keep)
-    with private_copy(sealed, scratch) as copy:
-        path, line = (command, None) if sealed else (None, command)
-        argv = _command(sealed, path, line, copy=copy, worktree=worktree, env=env)
+    with private_copy(sealed, under.scratch) as copy:
+        program = Evaluator(path=command) if sealed else Evaluator(command=command)
+        argv = _command(sealed, program, copy, under)
         if isinstance(argv, str):
             return Verdict(name, False, argv, argv, ProcessEnd.NOT_STARTED)
         before = seals.written(copy / command) if sealed else None
-        finished = supervise.run(argv, capped(limits), sink=output.add, err=None, pump=pump)
+        finished = supervise.run(argv, capped(under.limits), sink=output.add, err=None, pump=under.pump)
         changed = sealed and seals.written(copy / command) != before
-    reason = failure(f"The {name} command" if not sealed else f"{command}", finished, limits, allowed)
+    reason = failure(f"The {name} command" if not sealed else f"{command}", finished, under.limits, allowed)
     reason = reason or (WRITTEN.format(command, f"gate {name}") if changed else None)
     tail, full = output.tail(), output.full()
     return Verdict(name, reason is None, reason or "passed", tail, finished.end, code=finished.code, full=full)
@@ -237,20 +229,19 @@ def _write(sealed: Sealed, copy: Path) -> None:
         raise StoreError(message, hint="Make room there, and see that this user may write.") from error
 
 
-def _command(
-    sealed: Sealed | None, path: str | None, line: str | None, *, copy: Path, worktree: Path, env: Mapping[str, str]
-) -> Command | str:
+def _command(sealed: Sealed | None, program: Evaluator, copy: Path, under: Conditions) -> Command | str:
     """What to run, or why it can't be run."""
-    env = {**UNCACHED, **env, "ORCH_MEASURING": "1", **({"ORCH_TASK_DIR": str(copy)} if sealed else {})}
-    if line is not None:
-        return Command(argv=("sh", "-c", line), cwd=worktree, env=env)
+    env = {**UNCACHED, **under.env, "ORCH_MEASURING": "1", **({"ORCH_TASK_DIR": str(copy)} if sealed else {})}
+    if program.command is not None:
+        return Command(argv=("sh", "-c", program.command), cwd=under.worktree, env=env)
+    path = program.path
     if path is None or sealed is None or _leads_out(sealed, path, copy):
         return f"{path} is a link that leads out of the task folder, so it can't be sealed; put the file itself there."
     try:
         argv = tuple(layouts.command_for(copy / path))
     except OrchestratorError as error:
         return f"{error.message}.".replace(f"{copy}/", "")  # without its hint: what was sealed is not read again by itself
-    return Command(argv=argv, cwd=worktree, env=env)
+    return Command(argv=argv, cwd=under.worktree, env=env)
 
 
 def _leads_out(sealed: Sealed, path: str, copy: Path) -> bool:

@@ -12,7 +12,6 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.git import given, included
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
-from orchestrator.proc.command import Limits
 from orchestrator.worker import findings, measure
 from orchestrator.worker.work import Work
 
@@ -57,16 +56,8 @@ def hook(work: Work, name: str, place: Path) -> str | None:
 def run(work: Work, name: str, command: str, place: Path) -> str | None:
     """One shell command in a worktree; why it failed with the end of its output, None where it went well."""
     with findings.guarded(work):
-        verdict = measure.check(
-            name,
-            command,
-            worktree=place,
-            env=work.environment(place),
-            limits=Limits(seconds=work.settings.setup_timeout, grace=work.settings.stop_grace),
-            pump=work.pulse.beat,
-            scratch=work.scratch,
-            allowed="setup_timeout",
-        )
+        under = work.conditions(place, work.settings.setup_timeout)
+        verdict = measure.check(name, command, under, allowed="setup_timeout")
     work.pulse.check()
     if verdict.ok:
         return None

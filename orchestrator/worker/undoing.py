@@ -37,7 +37,7 @@ from orchestrator.store.durable import Gone
 from orchestrator.store.locks import LockProof
 from orchestrator.store.queue import Queue
 from orchestrator.worker import integration, measure, report
-from orchestrator.worker.execution import Verdict
+from orchestrator.worker.execution import Conditions, Verdict
 from orchestrator.worker.gates import reverted
 from orchestrator.worker.gates.reverted import Reverted
 from orchestrator.worker.gates.trial import KEEP
@@ -197,8 +197,8 @@ def run(what: Undo, record: Record, tree: Worktree, name: str, command: str, mor
     names = {"ORCH_TASK": record.name, "ORCH_WORKTREE": str(tree.path), "ORCH_REPO": str(what.repo.top)}
     limits = Limits(seconds=what.spec.timeout or what.settings.timeout, grace=what.settings.stop_grace)
     env = environment.compose({**seen, **what.spec.env}, {**names, "ORCH_GOAL": what.spec.goal, **more})
-    place, scratch = tree.path, what.scratch
-    verdict = measure.check(name, command, worktree=place, env=env, limits=limits, pump=lambda: None, scratch=scratch, keep=KEEP)
+    under = Conditions(tree.path, env, limits, pump=lambda: None, scratch=what.scratch)
+    verdict = measure.check(name, command, under, keep=KEEP)
     return replace(verdict, output=what.mask.text(verdict.output))
 
 

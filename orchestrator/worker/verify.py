@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,11 +14,8 @@ from orchestrator.core.record import Channel
 from orchestrator.core.spec import Kind
 from orchestrator.core.task import Stage
 from orchestrator.core.value import Value
-from orchestrator.proc.command import Limits
-from orchestrator.store.layouts import Evaluator
-from orchestrator.store.seal import Sealed
 from orchestrator.worker import findings, measure
-from orchestrator.worker.execution import Sample, Verdict
+from orchestrator.worker.execution import Conditions, Sample, Verdict
 from orchestrator.worker.gates.asked import asked
 from orchestrator.worker.pulse import Stopped
 from orchestrator.worker.space import Space
@@ -26,6 +23,7 @@ from orchestrator.worker.work import Work
 
 HIDDEN = "Every number that you can see holds, and a hidden check of the same goal failed. What it looks at is not told."
 MISSED = "the hidden check failed"
+Take = Callable[[Conditions], Sample]
 UNSHOWN: Mapping[str, Any] = {"streak": 0, "streak_commit": None, "misses": 0}  # of a record: no samples that show anything
 
 
@@ -56,55 +54,25 @@ def sample(
     since = (way,) if way else ()
     known = tuple(work.record.baseline) if work.record.seal == work.sealed.digest and not first else ()
     channels = tuple(Channel) if first else since
-    return _execute(work, place, work.shown, work.evaluator, channels, again=True, known=known, clean=clean)
+    take = partial(measure.sample, work.shown, work.evaluator, work.judged, channels=channels, again=True, known=known)
+    return _execute(work, take, place, clean)
 
 
-def _execute(
-    work: Work,
-    place: Path,
-    sealed: Sealed,
-    evaluator: Evaluator,
-    channels: Sequence[Channel] = tuple(Channel),
-    *,
-    again: bool = False,
-    known: Collection[str] = (),
-    clean: Callable[[], Path] | None = None,
-) -> Sample:
+def _execute(work: Work, take: Take, place: Path, clean: Callable[[], Path] | None = None) -> Sample:
     """One execution that counts: what a signal ended says nothing, and is done once more. Where that is cut, too, the commit is
     as good as not measured."""
-    result = _once(work, place, sealed, evaluator, channels, again=again, known=known)
+    result = _once(work, take, place)
     if result.died:
         tell(work, "died", result, detail="taken once more")
-        result = _once(work, clean() if clean else place, sealed, evaluator, channels, again=again, known=known)
+        result = _once(work, take, clean() if clean else place)
     if result.cut:
         work.measured = work.refused = ""
     return result
 
 
-def _once(
-    work: Work,
-    place: Path,
-    sealed: Sealed,
-    evaluator: Evaluator,
-    channels: Sequence[Channel],
-    *,
-    again: bool,
-    known: Collection[str],
-) -> Sample:
+def _once(work: Work, take: Take, place: Path) -> Sample:
     with findings.guarded(work):
-        result = measure.sample(
-            sealed,
-            evaluator,
-            work.judged,
-            worktree=place,
-            env=work.environment(place),
-            limits=Limits(seconds=work.spec.benchmark_timeout or work.settings.benchmark_timeout, grace=work.settings.stop_grace),
-            pump=work.pulse.beat,
-            scratch=work.scratch,
-            channels=channels,
-            again=again,
-            known=known,
-        )
+        result = take(work.conditions(place, work.spec.benchmark_timeout or work.settings.benchmark_timeout))
     if result.end is ProcessEnd.STOPPED:
         raise Stopped(work.pulse.beat() or StopRequest.RELEASE)
     return result
@@ -125,10 +93,10 @@ def hidden(work: Work, space: Space, commit: str) -> bool:
     """Whether the hidden benchmark, if any, holds at `commit`. Of a miss the agent learns that it was one, no more."""
     if work.hidden is None:
         return True
-    hidden = work.hidden
+    measured = partial(measure.sample, work.sealed, work.hidden, work.judged, channels=tuple(Channel))
 
     def take() -> Sample:
-        return _execute(work, space.checkout(work, commit), work.sealed, hidden)
+        return _execute(work, measured, space.checkout(work, commit))
 
     def told(result: Sample, _streak: int) -> None:
         tell(work, "holdout", result, commit=commit)

@@ -19,11 +19,12 @@ from orchestrator.core.task import Stage, State, mark
 from orchestrator.core.value import Value
 from orchestrator.git.repository import Repository
 from orchestrator.proc import environment
+from orchestrator.proc.command import Limits
 from orchestrator.proc.table import MARK
 from orchestrator.store.claim import Claim
 from orchestrator.store.layouts import Evaluator
 from orchestrator.store.seal import Sealed
-from orchestrator.worker.execution import Verdict
+from orchestrator.worker.execution import Conditions, Verdict
 from orchestrator.worker.pulse import Pulse
 
 # Who comes after a kill judges what lies in the worktree by these: they are written before anything runs there.
@@ -185,3 +186,9 @@ class Work:
         }
         passed = environment.allowed(os.environ, (*self.settings.env_pass, *variables))
         return environment.compose({**passed, **self.spec.env}, said)
+
+    def conditions(self, place: Path, seconds: float, more: Mapping[str, str] | None = None) -> Conditions:
+        """What the benchmark, a gate or a hook runs under in `place`, for at most so long; `more` goes into its environment."""
+        env = {**self.environment(place), **(more or {})}
+        limits = Limits(seconds=seconds, grace=self.settings.stop_grace)
+        return Conditions(place, env, limits, self.pulse.beat, self.scratch)

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.core.spec import Spec
 from orchestrator.errors import SpecError
 from orchestrator.store import layouts
-from orchestrator.store.layouts import Evaluator, EvaluatorKind
+from orchestrator.store.layouts import Evaluator
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -24,7 +24,7 @@ def make(folder: Path, *names: str) -> Path:
 
 
 def file(path: str, checks: str | None = None) -> Evaluator:
-    return Evaluator(EvaluatorKind.FILE, path=path, checks=checks)
+    return Evaluator(path=path, checks=checks)
 
 
 @pytest.mark.parametrize(
@@ -115,12 +115,12 @@ def test_folders_and_fifos_are_no_benchmarks(tmp_path: Path) -> None:
     [
         ("bench.py", file("bench.py")),
         ("./sub/bench.sh", file("sub/bench.sh")),
-        ("make bench", Evaluator(EvaluatorKind.COMMAND, command="make bench")),
-        ("scripts/bench.sh", Evaluator(EvaluatorKind.COMMAND, command="scripts/bench.sh")),
-        ("../elsewhere/bench.sh", Evaluator(EvaluatorKind.COMMAND, command="../elsewhere/bench.sh")),
-        ("/usr/bin/true", Evaluator(EvaluatorKind.COMMAND, command="/usr/bin/true")),
-        ("make", Evaluator(EvaluatorKind.COMMAND, command="make")),
-        ("a\nb", Evaluator(EvaluatorKind.COMMAND, command="a\nb")),
+        ("make bench", Evaluator(command="make bench")),
+        ("scripts/bench.sh", Evaluator(command="scripts/bench.sh")),
+        ("../elsewhere/bench.sh", Evaluator(command="../elsewhere/bench.sh")),
+        ("/usr/bin/true", Evaluator(command="/usr/bin/true")),
+        ("make", Evaluator(command="make")),
+        ("a\nb", Evaluator(command="a\nb")),
     ],
 )
 def test_the_spec_names_a_file_of_the_folder_or_a_command(tmp_path: Path, benchmark: str, expected: Evaluator) -> None:

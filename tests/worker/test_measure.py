@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +12,11 @@ from orchestrator.core.outcome import ProcessEnd, StopRequest
 from orchestrator.core.record import Channel
 from orchestrator.core.spec import Kind, Metric, Spec
 from orchestrator.errors import StoreError
-from orchestrator.proc.command import Limits
+from orchestrator.proc.command import Limits, Pump
 from orchestrator.store import layouts, locks, seal
 from orchestrator.store.layouts import Evaluator
 from orchestrator.worker import measure, scripts
-from orchestrator.worker.execution import FULL, TAIL, Sample, Verdict
+from orchestrator.worker.execution import FULL, TAIL, Conditions, Sample, Verdict
 
 SPEC = Spec(metrics=(Metric("n", target=0.0),))
 
@@ -43,6 +42,9 @@ class Bench:
     def env(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "ORCH_TASK": "a task"}
 
+    def conditions(self, limits: Limits | None, pump: Pump = lambda: None) -> Conditions:
+        return Conditions(self.worktree, self.env(), limits or Limits(seconds=30, grace=0.1), pump, self.root / "scratch")
+
     def sample(
         self,
         spec: Spec = SPEC,
@@ -50,7 +52,7 @@ class Bench:
         sealed: seal.Sealed | None = None,
         evaluator: Evaluator | None = None,
         limits: Limits | None = None,
-        pump: Callable[[], StopRequest | None] = lambda: None,
+        pump: Pump = lambda: None,
         again: bool = False,
         channels: tuple[Channel, ...] = (),
     ) -> Sample:
@@ -58,26 +60,13 @@ class Bench:
             sealed or seal.seal(self.task),
             evaluator or layouts.evaluator(self.task, spec),
             spec,
-            worktree=self.worktree,
-            env=self.env(),
-            limits=limits or Limits(seconds=30, grace=0.1),
-            pump=pump,
-            scratch=self.root / "scratch",
+            self.conditions(limits, pump),
             again=again,
             channels=channels,
         )
 
     def check(self, command: str, sealed: seal.Sealed | None = None, limits: Limits | None = None) -> Verdict:
-        return measure.check(
-            "verify",
-            command,
-            sealed,
-            worktree=self.worktree,
-            env=self.env(),
-            limits=limits or Limits(seconds=30, grace=0.1),
-            pump=lambda: None,
-            scratch=self.root / "scratch",
-        )
+        return measure.check("verify", command, self.conditions(limits), sealed)
 
 
 @pytest.fixture
@@ -323,7 +312,7 @@ def test_a_sample_that_is_stopped_is_no_defect_and_says_nothing(bench: Bench) ->
 def test_a_link_that_leads_out_of_the_task_is_not_run(bench: Bench) -> None:
     (bench.root / "outside.sh").write_text("echo METRIC n=0")
     (bench.task / "benchmark.sh").symlink_to("../outside.sh")
-    result = bench.sample(evaluator=Evaluator(layouts.EvaluatorKind.FILE, path="benchmark.sh"))
+    result = bench.sample(evaluator=Evaluator(path="benchmark.sh"))
     assert result.defect is not None
     assert "leads out of the task folder" in result.defect
 

@@ -11,11 +11,11 @@ from orchestrator.core.record import Attempt, Record, Result
 from orchestrator.core.spec import Direction, Metric, Mode, Spec
 from orchestrator.errors import OrchestratorError
 from orchestrator.store import specfile, templates
-from orchestrator.store.layouts import Evaluator, EvaluatorKind
+from orchestrator.store.layouts import Evaluator
 from orchestrator.worker import prompt
 from orchestrator.worker.prompt import Conflict, Part
 
-FILE = Evaluator(EvaluatorKind.FILE, path="benchmark.py")
+FILE = Evaluator(path="benchmark.py")
 RECORD = Record("id", "fix-auth", 1, "fix-auth", branch="orchestrator/fix-auth")
 SPEC = Spec(title="Fix the login", goal="No login test fails.", metrics=(Metric("failures", target=0.0),))
 
@@ -221,7 +221,7 @@ def test_the_repository_s_own_rules_are_pointed_to(tmp_path: Path) -> None:
 
 
 def test_a_command_and_the_checks_are_named() -> None:
-    text = build(evaluator=Evaluator(EvaluatorKind.COMMAND, command="make bench", checks="checks.sh"))
+    text = build(evaluator=Evaluator(command="make bench", checks="checks.sh"))
     assert "The command `make bench`" in text
     assert "`$ORCH_TASK_DIR/checks.sh` must end with exit code 0" in text
 

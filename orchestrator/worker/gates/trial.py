@@ -16,7 +16,6 @@ from orchestrator.core.lintdelta import Finding
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.core.testresults import Outcome
 from orchestrator.core.value import Value
-from orchestrator.proc.command import Limits
 from orchestrator.store.seal import Sealed
 from orchestrator.worker import channel, execution, findings, measure
 from orchestrator.worker.execution import Verdict
@@ -169,16 +168,7 @@ def execute(work: Work, name: str, command: str, place: Path, sealed: Sealed | N
 
 def _once(work: Work, name: str, command: str, place: Path, sealed: Sealed | None, env: Mapping[str, str]) -> Verdict:
     with findings.guarded(work):
-        verdict = measure.check(
-            name,
-            command,
-            sealed,
-            worktree=place,
-            env={**work.environment(place), **env},
-            limits=Limits(seconds=work.spec.timeout or work.settings.timeout, grace=work.settings.stop_grace),
-            pump=work.pulse.beat,
-            scratch=work.scratch,
-            keep=KEEP,
-        )
+        under = work.conditions(place, work.spec.timeout or work.settings.timeout, env)
+        verdict = measure.check(name, command, under, sealed, keep=KEEP)
     work.pulse.check()
     return verdict
