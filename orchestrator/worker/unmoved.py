@@ -7,7 +7,7 @@ holds, and it is measured before it counts.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from orchestrator.core.value import Value
@@ -18,7 +18,7 @@ from orchestrator.worker.work import Work
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Standing(Value):
+class _Standing(Value):
     """Where the agent's worktree and the task's branch are: three small files, and no process."""
 
     on: str | None
@@ -26,12 +26,31 @@ class Standing(Value):
     branch: str | None
 
 
-def standing(tree: Worktree, branch: str) -> Standing:
+class Guard:
+    """Remembers where the task's branch was when measuring began."""
+
+    def __init__(self) -> None:
+        self._stood: _Standing | None = None
+
+    def hold(self, work: Work, tree: Worktree, stands: Iterable[Stand]) -> None:
+        """Begin to measure, or go on: what was moved since the first time is taken back."""
+        now = _standing(tree, str(work.record.branch))
+        self._stood = self._stood or now
+        moved = [stand for stand in stands if stand.moved]
+        if moved or now != self._stood:
+            _put_back(work, tree, moved, self._stood, now)
+
+    def release(self) -> None:
+        """Whatever happens now is an agent's doing, or our own."""
+        self._stood = None
+
+
+def _standing(tree: Worktree, branch: str) -> _Standing:
     common = tree.repo.common
-    return Standing(repository.branch(tree.admin, common), tree.head, refs.read(common, repository.HEADS + branch))
+    return _Standing(repository.branch(tree.admin, common), tree.head, refs.read(common, repository.HEADS + branch))
 
 
-def put_back(work: Work, tree: Worktree, stands: Collection[Stand], before: Standing, now: Standing) -> None:
+def _put_back(work: Work, tree: Worktree, stands: Collection[Stand], before: _Standing, now: _Standing) -> None:
     """Everything back to where it was `before`, what was committed since under a ref. `stands` are those that were moved."""
     trees = [tree, *(stand.tree for stand in stands if stand.tree)]
     been = [commit for each in trees for commit in reflog.been(each)]

@@ -11,14 +11,13 @@ from pathlib import Path
 
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent
-from orchestrator.core.task import Stage, State
+from orchestrator.core.task import Stage
 from orchestrator.errors import OrchestratorError
 from orchestrator.git import (
     changes,
     checkouts,
     files,
     given,
-    included,
     kept,
     loose,
     merge,
@@ -35,11 +34,10 @@ from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.proc.stillness import Stillness
 from orchestrator.store import locks
-from orchestrator.worker import beginning, collecting, findings, routes, scope, setup, stand, unmoved
+from orchestrator.worker import beginning, collecting, findings, retiring, routes, scope, setup, stand, unmoved
 from orchestrator.worker.findings import Left, Watch
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.stand import Stand
-from orchestrator.worker.unmoved import Standing
 from orchestrator.worker.work import Ending, Work, blocked
 
 MEASURED = frozenset({Stage.MEASURE, Stage.VERIFY, Stage.LAND})  # all work is committed; what else lies there is a benchmark's
@@ -55,7 +53,7 @@ class Workspace:
         self._tree: Worktree | None = None
         self._stands: dict[str, Stand] = {}  # where commits are measured, by the suffix of their folders' names
         self._stillness = Stillness()
-        self._stood: Standing | None = None  # where the branch was when measuring began
+        self._guard = unmoved.Guard()
         self._litter: tuple[str, ...] | None = None  # a benchmark ran in the agent's worktree; what was untracked before
         self._cleared = ""  # the commit up to which everything since the base is known to be in scope
         self._began: float | None = None  # when the last agent started
@@ -125,7 +123,7 @@ class Workspace:
         self._cleared = work.record.base_commit or ""
         if not found.finished or work.record.restart or work.cut in MEASURED or not worktree.usable(found):
             save.keep_everything(found, work.record.slug, self._cut(work), base=work.record.base_commit)
-            self._keep_copies(work, found)
+            retiring.keep_copies(work, found)
             return False
         self.save_cut(work)
         return found.head == self.tip
@@ -168,13 +166,8 @@ class Workspace:
 
     def hold(self, work: Work) -> None:
         """See that nothing but an agent has moved the task's branch, or a commit that is measured: what did is taken back."""
-        if self._tree is None or work.record.stage not in MEASURED or not worktree.usable(self._tree):
-            return
-        now = unmoved.standing(self._tree, self._branch(work))
-        self._stood = self._stood or now
-        stands = [each for each in self._stands.values() if each.moved]
-        if stands or now != self._stood:
-            unmoved.put_back(work, self._tree, stands, self._stood, now)
+        if self._tree is not None and work.record.stage in MEASURED and worktree.usable(self._tree):
+            self._guard.hold(work, self._tree, self._stands.values())
 
     def checkout(self, work: Work, commit: str) -> Path:
         """A clean checkout of `commit`, furnished like the agent's."""
@@ -214,7 +207,7 @@ class Workspace:
     def watch(self, work: Work) -> Watch:
         """How things are before the agent starts, to see afterwards what it touched."""
         self.hold(work)
-        self._stood = None  # whatever happens now is the agent's doing
+        self._guard.release()
         self._tidy()
         if work.route is not None and (litter := routes.traits(work).leaves):
             repository.exclude(self.repo, litter)
@@ -228,8 +221,7 @@ class Workspace:
             self.hold(work)
             self._tidy()
             self._stands.clear()
-            for tree in self._beside(work):
-                self._give_back(work, tree, pool.POOLED)
+            retiring.give_back_beside(work, self.repo, self._place(work))
 
     def _tidy(self) -> None:
         """Take away what a benchmark left: all work was committed before it ran."""
@@ -330,7 +322,7 @@ class Workspace:
         number = work.record.attempts + 1
         start = self.tip or beginning.branch_tip(work, self.repo)
         self.hold(work)
-        self._stood = None
+        self._guard.release()
         self._mend(work)
         self._tidy()
         save.keep_everything(self._tree, work.record.slug, self._cut(work), base=work.record.base_commit)
@@ -362,8 +354,8 @@ class Workspace:
 
     def _reset(self, work: Work, commit: str) -> None:
         self.hold(work)
-        self._stood = None
-        self._keep_copies(work, self.tree)
+        self._guard.release()
+        retiring.keep_copies(work, self.tree)
         worktree.begin(self.tree)
         worktree.reset(self.tree, branch=self._branch(work), commit=commit)
         self.tip = commit
@@ -399,38 +391,6 @@ class Workspace:
         """All is saved: the worktrees go back to the pool, or away with it where nobody is left to use them. The branch stays."""
         self.hold(work)
         place = self._place(work)
-        pooled = pool.POOLED if others(work) else 0
-        if tree := worktree.find(self.repo, place):
-            if self._tree is None:  # a dead owner's
-                save.keep_everything(tree, work.record.slug, self._cut(work), base=work.record.base_commit)
-            self._give_back(work, tree, pooled)
-        for tree in self._beside(work):
-            self._give_back(work, tree, pooled)
-        refs.sweep(self.repo.common)
-        if not pooled:
-            pool.empty_pool(self.repo, place.parent, pump=work.pulse.nap)
-
-    def _beside(self, work: Work) -> Iterator[Worktree]:
-        """What stands beside the agent's worktree by now."""
-        place = self._place(work)
-        suffixes = (stand.VERIFY, stand.RIVAL) if work.optimizing else (stand.VERIFY,)
-        yield from filter(None, (worktree.find(self.repo, place.with_name(f"{place.name}{suffix}")) for suffix in suffixes))
-
-    def _give_back(self, work: Work, tree: Worktree, most: int) -> None:
-        """All that is in it is saved: into the pool with it, or away."""
-        self._keep_copies(work, tree)
-        if problem := setup.hook(work, "before_remove", tree.path):
-            work.event("hook_failed", hook="before_remove", detail=problem)
-        if why := pool.retire(tree, most=most, pump=work.pulse.nap):
-            work.event("worktree_kept", path=str(tree.path), detail=why)
-
-    def _keep_copies(self, work: Work, tree: Worktree) -> None:
-        """Copied-in files that the agent edited are kept beside the record: they tend to be secrets, so never as git objects."""
-        for path in included.edited(self.repo, tree):
-            work.claim.keep_copy(path, (tree.path / path).read_bytes())
-
-
-def others(work: Work) -> bool:
-    """Whether other tasks of this queue may still want an idle worktree."""
-    places = work.claim.queue.places((State.PENDING, State.RUNNING))
-    return any(place.name != work.name for place in places)
+        if self._tree is None and (dead_owners := worktree.find(self.repo, place)):
+            save.keep_everything(dead_owners, work.record.slug, self._cut(work), base=work.record.base_commit)
+        retiring.retire(work, self.repo, place)
