@@ -26,7 +26,9 @@ def readable(text: str) -> str:
 
 
 class SessionLog:
-    """Collects lines and appends them by path, never through an open file: once the task's folder has moved away, the next
+    """Writes `agent.log` (for people) and `agent.jsonl` (the normalised events), and `agent.raw` where that is asked for.
+
+    Collects lines and appends them by path, never through an open file: once the task's folder has moved away, the next
     write finds nothing, `lost` is set and nothing is written any more. Of each file at most `max_bytes` stay, in two halves."""
 
     def __init__(
@@ -40,7 +42,7 @@ class SessionLog:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = folder
-        self._mask = mask or Masker()
+        self.mask = mask or Masker()
         self._teller = Teller(root)
         self._half = max(max_bytes // 2, 1)
         self._keep_raw = raw
@@ -56,13 +58,13 @@ class SessionLog:
         at, text = stamp(now), event.text[:TEXT]
         self._add("agent.jsonl", json.dumps({"at": at, "kind": event.kind, "text": text, **event.data}, default=str))
         for line in self._teller.lines(replace(event, text=text), now):
-            self._add("agent.log", f"{at} {readable(self._mask.text(line))}".rstrip())  # pieces may make up a secret
+            self._add("agent.log", f"{at} {readable(self.mask.text(line))}".rstrip())  # pieces may make up a secret
 
     def note(self, text: str) -> None:
         """Log a line of ours."""
         now = self._clock()
         for line in (*self._teller.rest(), f"{OURS}{' '.join(text.split())}"):
-            self._add("agent.log", f"{stamp(now)} {readable(self._mask.text(line))}")
+            self._add("agent.log", f"{stamp(now)} {readable(self.mask.text(line))}")
 
     def raw(self, data: bytes) -> None:
         """Keep output as it came, where that was asked for."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.agents.log import SessionLog
@@ -23,7 +22,6 @@ from orchestrator.agents.protocol import (
     outcome_of,
 )  # fmt: skip
 from orchestrator.agents.telling import used
-from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import COUNTED, AgentEnd, AgentOutcome, Spend, StopRequest
 from orchestrator.errors import OrchestratorError
 from orchestrator.proc import supervise
@@ -35,40 +33,33 @@ if TYPE_CHECKING:
 
 Meter = Callable[[Spend, str | None], bool]
 LINE = 4 * 1024 * 1024  # a longer line is cut; what is cut off is no JSON any more and decides nothing
-LOG_BYTES = 10 * 1024 * 1024
 
 
 def run(
     agent: Agent,
     request: Request,
+    log: SessionLog,
     *,
-    log_folder: Path,
     limits: Limits,
     pump: Pump,
     on_start: Callable[[int], None] | None = None,
-    log_bytes: int = LOG_BYTES,
-    raw: bool = False,
     recorder: Recorder | None = None,
-    mask: Masker | None = None,
     meter: Meter | None = None,
 ) -> AgentOutcome:
     """Run one session of `agent` and say how it ended. Never raises over what the agent did.
 
-    Writes `agent.log` (for people) and `agent.jsonl` (the normalised events) into `log_folder`, and `agent.raw` on request. Where
-    that folder goes away (the task was moved), the session is stopped and nothing is written any more. `limits.idle` is the
-    silence after which the agent counts as stalled, unless it may be silent for longer; a tool at work is no silence. One that
-    goes on after it has said how it ends (not logged in, at a limit) is ended; so is one of which `meter`, asked with what it has
-    used so far and with which model, says so.
+    Where the folder of `log` goes away (the task was moved), the session is stopped. `limits.idle` is the silence after which the
+    agent counts as stalled, unless it may be silent for longer; a tool at work is no silence. One that goes on after it has said
+    how it ends (not logged in, at a limit) is ended; so is one of which `meter`, asked with what it has used so far and with
+    which model, says so.
     """
-    mask = mask or Masker()
-    log = SessionLog(log_folder, max_bytes=log_bytes, raw=raw, root=str(request.worktree), mask=mask)
     try:
         command = agent.command(fitted(request, agent.traits))
         idle = None if limits.idle is None else max(limits.idle, agent.traits.silence)
     except Exception as error:  # noqa: BLE001 - a plug-in's fault is this session's, not the worker's
         return _close(log, AgentOutcome(AgentEnd.NOT_STARTED, _told(error)))
     patience = Patience(idle)
-    session = _Session(agent, log, patience, recorder, mask)
+    session = _Session(agent, log, patience, recorder)
     session.earlier = request.spent if agent.traits.cumulative else None
     if command.tty:
         session.at_terminal(request.answers, idle)
@@ -128,10 +119,9 @@ def _told(error: Exception) -> str:
 class _Session:
     """Takes an agent's output in chunks, cuts it into lines, has the adapter read them and folds the events."""
 
-    def __init__(self, agent: Agent, log: SessionLog, patience: Patience, recorder: Recorder | None, mask: Masker) -> None:
+    def __init__(self, agent: Agent, log: SessionLog, patience: Patience, recorder: Recorder | None) -> None:
         self._agent = agent
-        self._mask = mask
-        self._masked = {stream: mask.stream(partial(self._take, stream)) for stream in Stream}
+        self._masked = {stream: log.mask.stream(partial(self._take, stream)) for stream in Stream}
         self._log = log
         self._patience = patience
         self._recorder = recorder
@@ -147,7 +137,7 @@ class _Session:
 
         self._dialogue = Dialogue(
             (*self._agent.traits.answers, *answers), idle=idle, note=self._log.note,
-            row=lambda row: self._read(self._mask.text(row).encode(errors="replace"), Stream.OUT),
+            row=lambda row: self._read(self._log.mask.text(row).encode(errors="replace"), Stream.OUT),
         )  # fmt: skip
 
     def connect(self, keyboard: Keyboard) -> None:
@@ -161,7 +151,7 @@ class _Session:
         def answering() -> StopRequest | None:
             asked = pump()
             if asked is None and self._dialogue and (question := self._dialogue.look()):
-                self._question = AgentEvent(EventKind.QUESTION, self._mask.text(question))
+                self._question = AgentEvent(EventKind.QUESTION, self._log.mask.text(question))
                 asked = StopRequest.QUESTION
             if asked is None and meter and meter(_since(self.closing.spend, self.earlier), self.closing.model):
                 asked = StopRequest.BUDGET

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-from orchestrator.agents import registry, replay, session
+from orchestrator.agents import registry
 from orchestrator.agents.protocol import Agent, Request
 from orchestrator.core import convergence
 from orchestrator.core.convergence import Next
@@ -33,6 +32,7 @@ from orchestrator.worker import (
     refusals,
     resolution,
     routes,
+    sessions,
     setup,
     skills,
 )  # fmt: skip
@@ -146,11 +146,9 @@ def run_agent(work: Work, space: Space, number: int, folder: Path, phase: Phase)
 def hold_session(
     work: Work, space: Space, number: int, folder: Path, phase: Phase, resume: Session | None = None
 ) -> AgentOutcome:
-    """The agent's session in the worktree, supervised to its end; every process it left is gone afterwards."""
+    """The agent's session in the worktree, with its prompt, its skills, and its recording where that is asked for."""
     assert work.route is not None
     agent = routes.agent(work, work.route.agent)
-    room = metering.left(work)
-    meter = metering.Meter(room, work.route.model)
     work.claim.mask = work.mask.with_more(_secrets(work, space, agent))
     text = work.mask.text(_prompt(work, space, number, phase, agent, resume))
     work.claim.write(f"attempts/{number:04d}/{phases.prompt_file(phase)}", text.encode(errors="surrogateescape"))
@@ -160,25 +158,9 @@ def hold_session(
         recording.session(work, space, phase, work.mask.data) as recorder,
         skills.laid_out(space, phases.folders(work, agent), phase.skills),
     ):
-        asked = replace(
-            request(work, space, number, text, phase, agent.traits.environment),
-            resume=resumed, spent=resume.spent if resume else None, usd=room.usd, minutes=room.minutes,
-        )  # fmt: skip
-        outcome = session.run(
-            replay.played(agent, asked, partial(routes.agent, work)),
-            asked,
-            log_folder=folder,
-            limits=metering.limits(work, room),
-            pump=work.pulse.beat,
-            on_start=work.claim.name_agent,
-            log_bytes=work.settings.agent_log_max_bytes,
-            raw=work.settings.agent_log_raw,
-            recorder=recorder,
-            mask=work.mask,
-            meter=meter,
-        )
-    if meter.over:
-        outcome = replace(outcome, detail=meter.over)
+        asked = request(work, space, number, text, phase, agent.traits.environment)
+        asked = replace(asked, resume=resumed, spent=resume.spent if resume else None)
+        outcome = sessions.hold(work, agent, asked, folder, recorder)
     outcome = metering.counted(work, refusals.settled(work, outcome))
     work.event("agent_ended", attempt=number, end=outcome.end.value, detail=outcome.detail, **phase.named)
     return outcome

@@ -46,6 +46,7 @@ sys.path.insert(0, sys.argv[3])
 from pathlib import Path
 from support.recordings import good
 from orchestrator.agents import registry, session
+from orchestrator.agents.log import SessionLog
 from orchestrator.agents.protocol import Request
 from orchestrator.proc.command import Command, Limits
 name, root = sys.argv[1], Path(sys.argv[2])
@@ -69,7 +70,7 @@ class Flooding(kind):
 (root / "lines").write_bytes(b"\\n".join(line for line, _ in good(name)))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 outcome = session.run(
-    Flooding(), Request("p", root / "prompt", root, {"PATH": "/usr/bin:/bin"}), log_folder=root,
+    Flooding(), Request("p", root / "prompt", root, {"PATH": "/usr/bin:/bin"}), SessionLog(root, max_bytes=10 << 20, raw=False),
     limits=Limits(seconds=120, grace=1), pump=lambda: None)
 print(outcome.end.value, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, len(outcome.said))
 """

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.agents import registry, session
+from orchestrator.agents.log import SessionLog
 from orchestrator.agents.protocol import Agent, Answer, Request
 from orchestrator.core.outcome import AgentOutcome, StopRequest
 from orchestrator.proc.command import Limits
@@ -52,12 +53,14 @@ class Stage:
         *,
         limits: Limits | None = None,
         pump: Callable[[], StopRequest | None] = lambda: None,
+        log_bytes: int = 10 << 20,
+        raw: bool = False,
         **options: Any,
     ) -> AgentOutcome:
         return session.run(
             registry.get(agent) if isinstance(agent, str) else agent,
             request,
-            log_folder=self.logs,
+            SessionLog(self.logs, max_bytes=log_bytes, raw=raw, root=str(request.worktree)),
             limits=limits or Limits(seconds=30, grace=0.2),
             pump=pump,
             **options,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
-from orchestrator.agents import registry, replay, session
+from orchestrator.agents import registry
 from orchestrator.agents.log import readable
 from orchestrator.agents.protocol import Request, Traits
 from orchestrator.agents.routing import NO_AGENT, Route, Router
@@ -23,7 +22,7 @@ from orchestrator.core.terminal import visible
 from orchestrator.core.value import Value
 from orchestrator.errors import AgentError
 from orchestrator.store import clearing, templates
-from orchestrator.worker import channel, metering, prompt, refusals, routes
+from orchestrator.worker import channel, metering, prompt, refusals, routes, sessions
 from orchestrator.worker.execution import Verdict
 from orchestrator.worker.gates.trial import Trial
 from orchestrator.worker.work import Ending, Leaving, Work
@@ -139,22 +138,9 @@ def _route(work: Work, gate: Gate) -> Route:
 def _session(work: Work, gate: Gate, place: Path, text: str, verdict: Path) -> AgentOutcome:
     assert work.route is not None
     agent = routes.agent(work, work.route.agent)
-    room = metering.left(work)
-    meter = metering.Meter(room, work.route.model)
-    asked = replace(_request(work, gate, place, text, verdict, agent.traits), usd=room.usd, minutes=room.minutes)
+    asked = _request(work, gate, place, text, verdict, agent.traits)
     work.event("judge_started", agent=agent.name, model=work.route.model)
-    outcome = session.run(
-        replay.played(agent, asked, partial(routes.agent, work)),
-        asked,
-        log_folder=_folder(work, text),
-        limits=metering.limits(work, room),
-        pump=work.pulse.beat,
-        on_start=work.claim.name_agent,
-        log_bytes=work.settings.agent_log_max_bytes,
-        raw=work.settings.agent_log_raw,
-        mask=work.mask,
-        meter=meter,
-    )
+    outcome = sessions.hold(work, agent, asked, _folder(work, text))
     work.pulse.check()
     outcome = metering.counted(work, refusals.settled(work, outcome))
     work.event("judge_ended", end=outcome.end.value, detail=outcome.detail)
