@@ -14,6 +14,8 @@ from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Landed
 from orchestrator.core.task import Stage, State
 from orchestrator.worker import attempt, closing, findings, judgement, noisiness, optimize, report, resolution, verify
+from orchestrator.worker.execution import Sample
+from orchestrator.worker.noisiness import Samples
 from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work, blocked
 
@@ -60,21 +62,22 @@ def measure_baseline(work: Work, space: Space) -> Ending | None:
         sample, samples, noisy = noisiness.find_out(work, place, sample)
         if sample.defect:
             return blocked(Reason.BENCHMARK_DEFECT, sample.defect)
-        work.record = convergence.resealed(work.record, work.sealed.digest)
-        work.note(
-            samples=samples,
-            noisy=noisy,
-            baseline=dict(sample.values),
-            best=dict(sample.values),
-            values=dict(sample.values),
-            private=sample.private,
-            best_commit=work.record.base_commit,
-        )
+        note_baseline(work, sample, samples, noisy)
     noisiness.tell(work)
     if space.tip != work.record.base_commit:
         return None
     work.measured = space.tip
     return already_there(work, space) if verify.at_target(work, sample) else None
+
+
+def note_baseline(work: Work, sample: Sample, samples: Samples, noisy: tuple[str, ...]) -> None:
+    """What the record holds from now on is measured by this evaluator, and by no other."""
+    work.record = convergence.resealed(work.record, work.sealed.digest)
+    values = dict(sample.values)
+    work.note(
+        samples=samples, noisy=noisy, baseline=values, best=values, values=values, private=sample.private,
+        best_commit=work.record.base_commit,
+    )  # fmt: skip
 
 
 def already_there(work: Work, space: Space) -> Ending | None:

@@ -52,23 +52,13 @@ def sample(
     """Run the sealed benchmark once. `end` STOPPED: the pump asked for it, and the sample says nothing.
 
     To its environment come `ORCH_TASK_DIR` (a private copy below the scratch folder) and `ORCH_MEASURING`. Without a limit of
-    output 16 MiB apply. `channels` are the private ones that it is offered: numbers that it writes to one of
-    them count instead of printed ones. A single one it has to use; of several none is as good, and two are a defect. `again`: the
-    private copy is left for the next sample, until `put_away`. `known`: the metrics that it gave before, where none is declared.
+    output 16 MiB apply. `channels` are the private ones that it is offered: numbers that it writes to one of them count instead
+    of printed ones. A single one it has to use; of several none is as good, and two are a defect. `again`: the private copy is
+    left for the next sample, until `put_away`. `known`: the metrics that it gave before, where none is declared.
     """
-    reader, output = MetricReader(), Output()
     private = Private(channels, under.scratch, OUTPUT)
+    heard = _Heard(private)
     under = replace(under, env={**under.env, **private.env})
-    own: dict[str, float] = {}
-
-    def ended() -> None:
-        own.update(reader.so_far())
-        private.ended()
-
-    def sink(data: bytes) -> None:
-        reader.feed(data)
-        output.add(data)
-
     try:
         with (
             alone.measuring(spec, under.pump),
@@ -79,18 +69,43 @@ def sample(
             if isinstance(command, str):
                 return Sample({}, ProcessEnd.NOT_STARTED, None, 0.0, defect=command, output=command)
             before = _lying(sealed, evaluator, copy, under.worktree)
-            finished = supervise.run(
-                command, capped(under.limits), sink=sink, err=output.add, pump=under.pump, aside=private.aside, on_exit=ended
-            )
+            finished = heard.run(command, under)
             after = _lying(sealed, evaluator, copy, under.worktree)
             changed = next((path for (path, was), (_, now) in zip(before, after, strict=True) if was != now), None)
     except alone.Asked:
         return Sample({}, ProcessEnd.STOPPED, None, 0.0)
     finally:
         told = private.told()
-    reading = _reading(told, private.own, since(own, reader.finish()), channels)
-    judged = _judged(spec, finished, under.limits, reading, output, changed, known)
+    reading = _reading(told, private.own, heard.printed(), channels)
+    judged = _judged(spec, finished, under.limits, reading, heard.output, changed, known)
     return _by_channel(judged, told, channels)
+
+
+class _Heard:
+    """What one execution of the benchmark says, as it comes."""
+
+    def __init__(self, private: Private) -> None:
+        self.output = Output()
+        self._private = private
+        self._reader = MetricReader()
+        self._own: Mapping[str, float] = {}  # what it had printed when it ended, and nothing that it started
+
+    def run(self, command: Command, under: Conditions) -> Finished:
+        return supervise.run(
+            command, capped(under.limits), sink=self._take, err=self.output.add, pump=under.pump,
+            aside=self._private.aside, on_exit=self._ended,
+        )  # fmt: skip
+
+    def printed(self) -> Reading:
+        return since(self._own, self._reader.finish())
+
+    def _take(self, data: bytes) -> None:
+        self._reader.feed(data)
+        self.output.add(data)
+
+    def _ended(self) -> None:
+        self._own = self._reader.so_far()
+        self._private.ended()
 
 
 def _lying(sealed: Sealed, evaluator: Evaluator, copy: Path, worktree: Path) -> list[tuple[str, object]]:
