@@ -51,6 +51,7 @@ def test_the_worker_imports_nothing_heavy() -> None:
         "pexpect",
         "watchdog",
         "asyncio",
+        "logging",
         "importlib.metadata",
     )
     program = f"import sys, orchestrator.worker.main; print([name for name in {heavy!r} if name in sys.modules])"

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -207,27 +205,6 @@ def test_an_undecodable_surrogate_is_logged_and_not_raised(stage: Stage) -> None
     log.flush()
     assert stage.log() == "1970-01-01T00:00:00.500Z > bad ?\n"
     assert stage.events()[0]["kind"] == "tool"
-
-
-def test_importing_a_session_costs_none_of_the_heavy_libraries() -> None:
-    heavy = {
-        "click",
-        "rich",
-        "pydantic",
-        "yaml",
-        "frontmatter",
-        "psutil",
-        "filelock",
-        "pexpect",
-        "watchdog",
-        "asyncio",
-        "logging",
-    }
-    script = (
-        "import sys, orchestrator.agents.session, orchestrator.worker.measure, orchestrator.worker.prompt; print(*sys.modules)"
-    )
-    with os.popen(f'"{sys.executable}" -c "{script}"') as output:
-        assert not heavy & set(output.read().split())
 
 
 def test_what_a_resumed_session_had_used_before_is_not_counted_again(stage: Stage) -> None:

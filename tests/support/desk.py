@@ -104,6 +104,13 @@ class Desk:
         """One claim worked to its end; the worker's exit code."""
         return main.serve(self.claim(name, once=once))
 
+    def hold_up(self) -> None:
+        """The task's work is done and couldn't land: a person's edit was in the way, and is gone by now."""
+        self.agent(DONE)
+        (self.repo / "todo.txt").write_text("mine\n")
+        self.serve()
+        self.git("checkout", "-q", "todo.txt")
+
     def die(self, claim: Claim) -> None:
         """What the kernel does for a worker that is killed."""
         assert claim.lock is not None

@@ -154,10 +154,7 @@ def test_a_gate_is_asked_again_about_the_merge(desk: Desk) -> None:
 
 def test_a_gate_of_work_that_was_counted_before_only_sends_the_next_agent(desk: Desk) -> None:
     desk.drop()
-    desk.agent(DONE)
-    (desk.repo / "todo.txt").write_text("mine\n")
-    desk.serve()
-    desk.git("checkout", "-q", "todo.txt")
+    desk.hold_up()
     desk.set(verify_cmd="test -e more")
     desk.agent("touch more")
     desk.serve()

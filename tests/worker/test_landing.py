@@ -83,10 +83,7 @@ def test_work_that_conflicts_with_a_rewritten_base_begins_again(desk: Desk) -> N
 
 def test_work_that_a_person_merged_already_is_not_merged_again(desk: Desk) -> None:
     desk.drop()
-    desk.agent(DONE)
-    (desk.repo / "todo.txt").write_text("mine\n")
-    desk.serve()
-    desk.git("checkout", "-q", "todo.txt")
+    desk.hold_up()
     desk.git("merge", "-q", "--no-ff", "-m", "by hand", "orchestrator/x")
     merged = desk.main
     desk.serve()
@@ -99,10 +96,7 @@ def test_work_that_a_person_merged_already_is_not_merged_again(desk: Desk) -> No
 
 def test_merged_by_hand_and_broken_there_it_goes_on_from_there(desk: Desk) -> None:
     desk.drop()
-    desk.agent(DONE)
-    (desk.repo / "todo.txt").write_text("mine\n")
-    desk.serve()
-    desk.git("checkout", "-q", "todo.txt")
+    desk.hold_up()
     desk.git("merge", "-q", "--no-ff", "-m", "by hand", "orchestrator/x")
     desk.commit({"todo.txt": "one more\n"})
     desk.serve()
