@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -87,9 +86,7 @@ class Follower:
             return
         folder = self._queue.path(place)
         if self._only_events:
-            yield from (
-                told for line in self._file.lines(folder / events.FILE) if (event := _event(line)) for told in event_lines(event)
-            )
+            yield from (told for event in events.parsed(self._file.lines(folder / events.FILE)) for told in event_lines(event))
             return
         found = [path for path in session_log.attempts(folder) if (path / session_log.FILE).exists()]
         if not self._attempt and found:
@@ -101,14 +98,6 @@ class Follower:
                 yield f"{session_log.RULE} attempt {int(path.name)}"
             if path.name == self._attempt:
                 yield from map(session_log.readable, self._file.lines(path / session_log.FILE))
-
-
-def _event(line: str) -> dict[str, object] | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
 
 
 def _known(path: Path) -> Known | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from orchestrator.cli import output
 from orchestrator.cli.why import local_time
 from orchestrator.errors import OrchestratorError
+from orchestrator.store.events import parsed
 
 FILE = "agent.log"
 EVENTS = "agent.jsonl"
@@ -52,13 +52,7 @@ def read(attempt: Path) -> Iterator[str]:
 
 def events(attempt: Path) -> Iterator[dict[str, Any]]:
     """The same as normalised events; torn lines are left out."""
-    for line in (line for folder in (*interrupted(attempt), attempt) for line in _lines(folder / EVENTS)):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict):
-            yield event
+    return parsed(line for folder in (*interrupted(attempt), attempt) for line in _lines(folder / EVENTS))
 
 
 def readable(line: str) -> str:

@@ -13,7 +13,7 @@ from orchestrator.cli.options import common, one, pass_app
 from orchestrator.cli.options import completing as names_of
 from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
-from orchestrator.errors import OrchestratorError, SpecError
+from orchestrator.errors import OrchestratorError
 from orchestrator.worker.undoing import Undo, UndoEnd, UndoOutcome
 
 EPILOG = """\b
@@ -73,16 +73,12 @@ def _landed(app: App, place: Place) -> Record:
 
 def _undo(app: App, place: Place) -> UndoOutcome:
     from orchestrator.cli.worktrees import repository_of, root_of
-    from orchestrator.core.spec import Spec
     from orchestrator.store import clearing, secrets, specfile
     from orchestrator.worker import undoing
 
     folder, record = app.queue.path(place), _landed(app, place)
     repo = repository_of(app, folder, record)
-    try:
-        spec = specfile.read(folder)
-    except (SpecError, OSError):
-        spec = Spec()
+    spec = specfile.read_if_any(folder)
     settings = app.settings
     mask = secrets.collect(
         os.environ, (repo.top, app.queue.root.parent), commands=(settings.verify_cmd or "", settings.integration_cmd or "")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.core.record import Record
 from orchestrator.core.spec import Spec
-from orchestrator.errors import RepositoryError, SpecError
+from orchestrator.errors import RepositoryError
 from orchestrator.git import following, refs, repository, slugs, worktree
 from orchestrator.git.repository import HEADS, NotARepository, Repository
 from orchestrator.store import specfile
@@ -26,11 +26,7 @@ def named(spec: Spec, setting: str | None, project: Path) -> Path | None:
 
 def of_task(folder: Path, record: Record, setting: str | None, project: Path) -> Repository:
     """The same as `of` for whoever only has the task's folder; a spec that can't be read names nothing."""
-    try:
-        spec = specfile.read(folder)
-    except (SpecError, OSError):
-        spec = Spec()
-    return of(record, named(spec, setting, project), project)
+    return of(record, named(specfile.read_if_any(folder), setting, project), project)
 
 
 def of(record: Record, wanted: Path | None, project: Path) -> Repository:

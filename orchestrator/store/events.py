@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def tail(folder: Path, count: int) -> tuple[dict[str, Any], ...]:
             data = _end_of(file.fileno(), count)
     except OSError:
         return ()
-    return tuple(parsed(data))[-count:] if count > 0 else ()
+    return tuple(parsed(data.splitlines()))[-count:] if count > 0 else ()
 
 
 def follow(locate: Callable[[], Path | None], pause: Callable[[], bool], *, start: int | None = None) -> Iterator[dict[str, Any]]:
@@ -53,7 +53,7 @@ def follow(locate: Callable[[], Path | None], pause: Callable[[], bool], *, star
         data = _after(folder, offset) if folder else b""
         complete = data.rfind(b"\n") + 1
         offset += complete
-        yield from parsed(data[:complete])
+        yield from parsed(data[:complete].splitlines())
         if not complete and not pause():
             return
         if folder and _size(folder) < offset:  # set aside: the file began anew
@@ -89,11 +89,11 @@ def _end_of(file: int, count: int) -> bytes:
         length *= 2
 
 
-def parsed(data: bytes) -> Iterator[dict[str, Any]]:
+def parsed(lines: Iterable[bytes | str]) -> Iterator[dict[str, Any]]:
     """What the lines of JSON say that can be read; torn and foreign ones are left out."""
-    for text in data.splitlines():
+    for line in lines:
         try:
-            event = json.loads(text)
+            event = json.loads(line)
         except ValueError:
             continue
         if isinstance(event, dict):

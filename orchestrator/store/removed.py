@@ -72,4 +72,4 @@ class Removed:
 
 
 def _parsed(data: bytes) -> Iterator[dict[str, Any]]:
-    return (said for said in events.parsed(data) if isinstance(said.get("name"), str))
+    return (said for said in events.parsed(data.splitlines()) if isinstance(said.get("name"), str))

@@ -10,12 +10,11 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.core import gates
-from orchestrator.core.spec import LIVE, Direction, Kind, Land, Metric, Mode, Review, Spec
+from orchestrator.core.spec import Direction, Kind, Land, Metric, Mode, Review, Spec
 from orchestrator.core.value import plain
 from orchestrator.errors import Problem, SpecError
 
@@ -80,6 +79,14 @@ def read(folder: Path) -> Spec:
         raise SpecError((Problem(folder, 0, 0, f"no {SPEC}", "one that says what the task is"),))
     _refuse_links(folder, path)
     return parse(path, as_written(path), log=log_of(path))
+
+
+def read_if_any(folder: Path) -> Spec:
+    """The same, of a task for which it isn't needed: one that can't be read says nothing."""
+    try:
+        return read(folder)
+    except (SpecError, OSError):
+        return UNSAID
 
 
 def log_of(path: Path) -> Path | None:
@@ -208,9 +215,3 @@ def from_json(data: Mapping[str, Any]) -> Spec:
 
 def _metric(data: Mapping[str, Any]) -> Metric:
     return Metric(**{**data, "direction": Direction(data["direction"]), "kind": Kind(data["kind"])})
-
-
-def live_edit(sealed: Spec, edited: Spec) -> Spec:
-    """The spec of a running task after an edit: prose, agent, model, effort, fallback and budget are taken up, all else is sealed
-    at the claim and counts from the next one."""
-    return replace(sealed, **{name: getattr(edited, name) for name in LIVE}, warnings=edited.warnings)

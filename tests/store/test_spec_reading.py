@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from orchestrator.core.gates import Mode
 from orchestrator.core.limits import task_limits
 from orchestrator.core.settings import Settings
-from orchestrator.core.spec import LIVE, RESERVED, UNLIMITED, Direction, Kind, Land, Metric, Review, Spec
+from orchestrator.core.spec import RESERVED, UNLIMITED, Direction, Kind, Land, Metric, Review, Spec
 from orchestrator.store import specfile
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -406,17 +405,6 @@ def test_yaml_traps_are_defused(tmp_path: Path) -> None:
 def test_references_and_merge_keys_work(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, "---\nmetrics:\n  - &m {name: a, target: 1}\n  - {<<: *m, name: b}\n---\n# T\n")
     assert [(metric.name, metric.target) for metric in spec.metrics] == [("a", 1.0), ("b", 1.0)]
-
-
-def test_a_live_edit_takes_up_prose_and_agent_and_leaves_what_is_sealed(tmp_path: Path) -> None:
-    before = spec_of(tmp_path, "---\nmodel: a\nscope: [x]\nmetric: {name: m, target: 0}\n---\n# T\n")
-    edited = spec_of(
-        tmp_path, "---\nmodel: b\nscope: [y]\nmetric: {name: m, target: 9}\nbudget: {attempts: 2}\n---\n# U\n## Notes\nn\n"
-    )
-    after = specfile.live_edit(before, edited)
-    assert (after.model, after.title, after.notes, after.budget_attempts) == ("b", "U", "n", 2)
-    assert (after.scope, after.metrics) == (("x",), before.metrics)
-    assert set(LIVE) <= {field.name for field in fields(Spec)}
 
 
 def test_the_key_of_a_file_changes_with_every_edit(tmp_path: Path) -> None:
