@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -80,14 +82,9 @@ def _parsed(claim: Claim) -> tuple[dict[str, Any] | None, tuple[int, ...] | None
 
 def put_back(loop: Loop, claim: Claim, moment: Moment, *, reason: str | None = None) -> None:
     """Let a claim go without a worker; with a `reason` the task waits before it is tried again. Raises StoreError."""
-    try:
+    with _letting_go(claim):
         record = None if reason is None else _waiting(loop, claim.record() or claim.fresh_record(), moment, reason)
         claim.release(State.PENDING, record)
-    except ClaimLost:
-        return
-    except StoreError:
-        let_go(claim)
-        raise
 
 
 def let_go(claim: Claim) -> None:
@@ -136,15 +133,22 @@ def hopeless(loop: Loop, claim: Claim) -> bool:
 def give_up(loop: Loop, claim: Claim, moment: Moment) -> None:
     """A task whose every session kills its worker needs a person. Raises StoreError."""
     told = f"its worker was killed in {loop.losses.pop(claim.name).sessions} sessions in a row. {KILLED}"
-    record = replace(claim.record() or claim.fresh_record(), reason=Reason.FAULT, detail=told, updated=moment.now)
-    try:
+    with _letting_go(claim):
+        record = replace(claim.record() or claim.fresh_record(), reason=Reason.FAULT, detail=told, updated=moment.now)
         claim.release(State.BLOCKED, record)
+        loop.voice.tell(claim.name, ending(State.BLOCKED, record, moment.now), "moved", to=State.BLOCKED.value, urgent=True)
+
+
+@contextmanager
+def _letting_go(claim: Claim) -> Iterator[None]:
+    """For the end of a claim. One that is lost has ended already; where the tasks folder can't be written, it is let go."""
+    try:
+        yield
     except ClaimLost:
         return
     except StoreError:
         let_go(claim)
         raise
-    loop.voice.tell(claim.name, ending(State.BLOCKED, record, moment.now), "moved", to=State.BLOCKED.value, urgent=True)
 
 
 def _waiting(loop: Loop, record: Record, moment: Moment, reason: str) -> Record:
