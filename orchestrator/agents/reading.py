@@ -11,6 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -295,7 +296,5 @@ def _status(message: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _here(now: float) -> Any:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(now, UTC).astimezone().tzinfo
+def _here(now: float) -> tzinfo:
+    return datetime.fromtimestamp(now, UTC).astimezone().tzinfo or UTC

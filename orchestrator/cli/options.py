@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from orchestrator.cli.app import App
-from orchestrator.core.task import State, name_problem
+from orchestrator.core.task import Place, State, name_problem
 from orchestrator.errors import Misuse
 
 if TYPE_CHECKING:
@@ -141,12 +141,12 @@ def names_argument(*states: State, required: bool = True) -> Callable[[F], F]:
     return click.argument("names", nargs=-1, required=required, metavar="NAME...", shell_complete=completing(*states))
 
 
-def one(app: App, name: str) -> Any:
-    """The Place of the task called `name`. Raises NoSuchTask."""
+def one(app: App, name: str) -> Place:
+    """The task called `name`. Raises NoSuchTask."""
     return app.queue.find(name)
 
 
-def looked_at(app: App, name: str) -> Any:
+def looked_at(app: App, name: str) -> Place:
     """The same for whoever only looks: of several folders of that name the one that runs. Raises NoSuchTask."""
     running = [place for place in app.queue.places() if place.name == name and place.token]
     return running[0] if len(running) == 1 else one(app, name)

@@ -98,7 +98,7 @@ def _overspent(found: Iterable[Candidate], settings: Settings, now: float) -> st
     return budget.overspent(budget.in_a_day((each.record for each in found if each.record), now), day)
 
 
-def _order(candidate: Candidate) -> Any:
+def _order(candidate: Candidate) -> tuple[int, int, float, str]:
     state = candidate.place.state
     record = candidate.record
     if state is State.PENDING:

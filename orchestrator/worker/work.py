@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.agents.routing import Route
 from orchestrator.core.masking import Masker
@@ -26,6 +26,9 @@ from orchestrator.store.layouts import Evaluator
 from orchestrator.store.seal import Sealed
 from orchestrator.worker.execution import Conditions, Verdict
 from orchestrator.worker.pulse import Pulse
+
+if TYPE_CHECKING:
+    from orchestrator.worker.gates.trial import Ran
 
 # Who comes after a kill judges what lies in the worktree by these: they are written before anything runs there.
 TELLING = frozenset({Stage.MEASURE, Stage.AGENT})
@@ -74,7 +77,7 @@ class Work:
     repo: Repository | None = None  # from the moment its space is opened, where that is in one
     verdicts: tuple[Verdict, ...] = ()  # the gates' last answers, for the report
     asked: Mapping[str, str] | None = None  # what decides on work in the spec as it lies there; None: as it was sealed
-    compared: dict[tuple[str, str], Any] = field(default_factory=dict)  # what gates' commands said of other commits
+    compared: dict[tuple[str, str], Ran] = field(default_factory=dict)  # what gates' commands said of other commits
     guarded: tuple[str, ...] = ()  # the repository's files that gates run: no task may change them
     doubts: tuple[str, ...] = ()  # what a person should look at in the attempt's change, for the report
     number: int = 0  # the attempt that is being made, 0 before the first of this claim

@@ -82,8 +82,7 @@ class Trial:
         key = (self.base, command)
         if key not in self.work.compared:
             self.work.compared[key] = self._read(name, command, self.space.checkout(self.work, self.base))
-        ran: Ran = self.work.compared[key]
-        return ran
+        return self.work.compared[key]
 
     def _read(self, name: str, command: str, place: Path) -> Ran:
         return read(partial(execute, self.work, name, command, place, None), place, self.work.scratch)
