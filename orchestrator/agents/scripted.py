@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -64,8 +65,6 @@ def _scenario(request: Request) -> Path:
 
 
 def _event(text: str) -> AgentEvent:
-    import json
-
     try:
         data = json.loads(text)
         return AgentEvent(EventKind(data["kind"]), str(data.get("text", "")), dict(data.get("data") or {}))

@@ -22,6 +22,7 @@ from orchestrator.core.settings import Settings
 from orchestrator.errors import Misuse
 from orchestrator.git import identity
 from orchestrator.git.command import Git
+from orchestrator.loop.mode import Mode
 from orchestrator.store import templates
 from orchestrator.store.queue import Queue
 
@@ -88,7 +89,6 @@ def _by_model(app: App, settings: Settings) -> int:
 
 
 def _run(app: App, settings: Settings) -> int:
-    from orchestrator.loop.mode import Mode
     from orchestrator.loop.run import run
 
     return run(settings, Mode.DRAIN, say=speaker(app))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from orchestrator.cli import output
 from orchestrator.cli.app import App
 from orchestrator.core.task import Place, State
+from orchestrator.errors import OrchestratorError
 from orchestrator.loop.mode import Mode
 from orchestrator.store import control, leases
 from orchestrator.store.queue import Queue
@@ -133,7 +134,6 @@ def _stop_orphans(queue: Queue) -> int:
 
 def _ask(queue: Queue, place: Place) -> int | None:
     """Have a worker without a loop put its task back: its pid. None where there is none, or it can't be asked."""
-    from orchestrator.errors import OrchestratorError
     from orchestrator.executors import registry
 
     lease = leases.read(queue.path(place))

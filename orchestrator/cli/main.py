@@ -6,10 +6,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator import __version__
 from orchestrator.cli import output
 from orchestrator.errors import INTERRUPTED, LACKING, OrchestratorError
 
@@ -113,7 +115,6 @@ def _unparsed(command: Callable[[], int]) -> int:
 
 def _completed(words: Sequence[str]) -> int:
     """What could come next, for a shell. Nothing is told of what is wrong: it would stand in the middle of the line."""
-    from contextlib import redirect_stderr
 
     from orchestrator.cli import shells  # noqa: F401 - tells click how each shell takes it
 
@@ -196,8 +197,6 @@ def _lacking(error: OSError) -> int:
 
 def _write_log(trace: str) -> Path:
     import platformdirs
-
-    from orchestrator import __version__
 
     folder = Path(platformdirs.user_state_dir(PROGRAM, appauthor=False))
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,8 @@ from orchestrator.cli.options import completing as names_of
 from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
 from orchestrator.errors import OrchestratorError
+from orchestrator.store import records
+from orchestrator.worker import undoing
 from orchestrator.worker.undoing import Undo, UndoEnd, UndoOutcome
 
 EPILOG = """\b
@@ -59,8 +61,6 @@ def undo(app: App, name: str) -> int:
 
 def _landed(app: App, place: Place) -> Record:
     """The record of what is to be undone. Raises OrchestratorError where the task has landed nothing of its own."""
-    from orchestrator.store import records
-
     record = records.read(app.queue.path(place)) if place.state is State.CONVERGED else None
     if record is None or record.repo is None:
         hint = f"Only what has landed can be undone; `orchestrator why {quote(place.name)}` says where it is."
@@ -74,7 +74,6 @@ def _landed(app: App, place: Place) -> Record:
 def _undo(app: App, place: Place) -> UndoOutcome:
     from orchestrator.cli.worktrees import repository_of, root_of
     from orchestrator.store import clearing, secrets, specfile
-    from orchestrator.worker import undoing
 
     folder, record = app.queue.path(place), _landed(app, place)
     repo = repository_of(app, folder, record)

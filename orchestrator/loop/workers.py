@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import orchestrator
 from orchestrator.errors import OrchestratorError, StoreError
 from orchestrator.executors.protocol import Executor
 from orchestrator.store import durable
@@ -114,8 +115,6 @@ class Workers:
 
 def environment() -> dict[str, str]:
     """Our own environment, able to import this package even where it was found through the working directory."""
-    import orchestrator
-
     home = str(Path(orchestrator.__file__).parents[1])
     inherited = dict(os.environ)
     if home in sys.path[1:]:

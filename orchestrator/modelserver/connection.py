@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -101,8 +102,6 @@ class Listener(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no error; anything else is told as usual."""
-        import sys
-
         if not isinstance(sys.exc_info()[1], CLOSED):
             super().handle_error(request, client_address)
 

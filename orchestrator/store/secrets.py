@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,6 @@ def _variables(path: Path | str) -> dict[str, str]:
     text = _text(path)
     if not text:
         return {}
-    from io import StringIO
 
     from dotenv.parser import parse_stream
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -127,8 +128,6 @@ def system_said(error: OSError, record: Record | None, settings: Settings) -> st
 
 def is_full(place: str) -> bool:
     """Whether there is no room at `place`, as far as that can be told."""
-    import shutil
-
     with suppress(OSError):
         return shutil.disk_usage(place).free < ROOM
     return False

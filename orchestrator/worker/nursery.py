@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -48,7 +49,6 @@ def main(descriptor: int) -> int:
 def prepare() -> None:
     """Import everything, look up what stays as it is, and leave all of it out of garbage collections: these would copy the shared
     memory page by page."""
-    from importlib import import_module
 
     from orchestrator.git import command
     from orchestrator.proc import identity
