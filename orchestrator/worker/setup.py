@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestrator.core.settings import Settings
+from orchestrator.core.spec import Spec
 from orchestrator.errors import OrchestratorError
 from orchestrator.git import given, included
 from orchestrator.git.repository import Repository
@@ -28,17 +30,18 @@ def furnish(work: Work, repo: Repository, tree: Worktree) -> str | None:
     What these leave is given: no commit of an agent's takes it up.
     """
     included.copy_included(repo, tree)
-    commands = [(name, command) for name, command in furnishing(work).items() if command]
-    for name, command in commands:
+    commands = furnishing(work.spec, work.settings)
+    for name, command in commands.items():
         if problem := run(work, name, command, tree.path):
             return problem
     (given.note if commands else given.forget)(tree)
     return None
 
 
-def furnishing(work: Work) -> Mapping[str, str | None]:
-    """The commands that make a fresh worktree ready, in order."""
-    return {"after_create": work.settings.hooks.get("after_create"), "setup": work.spec.setup}
+def furnishing(spec: Spec, settings: Settings) -> Mapping[str, str]:
+    """The commands that make a fresh worktree ready, in order, by what they are called."""
+    commands = {"after_create": settings.hooks.get("after_create"), "setup": spec.setup}
+    return {name: command for name, command in commands.items() if command}
 
 
 def furnish_or_raise(work: Work, repo: Repository, tree: Worktree) -> None:

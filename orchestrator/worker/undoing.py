@@ -36,7 +36,7 @@ from orchestrator.store import events, locks, records
 from orchestrator.store.durable import Gone
 from orchestrator.store.locks import LockProof
 from orchestrator.store.queue import Queue
-from orchestrator.worker import integration, measure, report
+from orchestrator.worker import integration, measure, report, setup
 from orchestrator.worker.execution import Conditions, Verdict
 from orchestrator.worker.gates import reverted
 from orchestrator.worker.gates.reverted import Reverted
@@ -186,8 +186,8 @@ def ask(what: Undo, record: Record, tree: Worktree, name: str, command: str, com
     """What `command` says in a clean checkout of `commit`; the no of that which furnishes it, where that fails."""
     worktree.reset(tree, branch=None, commit=commit)
     included.copy_included(what.repo, tree)
-    furnishing = {"after_create": what.settings.hooks.get("after_create"), "setup": what.spec.setup}
-    verdicts = (run(what, record, tree, each, line, {}) for each, line in furnishing.items() if line)
+    furnishing = setup.furnishing(what.spec, what.settings)
+    verdicts = (run(what, record, tree, each, line, {}) for each, line in furnishing.items())
     failed = next((verdict for verdict in verdicts if not verdict.ok), None)
     return failed or run(what, record, tree, name, command, env)
 

@@ -156,8 +156,7 @@ class Workspace:
     @contextmanager
     def at_tip(self, work: Work) -> Iterator[Path]:
         """The agent's worktree, for a benchmark: what that leaves there is taken away before the next agent comes."""
-        furnished = work.spec.setup or work.settings.hooks.get("after_create")
-        self._litter = save.untracked(self.tree) if furnished else ()
+        self._litter = save.untracked(self.tree) if setup.furnishing(work.spec, work.settings) else ()
         self.hold(work)
         try:
             yield self.path

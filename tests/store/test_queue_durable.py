@@ -15,8 +15,6 @@ from orchestrator.store import durable
 from orchestrator.store.durable import NOBODY_ELSES, Gone, Taken
 from tests.support.queues import names, new_queue
 
-Renamer = Callable[[str, str], int]
-
 
 def fails_with(code: int) -> Callable[..., None]:
     def fail(*_args: object, **_kwargs: object) -> None:
