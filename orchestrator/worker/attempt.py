@@ -6,7 +6,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.agents import registry
 from orchestrator.agents.protocol import Agent, Request
 from orchestrator.core import convergence
 from orchestrator.core.convergence import Next
@@ -18,7 +17,7 @@ from orchestrator.core.record import Attempt, Result, Session
 from orchestrator.core.spec import live_edit
 from orchestrator.core.task import Stage, State
 from orchestrator.errors import SpecError
-from orchestrator.store import clearing, seal, secrets, specfile
+from orchestrator.store import seal, secrets, specfile
 from orchestrator.worker import (
     findings,
     handover,
@@ -193,28 +192,14 @@ def _prompt(work: Work, space: Space, number: int, phase: Phase, agent: Agent, r
 
 
 def request(work: Work, space: Space, number: int, text: str, phase: Phase, variables: tuple[str, ...] = ()) -> Request:
-    """What the adapter needs to know, with the files the agent may read: its prompt and its own copy of the task folder."""
-    copy = findings.agent_copy(work)
-    clearing.remove(copy)
+    """What the adapter needs to know of one of its sessions."""
     measure.put_away(work.scratch)
-    work.sealed.agent_copy(copy, holdout=work.spec.holdout)
-    prompt_file = work.scratch / "prompt.md"
-    prompt_file.write_text(text, errors="surrogateescape")
-    env = {**work.environment(space.path, number, variables), "ORCH_TASK_DIR": str(copy), "ORCH_PROMPT_FILE": str(prompt_file)}
-    env.pop("ORCH_REPO", None)
-    assert work.route is not None
-    return Request(
-        prompt=text,
-        prompt_file=prompt_file,
-        worktree=space.path,
-        model=work.route.model,
-        effort=work.route.effort,
-        env=env,
+    env = work.environment(space.path, number, variables)
+    asked = sessions.request(work, space.path, text, findings.agent_copy(work), work.scratch / "prompt.md", env)
+    return replace(
+        asked,
         attempt=number,
-        cmd=work.settings.agent_cmd,
         tty=work.spec.tty,
-        answers=registry.answers(work.route.agent, work.settings.agents),
         phase=phase.name or None,
-        args=work.settings.args_of(work.route.agent),
         files=tuple(name for name in work.spec.scope if not Path(name).is_absolute() and (space.path / name).is_file()),
     )

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.agents import registry
 from orchestrator.agents.log import readable
 from orchestrator.agents.protocol import Request, Traits
 from orchestrator.agents.routing import NO_AGENT, Route, Router
@@ -148,27 +147,10 @@ def _session(work: Work, gate: Gate, place: Path, text: str, verdict: Path) -> A
 
 
 def _request(work: Work, gate: Gate, place: Path, text: str, verdict: Path, traits: Traits) -> Request:
-    assert work.route is not None
-    copy, prompt_file = work.scratch / "judged", work.scratch / "judge.md"
-    clearing.remove(copy)
-    work.sealed.agent_copy(copy, holdout=work.spec.holdout)
-    prompt_file.write_text(text, errors="surrogateescape")
-    env = work.environment(place, max(work.number, 1), traits.environment)
-    env |= {"ORCH_TASK_DIR": str(copy), "ORCH_PROMPT_FILE": str(prompt_file), "ORCH_VERDICT_FILE": str(verdict)}
-    env.pop("ORCH_REPO", None)
-    return Request(
-        prompt=text,
-        prompt_file=prompt_file,
-        worktree=place,
-        model=work.route.model,
-        effort=work.route.effort,
-        env=env,
-        attempt=max(work.number, 1),
-        cmd=gate.command or work.settings.agent_cmd,
-        answers=registry.answers(work.route.agent, work.settings.agents),
-        phase="judge",
-        args=work.settings.args_of(work.route.agent),
-    )
+    number = max(work.number, 1)
+    env = {**work.environment(place, number, traits.environment), "ORCH_VERDICT_FILE": str(verdict)}
+    asked = sessions.request(work, place, text, work.scratch / "judged", work.scratch / "judge.md", env)
+    return replace(asked, attempt=number, cmd=gate.command or asked.cmd, phase="judge")
 
 
 def _text(trial: Trial, gate: Gate, patch: str, problem: str) -> str:
