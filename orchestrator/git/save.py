@@ -99,9 +99,10 @@ def collect(tree: Worktree, branch_name: str, start: str, since: Before | None =
     tip = before_rebase or (head if on == branch_name and head else _last_work(log, ours, start))
     been = {entry.commit for entry in log}
     fresh = [commit for commit in reflog.stashes(tree.repo) if commit not in since.stashes]
+    stashes = reflog.stashed_on(tree.repo, fresh, been | {start})
     left = [
         *been,
-        *reflog.stashed_on(tree.repo, fresh, been | {start}),
+        *stashes,
         *_dropped(tree.repo, since),
         *_operation_commits(tree.admin),
         *filter(None, (ours, head)),
