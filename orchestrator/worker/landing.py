@@ -15,7 +15,7 @@ from orchestrator.core.record import Intent, Landed
 from orchestrator.core.spec import Land
 from orchestrator.core.task import Stage
 from orchestrator.core.value import Value
-from orchestrator.git import checkouts, merge, refs
+from orchestrator.git import changes, checkouts, merge, refs
 from orchestrator.git.changes import Change
 from orchestrator.store import locks
 from orchestrator.store.locks import LockProof, Take
@@ -109,16 +109,20 @@ def land_once(work: Work, space: Workspace, proof: LockProof) -> LandOutcome:
     merged = merging.merged(work, space, old, met) if moved else merge.Merged(f"{space.tip}^{{tree}}", space.tip)
     if isinstance(merged, merge.Conflict):
         return LandOutcome(LandEnd.CONFLICT, ", ".join(merged.files), base=old, conflict=merged)
+    # Onto an unmoved base, the merge holds what the task branch holds.
+    changed = changes.changed(space.repo, old, merged.tree) if moved else space.changed_since(old)
+    if changed == ():
+        return nothing_new(work, space, old)
     new = merging.commit(work, space, merged, old)
     if moved and (rejected := reject(work, space, old, new)):
         return rejected
     work.pulse.check()
-    unmoved = old == work.record.base_commit  # then the merge holds what the task branch holds
-    return advance(work, space, old, new, proof, changed=space.changed_since(old) if unmoved else None)
+    return advance(work, space, old, new, proof, changed=changed)
 
 
 def nothing_new(work: Work, space: Workspace, old: str) -> LandOutcome:
-    """The base holds all of it already: a person merged it, or the agent found nothing left to do. It has to hold there, too."""
+    """The base holds all of it already: a person merged it, be it squashed or picked, or the agent found nothing left to do. It
+    has to hold there, too."""
     there = LandOutcome(LandEnd.LANDED, landed=Landed(old, work.record.base, "none", merged=old))
     return there if space.tip == old else reject(work, space, old, old) or there
 

@@ -94,6 +94,38 @@ def test_work_that_a_person_merged_already_is_not_merged_again(desk: Desk) -> No
     assert record.landed.told == f"nothing to land: main has it at {merged[:10]}"
 
 
+@pytest.mark.parametrize("how", ["merge -q --squash orchestrator/x", "cherry-pick -n orchestrator/x"])
+def test_work_that_a_person_brought_over_in_a_commit_of_their_own_is_not_merged_again(desk: Desk, how: str) -> None:
+    """An empty merge would be a landing that no undo can take back."""
+    desk.drop()
+    desk.agent(DONE)
+    (desk.repo / "todo.txt").write_text("mine\n")
+    desk.serve()
+    desk.git("checkout", "-q", "todo.txt")
+    desk.git(*how.split())
+    desk.git("commit", "-q", "-m", "by hand")
+    brought = desk.main
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), desk.main) == (State.CONVERGED, brought)
+    assert record.landed is not None
+    assert record.landed.told == f"nothing to land: main has it at {brought[:10]}"
+
+
+def test_work_that_a_person_squashed_into_a_rewritten_base_is_not_merged_again(desk: Desk) -> None:
+    desk.commit({"other": "1\n"})
+    desk.drop()
+    desk.agent(DONE)
+    (desk.repo / "todo.txt").write_text("mine\n")
+    desk.serve()
+    desk.git("checkout", "-q", "todo.txt")
+    desk.git("merge", "-q", "--squash", "orchestrator/x")
+    desk.git("commit", "-q", "--amend", "-m", "both")
+    brought = desk.main
+    desk.serve()
+    assert (desk.state(), desk.main) == (State.CONVERGED, brought)
+
+
 def test_merged_by_hand_and_broken_there_it_goes_on_from_there(desk: Desk) -> None:
     desk.drop()
     desk.hold_up()
