@@ -57,7 +57,7 @@ def made(log: Iterable[Entry]) -> list[str]:
 
 def stashes(repo: Repository) -> list[str]:
     """The entries of the stash: one stack, the user's and every worktree's together."""
-    return [entry.commit for entry in _entries(repo.common / "logs" / "refs" / "stash")]
+    return [entry.commit for entry in _entries(_stash(repo))]
 
 
 def stashed_on(repo: Repository, stashes: list[str], commits: Collection[str]) -> list[str]:
@@ -66,6 +66,17 @@ def stashed_on(repo: Repository, stashes: list[str], commits: Collection[str]) -
         return []
     rows = repo.git.text("rev-list", "--no-walk=unsorted", "--parents", "--ignore-missing", *stashes).split("\n")
     return [fields[0] for fields in map(str.split, rows) if len(fields) > 1 and fields[1] in commits]
+
+
+def stashed_at(repo: Repository, stashes: Collection[str], branch: str) -> Iterator[str]:
+    """Those that say that they were made on the branch: a person may have stashed something at the same commit."""
+    named = (f"WIP on {branch}:", f"On {branch}:")
+    told = {entry.commit: entry.action for entry in _entries(_stash(repo))} if stashes else {}
+    return (commit for commit in stashes if told.get(commit, "").startswith(named))
+
+
+def _stash(repo: Repository) -> Path:
+    return repo.common / "logs" / "refs" / "stash"
 
 
 def _entries(path: Path) -> Iterator[Entry]:

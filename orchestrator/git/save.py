@@ -46,8 +46,9 @@ class Made(Value):
 class Collected(Value):
     """Where an agent's work is. `extra`: commits it left that the tip does not contain, each in need of a ref. `seen`: every
     commit that was made there: should the base have moved to one of these, the agent moved it. `rewritten`: the tip may not
-    continue the history it began from. `rebased`: the commit that a rebase had come to when it was left unfinished. `made`:
-    what became of what was uncommitted, where the caller had that committed."""
+    continue the history it began from. `rebased`: the commit that a rebase had come to when it was left unfinished. `stashed`:
+    entries that it left in the stash, which is the repository's. `made`: what became of what was uncommitted, where the caller
+    had that committed."""
 
     tip: str
     extra: tuple[str, ...] = ()
@@ -55,6 +56,7 @@ class Collected(Value):
     rewritten: bool = False
     made: Made = Made()
     rebased: str | None = None
+    stashed: tuple[str, ...] = ()
 
 
 def before(tree: Worktree) -> Before:
@@ -113,7 +115,9 @@ def collect(tree: Worktree, branch_name: str, start: str, since: Before | None =
         worktree.checkout(tree, branch=branch_name, commit=tip)
     seen = frozenset((*reflog.made(log), tip) if cut and tip != start else reflog.made(log))
     rewritten = tip != start and not (log and log[-1].commit == tip and all(entry.onward for entry in log))
-    return Collected(tip, extra, seen, rewritten, rebased=head if before_rebase and head in extra else None)
+    rebased = head if before_rebase and head in extra else None
+    stashed = tuple(reflog.stashed_at(tree.repo, stashes, branch_name))
+    return Collected(tip, extra, seen, rewritten, rebased=rebased, stashed=stashed)
 
 
 def keep_everything(tree: Worktree, slug: str, label: str, *, base: str | None = None) -> tuple[str, ...]:

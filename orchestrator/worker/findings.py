@@ -33,6 +33,10 @@ SHORTENED = (
 )
 UNFINISHED = "a merge's conflict markers were left in {}: all that was uncommitted is in commit {} and in nothing that counts"
 UNFINISHED_REBASE = "a rebase was left unfinished: what counts is the work from before it; what it had come to is in commit {}"
+STASHED = (
+    "what the agent left in `git stash` counts for nothing; it is in commit {}, and in the repository's own stash, where a "
+    "person's `git stash pop` would find it"
+)
 RECONFIGURED = "the repository's git configuration or hooks"
 
 
@@ -99,13 +103,16 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
 
 
 def _put_aside(work: Work, collected: save.Collected) -> str:
-    """What an agent left of a merge or a rebase that it did not finish neither counts nor lands: the next one has to know."""
-    made, told = collected.made, ""
+    """What an agent left of a merge or a rebase that it did not finish, or in the stash, neither counts nor lands: the next one
+    has to know."""
+    made, found = collected.made, []
     if made.aside:
-        told = UNFINISHED.format(", ".join(made.unresolved[: scope.SHOWN]), made.aside[:10])
+        found.append(UNFINISHED.format(", ".join(made.unresolved[: scope.SHOWN]), made.aside[:10]))
     elif collected.rebased:
-        told = UNFINISHED_REBASE.format(collected.rebased[:10])
-    if told:
+        found.append(UNFINISHED_REBASE.format(collected.rebased[:10]))
+    if collected.stashed:
+        found.append(STASHED.format(", ".join(commit[:10] for commit in collected.stashed[: scope.SHOWN])))
+    if told := "; ".join(found):
         work.event("notice", detail=told)
     return told
 

@@ -418,7 +418,7 @@ class TestCollect:
         (repo.top / "users").write_text("meanwhile")
         git(repo.top, "stash")
         found = collect(tree, base, since)
-        assert found.extra == (mine,)
+        assert (found.extra, found.stashed) == ((mine,), (mine,))
 
     def test_a_stash_of_the_user_that_an_agent_popped_is_told(self, repo: Repository, tree: Worktree, base: str, git) -> None:
         (repo.top / "one").write_text("the user's")

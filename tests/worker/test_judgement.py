@@ -313,6 +313,20 @@ def test_that_a_rebase_was_left_unfinished_is_told_with_where_its_work_is(desk: 
     assert desk.record().history[0].detail in [f"{words.format(each[:10])}; left is 3, target <= 0" for each in kept_apart]
 
 
+def test_what_an_agent_left_in_the_stash_is_told_with_where_it_is_and_a_persons_is_not(desk: Desk) -> None:
+    desk.drop(front="max_failures: 1")
+    person = f"echo theirs > {desk.repo}/README; git -C {desk.repo} stash -q"
+    desk.agent(f"{DONE}; git stash -q; {person}; git stash list")
+    desk.serve()
+    kept_apart = [each.commit for each in kept.attempts(repository.discover(desk.repo)) if each.label.startswith("extra/")]
+    words = (
+        "what the agent left in `git stash` counts for nothing; it is in commit {}, and in the repository's own stash, where a "
+        "person's `git stash pop` would find it"
+    )
+    assert desk.record().history[0].detail in [words.format(each[:10]) for each in kept_apart]
+    assert desk.git("stash", "list").count("\n") == 1
+
+
 def test_a_hook_before_the_agent_must_succeed(desk: Desk) -> None:
     desk.drop()
     desk.agent(desk.call)
