@@ -94,13 +94,15 @@ class Joined(Value):
 
 
 def join(verify: Worktree, base: str, sides: Iterable[str]) -> Joined:
-    """Merge the sides into `base` one after the other; one that conflicts with what came before it is left out."""
-    found = Joined(f"{base}^{{tree}}", ())
+    """Merge the sides into `base` one after the other; one that conflicts with what came before it is left out, and so is one
+    that brings nothing to it."""
+    found = Joined(verify.git.text("rev-parse", f"{base}^{{tree}}"), ())
     top = base
     for side in dict.fromkeys(sides):
         merged = merge(verify, top, side)
         if isinstance(merged, Conflict):
             found = replace(found, files=(*found.files, *merged.files))
+        if isinstance(merged, Conflict) or merged.tree == found.tree:
             continue
         found = replace(found, tree=merged.tree, sides=(*found.sides, side))
         top = commit(verify.repo, merged.tree, (top, side), "To be part of a batch\n")

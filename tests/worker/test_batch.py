@@ -162,6 +162,19 @@ def test_a_member_in_conflict_is_left_out_and_has_its_own_turn(landers: Landers)
     assert [attempt.result for attempt in landers.record("b").history] == ["conflict", "converged"]
 
 
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_task_whose_work_a_person_squashed_onto_the_base_is_no_part_of_a_batch(landers: Landers, name: str) -> None:
+    landers.send("a", "b", "c")
+    landers.git("merge", "-q", "--squash", f"orchestrator/{name}")
+    landers.git("commit", "-q", "-m", "by hand")
+    landers.go()
+    assert landers.ends() == [0, 0, 0]
+    assert sorted(task for commit in landers.brought() for task in commit) == sorted({"a", "b", "c"} - {name})
+    landed = landers.record(name).landed
+    assert landed is not None
+    assert (landed.how, landers.states()[name]) == ("none", State.CONVERGED)
+
+
 def test_gates_compare_a_batch_with_what_it_is_without_the_task(landers: Landers) -> None:
     landers.send("a", "b")
     landers.send("c", front="scope: [c]\nenforcement: warn")
