@@ -16,6 +16,7 @@ from orchestrator.cli.app import App
 from orchestrator.cli.options import common, looked_at, name_argument, pass_app
 from orchestrator.cli.view import Look
 from orchestrator.core.candidate import Candidate, WaitingKind
+from orchestrator.core.spec import Spec
 from orchestrator.core.task import Place, State
 from orchestrator.core.value import Value
 from orchestrator.errors import NoSuchTask
@@ -103,10 +104,28 @@ def reasons(seen: Look, candidate: Candidate) -> Iterator[Reason]:
         yield Reason(kind, (record.detail if record else None) or words.what_text(seen, candidate), view.advice(candidate))
     else:
         yield Reason("converged", words.landed_text(candidate) or "its target was held, verified and landed")
+        yield from _taken_off(seen, candidate)
     yield from _doubt(candidate)
     if state is not State.PENDING:
         for problem in candidate.problems:
             yield Reason("invalid", problem, _mend(state))
+
+
+def _taken_off(seen: Look, candidate: Candidate) -> Iterator[Reason]:
+    """A person may have reset or rewritten the base since: then it has the landing no more. Asked of git, as an undo asks it."""
+    record = view.facts(candidate)
+    landed = record.landed if record else None
+    if record is None or landed is None or landed.how != "merge" or landed.undone:
+        return
+    from shlex import quote
+
+    from orchestrator.git import belonging, merge
+
+    project = seen.queue.root.parent
+    top = belonging.seen(record, belonging.named(candidate.spec or Spec(), seen.settings.repo, project), project)
+    if merge.taken_off(top, str(landed.base), str(landed.commit)):
+        again = f"`orchestrator queue {quote(candidate.name)}` lands it again, where what it is to reach is not there."
+        yield Reason("gone", f"{landed.base} has that commit no more: it was reset or rewritten since", again)
 
 
 def _doubt(candidate: Candidate) -> Iterator[Reason]:

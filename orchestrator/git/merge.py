@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from orchestrator.core.value import Value
+from orchestrator.errors import OrchestratorError
 from orchestrator.git import objects
-from orchestrator.git.command import split
+from orchestrator.git.command import Git, split
 from orchestrator.git.identity import commit_as
-from orchestrator.git.repository import Repository
+from orchestrator.git.repository import HEADS, Repository
 from orchestrator.git.worktree import Worktree
 
 
@@ -33,6 +35,15 @@ class Conflict(Value):
 def contains(repo: Repository, tip: str, base: str) -> bool:
     """Whether `base` is part of `tip`'s history: then the merged tree is the tip's own."""
     return repo.git.run("merge-base", "--is-ancestor", base, tip, ok=(0, 1)).code == 0
+
+
+def taken_off(top: Path, branch: str, commit: str) -> bool:
+    """Whether a branch that had this commit has it no more. For whoever only tells of it: nothing is written. Where either is
+    gone nobody can tell."""
+    try:
+        return Git(top).run("merge-base", "--is-ancestor", commit, HEADS + branch, ok=(0, 1)).code == 1
+    except (OrchestratorError, OSError):
+        return False
 
 
 def contained(repo: Repository, tip: str, commits: Iterable[str]) -> frozenset[str]:

@@ -174,6 +174,23 @@ def test_what_a_person_reverted_already_is_not_reverted_again(project: Project) 
     assert f"no longer has {merge[:10]}" in project.refused("undo", "x", code=1)
 
 
+def test_what_a_person_took_off_the_base_by_hand_is_not_told_as_being_there(project: Project) -> None:
+    merge = land(project)
+    assert "main has" not in project.run("show", "x").stdout
+    project.git("reset", "-q", "--hard", "HEAD~1")
+    assert "nothing" in project.refused("undo", "x", code=1)
+    gone = "main has that commit no more: it was reset or rewritten since"
+    assert gone in project.run("show", "x").stdout
+    assert [each["kind"] for each in project.json("why", "x")["reasons"]] == ["converged", "gone"]
+    project.git("branch", "-m", "main", "trunk")  # what is called otherwise by now may have it
+    assert gone not in project.run("show", "x").stdout
+    project.git("branch", "-m", "trunk", "main")
+    project.run("queue", "x")
+    project.run()
+    assert project.git("rev-parse", "main") != merge
+    assert gone not in project.run("why", "x").stdout
+
+
 def test_only_what_has_landed_can_be_undone(project: Project) -> None:
     project.drop("x", "land: branch")
     assert "has not landed anything" in project.refused("undo", "x", code=1)
