@@ -182,6 +182,12 @@ def exclude(repo: Repository, lines: list[str] | tuple[str, ...]) -> None:
         write(path.resolve(), "\n".join([*([present] if present else []), *missing, ""]))
 
 
+def ignored(repo: Repository) -> list[str]:
+    """The lines of that file that say something."""
+    lines = (refs.content(repo.common / "info" / "exclude") or "").splitlines()
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
 def tracked(repo: Repository, path: Path) -> bool:
     """Whether git tracks `path` or anything below it in this checkout."""
     return bool(repo.git.run("ls-files", "-z", "--", f":(literal){path}", ok=(0, 128)).stdout)

@@ -14,7 +14,7 @@ from orchestrator.git.command import Git
 from orchestrator.git.identity import commit_as, with_trailers
 from orchestrator.git.kept import heads, keep_all
 from orchestrator.git.reflog import Entry
-from orchestrator.git.repository import HEADS, Repository, branch, busy
+from orchestrator.git.repository import HEADS, Repository, branch, busy, ignored
 from orchestrator.git.untracked import harmless, hollow
 from orchestrator.git.worktree import Worktree
 from orchestrator.store.failpoints import hit
@@ -25,11 +25,12 @@ REBASING = ("rebase-merge", "rebase-apply")
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Before(Value):
-    """Where a worktree's history, its index and the repository's stash stood before an attempt."""
+    """Where a worktree's history, its index, and the repository's stash and own ignore list stood before an attempt."""
 
     log: tuple[Entry, ...] = ()
     stashes: tuple[str, ...] = ()
     index: tuple[int, int] | None = None
+    ignored: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -47,8 +48,8 @@ class Collected(Value):
     """Where an agent's work is. `extra`: commits it left that the tip does not contain, each in need of a ref. `seen`: every
     commit that was made there: should the base have moved to one of these, the agent moved it. `rewritten`: the tip may not
     continue the history it began from. `rebased`: the commit that a rebase had come to when it was left unfinished. `stashed`:
-    entries that it left in the stash, which is the repository's. `made`: what became of what was uncommitted, where the caller
-    had that committed."""
+    entries that it left in the stash, which is the repository's. `hidden`: files that it had git ignore by the repository's own
+    list. `made`: what became of what was uncommitted, where the caller had that committed."""
 
     tip: str
     extra: tuple[str, ...] = ()
@@ -57,11 +58,13 @@ class Collected(Value):
     made: Made = Made()
     rebased: str | None = None
     stashed: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 def before(tree: Worktree) -> Before:
     """What to hand to `collect` after the attempt that begins now."""
-    return Before(tuple(reflog.read(tree)), tuple(reflog.stashes(tree.repo)), _written(tree.admin / "index"))
+    log, stashes = tuple(reflog.read(tree)), tuple(reflog.stashes(tree.repo))
+    return Before(log, stashes, _written(tree.admin / "index"), frozenset(ignored(tree.repo)))
 
 
 def staged(tree: Worktree, since: Before | None) -> bool:
@@ -117,7 +120,7 @@ def collect(tree: Worktree, branch_name: str, start: str, since: Before | None =
     rewritten = tip != start and not (log and log[-1].commit == tip and all(entry.onward for entry in log))
     rebased = head if before_rebase and head in extra else None
     stashed = tuple(reflog.stashed_at(tree.repo, stashes, branch_name))
-    return Collected(tip, extra, seen, rewritten, rebased=rebased, stashed=stashed)
+    return Collected(tip, extra, seen, rewritten, rebased=rebased, stashed=stashed, hidden=_hidden(tree, since))
 
 
 def keep_everything(tree: Worktree, slug: str, label: str, *, base: str | None = None) -> tuple[str, ...]:
@@ -247,6 +250,16 @@ def _written(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return facts.st_ino, facts.st_mtime_ns
+
+
+def _hidden(tree: Worktree, since: Before) -> tuple[str, ...]:
+    """What lies there that lines hide which were added to the repository's own ignore list since then; not what belongs in no
+    commit anyway."""
+    added = [] if since.ignored is None else [line for line in ignored(tree.repo) if line not in since.ignored]
+    if not added:
+        return ()
+    found = tree.git.split("ls-files", "-z", "-o", "-i", "--directory", *(f"--exclude={line}" for line in added))
+    return tuple(name for name in found if not any(map(nested.unwanted, name.split("/"))))
 
 
 def _dropped(repo: Repository, since: Before) -> list[str]:

@@ -37,6 +37,7 @@ STASHED = (
     "what the agent left in `git stash` counts for nothing; it is in commit {}, and in the repository's own stash, where a "
     "person's `git stash pop` would find it"
 )
+HIDDEN = "git was told by .git/info/exclude to ignore {}: that is in no commit, so it neither counts nor lands"
 RECONFIGURED = "the repository's git configuration or hooks"
 
 
@@ -103,8 +104,8 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
 
 
 def _put_aside(work: Work, collected: save.Collected) -> str:
-    """What an agent left of a merge or a rebase that it did not finish, or in the stash, neither counts nor lands: the next one
-    has to know."""
+    """What an agent left of a merge or a rebase that it did not finish, or in the stash, or had git ignore, neither counts nor
+    lands: the next one has to know."""
     made, found = collected.made, []
     if made.aside:
         found.append(UNFINISHED.format(", ".join(made.unresolved[: scope.SHOWN]), made.aside[:10]))
@@ -112,6 +113,8 @@ def _put_aside(work: Work, collected: save.Collected) -> str:
         found.append(UNFINISHED_REBASE.format(collected.rebased[:10]))
     if collected.stashed:
         found.append(STASHED.format(", ".join(commit[:10] for commit in collected.stashed[: scope.SHOWN])))
+    if collected.hidden:
+        found.append(HIDDEN.format(", ".join(collected.hidden[: scope.SHOWN])))
     if told := "; ".join(found):
         work.event("notice", detail=told)
     return told

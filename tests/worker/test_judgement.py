@@ -327,6 +327,14 @@ def test_what_an_agent_left_in_the_stash_is_told_with_where_it_is_and_a_persons_
     assert desk.git("stash", "list").count("\n") == 1
 
 
+def test_what_an_agent_had_git_ignore_by_the_repositorys_own_list_is_told(desk: Desk) -> None:
+    desk.drop(front="max_failures: 1")
+    desk.agent(f"printf '# mine\\nmade\\n.venv\\nnone\\n' >> {desk.repo}/.git/info/exclude; mkdir .venv; : > made; : > .venv/x")
+    desk.serve()
+    words = "git was told by .git/info/exclude to ignore made: that is in no commit, so it neither counts nor lands"
+    assert desk.record().history[0].detail == words
+
+
 def test_a_hook_before_the_agent_must_succeed(desk: Desk) -> None:
     desk.drop()
     desk.agent(desk.call)
