@@ -132,12 +132,13 @@ def told(spend: Spend) -> str:
 
 
 def in_a_day(records: Iterable[Record], now: float) -> Budget:
-    """What all these tasks used in the last 24 hours, as their histories tell."""
+    """What all these tasks used in the last 24 hours, as their histories tell. What is a day or more ahead was written before
+    the clock was set back: counted, it would hold the queue until that date; what is nearer is money of today."""
     total, attempts = Spend(), 0
     for record in _latest(records):
-        recent = [_of(attempt.spend, attempt.seconds) for attempt in record.history if attempt.at > now - DAY]
+        recent = [_of(attempt.spend, attempt.seconds) for attempt in record.history if abs(now - attempt.at) < DAY]
         attempts += len(recent)
-        if record.updated > now - DAY:
+        if abs(now - record.updated) < DAY:
             recent.append(record.carried)
         total = sum(recent, total)
     return amounts(total, attempts)

@@ -98,6 +98,13 @@ def test_a_day_counts_what_ended_in_it_and_what_is_not_counted_yet() -> None:
     assert budget.overspent(total, Budget(usd=2.0, minutes=2, attempts=2)) is None
 
 
+def test_what_a_clock_told_that_was_a_year_ahead_is_not_of_every_day_until_then() -> None:
+    """Money of today it is where the clock was less than a day ahead."""
+    ahead = replace(record(carried=Spend(usd=4.0)), updated=NOW + 365 * DAY, history=(attempt(1, Spend(usd=8.0), at=NOW + DAY),))
+    near = replace(record(), id="second", history=(attempt(1, Spend(usd=1.0), at=NOW + DAY - 1),))
+    assert budget.in_a_day((ahead, near), NOW) == Budget(usd=1.0, tokens=0, minutes=0.0, attempts=1)
+
+
 def test_a_copied_folder_uses_nothing_of_the_day_a_second_time() -> None:
     """Until its claim it holds the record of its original, as that was when it was copied."""
     first, second = (attempt(number, Spend(usd=1.0), at=NOW - 60) for number in (1, 2))
