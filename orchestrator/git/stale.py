@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 OLD_ENOUGH = 10.0
+FUTURE = 60.0  # a lock stamped later than this from now tells of a clock that was set back, not of a git at work
 PROC = Path("/proc")
 
 
@@ -18,7 +19,7 @@ def clear(lock: Path, *, near: Path | None = None, now: float | None = None) -> 
         age = (time.time() if now is None else now) - lock.stat().st_mtime
     except FileNotFoundError:
         return True
-    if age < OLD_ENOUGH or _open_somewhere(lock) or (near and _git_at_work(near)):
+    if -FUTURE < age < OLD_ENOUGH or _open_somewhere(lock) or (near and _git_at_work(near)):
         return False
     lock.unlink(missing_ok=True)
     return True

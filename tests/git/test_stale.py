@@ -32,6 +32,16 @@ def test_a_young_one_stays(lock: Path) -> None:
     assert lock.exists()
 
 
+def test_one_from_a_clock_that_was_set_back_is_removed(lock: Path) -> None:
+    """Its age would be less than ten seconds for as long as the clock had been ahead."""
+    assert stale.clear(lock, now=1000 - stale.FUTURE)
+    assert not lock.exists()
+
+
+def test_one_of_a_disk_whose_clock_is_a_little_ahead_is_young(lock: Path) -> None:
+    assert not stale.clear(lock, now=1000 - stale.FUTURE + 1)
+
+
 def test_without_proc_it_stays(lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stale, "PROC", tmp_path / "none")
     assert not stale.clear(lock)
