@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from orchestrator.agents.protocol import AgentEvent, Closing, EventKind
 from orchestrator.core.outcome import ProcessEnd, StopRequest
+from orchestrator.proc.awake import AwakeClock
 from orchestrator.proc.command import Finished
 
 LEAVE = 3.0  # seconds for the program to end by itself, with its closing event
@@ -20,13 +21,14 @@ SOON = 60.0  # a limit that ends within this is worth waiting for inside the ses
 
 
 class Patience:
-    """Watches one session's clock. `idle` None never calls it silent; `now` is a monotonic clock, `epoch` the world's."""
+    """Watches one session's clock. `idle` None never calls it silent; `now` is a monotonic clock, by default one that stands
+    still while we do, `epoch` the world's."""
 
     def __init__(
-        self, idle: float | None, *, now: Callable[[], float] = time.monotonic, epoch: Callable[[], float] = time.time
+        self, idle: float | None, *, now: Callable[[], float] | None = None, epoch: Callable[[], float] = time.time
     ) -> None:
-        self._idle, self._now, self._epoch = idle, now, epoch
-        self._heard = now()
+        self._idle, self._now, self._epoch = idle, now or AwakeClock(), epoch
+        self._heard = self._now()
         self._since: dict[EventKind, float] = {}
         self.verdict: AgentEvent | None = None
         self.stalled = False

@@ -29,11 +29,13 @@ class Pipes:
         *,
         feed: tuple[int, bytes] | None = None,
         on_exit: Callable[[], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.pid = pid
         self._on_exit = on_exit
+        self._clock = clock
         self.exited = False
-        self.last_output = time.monotonic()
+        self.last_output = clock()
         self._selector = selectors.PollSelector()  # for four descriptors and two waits, epoll only costs more calls
         self._sinks = dict(reads)
         self._pidfd = _pidfd(pid)
@@ -105,7 +107,7 @@ class Pipes:
             self._sinks.pop(descriptor)
             os.close(descriptor)
             return
-        self.last_output = time.monotonic()
+        self.last_output = self._clock()
         self._sinks[descriptor](data)
 
     def _write(self) -> None:

@@ -10,13 +10,13 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.proc import tree
+from orchestrator.proc.awake import AwakeClock
 from orchestrator.proc.command import Aside, Child, Command, Finished, Keyboard, Limits, Pump, Sink
 from orchestrator.proc.pipes import Pipes, ended, gone
 from orchestrator.proc.spawn import NotStarted, Shortage, piped
@@ -47,19 +47,21 @@ def run(
         if (request := pump()) is not None:
             return Finished(ProcessEnd.STOPPED, None, None, 0.0, f"not started: asked to stop ({request})", request)
         meter = Meter(limits.output)
-        began = time.monotonic()
+        clock = AwakeClock()
+        began = clock()
         try:
             other = aside and replace(aside, sink=meter.into(aside.sink))
             child = _start(command, meter.into(sink), None if err is None else meter.into(err), other)
         except Shortage:
             raise
         except NotStarted as error:
-            return Finished(ProcessEnd.NOT_STARTED, None, None, time.monotonic() - began, error.message)
+            return Finished(ProcessEnd.NOT_STARTED, None, None, clock() - began, error.message)
         leave_nothing = partial(_clear, child, None if handed else command.env.get(MARK), others)
         with contextlib.ExitStack() as stack:
             stack.callback(leave_nothing)
-            pipes = stack.enter_context(contextlib.closing(Pipes(child.pid, child.reads, feed=child.feed, on_exit=on_exit)))
-            watch = Watch(pipes, meter, limits, pump, began=began, others=others)
+            pipes = Pipes(child.pid, child.reads, feed=child.feed, on_exit=on_exit, clock=clock)
+            stack.enter_context(contextlib.closing(pipes))
+            watch = Watch(pipes, meter, limits, pump, clock=clock, began=began, others=others)
             if on_start is not None:
                 on_start(child.pid)
             if on_terminal is not None and child.keyboard is not None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from orchestrator.core.outcome import ProcessEnd, StopRequest
 from orchestrator.proc import tree
@@ -46,11 +45,19 @@ class Watch:
     """The time between a child's start and the moment when nothing more is expected of it."""
 
     def __init__(
-        self, pipes: Pipes, meter: Meter, limits: Limits, pump: Pump, *, began: float, others: Collection[int] = ()
+        self,
+        pipes: Pipes,
+        meter: Meter,
+        limits: Limits,
+        pump: Pump,
+        *,
+        clock: Callable[[], float],
+        began: float,
+        others: Collection[int] = (),
     ) -> None:
         self.pipes, self.meter, self.limits, self.pump = pipes, meter, limits, pump
         self.spared = {pipes.pid, *others}
-        self.began = began
+        self.clock, self.began = clock, began
         self.pulse_at = self.began + PULSE
         self.cause: ProcessEnd | None = None
         self.request: StopRequest | None = None
@@ -63,7 +70,7 @@ class Watch:
         while not self._over(now):
             self._pulse(now)
             self.pipes.wait(self._pause(now))
-            now = time.monotonic()
+            now = self.clock()
             self._judge(now)
         with contextlib.suppress(ChildProcessError):  # reaped by someone else in this process
             self.status = ended(self.pipes.pid)
@@ -76,7 +83,7 @@ class Watch:
             end = ProcessEnd.EXITED if number is None else ProcessEnd.SIGNALLED
         left = f"it left {strays} process{'es' if strays > 1 else ''} behind, now ended" if strays and self.cause is None else ""
         detail = "; ".join(filter(None, (self._sentence(end, code, number), left)))
-        return Finished(end, code, number, time.monotonic() - self.began, detail, self.request, strays)
+        return Finished(end, code, number, self.clock() - self.began, detail, self.request, strays)
 
     def _over(self, now: float) -> bool:
         exited = self.pipes.exited

@@ -10,6 +10,7 @@ from orchestrator.agents.exec import Exec
 from orchestrator.agents.patience import LEAVE, RETRY, SOON, Patience
 from orchestrator.agents.protocol import AgentEvent, Closing, EventKind, Stream, Traits
 from orchestrator.core.outcome import AgentEnd, ProcessEnd, StopRequest
+from orchestrator.proc import awake
 from orchestrator.proc.command import Finished, Limits
 
 EPOCH = 1_800_000_000.0
@@ -37,6 +38,20 @@ def limit(**data: float) -> Closing:
 
 def test_a_session_that_says_nothing_special_goes_on() -> None:
     assert Clock().lasts(Closing()) == 1000
+
+
+def test_time_in_which_we_stood_still_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that was paused over night: its agent had said nothing since, and was ended for that."""
+    seconds = [0.0]
+    monkeypatch.setattr(awake, "monotonic", lambda: seconds[0])
+    watching = Patience(120.0)
+    seconds[0] = 3600.0
+    assert not watching.judge(Closing())
+    for _ in range(119):
+        seconds[0] += 1.0
+        assert not watching.judge(Closing())
+    seconds[0] += 1.0
+    assert watching.judge(Closing()) is StopRequest.SETTLED
 
 
 def test_who_is_not_logged_in_is_given_the_time_to_say_goodbye() -> None:

@@ -14,7 +14,7 @@ import pytest
 from support.processes import Run, gone, until
 
 from orchestrator.core.outcome import ProcessEnd, StopRequest
-from orchestrator.proc import tree
+from orchestrator.proc import awake, tree
 from orchestrator.proc.command import Command, Limits
 from orchestrator.proc.supervise import run as supervise
 
@@ -51,6 +51,26 @@ def test_what_is_written_aside_is_output_and_counts_as_that(run: Run) -> None:
     finished = run("echo out; yes >&$TOLD", Limits(output=1000), aside="TOLD")
     assert (finished.end, len(run.out) + len(run.aside)) == (ProcessEnd.OUTPUT_LIMIT, 1000)
     assert run("exit 3", argv=("no-such-program",), aside="TOLD").end is ProcessEnd.NOT_STARTED
+
+
+def test_time_in_which_its_watcher_stood_still_is_none_of_the_program(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container that was paused, or a frozen cgroup: the program had stood still as well."""
+    stood = 0.0
+    goes_on = tmp_path / "goes on"
+
+    def freeze() -> None:
+        nonlocal stood
+        if run.pids and not stood:
+            stood = 3600.0
+            goes_on.touch()
+
+    monkeypatch.setattr(awake, "monotonic", lambda: time.monotonic() + stood)
+    script = f"until [ -e '{goes_on}' ]; do sleep 0.05; done; sleep 0.5; echo done"
+    finished = run(script, Limits(seconds=60, idle=60), pump=freeze)
+    assert (finished.end, bytes(run.out)) == (ProcessEnd.EXITED, b"done\n")
+    assert finished.seconds < 60
 
 
 def test_an_exit_code_and_a_signal_are_told_apart(run: Run) -> None:
