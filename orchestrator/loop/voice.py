@@ -123,11 +123,18 @@ def ending(state: State | None, record: Record | None, now: float) -> str:
         return "blocked: moved there by hand"
     if state is State.BLOCKED:
         return f"blocked{reason}{detail}"
-    if record and record.not_before and record.not_before > now:
-        return f"waits until {time.strftime('%H:%M:%S', time.localtime(record.not_before))}{reason}{detail}"
-    if state is State.PENDING and record and record.reason is Reason.REVIEW:
-        return f"waits for a person{detail}"
-    return "is pending again" if state is State.PENDING else "runs on"
+    return _put_back(record, f"{reason}{detail}", now) if state is State.PENDING else "runs on"
+
+
+def _put_back(record: Record | None, why: str, now: float) -> str:
+    """How it waits in pending. Its time may have come, where a full disk kept it from being put back: why, is told still."""
+    if record and record.reason is Reason.REVIEW:
+        return f"waits for a person: {record.detail}" if record.detail else "waits for a person"
+    if record is None or record.not_before is None:
+        return "is pending again"
+    if record.not_before > now:
+        return f"waits until {time.strftime('%H:%M:%S', time.localtime(record.not_before))}{why}"
+    return f"is pending again{why}"
 
 
 def _attempts(record: Record | None) -> str:

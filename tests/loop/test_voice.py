@@ -109,6 +109,11 @@ def test_what_a_spec_leaves_open_is_said_once_for_each_version_of_it(tmp_path: P
     (State.BLOCKED, replace(RECORD, reason=Reason.CONVERGED), "blocked: moved there by hand"),
     (State.PENDING, RECORD, "is pending again"),
     (State.PENDING, replace(RECORD, not_before=5.0), "is pending again"),
+    (
+        State.PENDING,
+        replace(RECORD, not_before=5.0, reason=Reason.BACKOFF, detail="No space left on device"),
+        "is pending again (backoff): No space left on device",
+    ),
     (State.RUNNING, RECORD, "runs on"),
 ])  # fmt: skip
 def test_each_way_a_claim_ends_has_its_line(state: State | None, record: Record | None, line: str) -> None:
