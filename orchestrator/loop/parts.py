@@ -9,6 +9,7 @@ from orchestrator.core import budget
 from orchestrator.core.readiness import World
 from orchestrator.core.settings import Settings
 from orchestrator.core.value import Value
+from orchestrator.errors import StoreError
 from orchestrator.executors.protocol import Executor
 from orchestrator.loop.index import Index
 from orchestrator.loop.mode import Mode
@@ -41,6 +42,14 @@ class Losses:
     attempts: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a task's folder could not be claimed, and when (monotonic)."""
+
+    error: StoreError
+    at: float
+
+
 @dataclass(slots=True)
 class Loop:
     """`quota`: how many claims it may still make, None for any number. `only`: the one task it may work on."""
@@ -62,6 +71,7 @@ class Loop:
     began: float = 0.0  # epoch
     seen: Seen = field(default_factory=dict)
     losses: dict[str, Losses] = field(default_factory=dict)
+    refused: dict[str, Refusal] = field(default_factory=dict)  # by folder in pending
     claimed: str | None = None  # the task claimed last
     stopping: bool = False
     swept: float | None = None  # monotonic time of the last removal of leavings

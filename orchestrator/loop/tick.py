@@ -17,11 +17,11 @@ from orchestrator.errors import StoreError
 from orchestrator.loop import dispatch, pulls, retention, takeover
 from orchestrator.loop.mode import Mode
 from orchestrator.loop.names import everywhere
-from orchestrator.loop.parts import Loop, Moment
+from orchestrator.loop.parts import Loop, Moment, Refusal
 from orchestrator.loop.voice import ending
 from orchestrator.loop.watch import FOLLOWED
 from orchestrator.loop.workers import Worker, fault
-from orchestrator.store import control, integrations, records
+from orchestrator.store import control, durable, integrations, records
 
 SWEEP = 3600.0  # seconds between removals of what crashes left behind
 RESCAN = 30.0  # seconds between looks at everything: events get lost
@@ -46,6 +46,7 @@ def tick(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
     takeover.adopt(loop, moment)
     follow_moves(loop, moment)
     fill_slots(loop, moment)
+    tell_refused(loop, moment)
     pulls.attend(loop, moment)
     retire(loop, moment)
     if loop.mode is Mode.LOOP and not len(loop.workers) and not loop.again:
@@ -210,7 +211,7 @@ def fill_slots(loop: Loop, moment: Moment) -> None:
     claimed = looked_at = 0
     for candidate in tuple(choose(loop, moment)):
         looked_at += 1
-        claimed += claim(loop, candidate, moment)
+        claimed += try_claim(loop, candidate, moment)
     # Lost to another loop, or changed since it was listed: there may be others.
     loop.again |= claimed < looked_at
     if not looked_at:
@@ -218,12 +219,43 @@ def fill_slots(loop: Loop, moment: Moment) -> None:
 
 
 def choose(loop: Loop, moment: Moment) -> Iterable[Candidate]:
-    """The tasks to claim now, best first."""
+    """The tasks to claim now, best first. One that could not be had a moment ago comes after all others."""
     world = loop.world(moment)
     if loop.only is None:
-        return selection.choose(loop.index.hopeful(world), world, moment.now, loop.free)
+        refused = {folder for folder, refusal in loop.refused.items() if moment.mono - refusal.at < RESCAN}
+        others = (each for each in loop.index.hopeful(world) if each.place.folder not in refused)
+        chosen = tuple(selection.choose(others, world, moment.now, loop.free))
+        return chosen or selection.choose(loop.index.hopeful(world), world, moment.now, loop.free)
     mine = (candidate for candidate in loop.index.candidates if candidate.name == loop.only)
     return (candidate for candidate in mine if not waiting_on(candidate, world, moment.now, force=True))
+
+
+def try_claim(loop: Loop, candidate: Candidate, moment: Moment) -> bool:
+    """The same as `claim`, which one folder that can't be moved (a mount point, one of another's below a sticky bit, a layer of
+    an image) may refuse while all others can be had."""
+    folder = candidate.place.folder
+    try:
+        claimed = claim(loop, candidate, moment)
+    except StoreError as error:
+        if not durable.is_folder(loop.queue.path(candidate.place)):
+            raise  # it was claimed, and what came after that failed
+        loop.refused[folder] = Refusal(error, moment.mono)
+        return False
+    loop.refused.pop(folder, None)
+    return claimed
+
+
+def tell_refused(loop: Loop, moment: Moment) -> None:
+    """Say what could not be claimed while it is ready. Raises it where nothing else goes on: a full disk refuses all."""
+    if not loop.refused:
+        return
+    world = loop.world(moment)
+    there = (each for each in loop.index.candidates if each.place.folder in loop.refused and ready(each, world, moment.now))
+    loop.refused = {each.place.folder: loop.refused[each.place.folder] for each in there}
+    for refusal in loop.refused.values():
+        if not len(loop.workers):
+            raise refusal.error
+        loop.voice.problem(fault(refusal.error), refusal.error.hint)
 
 
 def claim(loop: Loop, candidate: Candidate, moment: Moment) -> bool:

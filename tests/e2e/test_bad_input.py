@@ -417,6 +417,23 @@ def test_a_full_disk_is_told_in_one_line_and_everything_goes_on_when_there_is_sp
         assert project.git("show", "main:todo.txt") == ""
 
 
+def test_a_folder_that_can_t_be_moved_keeps_no_other_task_waiting(project: Project) -> None:
+    """A mount point here; it may as well be a layer of an image, or another's below a sticky bit."""
+    built = project.drop("stuck", front="priority: 9").rename(project.top / "built")
+    stuck = project.tasks / "pending/stuck"
+    project.agent(ALL_GONE)
+    with mounted(stuck, "-t", "tmpfs", "none"):
+        shutil.copytree(built, stuck, dirs_exist_ok=True)
+        project.drop("task")
+        loop = project.start("--loop")
+        project.wait(lambda: project.where("task") == "converged", why="the other one runs")
+        assert "pending/stuck: Device or resource busy" in output(project)
+        (stuck / "autoresearch.md").write_text("---\ndraft: true\n---\n# stuck\n")
+        project.wait(lambda: "Working again." in output(project), why="a draft is not to be claimed")
+    project.run("--stop", code=0)
+    assert loop.wait(5) == 0
+
+
 def test_a_disk_that_fills_up_while_an_agent_works_loses_nothing(project: Project) -> None:
     """The repository's disk is full when the agent's work is to be committed."""
     shutil.rmtree(project.repo)
