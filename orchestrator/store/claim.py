@@ -257,7 +257,8 @@ class Claim:
         if self.lock:
             self.lock.close()
             self.lock = None
-            self.queue.owners.prepare()
+            with contextlib.suppress(StoreError):  # a full disk: the worker has the claim all the same, and the next one says so
+                self.queue.owners.prepare()
 
     # Inside
 

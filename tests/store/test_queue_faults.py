@@ -55,6 +55,19 @@ def test_a_claim_on_a_full_disk_fails_and_leaves_neither_file_nor_descriptor(
     assert queue.take("fix") is not None
 
 
+def test_a_claim_is_handed_over_also_where_the_next_one_can_not_be_prepared(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker has started by then: `--once` would have gone on to a second task."""
+    drop(queue, "fix")
+    claim = claimed(queue, "fix")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", failing(errno.ENOSPC, lambda *_: True, os.pwrite))
+        claim.detach()
+    assert claim.fileno() == -1
+    assert queue.owners.tokens() == [claim.token]
+
+
 def test_a_claim_whose_rename_is_refused_leaves_no_lock(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     drop(queue, "fix")
     with monkeypatch.context() as patch:
