@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Sequence
 
 from orchestrator.agents.protocol import Answer
+from orchestrator.proc.awake import AwakeClock
 from orchestrator.proc.command import Keyboard
 from orchestrator.proc.screen import Screen
 
@@ -46,18 +46,18 @@ class Dialogue:
         idle: float | None,
         note: Callable[[str], None],
         row: Callable[[str], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._answers = [(re.compile(answer.pattern, re.MULTILINE), answer.keys) for answer in (*answers, *COMMON)]
         self._patience = (idle or float("inf")) * PATIENCE
-        self._note, self._row, self._clock = note, row, clock
+        self._note, self._row, self._clock = note, row, clock or AwakeClock()
         self._screen = Screen(self._type)
         self._keyboard: Keyboard | None = None
         self._fresh = False  # something came since the last look
         self._rows: tuple[str, ...] = ()
         self._told: tuple[str, ...] = ()  # what was told last, and the rows of it
         self._shown: frozenset[str] = frozenset()
-        self._shown_at = self._changed_at = clock()
+        self._shown_at = self._changed_at = self._clock()
         self._answered: list[str] = []  # the same screen, as often as it was answered
         self._answered_at = 0.0
 

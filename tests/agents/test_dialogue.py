@@ -11,6 +11,7 @@ from orchestrator.agents.dialogue import Dialogue, spoken, typed
 from orchestrator.agents.exec import Exec
 from orchestrator.agents.protocol import Answer, Terminal, Traits
 from orchestrator.core.outcome import AgentEnd
+from orchestrator.proc import awake
 from orchestrator.proc.command import Keyboard, Limits
 
 TRUST = (Answer(r"> No, exit\n(?:Yes, I trust)", "\x1b[B"), Answer(r"No, exit\n> Yes, I trust", "\r"))
@@ -54,6 +55,18 @@ def test_nothing_is_typed_while_the_screen_still_changes() -> None:
     for number in range(20):
         desk.after(0.25, b"\x1b[2J\x1b[H%d\r\n> No, exit\r\nYes, I trust it" % number)
     assert desk.typed == []
+
+
+def test_a_screen_that_rested_only_because_we_stood_still_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that was paused for an hour while an agent at its terminal was thinking."""
+    seconds = [0.0]
+    monkeypatch.setattr(awake, "monotonic", lambda: seconds[0])
+    dialogue = Dialogue((), idle=100.0, note=print, row=print)
+    dialogue.take(b"\x1b[2J\x1b[HThinking\r\n")
+    for passed in (1.0, 1.0, 3600.0, 1.0):
+        assert dialogue.look() is None
+        seconds[0] += passed
+    assert dialogue.look() is None
 
 
 def test_an_answer_that_is_not_taken_becomes_a_question_and_is_not_typed_for_ever() -> None:
