@@ -119,10 +119,13 @@ def _held(candidate: Candidate, reasons: Sequence[Waiting]) -> str:
 
 
 def _drained(loop: Loop) -> Over | None:
-    """Judged by all as it is at this moment: what was edited since, or came by no event, may well be ready."""
+    """Judged by all as it is at this moment: what was edited since, or came by no event, may well be ready. All is read at once
+    for that: of very many, the last ones would wait for the next tick, whose judgement would begin with the first ones again."""
     if not _judged(loop).done:
         return None
     loop.index.refresh(loop.clock().mono, full=True)
+    while loop.index.unread and not loop.wakeup.stops:
+        loop.index.refresh(loop.clock().mono)
     verdict = _judged(loop)
     loop.again = not verdict.done or bool(loop.index.unread)  # no event will tell of what was just found
     return None if loop.again else Over(verdict.exit_code)

@@ -16,7 +16,7 @@ from orchestrator.core.pull import Pull
 from orchestrator.core.record import Landed, Record
 from orchestrator.core.settings import Settings
 from orchestrator.core.task import State
-from orchestrator.loop import retention, run
+from orchestrator.loop import backlog, retention, run
 from orchestrator.loop.index import Index
 from orchestrator.loop.mode import Mode
 from orchestrator.loop.parts import Moment
@@ -148,6 +148,17 @@ def test_a_file_that_an_editor_left_is_not_looked_at_more_often_where_folders_re
     monkeypatch.setattr(Wakeup, "wait", wait)
     assert run.run(Settings(tasks=str(stage.queue.root), settle=0.0), Mode.LOOP, say=lambda _line: None, program=STANDIN) == 0
     assert min(asked[:3]) > run.BUSY / 2
+
+
+def test_a_drain_ends_however_many_it_judges_anew_at_its_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        (stage.task(f"open{number}") / ".autoresearch.md.swp").write_text("")
+        stage.task(f"broken{number}", front="priority: high")
+    ticks = iter(range(50))
+    monkeypatch.setattr(backlog, "SLICE", 0.0)  # a tick reads one, as it reads some fifty of hundreds
+    monkeypatch.setattr(Wakeup, "wait", lambda self, seconds, wait=Wakeup.wait: next(ticks) < 0 or wait(self, seconds))
+    settings = Settings(tasks=str(stage.queue.root), settle=0.0)
+    assert run.run(settings, Mode.DRAIN, say=lambda _line: None, program=STANDIN) == 1
 
 
 def test_a_child_starts_after_its_parent_and_never_after_a_blocked_one(stage: Stage) -> None:
