@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from itertools import islice
@@ -59,11 +59,8 @@ def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
     if full:
         prepare(loop, moment)
         loop.looked = moment.mono
-    if not loop.watch.follows:
-        touched = {*touched, *islice(loop.index.followed, FOLLOWED)}
-    if not loop.watch.follows or (len(loop.index.names.places(State.PENDING)) <= FEW and moment.mono - loop.asked >= OFTEN):
-        touched = {*touched, *loop.index.changed()}
-        loop.asked = moment.mono
+    if not loop.index.unread:  # else there would always be some
+        touched = {*touched, *unheard(loop, moment)}
     reading = loop.index.unread
     loop.reader.look()
     loop.index.refresh(moment.mono, full=full, touched=touched)
@@ -76,6 +73,16 @@ def look(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
         loop.watch.follow({folder: loop.queue.path(place) for folder, place in loop.index.followed.items()})
         if loop.only is None:  # who asked for one task is told of that one
             loop.voice.invalid(loop.index.invalid)
+
+
+def unheard(loop: Loop, moment: Moment) -> Iterator[str]:
+    """Pending folders to look at again whatever is heard: where nothing can be, those that only an edit makes ready; and those
+    that look different, of few or where nothing is heard."""
+    if not loop.watch.follows:
+        yield from islice(loop.index.followed, FOLLOWED)
+    if not loop.watch.follows or (len(loop.index.names.places(State.PENDING)) <= FEW and moment.mono - loop.asked >= OFTEN):
+        yield from loop.index.changed()
+        loop.asked = moment.mono
 
 
 def prepare(loop: Loop, moment: Moment) -> None:

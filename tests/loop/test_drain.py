@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -21,6 +22,7 @@ from orchestrator.loop.index import Index
 from orchestrator.loop.mode import Mode
 from orchestrator.loop.parts import Moment
 from orchestrator.loop.wakeup import Wakeup
+from orchestrator.loop.watch import Watch
 from orchestrator.store import records, specfile
 
 
@@ -159,6 +161,29 @@ def test_a_drain_ends_however_many_it_judges_anew_at_its_end(stage: Stage, monke
     monkeypatch.setattr(Wakeup, "wait", lambda self, seconds, wait=Wakeup.wait: next(ticks) < 0 or wait(self, seconds))
     settings = Settings(tasks=str(stage.queue.root), settle=0.0)
     assert run.run(settings, Mode.DRAIN, say=lambda _line: None, program=STANDIN) == 1
+
+
+def test_without_inotify_a_loop_rests_however_many_it_looks_at_anew(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        stage.task(f"broken{number}", front="priority: high")
+    asked: list[float] = []
+    told: list[str] = []
+
+    def wait(self: Wakeup, seconds: float, wait: Callable[[Wakeup, float], bool] = Wakeup.wait) -> bool:
+        asked.append(seconds)
+        if len(asked) == 30:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return wait(self, min(seconds, 0.05))
+
+    def deaf(_watch: Watch) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(backlog, "SLICE", 0.0)
+    monkeypatch.setattr(Watch, "_begin", deaf)
+    monkeypatch.setattr(Wakeup, "wait", wait)
+    assert run.run(Settings(tasks=str(stage.queue.root)), Mode.LOOP, say=told.append, program=STANDIN) == 0
+    assert max(asked) > run.BUSY / 2
+    assert sum("invalid" in line for line in told) == 5
 
 
 def test_a_child_starts_after_its_parent_and_never_after_a_blocked_one(stage: Stage) -> None:
