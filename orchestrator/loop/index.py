@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
 
 from orchestrator.core import attention, budget
 from orchestrator.core.attention import OffBase
@@ -25,7 +24,6 @@ from orchestrator.store.ledger import Ledger
 from orchestrator.store.queue import Queue
 
 NO_BUDGET = Budget()
-RESTLESS = 500  # tasks that are settling or being edited, looked at in one go
 LEAF = 2  # links to a folder without folders in it, on most file systems
 
 Read = Callable[[Place, str | None], Candidate]  # the second: which other folder has the same name, in words
@@ -73,7 +71,7 @@ class Index:
         again |= {place.folder for place in doubles.keys() ^ self.names.doubles.keys()}
         again |= {*touched, *((*self.changed(), *self._refused()) if full else ())}
         if not self.unread:  # else there would always be some
-            again |= {*islice(self._restless, RESTLESS)}
+            again |= self._restless
         self._backlog.add(again & pending.keys())
         for folder in self._backlog.take():
             if folder in pending:

@@ -162,6 +162,24 @@ def test_however_many_have_to_rest_a_look_at_all_of_them_ends(stage: Stage) -> N
     assert index.unread == 19  # and the next one is at all of them again
 
 
+def test_no_number_of_folders_that_editors_hold_keeps_one_from_being_looked_at(stage: Stage) -> None:
+    for number in range(1000):
+        (stage.queue.folder(State.PENDING) / f"t{number}").mkdir()
+    reads: list[str] = []
+
+    def held(place: Place, _double: str | None) -> Candidate:
+        reads.append(place.folder)
+        return Candidate(place, None, holds=(Waiting(WaitingKind.EDITOR, "an editor has a file of it open"),))
+
+    index = Index(stage.queue, held)
+    for moment in (0.0, 1.0):
+        reads.clear()
+        index.refresh(moment)
+        while index.unread:
+            index.refresh(moment)
+        assert len({*reads}) == 1000
+
+
 def test_the_one_task_that_is_wanted_is_read_before_all_others(stage: Stage) -> None:
     for number in range(60):
         stage.task(f"t{number}", front=f"priority: {number}")
