@@ -42,7 +42,7 @@ def asked(loop: Loop) -> Over | None:
     if loop.wakeup.stops:
         polite = loop.mode is Mode.LOOP and loop.wakeup.stops[0] is signal.SIGTERM  # how a service is stopped
         return Over(DONE if polite else INTERRUPTED, stopping=True)
-    if control.stop_requested_since(loop.queue, loop.me.started, loop.me.token):
+    if control.stop_requested(loop.queue, loop.me):
         return Over(DONE if loop.mode is Mode.LOOP else LATER, stopping=True)
     return None
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import StoreError
@@ -50,19 +51,17 @@ def forget_stop(queue: Queue, tokens: Sequence[str]) -> None:
             durable.unlink(path, point="stop.done")
 
 
-def stop_requested_since(queue: Queue, started: float, token: str | None = None) -> bool:
-    """Whether the loop registered as `token` at `started` was asked to stop.
+def stop_requested(queue: Queue, lock: OwnerLock) -> bool:
+    """Whether the loop registered by `lock` was asked to stop; also where its queue was moved to, since who asks there waits for
+    it.
 
     A request names the loops it means, so a jump of the clock neither loses it nor stops a later loop. One made by hand
-    (`touch tasks/.orch/stop`), or asked about without a token, counts where it is not older than `started`.
+    (`touch tasks/.orch/stop`) counts where it is not older than the registration.
     """
-    path = queue.control / STOP
-    try:
-        asked, written = path.read_bytes(), path.stat().st_mtime
-    except OSError:
-        return False
-    named = _loops(asked)
-    return token in named if token and named else written >= started
+    places = [queue.control]
+    with suppress(OSError):
+        places += [] if lock.named() else [lock.control()]
+    return any(_requested(place / STOP, lock) for place in places)
 
 
 def log(queue: Queue, event: str, **fields: Any) -> None:
@@ -75,6 +74,15 @@ def log(queue: Queue, event: str, **fields: Any) -> None:
 def _tell_of(queue: Queue, lock: OwnerLock) -> None:
     data = {"schema": 1, "token": lock.token, "started": lock.started, **asdict(queue.me())}
     durable.write(queue.control / LOOP, json.dumps(data).encode(), point="loop", durable=False, shared=True)
+
+
+def _requested(path: Path, lock: OwnerLock) -> bool:
+    try:
+        asked, written = path.read_bytes(), path.stat().st_mtime
+    except OSError:
+        return False
+    named = _loops(asked)
+    return lock.token in named if named else written >= lock.started
 
 
 def _loops(asked: bytes) -> tuple[str, ...]:

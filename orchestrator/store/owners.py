@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from orchestrator.core.lease import Identity
 from orchestrator.core.task import TOKEN
@@ -67,6 +68,10 @@ class OwnerLock:
     def named(self) -> bool:
         """Whether the file is still where others look for it: else nobody finds the lock."""
         return _is(f"{self._folder}/{self.token}", self.descriptor)
+
+    def control(self) -> Path:
+        """The `.orch` that holds the file, where it is by now: it goes with a project that is moved."""
+        return Path(os.readlink(f"/proc/self/fd/{self.descriptor}")).parents[1]  # noqa: PTH115
 
     def close(self) -> None:
         """Close our descriptor. The lock lives on while a child has its own copy."""

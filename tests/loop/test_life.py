@@ -24,7 +24,8 @@ from orchestrator.loop.mode import Mode
 from orchestrator.loop.run import run
 from orchestrator.loop.workers import LOGS, Workers
 from orchestrator.proc import identity
-from orchestrator.store import events, leases
+from orchestrator.store import control, events, leases
+from orchestrator.store.queue import Queue
 
 
 def test_the_task_of_a_killed_worker_goes_on_with_a_new_one_and_its_agent_is_ended_first(stage: Stage) -> None:
@@ -462,6 +463,17 @@ def test_a_tasks_folder_that_is_removed_is_said_and_not_made_again(stage: Stage)
     loop.send_signal(signal.SIGTERM)
     assert stage.code(loop) == 0
     assert not stage.queue.root.exists()
+
+
+def test_a_loop_whose_project_was_moved_hears_a_stop_from_where_it_is_now(stage: Stage) -> None:
+    loop = stage.loop("loop")
+    stage.until(stage.registered, "the loop")
+    stage.task("t", "hold")
+    stage.runs("t")
+    moved = Queue(stage.queue.root.rename(stage.top / "elsewhere"))
+    assert len(control.request_stop(moved)) == 1
+    assert stage.code(loop) == 0
+    assert moved.owners.loops() == ()
 
 
 @pytest.mark.parametrize("removed", [".orch", ".orch/owners"])

@@ -39,7 +39,7 @@ def main(root: Path) -> None:
     forget_old(queue)
     control.log(queue, "done")
     control.request_stop(queue)
-    assert control.stop_requested_since(queue, loop.started, loop.token)
+    assert control.stop_requested(queue, loop)
     queue.owners.close()
     loop.drop()
 
