@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from orchestrator.core import attention, budget
 from orchestrator.core.attention import OffBase
@@ -24,6 +24,7 @@ from orchestrator.store.ledger import Ledger
 from orchestrator.store.queue import Queue
 
 NO_BUDGET = Budget()
+REST = 1.0  # seconds after which a folder that only settles is read before what is still unread
 LEAF = 2  # links to a folder without folders in it, on most file systems
 
 Read = Callable[[Place, str | None], Candidate]  # the second: which other folder has the same name, in words
@@ -38,6 +39,7 @@ class Index:
         self._read = read
         self.names = Names(queue)
         self._first = first
+        self._clock = clock
         self._backlog = Backlog(self._glance, clock)
         self._entries: dict[str, Entry] = {}
         self._order = Ordering()
@@ -70,8 +72,7 @@ class Index:
         again = {place.folder for place in change.came if place.state is State.PENDING}
         again |= {place.folder for place in doubles.keys() ^ self.names.doubles.keys()}
         again |= {*touched, *((*self.changed(), *self._refused()) if full else ())}
-        if not self.unread:  # else there would always be some
-            again |= self._restless
+        again.update(self._unrested())
         self._backlog.add(again & pending.keys())
         for folder in self._backlog.take():
             if folder in pending:
@@ -202,11 +203,20 @@ class Index:
         candidate = self._read(place, self.names.doubles.get(place))
         before = self._entries.get(place.folder)
         if before is not None and before.candidate == candidate:
-            before.key = key
+            before.key, before.at = key, self._clock()
             return candidate
         self._forget(place.folder)
-        self._remember(Entry(candidate, key, order_key(candidate)))
+        self._remember(Entry(candidate, key, order_key(candidate), self._clock()))
         return candidate
+
+    def _unrested(self) -> Collection[str]:
+        """Restless folders to read again: all of them once nothing is unread, or there would always be something; until then
+        those that may have settled meanwhile, or an urgent one would wait for thousands that came with it."""
+        if not self.unread:
+            return self._restless
+        entries = ((folder, self._entries[folder]) for folder in self._restless)
+        now = self._clock()
+        return [folder for folder, entry in entries if now - entry.at >= REST and _only_settles(entry.candidate)]
 
     def _remember(self, entry: Entry) -> None:
         candidate, folder = entry.candidate, entry.candidate.place.folder

@@ -13,11 +13,13 @@ MANY = 100  # changes at once, from which on sorting anew is quicker than insert
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A pending task as last read, and what its files looked like then. `parent`: one it was last seen waiting for."""
+    """A pending task as last read, `at` that monotonic time, and what its files looked like then. `parent`: one it was last seen
+    waiting for."""
 
     candidate: Candidate
     key: object
     order: tuple[int, float, str]
+    at: float
     parent: str | None = None
 
 

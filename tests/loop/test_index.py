@@ -162,6 +162,22 @@ def test_however_many_have_to_rest_a_look_at_all_of_them_ends(stage: Stage) -> N
     assert index.unread == 19  # and the next one is at all of them again
 
 
+def test_an_urgent_folder_that_settles_is_read_again_before_all_others_are(stage: Stage) -> None:
+    for number in range(20):
+        stage.task(f"t{number:02}", front=f"priority: {number}")
+    slow = Slow(stage.queue)
+
+    def resting(place: Place, double: str | None) -> Candidate:
+        return replace(slow(place, double), holds=(Waiting(WaitingKind.SETTLING, "it changed just now"),))
+
+    index = Index(stage.queue, resting, clock=slow.clock)
+    index.refresh(0.0, full=True)
+    index.refresh(0.1)
+    slow.now += 2.0
+    index.refresh(2.0)
+    assert slow.reads == ["t19", "t18", "t19"]
+
+
 def test_no_number_of_folders_that_editors_hold_keeps_one_from_being_looked_at(stage: Stage) -> None:
     for number in range(1000):
         (stage.queue.folder(State.PENDING) / f"t{number}").mkdir()
