@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.core import scope
 from orchestrator.core.value import Value
@@ -28,6 +28,8 @@ ALIASES = {
     "what's been tried": "notes",
 }
 HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t](.*)$")
+UNDERLINE = re.compile(r"^ {0,3}(?:(=)=+|--+)[ \t]*$")
+NO_HEADING = re.compile(r"^(?:\s*$| {4}|\t|\s*(?:[-*+]\s|[>|]|--|==))")  # what no underline makes one of
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 LABELLED = re.compile(r"^\s*(?:[-*+]\s+)?\*\*(Model|Reasoning|Retry limit)\s*(?::\*\*|\*\*\s*:)(.*)$", re.IGNORECASE)
 BULLET = re.compile(r"^\s*(?:[-*+]|\d{1,9}[.)])\s(.*)$")
@@ -101,7 +103,7 @@ class Body(Value):
 
 def read_body(text: str, first_line: int = 1) -> Body:
     """The parts of `text`, which begins on line `first_line` of its file."""
-    lines = tuple(_lines(text, first_line))
+    lines = _headed(tuple(_lines(text, first_line)))
     title, parts = _parts(lines)
     found: dict[str, list[Part]] = {}
     for part in parts:
@@ -233,6 +235,25 @@ def _lines(text: str, first_line: int) -> Iterator[Line]:
             yield Line(number, kept, code=True)
         else:
             yield Line(number, kept)
+
+
+def _headed(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """The same with underlined headings written as others are. `---` below a sentence may be a rule across the page: it is none
+    unless the text underlines some section."""
+    found = {number: mark for number in range(len(lines) - 1) if (mark := _underline(lines, number))}
+    if not any(section_name(lines[number].text) for number in found):
+        found = {number: mark for number, mark in found.items() if mark == "#"}
+    headed = (replace(line, text=f"{found[at]} {line.text.strip()}") if at in found else line for at, line in enumerate(lines))
+    return tuple(line for at, line in enumerate(headed) if at - 1 not in found)
+
+
+def _underline(lines: tuple[Line, ...], number: int) -> str:
+    """The mark of a heading that this line is by the one below it: a line of its own, as a paragraph would be."""
+    line, below = lines[number : number + 2]
+    mark = None if line.code or below.code or NO_HEADING.match(line.text) else UNDERLINE.match(below.text)
+    before = lines[number - 1].text if number else ""
+    alone = not before.strip() or heading_of(before)[0] or UNDERLINE.match(before)
+    return ("#" if mark[1] else "##") if mark and alone and not heading_of(line.text)[0] else ""
 
 
 def _outside_comments(line: str, inside: bool) -> tuple[str | None, bool]:

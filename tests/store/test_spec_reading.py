@@ -12,7 +12,7 @@ from orchestrator.core.gates import Mode
 from orchestrator.core.limits import task_limits
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import RESERVED, UNLIMITED, Direction, Kind, Land, Metric, Review, Spec
-from orchestrator.store import specfile
+from orchestrator.store import editing, specfile
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -240,6 +240,20 @@ def test_a_section_of_the_first_level_holds_the_headings_below_it(tmp_path: Path
     spec = spec_of(tmp_path, "# Goal\na\n## Why\nb\n# Fix it\nc\n## Plan\nd\n## Notes\ne\n### Part\nf\n")
     assert (spec.title, spec.goal, spec.notes) == ("Fix it", "a\n## Why\nb", "e\n### Part\nf")
     assert spec_of(tmp_path, "# Goal\na\n").title == "Goal"
+
+
+def test_underlined_headings_are_headings(tmp_path: Path) -> None:
+    """They were prose without a word: every printed number had to reach 0, and work outside of the scope landed."""
+    text = "Shrink it\n===\n\nGoal\n----\nBelow 200.\n\nMetrics\n--\n- **Primary**: kb (target 200)\n\nScope\n---\n- `a/**`\n\n"
+    spec = spec_of(tmp_path, f"{text}Background\n----------\n- `b/**`\n")
+    assert (spec.title, spec.goal, spec.scope, spec.warnings) == ("Shrink it", "Below 200.", ("a/**",), ())
+    assert [(metric.name, metric.target) for metric in spec.metrics] == [("kb", 200.0)]
+    assert editing.edit(spec.body, {"goal": "Below 100."}) == spec.body.replace("200.\n", "100.\n", 1)
+
+
+@pytest.mark.parametrize("text", ["# T\n## Goal\nMake it fast\n---\nand small\n", "# T\n## Goal\na | b\n--|--\n1 | 2\n"])
+def test_a_rule_below_a_sentence_and_a_table_make_no_heading(tmp_path: Path, text: str) -> None:
+    assert spec_of(tmp_path, text).goal == text.partition("Goal\n")[2].strip()
 
 
 def test_headings_in_code_and_hints_in_comments_are_no_sections(tmp_path: Path) -> None:
