@@ -14,7 +14,7 @@ from orchestrator.store.sections import Body, Line, Section, globs, heading_of, 
 LABEL = re.compile(r"\s*(?:[-*+]\s+)?(?:\*\*([^*`]{3,60})\*\*|([A-Z][\w /'-]{3,40}:))\s*:?\s*(.*)")
 LIKE = {
     "off_limits": re.compile(r"\bout of scope\b|\boff.?limits?\b|\b(?:do not|don't|never) (?:touch|modify|change|edit)\b"),
-    "scope": re.compile(r"\bscopes?\b"),
+    "scope": re.compile(r"\bscope\b"),  # scopes are what a token has
 }
 OTHERS = frozenset({"score", "slope", "files in score", "soft limits"})  # as near as a slip of the pen, and words of their own
 MOST = 200  # headings and labels that are looked at

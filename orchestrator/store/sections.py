@@ -114,12 +114,12 @@ def read_body(text: str, first_line: int = 1) -> Body:
 
 
 def _parts(lines: tuple[Line, ...]) -> tuple[str, tuple[Part, ...]]:
-    """The title and the parts. A first heading that names a section is the title only where no other one is.
+    """The title and the parts. A heading that names a section is no title.
 
     A second one of a section with a remark, such as `Scope (phase 2)` below `Scope`, is no more of it.
     """
     parts: list[tuple[str, Line | None, list[Line]]] = [("", None, [])]
-    title = instead = ""
+    title = ""
     seen: set[str] = set()
     level = NO_LEVEL
     for line in lines:
@@ -127,7 +127,6 @@ def _parts(lines: tuple[Line, ...]) -> tuple[str, tuple[Part, ...]]:
         name = section_name(said) if depth else ""
         name = "" if name in seen and REMARK.search(said) else name
         first = len(parts) == 1
-        instead = instead or (said if depth == 1 else "")
         if depth == 1 and not name and not title:
             title, level = said, NO_LEVEL if first else 1
             parts += [] if first else [("", None, [])]
@@ -137,7 +136,7 @@ def _parts(lines: tuple[Line, ...]) -> tuple[str, tuple[Part, ...]]:
             level = depth
         else:
             parts[-1][2].append(line)
-    return PREFIX.sub("", title or instead).strip(), tuple(Part(name, line, tuple(below)) for name, line, below in parts)
+    return PREFIX.sub("", title).strip(), tuple(Part(name, line, tuple(below)) for name, line, below in parts)
 
 
 def _ends(depth: int, level: int) -> bool:

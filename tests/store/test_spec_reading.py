@@ -12,6 +12,7 @@ from orchestrator.core.gates import Mode
 from orchestrator.core.limits import task_limits
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import RESERVED, UNLIMITED, Direction, Kind, Land, Metric, Review, Spec
+from orchestrator.errors import SpecError
 from orchestrator.store import editing, specfile
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -222,6 +223,7 @@ def test_what_reads_like_a_scope_with_paths_and_is_none_is_told(tmp_path: Path, 
         "---\nscope: [src/**]\n---\n# T\n**Scope:** src/**\n",
         "# T\n## Scope\n- `src/**`\n## Notes\n### Scope\n- `docs/**`\n",
         "# T\n**Microscopes:** a/b.py\n",
+        "# T\n## OAuth scopes\n- `src/auth.py`\n",
         "# T\n## Score\n- `bench/score.py`\n## Soft limits\n- `etc/limits.conf`\n",
     ],
 )
@@ -239,7 +241,6 @@ def test_a_second_section_with_a_remark_is_no_more_of_the_first(tmp_path: Path) 
 def test_a_section_of_the_first_level_holds_the_headings_below_it(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, "# Goal\na\n## Why\nb\n# Fix it\nc\n## Plan\nd\n## Notes\ne\n### Part\nf\n")
     assert (spec.title, spec.goal, spec.notes) == ("Fix it", "a\n## Why\nb", "e\n### Part\nf")
-    assert spec_of(tmp_path, "# Goal\na\n").title == "Goal"
 
 
 def test_underlined_headings_are_headings(tmp_path: Path) -> None:
@@ -266,6 +267,14 @@ def test_headings_in_code_and_hints_in_comments_are_no_sections(tmp_path: Path) 
 
 def test_text_below_the_title_is_the_goal_where_no_section_is(tmp_path: Path) -> None:
     assert spec_of(tmp_path, "# T\n\nDo this.\n- **Model:** m\n\n## Design\nno\n").goal == "Do this."
+
+
+def test_a_heading_that_names_a_section_is_neither_title_nor_goal(tmp_path: Path) -> None:
+    """The agent was asked for "Metrics", and a commit called so landed."""
+    spec = spec_of(tmp_path, "# Metrics\n- **Primary**: kb (target 200)\n# Notes\nn\n")
+    assert (spec.title, spec.goal, spec.notes) == ("", "", "n")
+    with pytest.raises(SpecError, match="nothing to work towards"):
+        spec_of(tmp_path, "# Metrics\n")
 
 
 def test_a_key_goes_before_its_section(tmp_path: Path) -> None:
