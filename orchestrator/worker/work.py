@@ -156,14 +156,19 @@ class Work:
         return self.claim.mask
 
     def evidence(self, file: str, **facts: Any) -> None:
-        """Add a line to a file of the attempt that is being made; before the first one there is nowhere to."""
-        if self.number:
-            self.claim.append(f"attempts/{self.number:04d}/{file}", {"schema": 1, "at": round(self.now(), 3), **facts})
+        """Add a line to a file of the attempt that is being made, or of the last one that was counted, where that has a folder:
+        of each attempt its events tell the same."""
+        number = max(self.number, self.record.attempts)
+        if self._has_folder(number):
+            self.claim.append(f"attempts/{number:04d}/{file}", {"schema": 1, "at": round(self.now(), 3), **facts})
 
     def beside(self, number: int, file: str, text: str) -> None:
         """Put a file beside an attempt's logs, where that attempt has a folder."""
-        if number and (self.claim.control / "attempts" / f"{number:04d}").is_dir():
+        if self._has_folder(number):
             self.claim.write(f"attempts/{number:04d}/{file}", text.encode(errors="replace"))
+
+    def _has_folder(self, number: int) -> bool:
+        return number > 0 and (self.claim.control / "attempts" / f"{number:04d}").is_dir()
 
     def now(self) -> float:
         return time.time()

@@ -88,6 +88,21 @@ def test_nor_is_it_where_the_next_one_s_worker_died_before_it_was_measured(desk:
     assert (results(desk), desk.record().streak, desk.record().streak_commit) == ([Result.UNCHANGED], 0, None)
 
 
+def test_what_a_later_claim_measures_of_a_counted_attempt_lies_beside_that_attempt(desk: Desk) -> None:
+    """Its report told of more samples than its benchmark.jsonl held."""
+    desk.drop()
+    desk.agent(DONE)
+    (desk.repo / "todo.txt").write_text("mine\n")  # in the way of the landing
+    desk.serve()
+    assert desk.state() is State.PENDING
+    desk.git("checkout", "-q", "todo.txt")
+    desk.serve()
+    told = [(event["where"], event["values"]) for event in desk.events(event="measured") if event["attempt"] == 1]
+    evidence = map(json.loads, (desk.folder() / ".orch/attempts/0001/benchmark.jsonl").read_text().splitlines())
+    assert desk.state() is State.CONVERGED
+    assert [(line["where"], line["values"]) for line in evidence] == told
+
+
 def test_what_a_dead_worker_s_attempt_is_measured_by_is_told_as_that_attempt_s(desk: Desk) -> None:
     desk.drop()
     desk.agent(DONE)
