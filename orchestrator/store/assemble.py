@@ -15,12 +15,11 @@ from orchestrator.core.spec import INFINITE, MEANT, UNLIMITED, Direction, Metric
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store import metricsources, validation
 from orchestrator.store.header import MOST, Header, shorten
-from orchestrator.store.lookalikes import lookalikes, own
+from orchestrator.store.lookalikes import fenced, lookalikes, own
 from orchestrator.store.metricsources import Said
 from orchestrator.store.model import FrontMatter, MetricModel
 from orchestrator.store.sections import Body, globs
 
-AIMED = re.compile(r"\btarget\b|\bbetter\b|[<>≤≥]=? *\d", re.IGNORECASE)  # what is said of a metric that isn't to reach just 0
 SPAN = re.compile(r"`([^`\s]*(?:[/*]|\.\w+(?=`))[^`\s]*)`")
 LABELS = {"model": "model", "reasoning": "effort", "retry limit": "max_failures"}
 
@@ -44,7 +43,7 @@ class Draft:
 def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
     """The spec these parts make. Raises SpecError with all problems found, in the order of the file."""
     model = validation.validated(path, front)
-    warned = [*validation.warnings(model), *validation.misplaced(front, body.preamble), *validation.cut_off(front)]
+    warned = [*validation.warnings(model), *validation.misplaced(front, body.preamble), *validation.cut_off(front), *fenced(body)]
     draft = Draft(path, front, body, model, warnings=[*warned, *validation.milliseconds(front)])
     metrics = _metrics(draft, log)
     labelled = _labelled(draft)
@@ -162,9 +161,9 @@ def _metrics(draft: Draft, log: Path | None) -> tuple[Metric, ...]:
     declared = list(_declared(draft))
     told = list(metricsources.from_section(draft.path, section)) if section else []
     logged = metricsources.from_log(log) if log else None
-    if section and not (declared or told or logged) and AIMED.search(section.text):
-        meant = MEANT.format("- **Primary**: NAME (lower is better, target 0)")
-        draft.warnings.append(f"Line {section.number}: no metric is read here, so every printed number must reach 0.{meant}")
+    if not (declared or told or logged) and (unread := metricsources.unread(draft.body)):
+        meant = MEANT.format("- **Primary**: NAME (lower is better, target 0)" if section else "## Metrics")
+        draft.warnings.append(f"Line {unread.number}: no metric is read here, so every printed number must reach 0.{meant}")
     merged, disagreements = metricsources.merge((declared, told, [logged] if logged else []))
     draft.problems += disagreements
     metrics = tuple(Metric(name=said.name, **said.values) for said in merged)

@@ -33,6 +33,15 @@ def lookalikes(body: Body, said: Iterable[str]) -> Iterator[str]:
             yield f"Line {line.number}: `{shorten(line.text.strip())}` is read as prose.{MEANT.format(f'## {NAMES[name]}')}"
 
 
+def fenced(body: Body) -> Iterator[str]:
+    """One sentence where all sections stand in a block of code, as in a file that is an answer's ```markdown block."""
+    lines = () if body.sections else (line for part in body.parts for line in part.lines if line.code)
+    if found := next((line for line in lines if section_name(heading_of(line.text)[1])), None):
+        heading = shorten(found.text.strip())
+        prose = f"Line {found.number}: `{heading}` is in a block of code and read as prose."
+        yield f"{prose} Did you mean `{heading}` without the block?"
+
+
 def own(section: Section, name: str) -> Section:
     """The items of the section without those below "Out of scope" in a Scope, or the other way round; "In scope" is no item."""
     kept, mine = [], True

@@ -18,7 +18,7 @@ from orchestrator.core import reading
 from orchestrator.core.spec import Direction
 from orchestrator.core.value import Value
 from orchestrator.errors import Problem
-from orchestrator.store.sections import Section, bullet_text
+from orchestrator.store.sections import Body, Line, Section, bullet_text
 from orchestrator.store.specfile import careful
 
 MAX_LOG = 16 * 1024 * 1024
@@ -43,6 +43,8 @@ DIRECTION = re.compile(
 LOWER = frozenset({"lower", "smaller", "less", "fewer", "minimise", "minimize"})
 UPWARDS = frozenset({">=", "≥", ">"})  # in front of a target, where nothing else says the direction
 CLAUSE = re.compile(rf"{COMMA}|[;()]|\s[—–-]\s")
+AIMED = re.compile(r"\btarget\b|\bbetter\b|[<>≤≥]=? *\d", re.IGNORECASE)  # what is said of a metric that isn't to reach just 0
+ABOUT = re.compile(r"\bmetrics?\b", re.IGNORECASE)
 DETAIL = re.compile(r"^\**(?:Direction|Target)\**\s*:\**\s*.+$", re.IGNORECASE)
 
 
@@ -81,6 +83,20 @@ def _told(section: Section) -> list[tuple[int, str, str]]:
         elif told and told[-1][1] == "primary" and DETAIL.match(item):
             told[-1] = (*told[-1][:2], f"{told[-1][2]} ; {item}")
     return told
+
+
+def unread(body: Body) -> Line | None:
+    """Where the prose most likely tells of a metric: below a heading such as `Success metrics`, or by a `Primary:` line."""
+    for part in body.parts:
+        prose = [line for line in part.lines if not line.code]
+        told = part.lines if part.name == "metrics" else prose
+        if part.heading and ABOUT.search(part.heading.text) and any(AIMED.search(line.text) for line in told):
+            return part.heading
+        for line in prose:
+            role = ROLE.match((bullet_text(line) or line.text.strip())[:LONGEST])
+            if role and role[1].lower() == "primary" and AIMED.search(line.text):
+                return line
+    return None
 
 
 def _said(path: Path, line: int, text: str, primary: bool, *, guard: bool) -> Said | None:

@@ -30,8 +30,11 @@ EXPECTED = {
 }
 LIMITS = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most"), "greater_than": ("gt", "more than")}
 WORD = re.compile(r"'([^']*)'")
-# What people and editors write for front matter that is none: below the title, in smart dashes, in TOML's marks, in a fence.
-MISPLACED = re.compile(r"(?:%.*\n)?(?:-{3,}|[–—]{1,3}-?|\+{3}|`{3,}[ \t]*ya?ml)[ \t]*\n\s*([a-z_]+)[ \t]*[:=]")
+# What people, editors and models write for front matter that is none: below the title or a remark, in smart dashes, in TOML's
+# marks, in a fence.
+MISPLACED = re.compile(
+    r"(?:.*\n\s*)?(?:-{3,}|[–—]{1,3}-?|\+{3}|`{3,}[ \t]*(?:ya?ml|markdown|md))[ \t]*\n(?:---[ \t]*\n)?\s*([a-z_]+)[ \t]*[:=]"
+)
 REMARK = re.compile(r"#[^\s#]")
 DAY = 86400
 CLOSE = 0.7  # what belongs below another key has to be closer: `tags` is no `target`

@@ -253,6 +253,28 @@ def test_a_log_that_is_no_file_does_no_harm(tmp_path: Path) -> None:
     assert read(tmp_path, "# T\n").metrics == ()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "## Success metrics\n- **Primary**: p95 (target 120)\n",
+        "## 2. Key Metrics 🎯\n- p95 latency < 120 ms\n",
+        "**Primary metric:** `p95` (lower is better, target 120)\n",
+    ],
+)
+def test_a_metric_that_stands_where_none_is_read_is_told(tmp_path: Path, text: str) -> None:
+    """Every printed number had to reach 0, and nothing said so: attempts that were at 120 were failures."""
+    spec = read(tmp_path, f"# T\nDo it.\n\n{text}")
+    assert (spec.metrics, [warning.partition("every ")[2] for warning in spec.misspelt]) == (
+        (),
+        ["printed number must reach 0. Did you mean `## Metrics`?"],
+    )
+    assert read(tmp_path, f"---\nmetric: p95\n---\n# T\n{text}").misspelt == ()
+
+
+def test_prose_about_metrics_is_not_taken_for_one(tmp_path: Path) -> None:
+    assert read(tmp_path, "# T\n## How metrics are printed\nOn a line.\n```\nif x < 5\n```\nPrimary: the parser\n").warnings == ()
+
+
 def test_a_task_to_optimize_says_how_sure_it_wants_to_be_and_when_it_ends(tmp_path: Path) -> None:
     spec = read(tmp_path, "---\nmode: optimize\nmetric: ms\nalpha: 0.05\nplateau: 3\n---\n# T\n")
     assert (spec.mode, spec.alpha, spec.plateau, spec.warnings) == (Mode.OPTIMIZE, 0.05, 3, ())

@@ -364,6 +364,9 @@ def test_unknown_keys_are_kept_and_the_known_one_is_proposed(tmp_path: Path) -> 
         "----\nreview: required\n----\n# T\n",
         "+++\nreview = 'required'\n+++\n# T\n",
         "```yaml\nreview: required\n```\n# T\n",
+        "```yaml\n---\nreview: required\n---\n```\n# T\n",
+        "Here is your spec:\n\n---\nreview: required\n---\n# T\n",
+        "Here it is:\n```markdown\n---\nreview: required\n---\n# T\n```\n",
         "---\npriority: 5\n---\n---\nreview: required\n---\n# T\n",
     ],
 )
@@ -371,6 +374,12 @@ def test_front_matter_in_the_wrong_place_or_marks_is_warned_about(tmp_path: Path
     spec = spec_of(tmp_path, text)
     assert spec.warnings[0].startswith("`review` is read as prose")
     assert spec.misspelt == spec.warnings  # so that status and list tell of it, too
+
+
+def test_a_spec_that_stands_in_a_block_of_code_as_a_whole_is_told(tmp_path: Path) -> None:
+    """As a chat answers. Its scope held nobody to anything, and nothing said so."""
+    told = "Line 3: `## Scope` is in a block of code and read as prose. Did you mean `## Scope` without the block?"
+    assert spec_of(tmp_path, "```markdown\n# T\n## Scope\n- `src/**`\n```\n").misspelt == (told,)
 
 
 @pytest.mark.parametrize(
