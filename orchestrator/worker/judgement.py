@@ -94,7 +94,10 @@ def uncounted(work: Work, space: Space) -> Attempt | None:
     work.number = number
     detail = "its worker died before it was counted"
     spend, now = work.record.carried, work.now()
-    return Attempt(number, work.agent_name, AgentEnd.FINISHED, Result.UNCHANGED, detail, commit=space.tip, at=now, spend=spend)
+    return Attempt(
+        number, work.agent_name, AgentEnd.FINISHED, Result.UNCHANGED, detail,
+        commit=space.tip, seconds=spend.seconds, at=now, spend=spend,
+    )  # fmt: skip
 
 
 def answers(work: Work, space: Space) -> bool:

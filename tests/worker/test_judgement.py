@@ -5,7 +5,7 @@ import json
 import pytest
 from support.desk import COUNT, DONE, LESS, Desk, me
 
-from orchestrator.core.outcome import Reason
+from orchestrator.core.outcome import Reason, Spend
 from orchestrator.core.record import Result
 from orchestrator.core.task import Stage, State
 from orchestrator.git import kept, repository
@@ -26,6 +26,7 @@ def collected(desk: Desk, text: str = "", streak_commit: str | None = None) -> s
     watch = space.watch(work)
     (space.path / "todo.txt").write_text(text)
     space.collect(work, 1, watch)
+    work.save(carried=Spend(seconds=2.0))
     if streak_commit:
         work.save(streak=3, streak_commit=streak_commit)
     work.enter(Stage.MEASURE)
@@ -49,7 +50,7 @@ def test_an_attempt_whose_worker_died_before_it_was_measured_counts_once_and_lan
     desk.serve()
     record = desk.record()
     assert (desk.state(), results(desk), record.attempts, desk.calls()) == (State.CONVERGED, [Result.CONVERGED], 1, 0)
-    assert record.history[0].commit == commit
+    assert (record.history[0].commit, record.history[0].seconds) == (commit, 2.0)
 
 
 def test_what_a_guard_does_by_itself_makes_no_progress_a_failure(desk: Desk) -> None:
