@@ -153,10 +153,17 @@ def lost(metrics: Sequence[Metric], values: Mapping[str, float], best: Mapping[s
 def worsened(metrics: Sequence[Metric], values: Mapping[str, float], before: Mapping[str, float]) -> str:
     """The guards that are worse than they were `before`, for people; empty where none is. Of noisy ones no sample says so."""
     return _told(
-        f"{metric.name} is {_was(values[metric.name], before[metric.name])} and must not get worse"
+        f"{metric.name} is {_was(values[metric.name], before[metric.name])} and {bound(metric)}"
         for metric in _exact_guards(metrics)
         if metric.name in values and _worse(metric, values[metric.name], before)
     )
+
+
+def bound(guard: Metric) -> str:
+    """What a guard is held to, for people."""
+    allowed = [digits.text(guard.tolerance)] if guard.tolerance else []
+    allowed += [f"{digits.text(100 * guard.min_effect)} %"] if guard.min_effect else []
+    return f"must not get worse by more than {' and '.join(allowed)}" if allowed else "must not get worse"
 
 
 def _exact_guards(metrics: Sequence[Metric]) -> Iterator[Metric]:

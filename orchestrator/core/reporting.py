@@ -169,10 +169,9 @@ def _ways(evidence: Evidence) -> Iterator[str]:
         yield way
     optimum = () if metrics.deciding(evidence.metrics, ()) else record.noisy  # of which the last sample is no result
     last = {**record.values, **{name: record.best[name] for name in optimum if name in record.best}}
-    for name in (metric.name for metric in evidence.metrics if metric.guard):
-        if name in record.baseline and name in last:
-            before, after = record.baseline[name], last[name]
-            yield f"{name} {digits.beside(before, after)} -> {digits.beside(after, before)}, which must not get worse"
+    for guard in (metric for metric in evidence.metrics if metric.guard):
+        if guard.name in record.baseline and guard.name in last:
+            yield f"{metrics.changes((guard,), record.baseline, last)}, which {metrics.bound(guard)}"
 
 
 def _gate_lines(evidence: Evidence) -> Iterator[str]:

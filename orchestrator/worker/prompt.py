@@ -248,7 +248,7 @@ def _unit(metric: Metric) -> str:
 
 def _target(metric: Metric, numbers: Sequence[float | None]) -> str:
     if metric.target is None:
-        return "must not get worse" if metric.guard else "-"
+        return metrics.bound(metric) if metric.guard else "-"
     sign = ">=" if metric.direction is Direction.HIGHER else "<="
     tolerance = f" (tolerance {digits.text(metric.tolerance)})" if metric.tolerance else ""
     return f"{sign} {digits.beside(metric.target, *numbers)}{tolerance}"

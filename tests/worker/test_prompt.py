@@ -137,6 +137,7 @@ def test_the_numbers_stand_in_a_table_with_their_targets() -> None:
             Metric("failures", target=0.0),
             Metric("speed", Direction.HIGHER, target=9.5, tolerance=0.5, unit="ops"),
             Metric("size", guard=True),
+            Metric("heap", guard=True, tolerance=200, min_effect=0.05),
             Metric("shown"),
         ),
     )
@@ -145,6 +146,7 @@ def test_the_numbers_stand_in_a_table_with_their_targets() -> None:
     assert "| failures | lower | 12 | 3 | 4 | <= 0 |" in lines
     assert "| speed (ops) | higher | 1.25 | - | - | >= 9.5 (tolerance 0.5) |" in lines
     assert "| size | lower | - | - | - | must not get worse |" in lines
+    assert "| heap | lower | - | - | - | must not get worse by more than 200 and 5 % |" in lines
     assert "| shown | lower | - | - | - | - |" in lines
 
 
