@@ -25,7 +25,7 @@ def worth(record: Record, declared: Sequence[Metric]) -> str:
     """What the last samples on a clean checkout say about the next one (`core.confidence.pass_bound`)."""
     samples, held = record.streak, _held(record, declared)
     if not samples:
-        return f"Evidence: no sample on a clean checkout was {held}."
+        return f"Evidence: the work as it is by now was not shown to be {held} on a clean checkout."
     bound = confidence.pass_bound(samples, record.misses)
     return (
         f"Evidence: {samples} of {samples + record.misses} samples on a clean checkout were {held}; "

@@ -32,6 +32,8 @@ def test_a_second_miss_blocks_as_flaky(desk: Desk) -> None:
     desk.agent(f"{desk.call} echo $n > try; {DONE}")
     desk.serve()
     assert (desk.state(), desk.record().reason, desk.record().flaky, desk.calls()) == (State.BLOCKED, Reason.FLAKY, 2, 2)
+    page = (desk.folder() / ".orch/report.md").read_text()  # some samples of a clean checkout were at target
+    assert "the work as it is by now was not shown to be at target on a clean checkout." in page
     assert desk.merges() == 0
 
 

@@ -69,7 +69,7 @@ def test_what_was_shown_of_one_commit_is_no_evidence_of_the_next(desk: Desk) -> 
     desk.serve()
     assert results(desk)[0] is Result.GATE
     assert (desk.state(), desk.record().streak, desk.record().streak_commit) == (State.BLOCKED, 0, None)
-    assert "no sample on a clean checkout was at target" in (desk.folder() / ".orch/report.md").read_text()
+    assert "was not shown to be at target on a clean checkout" in (desk.folder() / ".orch/report.md").read_text()
 
 
 def test_nor_is_it_of_the_merge_that_did_not_hold(desk: Desk) -> None:
@@ -78,7 +78,7 @@ def test_nor_is_it_of_the_merge_that_did_not_hold(desk: Desk) -> None:
     desk.agent(f"{DONE}; {theirs}")
     desk.serve()
     assert (desk.state(), results(desk)) == (State.BLOCKED, [Result.GATE])
-    assert "no sample on a clean checkout was at target" in (desk.folder() / ".orch/report.md").read_text()
+    assert "was not shown to be at target on a clean checkout" in (desk.folder() / ".orch/report.md").read_text()
 
 
 @pytest.mark.parametrize("mode", ["converge", "optimize"])
