@@ -161,9 +161,9 @@ def worsened(metrics: Sequence[Metric], values: Mapping[str, float], before: Map
 
 def bound(guard: Metric) -> str:
     """What a guard is held to, for people."""
-    allowed = [digits.text(guard.tolerance)] if guard.tolerance else []
-    allowed += [f"{digits.text(100 * guard.min_effect)} %"] if guard.min_effect else []
-    return f"must not get worse by more than {' and '.join(allowed)}" if allowed else "must not get worse"
+    allowed = [f"tolerance {digits.text(guard.tolerance)}"] if guard.tolerance else []
+    allowed += [f"min_effect {digits.text(100 * guard.min_effect)} %"] if guard.min_effect else []
+    return f"must not get worse ({', '.join(allowed)})" if allowed else "must not get worse"
 
 
 def _exact_guards(metrics: Sequence[Metric]) -> Iterator[Metric]:

@@ -207,8 +207,11 @@ def _measured(
 
 
 def _unmoved(work: Work, values: Mapping[str, float], best: Mapping[str, float]) -> str:
-    """Both numbers of each metric that decides, in words."""
+    """Both numbers of each metric that decides, in words; where a guard is worse, that it is what refuses the others."""
     known = metrics.decisive(work.judged.metrics)
+    if worse := metrics.worsened(known, values, best):
+        led = [metric for metric in known if not metric.guard]
+        return f"{metrics.changes(led, best, values)}; {worse}"
     return metrics.changes(known, best, values)
 
 

@@ -232,7 +232,7 @@ def test_a_guard_that_got_worse_keeps_a_task_from_converging(project: Project) -
 
     project.run(code=1)
 
-    assert "size is 13, was 10 and must not get worse by more than 2" in project.record("fat")["history"][0]["detail"]
+    assert "size is 13, was 10 and must not get worse (tolerance 2)" in project.record("fat")["history"][0]["detail"]
     assert project.git("show", "main:todo.txt") != ""
 
 
@@ -241,7 +241,7 @@ def test_a_guard_may_get_worse_by_its_tolerance(project: Project) -> None:
     project.agent(f"{ALL_GONE}; echo 12 > size.txt")
     project.run(code=0)
     assert project.where("ok") == "converged"
-    assert "size 10 -> 12, which must not get worse by more than 2\n" in project.run("report", "ok", code=0).stdout
+    assert "size 10 -> 12, which must not get worse (tolerance 2)\n" in project.run("report", "ok", code=0).stdout
 
 
 def test_what_others_did_to_a_guard_on_the_base_is_not_held_against_the_task(project: Project) -> None:

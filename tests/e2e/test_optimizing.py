@@ -393,6 +393,17 @@ def test_a_number_that_turns_out_to_vary_in_pairs_counts_by_its_median(noisy: Pr
     assert record["best"]["ms"] == median(confirmed)
 
 
+def test_a_guard_that_repeats_is_named_where_it_refuses_a_better_number(project: Project) -> None:
+    """'ms 3 -> 1, kb 9 -> 12' did not say why that was discarded."""
+    sized = "#!/bin/sh\necho METRIC ms=$(grep -c . todo.txt)\necho METRIC kb=$(cat kb || echo 9)\n"
+    guard = "{name: kb, guard: true, tolerance: 2}"
+    project.drop("exact", front=f"mode: optimize\nplateau: 1\nmetrics: [{{name: ms}}, {guard}]", benchmark=sized)
+    project.agent("sed -i 1,2d todo.txt; echo 12 > kb")
+    project.run(code=1)
+    told = "ms 3 -> 1; kb is 12, was 9 and must not get worse (tolerance 2)"
+    assert reasons(project, "exact") == [told]
+
+
 def test_a_guard_refuses_a_better_number(noisy: Project) -> None:
     drop_noisy(noisy, "guarded")
     noisy.agent("echo 0.5 > size; echo 11 > kb")
