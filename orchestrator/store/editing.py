@@ -14,7 +14,7 @@ from typing import Any
 from orchestrator.core.gates import Mode, with_mode
 from orchestrator.errors import OrchestratorError
 from orchestrator.store.page import NOWHERE, Page, Steps, refusal
-from orchestrator.store.sections import LABELLED, PREFIX, Body, Section, read_body
+from orchestrator.store.sections import LABELLED, PREFIX, RULE, Body, Section, read_body
 from orchestrator.store.yamltext import whole
 
 
@@ -155,7 +155,8 @@ def _body_goal(page: Page, told: Body, value: str) -> str | None:
 
 def _filled(section: Section) -> tuple[int, int]:
     """The first and last line that say something. Two sections of one name, or a comment amid the words, leave a gap there."""
-    filled = [line.number for line in section.lines if line.text.strip()]
+    last = next(line for line in reversed(section.lines) if line.text.strip())
+    filled = [line.number for line in section.lines if line.text.strip() and not (line is last and RULE.fullmatch(line.text))]
     return filled[0], filled[-1]
 
 

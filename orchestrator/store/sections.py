@@ -30,6 +30,8 @@ ALIASES = {
 HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t](.*)$")
 UNDERLINE = re.compile(r"^ {0,3}(?:(=)=+|--+)[ \t]*$")
 NO_HEADING = re.compile(r"^(?:\s*$| {4}|\t|\s*(?:[-*+]\s|[>|]|--|==))")  # what no underline makes one of
+RULE = re.compile(r"[ \t]*(?:-{3,}|\*{3,}|_{3,})[ \t]*")
+ENDING = re.compile(rf"(?:\A|\n){RULE.pattern}\Z")
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 LABELLED = re.compile(r"^\s*(?:[-*+]\s+)?\*\*(Model|Reasoning|Retry limit)\s*(?::\*\*|\*\*\s*:)(.*)$", re.IGNORECASE)
 BULLET = re.compile(r"^\s*(?:[-*+]|\d{1,9}[.)])\s(.*)$")
@@ -66,7 +68,7 @@ class Section(Value):
 
     @property
     def text(self) -> str:
-        return "\n".join(line.text for line in self.lines).strip()
+        return parted("\n".join(line.text for line in self.lines))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -109,8 +111,13 @@ def read_body(text: str, first_line: int = 1) -> Body:
     for part in parts:
         found.setdefault(part.name, []).append(part)
     sections = {name: _joined(same) for name, same in found.items() if name}
-    prose = "\n".join(line.text for line in parts[0].lines if not LABELLED.match(line.text)).strip()
+    prose = parted("\n".join(line.text for line in parts[0].lines if not LABELLED.match(line.text)))
     return Body(title, prose, sections, tuple(_labelled(lines)), parts)
+
+
+def parted(text: str) -> str:
+    """The text without the line across the page that parts it from the next section."""
+    return ENDING.sub("", text.strip()).strip()
 
 
 def _parts(lines: tuple[Line, ...]) -> tuple[str, tuple[Part, ...]]:

@@ -257,6 +257,15 @@ def test_a_rule_below_a_sentence_and_a_table_make_no_heading(tmp_path: Path, tex
     assert spec_of(tmp_path, text).goal == text.partition("Goal\n")[2].strip()
 
 
+def test_a_line_across_the_page_is_no_part_of_the_section_above_it(tmp_path: Path) -> None:
+    """It stood in the message of the commit that lands, where much takes `---` for the message's end."""
+    text = "# T\n\n---\n\n## Goal\n\nBelow 200.\n\n---\n\n## Notes\na\n\n---\n\nb\n\n***\n"
+    spec = spec_of(tmp_path, text)
+    assert (spec.goal, spec.notes) == ("Below 200.", "a\n\n---\n\nb")
+    assert spec_of(tmp_path, "# T\n\nDo it.\n\n---\n## Notes\nn\n").goal == "Do it."
+    assert editing.edit(text, {"goal": "Below 100."}) == text.replace("200", "100")
+
+
 def test_headings_in_code_and_hints_in_comments_are_no_sections(tmp_path: Path) -> None:
     text = "# T\n## Goal\nreal\n```\n## Notes\nin code\n```\n<!-- hidden\n## Constraints\nhint\n-->\nmore"
     text += " <!-- x --> here\n### Part\ndeep\n"
