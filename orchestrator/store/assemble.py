@@ -18,7 +18,7 @@ from orchestrator.store.header import MOST, Header, shorten
 from orchestrator.store.lookalikes import fenced, lookalikes, own
 from orchestrator.store.metricsources import Said
 from orchestrator.store.model import FrontMatter, MetricModel
-from orchestrator.store.sections import Body, globs
+from orchestrator.store.sections import Body, Line, globs
 
 SPAN = re.compile(r"`([^`\s]*(?:[/*]|\.\w+(?=`))[^`\s]*)`")
 LABELS = {"model": "model", "reasoning": "effort", "retry limit": "max_failures"}
@@ -260,14 +260,24 @@ def _globs(draft: Draft, name: str, said: Sequence[str] | None) -> tuple[str, ..
         if (problem := globbing.problem((pattern,)))
     ]
     if prose and name == "scope":
-        named = ", ".join(dict.fromkeys(pattern for pattern, _ in patterns))
-        hint = MEANT.format(shorten(f"scope: [{named}]")) if named else ""
+        hint = _as_key(name, [pattern for pattern, _ in patterns] or _spans(prose))
         draft.warnings.append(
             f"Line {prose[0].number}: the scope names no path here, so none is enforced; write `scope:` as a key.{hint}"
         )
         return ()
     if prose:
+        hint = _as_key(name, _spans(prose))
         draft.warnings.append(
-            f"Line {prose[0].number}: no path is named here, so only the agent is told; write `{name}:` to enforce it."
+            f"Line {prose[0].number}: no path is named here, so only the agent is told; write `{name}:` to enforce it.{hint}"
         )
     return tuple(dict.fromkeys(pattern for pattern, _ in patterns))
+
+
+def _spans(prose: Sequence[Line]) -> list[str]:
+    """The paths in the middle of what items say: "Don't touch `tests/**`"."""
+    return [path for line in prose for path in SPAN.findall(line.text)]
+
+
+def _as_key(name: str, paths: Sequence[str]) -> str:
+    """What most likely was meant, where paths are named."""
+    return MEANT.format(shorten(f"{name}: [{', '.join(dict.fromkeys(paths))}]")) if paths else ""

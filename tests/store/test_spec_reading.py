@@ -315,6 +315,13 @@ def test_a_scope_section_is_enforced_only_where_every_item_is_a_path(tmp_path: P
     assert bool(spec.warnings) == any(sign in items for sign in ("anything", "{", "all but"))
 
 
+@pytest.mark.parametrize(("heading", "key"), [("Scope", "scope"), ("Off limits", "off_limits")])
+def test_paths_that_stand_in_items_of_prose_are_told_to_who_looks_at_many_tasks(tmp_path: Path, heading: str, key: str) -> None:
+    """Only `why` told that tests/** could be changed, and work on it landed."""
+    (told,) = spec_of(tmp_path, f"# T\n## {heading}\n- 🚫 Don't modify `tests/**`, please\n- \U0001f4c1 `a.lock`\n").misspelt
+    assert told.endswith(f"Did you mean `{key}: [tests/**, a.lock]`?")
+
+
 def test_paths_that_one_item_keeps_from_being_a_scope_are_told_to_who_looks_at_many_tasks(tmp_path: Path) -> None:
     told = spec_of(tmp_path, "# T\n## Scope\n- `src/**`\n- `a`\n- anything that helps\n").misspelt
     assert [line.partition(" Did you mean ")[2] for line in told] == ["`scope: [src/**, a]`?"]
