@@ -18,9 +18,9 @@ from orchestrator.store.header import MOST, Header, shorten
 from orchestrator.store.lookalikes import fenced, lookalikes, own
 from orchestrator.store.metricsources import Said
 from orchestrator.store.model import FrontMatter, MetricModel
-from orchestrator.store.sections import Body, Line, globs
+from orchestrator.store.sections import PATH, Body, Line, globs
 
-SPAN = re.compile(r"`([^`\s]*(?:[/*]|\.\w+(?=`))[^`\s]*)`")
+SPAN = re.compile(r"`([^`\s]+)`")
 LABELS = {"model": "model", "reasoning": "effort", "retry limit": "max_failures"}
 
 
@@ -251,9 +251,9 @@ def _globs(draft: Draft, name: str, said: Sequence[str] | None) -> tuple[str, ..
     if said is not None or (section := draft.body.sections.get(name)) is None:
         return tuple(said or ())
     patterns, prose = globs(own(section, name))
-    if not patterns and not prose and (path := SPAN.search(section.text)):
-        hint = MEANT.format(shorten(f"{name}: [{path[1]}]"))
-        draft.warnings.append(f"Line {section.number}: {shorten(path[0])} is only prose here, not enforced.{hint}")
+    if not patterns and not prose and (paths := _spans(section.lines)[:1]):
+        hint = _as_key(name, paths)
+        draft.warnings.append(f"Line {section.number}: {shorten(f'`{paths[0]}`')} is only prose here, not enforced.{hint}")
     draft.problems += [
         Problem(draft.path, line, 1, problem, "a pattern such as `src/**`")
         for pattern, line in patterns
@@ -275,7 +275,7 @@ def _globs(draft: Draft, name: str, said: Sequence[str] | None) -> tuple[str, ..
 
 def _spans(prose: Sequence[Line]) -> list[str]:
     """The paths in the middle of what items say: "Don't touch `tests/**`"."""
-    return [path for line in prose for path in SPAN.findall(line.text)]
+    return [path for line in prose for path in SPAN.findall(line.text) if PATH.search(path)]
 
 
 def _as_key(name: str, paths: Sequence[str]) -> str:

@@ -319,6 +319,8 @@ def test_whatever_is_written_the_answer_is_a_spec_or_problems(tmp_path: Path, pi
         "# T\n## " + " ()" * 60_000 + "x\n",
         "# T\n## Scope\n- `{" + "," * 200_000 + "`\n",
         "# T\n## Scope\n- " + "*" * 300_000 + "x",
+        "# T\n## Scope\n- all of `" + "/" * 300_000,
+        "# T\n" + "a\n===\n\n" * 60_000,
     ],
 )
 def test_remarks_braces_and_stars_without_an_end_are_read_in_a_moment(tmp_path: Path, text: str) -> None:
