@@ -55,11 +55,20 @@ MODES = {
     "version": "orchestrator.cli.commands:version",
 }
 DRAIN = "orchestrator.cli.loop:drain"
+CALLED = {  # what other programs call it; the nearest spelling of `run` is `prune`
+    **dict.fromkeys(("run", "start"), "orchestrator --loop"),
+    **dict.fromkeys(("rm", "remove", "delete"), "orchestrator cancel"),
+    **dict.fromkeys(("new", "create"), "orchestrator add"),
+    **dict.fromkeys(("resume", "unblock"), "orchestrator retry"),
+    "pause": "orchestrator block",
+    "doctor": "orchestrator --check",
+    "ls": "orchestrator list",
+}
 IN_JSON = frozenset({"status", "check", "config", "graph"})
 EPILOG = """\b
 Examples:
   orchestrator init                          make the folders and a configuration here
-  orchestrator add fix-auth --goal "All auth tests pass" --benchmark ./count-failures.sh --target 0
+  orchestrator add fix-auth --goal "All auth tests pass" --benchmark ./count-failures.sh
   orchestrator                               work until nothing more can be done
   orchestrator --loop --parallel 4           keep working on whatever is dropped into tasks/pending
   orchestrator --status --watch              look on
@@ -103,6 +112,8 @@ def _meant(word: str) -> str:
     """The command that `word` may have been meant for, in a sentence."""
     import difflib
 
+    if word in CALLED:
+        return f"Did you mean `{CALLED[word]}`?"
     names = {**{mode: f"--{mode}" for mode in (*MODES, "help")}, **{name: name for name in COMMANDS}}
     if close := difflib.get_close_matches(word, names, n=1):
         return f"Did you mean `orchestrator {names[close[0]]}`?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -48,6 +49,25 @@ def test_a_value_that_is_missing_or_no_number_is_told_with_its_command_s_help(
     project: Project, words: list[str], told: str
 ) -> None:
     assert project.refused(*words).splitlines() == [f"orchestrator: {told}", f"  See `orchestrator {words[0]} --help`."]
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("run", "--loop"), ("start", "--loop"), ("remove", "cancel"), ("rm", "cancel"), ("resume", "retry")]
+)
+def test_a_word_that_other_programs_have_is_answered_by_what_does_that_here(project: Project, word: str, meant: str) -> None:
+    assert f"Did you mean `orchestrator {meant}`?" in project.refused(word)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["add", "--help"]])
+def test_the_examples_of_how_a_task_is_added_work_as_they_stand(project: Project, words: list[str]) -> None:
+    script = project.top / "count-failures.sh"
+    script.write_text("#!/bin/sh\necho METRIC failures=1\n")
+    script.chmod(0o755)
+    told = project.run(*words).stdout.replace("\\\n", " ")
+    examples = [shlex.split(line)[1:] for line in told.splitlines() if line.strip().startswith("orchestrator add ")]
+    assert examples
+    for number, (add, name, *options) in enumerate(examples):
+        assert "is " in project.run(add, f"{name}-{number}", *options).stdout
 
 
 def test_a_word_that_is_nearly_a_command_is_named(project: Project) -> None:
