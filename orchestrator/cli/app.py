@@ -50,8 +50,7 @@ class App:
 
         root = refuse_inner(Path(self.settings.tasks))
         if not root.is_dir():
-            hint = _elsewhere() or "`orchestrator init` makes one here; --tasks DIR names another."
-            raise Misuse(f"There is no tasks folder at {root}.", hint=hint)
+            raise Misuse(f"There is no tasks folder at {root}.", hint=_elsewhere() or self._how_one_is_made(root))
         return Queue(root)
 
     @cached_property
@@ -81,6 +80,13 @@ class App:
         """A line for people: not with --quiet, not into a JSON document."""
         if not self.quiet and not self.json:
             output.out(output.clean(text, lines=True))
+
+    def _how_one_is_made(self, root: Path) -> str:
+        from shlex import quote
+
+        if (source := self.config.sources["tasks"]) == "default":
+            return "`orchestrator init` makes one here; --tasks DIR names another."
+        return f"So says {source}. Is it misspelt? Else `orchestrator init --tasks {quote(str(root))}` makes it."
 
     def _settings_flags(self) -> dict[str, object]:
         level = "quiet" if self.quiet else "verbose" if self.verbose else None

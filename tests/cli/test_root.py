@@ -283,6 +283,13 @@ def test_the_short_way_to_a_status_tells_a_mistake_like_the_whole_command_line(p
     assert "There is no tasks folder" in short
 
 
+def test_a_tasks_folder_that_is_not_there_is_told_with_what_names_it(project: Project) -> None:
+    told = project.refused("--tasks", "tsaks", "--status")
+    assert "So says flag --tasks." in told
+    assert f"`orchestrator init --tasks {project.top}/tsaks` makes it" in told
+    assert "So says ORCH_TASKS." in project.refused("list", ORCH_TASKS="tsaks")
+
+
 def test_nothing_heavy_is_imported_to_ask_for_the_status(project: Project) -> None:
     project.drop("a")
     project.run("--status")
