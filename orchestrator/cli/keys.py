@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from orchestrator.cli.options import by_commas, completing, folders
-from orchestrator.core import gates
+from orchestrator.core import gates, scope
 from orchestrator.core.spec import INFINITE, Direction, Land, Mode, Review
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -72,7 +72,7 @@ OPTIONS = (
 )  # fmt: skip
 IN_METRIC = {"direction": "direction", "target": "target", "tolerance": "tolerance", "min_effect": "min_effect"}
 LISTS = ("scope", "off_limits", "depends_on", "labels", "fallback", "phases", "skills")
-BY_COMMAS = frozenset({"depends_on", "labels", "fallback", "phases", "skills"})
+GLOBS = frozenset({"scope", "off_limits"})
 BUDGETS: Mapping[str, Callable[[str], float | str]] = {
     "usd": float,
     "tokens": lambda text: text if text[:-1].isdecimal() and text[-1] in "kKmM" else int(text),
@@ -134,13 +134,13 @@ def changes(given: Mapping[str, Any]) -> dict[str, object]:
 
 def _rest(given: Mapping[str, Any]) -> dict[str, object]:
     plain = {key: given[key] for key in PLAIN if given[key] is not None}
-    return {**plain, **{key: values for key in LISTS if (values := _flat(given[key], commas=key in BY_COMMAS)) is not None}}
+    return {**plain, **{key: values for key in LISTS if (values := _flat(given[key], globs=key in GLOBS)) is not None}}
 
 
 def _budgets(said: tuple[str, ...]) -> dict[str, float | str | None]:
     """`usd=5 tokens=1000000`; nothing behind the sign removes that ceiling."""
     found: dict[str, float | str | None] = {}
-    for part in _flat(said, commas=True) or ():
+    for part in _flat(said) or ():
         kind, sign, text = (word.strip() for word in part.partition("="))
         if kind not in BUDGETS or not sign:
             raise click.UsageError(f"--budget {part}: write KIND=N, KIND one of {', '.join(BUDGETS)}.")
@@ -165,9 +165,9 @@ def _gates(said: tuple[str, ...]) -> dict[str, object]:
     return commands | {name: gates.with_mode(name, commands.get(name), mode) for name, mode in modes.items()}
 
 
-def _flat(values: tuple[str, ...], *, commas: bool) -> list[str] | None:
-    """`--label a,b --label c`; one empty value says: none. Nothing given is None."""
+def _flat(values: tuple[str, ...], *, globs: bool = False) -> list[str] | None:
+    """`--label a,b --label c`; one empty value says: none. Nothing given is None. Of patterns `a, b` is two, `a,b` one."""
     if not values:
         return None
-    parts = [part for value in values for part in (value.split(",") if commas else [value])]
+    parts = [part for value in values for part in (scope.listed(value) if globs else value.split(","))]
     return [part.strip() for part in parts if part.strip()]

@@ -58,14 +58,19 @@ def problem(globs: Sequence[str]) -> str | None:
     return None
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """The patterns of a text that lists several, `a, b`; any other is one. A comma without a blank may be in a file's name."""
+    parts = tuple(part.strip() for part in LISTED.findall(text) if part.strip())
+    return parts if ", " in text and parts else (text,)
+
+
 def meant(glob: str) -> str:
     """What to write for a pattern that reads like another tool's and matches nothing in git's syntax; empty for every other.
 
     Where it takes several, each is a code span of its own: "`a, b`, did you mean `a, b`?" would help nobody.
     """
-    listed = [part.strip() for part in LISTED.findall(glob) if part.strip()]
-    if ", " in glob and listed != [glob]:
-        return "`, `".join(listed)
+    if (parts := listed(glob)) != (glob,):
+        return "`, `".join(parts)
     if braces := BRACES.search(glob):
         before, after = glob[: braces.start()], glob[braces.end() :]
         return "`, `".join(f"{before}{part.strip()}{after}" for part in braces[1].split(","))

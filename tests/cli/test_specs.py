@@ -95,6 +95,14 @@ def test_add_makes_a_task_that_is_ready_at_once(empty: Project, benchmark: str) 
     assert runner.stat().st_mode & stat.S_IXUSR
 
 
+def test_patterns_that_are_listed_with_commas_are_several_as_names_of_tasks_are(empty: Project, benchmark: str) -> None:
+    told = empty.run("add", "a", "--goal", "x", "--benchmark", benchmark, "--scope", "src/**, docs/{a, b}", "--off-limits", "a,b")
+    assert (empty.json("show", "a")["scope"], empty.json("show", "a")["off_limits"]) == (["src/**", "docs/{a, b}"], ["a,b"])
+    assert "Did you mean `docs/a`, `docs/b`?" in told.stdout
+    assert empty.run("edit", "a", "--scope", "x.py, y.py").stderr == ""
+    assert empty.json("show", "a")["scope"] == ["x.py", "y.py"]
+
+
 GATES = ("--gate", "lint=ruff check", "--gate", "judge=claude", "--gate", "checks=off")
 
 
