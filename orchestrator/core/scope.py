@@ -10,7 +10,8 @@ from orchestrator.core.value import Value
 
 BRACES = re.compile(r"\{([^{},]*,[^{}]*)\}")
 LISTED = re.compile(r"(?:\{[^{}]*\}|[^,])+")  # what stands between commas; one in braces divides nothing
-ROUTE = re.compile(r"(?:(?<=/)|^)\[((?:\.{3})?[A-Za-z_]\w+)\](?=/|$)")  # `app/[id]/page.tsx`: a folder's name, no set of letters
+PAGE = r"\.(?:[jt]sx?|vue|svelte|astro|mdx?)$"  # `pages/[slug].tsx`; before another ending, brackets are what they say
+ROUTE = re.compile(rf"(?:(?<=/)|^)\[((?:\.{{3}})?[A-Za-z_]\w+)\](?=/|$|{PAGE})")  # `app/[id]/page.tsx`: a name, no set of letters
 LONGEST = 4096  # characters of a pattern, as of a path; reading one takes time by the square of them
 Match = Callable[[str], bool]
 FORBIDDEN = "no task may change it"

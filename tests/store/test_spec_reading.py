@@ -173,6 +173,7 @@ def test_heading_aliases_are_folded(tmp_path: Path, heading: str, field: str) ->
         ("src/**, docs/**", "src/**`, `docs/**"),
         ("src/{a, b}/c", "src/a/c`, `src/b/c"),
         ("app/[id]/[...rest]/page.tsx", r"app/\[id\]/\[...rest\]/page.tsx"),
+        ("pages/[slug].tsx", r"pages/\[slug\].tsx"),
         ("src/[ab].py", ""),
         ("src/[a]/x", ""),
         ("a,b.txt", ""),
