@@ -28,6 +28,7 @@ EXPECTED = {
     "model_attributes_type": "a mapping such as {name: value}",
     "finite_number": "a finite number",
 }
+MAPPINGS = {"budget": "{usd: 5, minutes: 60}", "files": "{writes: [src/**]}"}
 LIMITS = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most"), "greater_than": ("gt", "more than")}
 WORD = re.compile(r"'([^']*)'")
 # What people, editors and models write for front matter that is none: below the title or a remark, in smart dashes, in TOML's
@@ -157,6 +158,8 @@ def _expected(item: Any, where: Sequence[str | int]) -> str:
     if kind in LIMITS:
         name, words = LIMITS[kind]
         return f"{words} {context[name]:g}"
+    if kind.startswith("model_") and where[-1] in MAPPINGS:
+        return f"a mapping such as {MAPPINGS[where[-1]]}"
     return EXPECTED.get(kind) or str(context.get("expected") or item["msg"])
 
 

@@ -91,7 +91,7 @@ def front(yaml: str) -> str:
         ("metric: [a]", 2, 9, "metric", "mapping"),
         ("metrics: a", 2, 10, "metrics: a", "a list"),
         ("metrics:\n  - {name: a, target: 1}\n  - {name: a}", 4, 5, "`a` a second time", "once"),
-        ("budget: 5", 2, 9, "budget: 5", "mapping"),
+        ("budget: 5", 2, 9, "budget: 5", "a mapping such as {usd: 5, minutes: 60}"),
         ("budget: {attempts: 0}", 2, 20, "0", "at least 1"),
         ("budget: {usd: 0}", 2, 15, "0", "more than 0"),
         ("budget: {tokens: 1.5}", 2, 18, "1.5", "a whole number"),
