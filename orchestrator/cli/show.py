@@ -62,7 +62,7 @@ def lines(seen: Look, candidate: Candidate, spec: Spec | None) -> Iterator[str]:
             yield from (f"  {line}" for line in clean(text.strip(), lines=True).splitlines())
     yield from _metric_lines(candidate)
     yield from _attempt_lines(candidate)
-    yield from verdicts.lines(verdicts.latest(seen.queue.path(candidate.place), candidate.record))
+    yield from verdicts.lines(*verdicts.latest(seen.queue.path(candidate.place), candidate.record))
 
 
 def _facts(seen: Look, candidate: Candidate, spec: Spec | None) -> Iterator[tuple[str, str]]:
@@ -183,5 +183,5 @@ def _details(seen: Look, candidate: Candidate, spec: Spec | None) -> dict[str, o
         "base_commit": candidate.record.base_commit if candidate.record else None,
         "best_commit": candidate.record.best_commit if candidate.record else None,
         "history": history,
-        "verdicts": list(verdicts.latest(seen.queue.path(candidate.place), candidate.record)),
+        "verdicts": list(verdicts.latest(seen.queue.path(candidate.place), candidate.record)[1]),
     }

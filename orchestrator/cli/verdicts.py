@@ -15,25 +15,26 @@ PLACES = 5
 LARGEST = 16 << 20
 
 
-def latest(folder: Path, record: Record | None) -> Sequence[Mapping[str, Any]]:
-    """The verdicts of the newest attempt that has any; none where they can't be read."""
+def latest(folder: Path, record: Record | None) -> tuple[int, Sequence[Mapping[str, Any]]]:
+    """The newest attempt that has verdicts, and these; none where they can't be read."""
     for number in range(record.attempts if record else 0, 0, -1):
         path = folder / ".orch" / "attempts" / f"{number:04d}" / "verdicts.json"
         try:
             with path.open("rb") as file:
-                return [each for each in json.loads(file.read(LARGEST))["verdicts"] if isinstance(each, dict)]
+                return number, [each for each in json.loads(file.read(LARGEST))["verdicts"] if isinstance(each, dict)]
         except FileNotFoundError:
             continue
         except (OSError, ValueError, KeyError, TypeError):
-            return ()
-    return ()
+            return number, ()
+    return 0, ()
 
 
-def lines(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A table of them; below it where the ones that said no point to, or else how their output ended."""
+def lines(attempt: int, verdicts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A table of them, below the attempt they are about; then where the ones that said no point to, or how their output ended."""
     if not verdicts:
         return
     yield ""
+    yield f"Of attempt {attempt}:"
     yield from output.table(("GATE", "SAYS", "WHY"), [_row(each) for each in verdicts], most=(None, None, 200))
     for each in verdicts:
         if not each.get("ok"):

@@ -116,7 +116,9 @@ def test_what_a_gate_that_said_no_points_to_or_printed_last_is_told_with_its_nam
         {"gate": "types", "ok": False, "reason": "exit code 3", "places": [], "output": "begins\n1\n2\n3\n\n4\n1 error\x1b[2J\n"},
         {"gate": "checks", "ok": True, "reason": "passed", "places": [], "output": "fine"},
     ]
-    below = list(verdicts.lines(said))[5:]
+    _, attempt, *below = list(verdicts.lines(2, said))
+    assert attempt == "Of attempt 2:"
+    below = below[4:]
     assert below[0] == "  lint: a.py:0: bad"
     assert below[5:7] == ["  … and 2 more of lint", "  types: 1"]
     assert below[-1].startswith("  types: 1 error")
