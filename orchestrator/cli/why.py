@@ -29,7 +29,8 @@ NEXT = {
     WaitingKind.LIMIT: "It goes on by itself; `orchestrator retry {name}` ends the wait, `fallback:` names agents to stand in.",
     WaitingKind.PAUSED: "Do what is named and `orchestrator retry` the blocked task; the others go on then.",
     WaitingKind.BUDGET: "It goes on by itself as the day's use gets less; or raise the day's budget (`orchestrator --config`).",
-    WaitingKind.CHECKOUT: "Commit or move away what is in the way; it is tried again by itself.",
+    WaitingKind.CHECKOUT: "Commit or move away what is in the way; it is tried again by itself,"
+    " by `orchestrator retry {name}` at once.",
     WaitingKind.REVIEW: "`orchestrator diff {name}` shows it; `orchestrator approve {name}` lets it land,"
     " `orchestrator reject {name} --note …` sends it back.",
     WaitingKind.DRAFT: "`orchestrator queue {name}` when it is complete.",

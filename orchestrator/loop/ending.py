@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shlex import quote
 
 from orchestrator.core import budget, drain
-from orchestrator.core.candidate import Candidate, Waiting
+from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
 from orchestrator.core.outcome import ECHO
 from orchestrator.core.readiness import not_before, waiting_on
 from orchestrator.core.task import State
@@ -110,12 +110,17 @@ def summary(loop: Loop) -> Iterator[str]:
         yield f"  {candidate.name} {_held(candidate, reasons)}"
     if hidden := max(0, len(blocked) - SHOWN) + max(0, len(waiting) - SHOWN):
         yield f"  … and {hidden} more; `orchestrator --status` shows them"
+    if blocked:
+        name = quote(blocked[0].name) if len(blocked) == 1 else "NAME"
+        yield f"  `orchestrator why {name}` says what to do; once that is done, `orchestrator retry {name}`"
 
 
 def _held(candidate: Candidate, reasons: Sequence[Waiting]) -> str:
     if candidate.problems:
         return f"is invalid: {'; '.join(candidate.problems)}"
-    return f"waits: {'; '.join(reason.detail for reason in reasons) or 'ready'}"
+    dirty = any(reason.kind is WaitingKind.CHECKOUT for reason in reasons)
+    then = f"; commit or move that away, then `orchestrator retry {quote(candidate.name)}`" if dirty else ""
+    return f"waits: {'; '.join(reason.detail for reason in reasons) or 'ready'}{then}"
 
 
 def _drained(loop: Loop) -> Over | None:

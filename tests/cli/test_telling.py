@@ -82,6 +82,18 @@ def test_a_loop_whose_agent_is_not_here_says_so_and_what_to_do_before_it_starts(
     assert told is None or told in " ".join(said.stderr.split())
 
 
+def test_a_drain_that_a_dirty_checkout_ends_says_what_to_do_and_that_helps(project: Project) -> None:
+    project.drop("x")
+    project.agent(": > todo.txt")
+    (project.top / "todo.txt").write_text("mine\n")
+    said = project.run(code=75, ORCH_BACKOFF="2m").stdout
+    assert "; commit or move that away, then `orchestrator retry x`" in said
+    assert "`orchestrator retry x` at once" in project.run("why", "x").stdout
+    project.git("checkout", "-q", "todo.txt")
+    project.run("retry", "x")
+    project.run(code=0)
+
+
 def test_once_and_task_do_one_and_leave_the_rest(project: Project) -> None:
     project.agent(EMPTY_BY_ONE)
     project.drop("one", "metric: {name: left, target: 0}\npriority: 5")

@@ -46,6 +46,7 @@ def test_a_drain_with_something_blocked_ends_with_1_and_names_it(stage: Stage) -
     assert stage.code(stage.loop("drain")) == 1
     assert stage.state("good") is State.CONVERGED
     assert "bad is blocked (exhausted): five failures" in stage.said()
+    assert "`orchestrator why bad` says what to do; once that is done, `orchestrator retry bad`" in stage.said()
 
 
 def test_a_drain_ends_with_75_where_a_task_is_parked_for_long(stage: Stage) -> None:
