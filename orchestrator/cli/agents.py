@@ -165,10 +165,13 @@ def agentless(app: App) -> int:
 
 
 def absent(app: App) -> Availability | None:
-    """Why the agent that the settings choose can't be used, None where it can or another stands in. Nothing is loaded where its
-    name is a program on PATH, as most are called: a loop starts with this."""
+    """Why the agent that the settings choose can't be used, None where it can, another stands in, or no task that waits would
+    have it. Nothing is loaded where its name is a program on PATH, as most are called: a loop starts with this."""
     name = app.settings.agent
     if name is None or app.settings.fallback or shutil.which(name):
+        return None
+    waiting = [each.spec for each in _pending(app) if each.spec and not each.spec.draft]
+    if waiting and not any(spec.agent in (None, name) for spec in waiting):
         return None
     try:
         found = registry.get(name, app.settings.agents).check(cmd=app.settings.agent_cmd)

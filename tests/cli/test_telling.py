@@ -94,6 +94,13 @@ def test_a_drain_that_a_dirty_checkout_ends_says_what_to_do_and_that_helps(proje
     project.run(code=0)
 
 
+def test_an_agent_that_is_not_here_is_told_only_where_a_task_would_have_it(project: Project) -> None:
+    project.drop("own", "agent: scripted")
+    assert "can't work here" not in project.run(ORCH_AGENT="exec", code=None).stderr
+    project.drop("any")
+    assert "can't work here" in project.run(ORCH_AGENT="exec", code=None).stderr
+
+
 def test_once_and_task_do_one_and_leave_the_rest(project: Project) -> None:
     project.agent(EMPTY_BY_ONE)
     project.drop("one", "metric: {name: left, target: 0}\npriority: 5")
