@@ -17,7 +17,6 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.git import changes, kept, ranges, repository
 from orchestrator.git.ranges import Range
 from orchestrator.git.repository import Repository
-from orchestrator.store import records
 
 NOTHING: dict[str, object] = {"repo": None, "old": None, "new": None, "files": [], "patch": ""}
 
@@ -46,7 +45,7 @@ def diff(app: App, name: str, attempt: str | None, stat: bool) -> int:
 def range_of(app: App, place: Place, attempt: str | None) -> Range | None:
     """The commits to compare; None where nothing has been done yet. Raises OrchestratorError where there is no such attempt."""
     folder, name = app.queue.path(place), place.name
-    record = records.peek(folder)
+    record = app.queue.record(place)
     if record is None or record.repo is None or record.base_commit is None:
         if attempt is None:
             return None

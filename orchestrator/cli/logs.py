@@ -20,6 +20,7 @@ from orchestrator.store import events, records
 from orchestrator.store.queue import Queue
 
 ALL_EVENTS = 100_000
+NOTHING: dict[str, object] = {"attempts": [], "attempt": None, "lines": [], "session": [], "events": []}
 
 
 @click.command(
@@ -53,6 +54,9 @@ def logs(app: App, name: str, follow: bool, lines: int | None, attempt: int | No
 
 def _print(app: App, place: Place, attempt: int | None, lines: int | None, *, only_events: bool) -> None:
     folder = app.queue.path(place)
+    if _of_another(app.queue, place):
+        _say_nothing(app, place)
+        return
     found = None if only_events else session_log.log_of(folder, attempt)
     if found is None:
         _print_events(app, place, lines)
@@ -68,8 +72,19 @@ def _print_events(app: App, place: Place, lines: int | None) -> None:
     for event in happened:
         for line in event_lines(event):
             output.out(line)
-    if not happened and lines != 0 and not app.quiet:
+    if not happened and lines != 0:
+        _say_nothing(app, place)
+
+
+def _say_nothing(app: App, place: Place) -> None:
+    if not app.quiet:
         output.err(f"Nothing has been done for {place.name!r} yet; `orchestrator why {quote(place.name)}` says why.")
+
+
+def _of_another(queue: Queue, place: Place) -> bool:
+    """Whether what was done and said is another task's: a copy brought it along."""
+    found = records.peek(queue.path(place)) if place.state is not State.RUNNING else None
+    return found is not None and queue.brought(found, place)
 
 
 def _follow(app: App, place: Place, lines: int | None, *, only_events: bool) -> None:
@@ -106,6 +121,8 @@ def _tail(lines: list[str], most: int | None) -> list[str]:
 
 def _document(queue: Queue, place: Place, attempt: int | None, lines: int | None) -> dict[str, object]:
     folder = queue.path(place)
+    if _of_another(queue, place):
+        return {"schema": 1, "name": place.name, "state": place.state.value, **NOTHING}
     found = session_log.log_of(folder, attempt)
     said = list(session_log.events(found)) if found else []
     return {

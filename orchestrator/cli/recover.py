@@ -154,7 +154,7 @@ def _where(app: App, name: str) -> tuple[Repository, str, Record | None]:
             return repo, name, next(removed, None)
         raise
     folder = app.queue.path(place)
-    record = records.peek(folder)
+    record = app.queue.record(place)
     if record is None or record.repo is None:
         raise OrchestratorError(
             f"Nothing has been done for {place.name!r} yet.", hint=f"`orchestrator why {quote(place.name)}` says why."

@@ -16,7 +16,7 @@ from orchestrator.core.evidence import Evidence, points
 from orchestrator.core.spec import Spec
 from orchestrator.core.task import Place
 from orchestrator.errors import Misuse, OrchestratorError, SpecError
-from orchestrator.store import dossier, records, seal, specfile
+from orchestrator.store import dossier, seal, specfile
 from orchestrator.worker.report import changed
 
 EPILOG = """\b
@@ -48,7 +48,7 @@ def report(app: App, name: str, svg: Path | None) -> int:
 def of(app: App, place: Place) -> Evidence:
     """The task's evidence, with the changed files as git counts them. Raises OrchestratorError where nothing was done yet."""
     folder = app.queue.path(place)
-    record = records.peek(folder, running=True)
+    record = app.queue.record(place, running=True)
     if record is None:
         raise OrchestratorError(
             f"Nothing has been done for {place.name!r} yet.", hint=f"`orchestrator why {quote(place.name)}` says why."

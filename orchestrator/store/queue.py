@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from orchestrator.core.lease import Identity, Lease
-from orchestrator.core.record import Record
+from orchestrator.core.record import Record, foreign
 from orchestrator.core.task import TOKEN, Place, State, check_name, split_token
 from orchestrator.errors import NoSuchTask, StoreError
 from orchestrator.store import clearing, durable, leases, records
@@ -98,6 +98,16 @@ class Queue:
         """Whether `.orch` tells of another task: this folder is a copy of it, made maybe while that one ran (`rulings` 4)."""
         record = records.peek(folder)
         return record is not None and self.elsewhere(record, name, inode)
+
+    def record(self, place: Place, *, running: bool = False) -> Record | None:
+        """What is known of the task at `place`; of a copy, which brought along what is known of another one, nothing."""
+        found = records.peek(self.path(place), running=running)
+        return None if found and self.brought(found, place) else found
+
+    def brought(self, record: Record, place: Place) -> bool:
+        """Whether `record` came along with a copy, whose claim sets it aside. One that nobody claims any more, and whose original
+        is gone, was put back from a backup by another name."""
+        return foreign(record, place) and (place.state is State.PENDING or self._first(record) is not None)
 
     def elsewhere(self, record: Record, name: str, inode: int) -> bool:
         """Whether `record`, found in the folder of that name and inode, is that of another folder. Of one that has the name and

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
 from orchestrator.core.lease import Lease
-from orchestrator.core.record import Record, foreign
+from orchestrator.core.record import Record
 from orchestrator.core.spec import Spec
 from orchestrator.core.task import Place, State, name_problem
 from orchestrator.core.value import Value
@@ -155,8 +155,8 @@ class Look(Value):
         except OSError as error:
             return Candidate(place, None, problems=(f"{folder}: {(error.strerror or 'it cannot be read').lower()}",))
         lease = leases.read(Path(folder)) if place.state is State.RUNNING else None
-        if listing and record and foreign(record, place):
-            record = None  # a copy: what another task waits for, or has used, is nothing to it; its claim sets that aside
+        if record and place.state is not State.RUNNING and self.queue.brought(record, place):
+            record = None  # a copy: what another task waits for, used or landed is nothing to it; its claim sets that aside
         return Candidate(
             place=place,
             spec=_judging(place, folder, reading.spec, record, lease),

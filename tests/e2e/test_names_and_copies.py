@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,33 @@ def test_a_copy_of_a_converged_task_starts_afresh_on_a_branch_of_its_own(project
     assert project.record("first") == before
     assert project.git("show", "main:who.txt") == "first\nsecond"
     assert not any(event["task"] == "first" for event in project.events("second"))
+
+
+@pytest.mark.parametrize("state", ["pending", "blocked", "converged"])
+def test_a_copy_tells_nothing_of_what_its_original_did_and_landed(project: Project, state: str) -> None:
+    project.drop("first")
+    project.agent(ALL_GONE)
+    project.run(code=0)
+    told = project.run("report", "first").stdout
+
+    shutil.copytree(project.tasks / "converged/first", project.tasks / state / "second")
+    assert project.task("second")["landed"] is None
+    for command in ("show", "why", "diff", "logs", "report", "recover"):
+        done = project.run(command, "second", code=None)
+        assert not re.search("merged into|attempt 1|0001|finished", done.stdout), done.stdout
+    assert json.loads(project.run("logs", "second", "--json").stdout)["attempts"] == []
+    assert "Nothing has been done for 'second' yet" in project.run("logs", "second").stderr
+    assert project.run("report", "first").stdout == told
+
+
+def test_a_task_from_a_backup_under_another_name_still_tells_what_it_landed(project: Project) -> None:
+    project.drop("first")
+    project.agent(ALL_GONE)
+    project.run(code=0)
+    shutil.copytree(project.tasks / "converged/first", project.tasks / "converged/again")
+    shutil.rmtree(project.tasks / "converged/first")
+    assert "merged into main" in project.run("show", "again").stdout
+    assert "converged, merge" in project.run("report", "again").stdout
 
 
 def test_a_copy_waits_for_nothing_that_its_original_waits_for_and_has_none_of_its_numbers(project: Project) -> None:
