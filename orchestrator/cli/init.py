@@ -117,3 +117,5 @@ def _hide(app: App, root: Path, top: Path) -> Iterator[str]:
     hide_queue(repo, root, Path(app.settings.worktrees) if app.settings.worktrees else repo.top / ".worktrees")
     if refs.content(path) != before:
         yield f"added the tasks folder and .worktrees to {path}, git's own ignore list of this clone"
+        if root.parent != repo.top and root.parent.is_relative_to(repo.top):
+            yield f"note: benchmarks and agents begin in {repo.top}, the repository's top; so do the paths in `scope`"
