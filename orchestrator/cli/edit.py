@@ -15,7 +15,7 @@ import click
 
 from orchestrator.cli import output, specs
 from orchestrator.cli.app import App
-from orchestrator.cli.keys import changes, spec_options
+from orchestrator.cli.keys import changes, refuse_nameless, spec_options
 from orchestrator.cli.options import common, files, name_argument, one, pass_app
 from orchestrator.cli.review import outdated
 from orchestrator.core.spec import LIVE, Spec
@@ -69,11 +69,13 @@ def _by_options(app: App, place: Place, path: Path, seen: specfile.Key, wanted: 
     from orchestrator.store import editing
 
     before = specfile.as_written(path)
+    if (old := _old(before)) and not old.metrics and "metric.name" not in wanted:
+        refuse_nameless(key.removeprefix("metric.") for key in wanted if key.startswith("metric."))
     after = editing.edit(before, wanted, path)
     try:
         specfile.parse(path, after, log=specfile.log_of(path))
     except SpecError as error:
-        raise SpecError(error.problems, hint=KEPT if _old(before) else error.hint) from None
+        raise SpecError(error.problems, hint=KEPT if old else error.hint) from None
     _put(app, place, before, after, seen)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -110,12 +110,18 @@ def front_matter(given: Mapping[str, Any]) -> dict[str, object]:
     """The front matter of a new task."""
     metric = {"name": given["metric"], **{key: given[key] for key in IN_METRIC}}
     said = {key: value for key, value in metric.items() if value is not None}
-    if said and "name" not in said:
-        raise click.UsageError(f"--{next(iter(said))} says something about a metric; --metric NAME says which.")
+    if "name" not in said:
+        refuse_nameless(said)
     keys: dict[str, object] = {"metric": said["name"] if list(said) == ["name"] else said} if said else {}
     budget = {key: value for key, value in _budgets(given["budget"]).items() if value is not None}
     asked = {name: said for name, said in _gates(given["gates"]).items() if said}
     return {**keys, **_rest(given), **({"gates": asked} if asked else {}), **({"budget": budget} if budget else {})}
+
+
+def refuse_nameless(said: Iterable[str]) -> None:
+    """What these options say of a metric is said of none, where neither they nor the spec name one."""
+    for key in said:
+        raise click.UsageError(f"--{key.replace('_', '-')} says something about a metric; --metric NAME says which.")
 
 
 def changes(given: Mapping[str, Any]) -> dict[str, object]:

@@ -95,6 +95,24 @@ def test_add_makes_a_task_that_is_ready_at_once(empty: Project, benchmark: str) 
     assert runner.stat().st_mode & stat.S_IXUSR
 
 
+def test_what_is_said_of_a_metric_that_nobody_names_is_refused_with_the_option_that_names_it(
+    empty: Project, benchmark: str
+) -> None:
+    empty.run("add", "a", "--goal", "x", "--benchmark", benchmark)
+    for words in (("add", "b"), ("edit", "a")):
+        assert "--min-effect says something about a metric; --metric NAME says which." in empty.refused(
+            *words, "--min-effect", "0.1"
+        )
+    empty.run("edit", "a", "--metric", "left", "--target", "1")
+    empty.run("edit", "a", "--target", "0")
+
+
+def test_init_below_the_top_of_a_repository_says_where_benchmarks_begin(empty: Project) -> None:
+    assert "begin in" not in empty.run("init").stdout
+    (empty.top / "packages/app").mkdir(parents=True)
+    assert f"begin in {empty.top}, the repository's top" in empty.run("init", "packages/app").stdout
+
+
 def test_patterns_that_are_listed_with_commas_are_several_as_names_of_tasks_are(empty: Project, benchmark: str) -> None:
     told = empty.run("add", "a", "--goal", "x", "--benchmark", benchmark, "--scope", "src/**, docs/{a, b}", "--off-limits", "a,b")
     assert (empty.json("show", "a")["scope"], empty.json("show", "a")["off_limits"]) == (["src/**", "docs/{a, b}"], ["a,b"])
