@@ -75,7 +75,8 @@ class NoCommitYet(RepositoryError):
     """`repo` is one, before its first commit: nothing can be worked on, but its ignore file is there."""
 
     def __init__(self, repo: Repository) -> None:
-        super().__init__(f"{repo.top} has no commit yet.", hint="Make one: git commit --allow-empty -m 'Begin'.")
+        hint = "Commit what tasks need: git add -A && git commit --allow-empty -m 'Begin'."  # in an empty one they find nothing
+        super().__init__(f"{repo.top} has no commit yet.", hint=hint)
         self.repo = repo
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,20 @@ def test_what_is_said_of_a_metric_that_nobody_names_is_refused_with_the_option_t
         )
     empty.run("edit", "a", "--metric", "left", "--target", "1")
     empty.run("edit", "a", "--target", "0")
+
+
+def test_who_has_committed_nothing_yet_is_told_how_to_commit_what_tasks_find(empty: Project) -> None:
+    empty.git("update-ref", "-d", "HEAD")
+    empty.git("rm", "-q", "--cached", "-r", ".")
+    told = empty.run("init").stdout
+    command = told.partition("Commit what tasks need: ")[2].partition(".\n")[0]
+    subprocess.run(command, shell=True, cwd=empty.top, env=empty.env, check=True, capture_output=True)
+    assert "todo.txt" in empty.git("ls-tree", "--name-only", "HEAD").split()
+    assert "tasks" not in empty.git("ls-tree", "--name-only", "HEAD").split()
+    empty.run("add", "x", "--benchmark", "sh ./new.sh", "--goal", "x")
+    (empty.top / "new.sh").write_text("echo METRIC n=1\n")
+    empty.run(code=1)
+    assert "of which only what is committed is there" in empty.run("why", "x").stdout
 
 
 def test_init_below_the_top_of_a_repository_says_where_benchmarks_begin(empty: Project) -> None:
