@@ -87,6 +87,8 @@ def _tell(app: App, items: list[Item], gone: Collection[int], failed: dict[int, 
         app.say(line)
     whole = size_text(_bytes(items, gone))
     app.say(f"{whole} {'would be' if dry_run else 'were'} given back." if gone else "There is nothing to give back.")
+    if any(item.why == reclaim.STRANGE for item in items):
+        app.say("A worktree of a task whose folder you removed, and that no other queue has, goes by `git worktree remove PATH`.")
 
 
 def size_text(size: float) -> str:

@@ -28,6 +28,7 @@ from orchestrator.store import durable, records
 
 LOGS = ("agent.log*", "agent.jsonl*", "agent.raw*")
 BLOCK = 512
+STRANGE = "belongs to no task of this queue"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -177,7 +178,7 @@ def _worktrees(app: App, repo: Repository, known: list[Known]) -> Iterator[Item]
             continue
         owners = [each for each in known if each.record and each.record.id == tree.owner]
         if len(owners) != 1:
-            yield Item("worktree", str(tree.path), size, "belongs to no task of this queue")
+            yield Item("worktree", str(tree.path), size, STRANGE)
         elif owners[0].place.state is not State.CONVERGED:
             yield Item("worktree", str(tree.path), size, f"{owners[0].place.name} is {owners[0].place.state}")
         elif why := submodules.unsaved(tree.admin):

@@ -199,6 +199,8 @@ def test_a_worktree_of_another_queue_stays(project: Project) -> None:
     (project.tasks / "blocked/x").rename(project.top / "elsewhere")
     found = items(project, "--older-than", "0")
     assert found["worktree", "x"] == ("belongs to no task of this queue", False)
+    told = project.run("prune").stdout
+    assert "goes by `git worktree remove PATH`" in told
     assert (project.top / ".worktrees/x/mine.txt").exists()
 
 
