@@ -117,7 +117,7 @@ def _meant(word: str) -> str:
     names = {**{mode: f"--{mode}" for mode in (*MODES, "help")}, **{name: name for name in COMMANDS}}
     if close := difflib.get_close_matches(word, names, n=1):
         return f"Did you mean `orchestrator {names[close[0]]}`?"
-    return "`orchestrator --help` lists the commands; a task is worked on by `orchestrator --task NAME`."
+    return "`orchestrator --help` lists the commands; `orchestrator show NAME` shows a task, `--task NAME` works on it."
 
 
 def _load(path: str) -> Any:

@@ -70,6 +70,10 @@ def test_the_examples_of_how_a_task_is_added_work_as_they_stand(project: Project
         assert "is " in project.run(add, f"{name}-{number}", *options).stdout
 
 
+def test_a_task_s_name_alone_is_answered_by_what_shows_that_task(project: Project) -> None:
+    assert "`orchestrator show NAME`" in project.refused("--status", "fix-auth")
+
+
 def test_a_word_that_is_nearly_a_command_is_named(project: Project) -> None:
     assert "orchestrator retry" in project.refused("rerty")
 
