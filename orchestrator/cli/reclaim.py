@@ -47,17 +47,18 @@ class Item(Value):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Known(Value):
-    """One task of the queue."""
+    """One task of the queue. `copied`: what lies in its folder came along with a copy, and is another task's."""
 
     place: Place
     folder: Path
     record: Record | None
+    copied: bool = False
 
 
 def find(app: App, age: float, *, now: float | None = None) -> list[Item]:
     """Everything of ours in the queue's repositories that uses disk. `age`: how long refs and logs of a landed task stay."""
     moment = time.time() if now is None else now
-    known = [Known(place, path, records.peek(path, running=True)) for place, path in _places(app)]
+    known = [_known(app, place, path) for place, path in _places(app)]
     removed = app.queue.removed.records()
     found: list[Item] = []
     for repo in repositories(app, {each.place: each.record for each in known}):
@@ -67,6 +68,12 @@ def find(app: App, age: float, *, now: float | None = None) -> list[Item]:
         found += branches(repo, moment, age, gone)
         found += names(repo, known, moment, age, gone, [ref for item in found for ref in item.refs])
     return [*found, *_logs(known, moment, age)]
+
+
+def _known(app: App, place: Place, folder: Path) -> Known:
+    found = records.peek(folder, running=True)
+    copied = found is not None and app.queue.brought(found, place)
+    return Known(place, folder, None if copied else found, copied)
 
 
 def refs(repo: Repository, known: list[Known], now: float, age: float, removed: Collection[Record] = ()) -> Iterator[Item]:
@@ -230,7 +237,7 @@ def _unlink(files: list[Path]) -> str | None:
 
 
 def _why(each: Known, now: float, age: float) -> str | None:
-    return retention.why_kept(each.place.state, each.record, now, age)
+    return "a copy brought it along" if each.copied else retention.why_kept(each.place.state, each.record, now, age)
 
 
 def _owners(repo: Repository, known: list[Known], removed: Collection[Record]) -> dict[str, list[tuple[State, Record]]]:

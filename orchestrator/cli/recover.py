@@ -20,7 +20,7 @@ from orchestrator.errors import Misuse, NoSuchTask, OrchestratorError
 from orchestrator.git import kept, repository
 from orchestrator.git.kept import Kept
 from orchestrator.git.repository import Repository
-from orchestrator.store import records, saved
+from orchestrator.store import saved
 
 EPILOG = """\b
 Examples:
@@ -123,7 +123,7 @@ def _everything(app: App) -> list[Found]:
 
 
 def _known(app: App) -> dict[Place, Record | None]:
-    return {place: records.peek(app.queue.path(place)) for place in app.queue.places()}
+    return {place: app.queue.record(place) for place in app.queue.places()}
 
 
 def _found(repo: Repository, slug: str | None, known: Mapping[Place, Record | None]) -> Found:

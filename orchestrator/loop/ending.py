@@ -101,7 +101,7 @@ def summary(loop: Loop) -> Iterator[str]:
         yield f"  spent: {budget.told(used)}"
     blocked = sorted(loop.index.names.places(State.BLOCKED).values(), key=lambda place: place.name)
     for place in blocked[:SHOWN]:
-        yield f"  {place.name} is {ending(State.BLOCKED, records.peek(loop.queue.path(place)), 0.0)}"
+        yield f"  {place.name} is {ending(State.BLOCKED, loop.queue.record(place), 0.0)}"
     moment = loop.clock()
     world = loop.world(moment)
     told = sorted(loop.index.candidates, key=lambda each: not each.problems)  # what only a person can mend comes first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,16 @@ def test_a_blocked_task_s_worktree_and_refs_stay(project: Project) -> None:
     assert found["worktree", "x"] == ("x is blocked", False)
     assert found[LANDED] == ("it is blocked", False)
     assert (project.top / ".worktrees/x/mine.txt").exists()
+
+
+@pytest.mark.parametrize("state", ["pending", "blocked", "converged"])
+def test_a_copy_is_no_second_owner_of_what_its_original_did(project: Project, state: str) -> None:
+    shutil.copytree(landed(project), project.tasks / state / "y")
+    assert {row.split()[0] for row in project.run("recover").stdout.splitlines()[1:]} == {"x"}
+    found = items(project, "--older-than", "0")
+    assert found[LANDED] == ("landed", True)
+    assert found["logs", "y: 1 log of agents"] == ("a copy brought it along", False)
+    assert refs(project) == ""
 
 
 def test_a_worktree_of_another_queue_stays(project: Project) -> None:
