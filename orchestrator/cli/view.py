@@ -13,9 +13,9 @@ from orchestrator.core import accounts, budget, readiness
 from orchestrator.core.budget import Budget
 from orchestrator.core.candidate import Candidate, Waiting
 from orchestrator.core.limits import max_failures
-from orchestrator.core.outcome import COUNTED, Reason, Spend
+from orchestrator.core.outcome import COUNTED, AgentEnd, Reason, Spend
 from orchestrator.core.readiness import World
-from orchestrator.core.record import Pause, Record
+from orchestrator.core.record import Pause, Record, Result
 from orchestrator.core.selection import order_key
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Metric
@@ -319,6 +319,12 @@ ADVICE: Mapping[Reason | None, str] = {
     Reason.FAULT: "`tasks/.orch/log` tells more; please report what is ours. `orchestrator retry {name}` tries again.",
     None: "`orchestrator retry {name}` sets it going again.",
 }
+IDLE = (
+    "See that its agent works (`orchestrator --check`) and what it said (`orchestrator logs {name}`),"
+    " then `orchestrator retry {name}`."
+)
+SHORT = "Give it more time (`orchestrator edit {name} --timeout …`) or less to do, then `orchestrator retry {name}`."
+UNABLE: Mapping[AgentEnd, str] = {AgentEnd.NOT_STARTED: IDLE, AgentEnd.FAILED: IDLE, AgentEnd.TIMED_OUT: SHORT}
 
 
 def advice(candidate: Candidate) -> str:
@@ -327,4 +333,14 @@ def advice(candidate: Candidate) -> str:
 
     record = facts(candidate)
     reason = record.reason if record else None
-    return ADVICE.get(reason, ADVICE[None]).format(name=quote(candidate.name))
+    told = _exhausted(record) if record and reason is Reason.EXHAUSTED else ADVICE.get(reason, ADVICE[None])
+    return told.format(name=quote(candidate.name))
+
+
+def _exhausted(record: Record) -> str:
+    """Where its agent didn't get to work, or a gate refused what it did, the goal isn't to blame."""
+    failed = record.history[-record.failures :] if record.failures else ()
+    if any(attempt.result is Result.GATE for attempt in failed):
+        return ADVICE[Reason.GATE]
+    end = failed[-1].end if failed else None
+    return UNABLE.get(end, ADVICE[Reason.EXHAUSTED]) if end else ADVICE[Reason.EXHAUSTED]

@@ -82,6 +82,26 @@ def test_a_loop_whose_agent_is_not_here_says_so_and_what_to_do_before_it_starts(
     assert told is None or told in " ".join(said.stderr.split())
 
 
+@pytest.mark.parametrize(
+    ("front", "script", "meant"),
+    [
+        ("", "exec nothing-of-this-name", "See that its agent works"),
+        ("", "exit 3", "See that its agent works"),
+        ("\ntimeout: 0.2s", "sleep 60", "orchestrator edit x --timeout"),
+        ("\ngates: {doctor: ./doctor.sh}", ": > todo.txt", "See the verdict in `orchestrator show x`"),
+        ("", "true", "make the goal clearer or smaller"),
+    ],
+)
+def test_what_is_advised_after_so_many_failures_is_what_they_were_of(
+    project: Project, front: str, script: str, meant: str
+) -> None:
+    project.drop("x", f"metric: {{name: left, target: 0}}\nmax_failures: 2{front}")
+    project.agent(script)
+    project.run(code=1)
+    assert "blocked\n  exhausted" in (told := project.run("why", "x").stdout)
+    assert meant in told
+
+
 def test_a_drain_that_a_dirty_checkout_ends_says_what_to_do_and_that_helps(project: Project) -> None:
     project.drop("x")
     project.agent(": > todo.txt")
