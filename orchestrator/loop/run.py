@@ -59,6 +59,8 @@ def run(
             voice = Voice(queue, say, settings.log_level, secrets.collect(os.environ, (queue.root.parent,)))
             if mode is Mode.LOOP:
                 voice.note(f"Watching {queue.folder(State.PENDING)}. Ctrl-C ends it; running tasks are put back.", "loop_started")
+                if blocked := len(queue.places((State.BLOCKED,))):  # who has just mended why may wait for them in vain
+                    voice.note(f"{blocked} blocked already: `orchestrator why NAME` says what to do, `retry` starts one again.")
             loop = build(
                 queue, settings, mode=mode, only=only, me=me, wakeup=wakeup, voice=voice, program=program, executors=executors
             )

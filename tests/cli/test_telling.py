@@ -82,6 +82,14 @@ def test_a_loop_whose_agent_is_not_here_says_so_and_what_to_do_before_it_starts(
     assert told is None or told in " ".join(said.stderr.split())
 
 
+def test_a_loop_tells_of_tasks_that_are_blocked_already(project: Project) -> None:
+    project.drop("x", state="blocked", record={"reason": "setup", "detail": "no agent"})
+    process = project.start("--loop")
+    assert process.stdout is not None
+    assert "Watching" in process.stdout.readline()
+    assert "1 blocked already: `orchestrator why NAME` says what to do" in process.stdout.readline()
+
+
 @pytest.mark.parametrize(
     ("front", "script", "meant"),
     [
