@@ -20,6 +20,9 @@ def deciding(metrics: Sequence[Metric], values: Iterable[str]) -> tuple[Metric, 
     return tuple(metric for metric in metrics if metric.target is not None)
 
 
+NOTHING = "The benchmark printed no METRIC line; expected 'METRIC name=number' on a line of its own, on standard output."
+
+
 def defect(metrics: Sequence[Metric], reading: Reading, known: Iterable[str] = ()) -> str | None:
     """What is wrong with a benchmark's output, as a sentence with the line; None where nothing is. `known` are the names that it
     gave on the base: where none is declared these are expected, or whoever breaks half of a benchmark would reach its target."""
@@ -32,7 +35,7 @@ def defect(metrics: Sequence[Metric], reading: Reading, known: Iterable[str] = (
             "started still writes."
         )
     if not reading.values:
-        return "The benchmark printed no METRIC line; expected 'METRIC name=number' on a line of its own."
+        return NOTHING
     expected = [metric.name for metric in metrics] or known
     missing = [name for name in expected if name not in reading.values]
     if missing:

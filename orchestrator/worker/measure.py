@@ -148,6 +148,8 @@ def _judged(
         broken += last_word(output.tail())
     edited = WRITTEN.format(changed, "benchmark") if changed else None
     defect = broken or edited or metrics.defect(spec.metrics, reading, known)
+    if defect == metrics.NOTHING:
+        defect += last_word(output.tail())  # `tool | filter` ends well without its tool, and says here which one isn't there
     stopped = finished.end is ProcessEnd.STOPPED
     return Sample(
         values={} if defect else reading.values,

@@ -208,6 +208,7 @@ def test_a_command_is_run_by_the_shell_in_the_worktree(bench: Bench) -> None:
         ("echo METRIC n=0x10", "METRIC n=0x10"),
         ("echo METRIC n=1_000", "METRIC n=1_000"),
         ("echo METRIC n=0 >&2", "printed no METRIC line"),
+        ("no-such-tool | sed s/x/METRIC/", "on standard output. It printed last: "),
     ],
 )
 def test_whatever_goes_wrong_is_a_defect_in_words_and_never_a_number(bench: Bench, script: str, says: str) -> None:
