@@ -82,7 +82,8 @@ def speaker(app: App) -> Callable[[str], None]:
     """Prints one line per happening, with the time. A reader that has gone doesn't end the work."""
 
     def say(line: str) -> None:
-        text = output.clean(line)
+        indent = line[: len(line) - len(line.lstrip(" "))]  # which what is told over several lines would lose
+        text = indent + output.clean(line.lstrip(" "))
         clock = time.strftime("%H:%M:%S")
         try:
             sys.stdout.write(f"\x1b[2m{clock}\x1b[0m {text}\n" if app.color else f"{clock} {text}\n")

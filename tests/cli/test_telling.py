@@ -82,6 +82,11 @@ def test_a_loop_whose_agent_is_not_here_says_so_and_what_to_do_before_it_starts(
     assert told is None or told in " ".join(said.stderr.split())
 
 
+def test_what_a_drain_says_of_a_blocked_task_is_indented_also_where_its_reason_has_several_lines(project: Project) -> None:
+    project.drop("x", state="blocked", record={"reason": "setup", "detail": "one\ntwo"})
+    assert "   x is blocked (setup): one two\n" in project.run(code=1).stdout
+
+
 def test_a_loop_tells_of_tasks_that_are_blocked_already(project: Project) -> None:
     project.drop("x", state="blocked", record={"reason": "setup", "detail": "no agent"})
     process = project.start("--loop")
