@@ -48,6 +48,7 @@ class Aider:
         efforts=("low", "medium", "high"),
         cost=True,
         closes=True,
+        permissions=("yes-always",),
         environment=("AIDER_*", "OPENAI_API_KEY", "OPENAI_API_BASE", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "DEEPSEEK_API_KEY",
                      "OPENROUTER_API_KEY", "OLLAMA_API_BASE", "AZURE_API_*", "LITELLM_LOCAL_MODEL_COST_MAP"),
         secrets=("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "DEEPSEEK_API_KEY", "OPENROUTER_API_KEY",

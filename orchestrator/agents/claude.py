@@ -40,8 +40,10 @@ class Claude:
         models=("claude-*", "sonnet", "opus", "haiku"),
         efforts=("low", "medium", "high", "xhigh", "max"),
         resume=True,
+        budgets=frozenset({"usd"}),
         cost=True,
         closes=True,
+        permissions=("bypassPermissions", "acceptEdits", "dontAsk"),
         environment=(
             *("ANTHROPIC_*", "CLAUDE_CODE_*", "CLAUDE_CONFIG_DIR", "API_TIMEOUT_MS", "MAX_THINKING_TOKENS", "DISABLE_*"),
             *("IS_SANDBOX", "BASH_DEFAULT_TIMEOUT_MS", "BASH_MAX_TIMEOUT_MS", "MCP_TIMEOUT", "MCP_TOOL_TIMEOUT"),

@@ -50,6 +50,7 @@ class Codex:
         resume=True,
         cumulative=True,
         closes=True,
+        permissions=("dangerously-bypass-approvals-and-sandbox", "workspace-write", "read-only"),
         environment=("OPENAI_*", "CODEX_*", "AZURE_OPENAI_*", "RUST_LOG"),
         secrets=("OPENAI_API_KEY", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "AZURE_OPENAI_API_KEY"),
         skills=(".agents/skills", ".codex/skills"),

@@ -24,6 +24,7 @@ class Copilot:
         resume=True,
         cumulative=True,
         closes=True,
+        permissions=("allow-all",),
         environment=("COPILOT_*",),
         secrets=("COPILOT_GITHUB_TOKEN", "COPILOT_PROVIDER_API_KEY", "COPILOT_PROVIDER_BEARER_TOKEN"),
         skills=(".agents/skills", ".claude/skills", ".github/skills"),

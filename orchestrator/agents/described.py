@@ -108,12 +108,13 @@ def answers(name: str, table: Mapping[str, Any]) -> tuple[Answer, ...]:
 
 
 def _traits(said: _Said, argv: Words, resume: Words, patterns: Mapping[str, re.Pattern[str]]) -> Traits:
-    counted = {group for key in ("usage", "cost") if key in patterns for group in patterns[key].groupindex}
+    asked, counted = places(argv), {group for key in ("usage", "cost") if key in patterns for group in patterns[key].groupindex}
     program = said.text("program") or str(argv[0])
     return Traits(
         models=said.texts("models"),
-        efforts=said.texts("efforts") or (EFFORTS if "effort" in places(argv) else ()),
+        efforts=said.texts("efforts") or (EFFORTS if "effort" in asked else ()),
         resume=bool(resume),
+        budgets=frozenset(asked & {"usd", "minutes"}),
         cost="usd" in counted,
         closes="end" in patterns,
         terminal=said.terminal(),

@@ -33,6 +33,7 @@ class Gemini:
         models=("gemini-*",),
         resume=True,
         closes=True,
+        permissions=("yolo", "auto_edit", "default", "plan"),
         environment=("GEMINI_*", "GOOGLE_API_KEY", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_*", "GOOGLE_GENAI_*",
                      "GOOGLE_GEMINI_BASE_URL", "GOOGLE_VERTEX_BASE_URL"),
         secrets=("GEMINI_API_KEY", "GOOGLE_API_KEY"),

@@ -37,8 +37,10 @@ class Mini:
     name = "mini"
     traits = Traits(
         efforts=("low", "medium", "high"),
+        budgets=frozenset({"usd", "minutes"}),
         cost=True,
         closes=True,
+        permissions=("yolo", "confirm"),
         environment=("MSWEA_*", "OPENAI_API_KEY", "OPENAI_API_BASE", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "DEEPSEEK_API_KEY",
                      "OPENROUTER_API_KEY", "LITELLM_MODEL_REGISTRY_PATH", "LITELLM_LOCAL_MODEL_COST_MAP"),
         secrets=("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "DEEPSEEK_API_KEY", "OPENROUTER_API_KEY"),

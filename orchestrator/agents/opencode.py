@@ -33,6 +33,7 @@ class Opencode:
         resume=True,
         cost=True,
         closes=True,
+        permissions=("auto",),
         environment=("OPENCODE_*", *reading.PROVIDERS),
         secrets=("OPENCODE_API_KEY", *reading.KEYS),
         skills=(".agents/skills", ".claude/skills", ".opencode/skills"),

@@ -41,6 +41,7 @@ class OpenHands:
         cumulative=True,
         cost=True,
         closes=True,
+        permissions=("always-approve",),
         environment=("LLM_API_KEY", "LLM_BASE_URL", "LLM_MODEL", "OPENHANDS_*", "LITELLM_LOCAL_MODEL_COST_MAP"),
         secrets=("LLM_API_KEY",),
         skills=(".agents/skills", ".openhands/skills"),

@@ -22,6 +22,7 @@ class Pi:
         resume=True,
         cost=True,
         closes=True,
+        permissions=("none",),
         environment=("PI_*", *reading.PROVIDERS),
         secrets=reading.KEYS,
         skills=(".agents/skills", ".pi/skills"),

@@ -82,9 +82,11 @@ class Traits(Value):
     efforts: tuple[str, ...] = ()  # what `effort` may say; none: it has no such switch
     resume: bool = False  # a session can go on, in the worktree it was in
     cumulative: bool = False  # what it says it used is that of all sessions it goes on from; see Request.spent
+    budgets: frozenset[str] = frozenset()  # kinds of budget that switches of its own enforce: usd, tokens, minutes, turns
     cost: bool = False  # it reports dollars
     closes: bool = False  # it prints a closing event: without one a session is not finished
     terminal: Terminal = Terminal.OPTIONAL
+    permissions: tuple[str, ...] = ()  # the modes it has, the one we use first
     environment: tuple[str, ...] = ()  # names and families (`ANTHROPIC_*`) passed on to it beside the allow-list
     secrets: tuple[str, ...] = ()  # those of them whose values are masked whatever they are called
     skills: tuple[str, ...] = ()  # folders of a worktree in which it looks for skills

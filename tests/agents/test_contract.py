@@ -25,7 +25,6 @@ from orchestrator.agents.protocol import Agent, Availability, EventKind, Request
 from orchestrator.core.outcome import AgentEnd
 
 REAL = tuple(name for name in registry.OURS if name not in {"exec", "scripted"})  # those two run what they are given
-CAPPED = ("claude", "mini")  # those whose program takes a ceiling in dollars
 CASES = [case for name in REAL for case in recordings.cases(name)]
 NOISE = (
     b"npm warn deprecated",
@@ -277,7 +276,7 @@ def test_a_command_carries_what_was_asked_for(real: Agent, asked: Request) -> No
     traits = real.traits
     effort = traits.efforts[-1] if traits.efforts else None
     session = "5a2d1c3e-0000-4000-8000-000000000000" if traits.resume else None
-    usd = 4.25 if real.name in CAPPED else None
+    usd = 4.25 if "usd" in traits.budgets else None
     model = "some/model" if real.name == "opencode" else "some-model"
     request = replace(asked, model=model, effort=effort, resume=session, usd=usd, args=("--of-the-user", "x"))
     command = real.command(request)
@@ -287,7 +286,7 @@ def test_a_command_carries_what_was_asked_for(real: Agent, asked: Request) -> No
     assert command.cwd == asked.worktree
 
 
-@pytest.mark.parametrize("name", CAPPED)
+@pytest.mark.parametrize("name", [name for name in REAL if "usd" in registry.get(name).traits.budgets])
 def test_a_budget_that_is_all_but_gone_is_neither_refused_nor_taken_for_none(name: str, asked: Request) -> None:
     for usd, told in ((0.0, "0.01"), (0.003, "0.01"), (4.256, "4.26")):
         argv = registry.get(name).command(replace(asked, usd=usd)).argv
@@ -324,6 +323,7 @@ def test_an_agent_says_of_itself_what_others_must_know(real: Agent, monkeypatch:
     assert traits.environment or traits.terminal is Terminal.ALWAYS
     for secret in traits.secrets:
         assert any(fnmatchcase(secret, pattern) for pattern in traits.environment), secret
+    assert traits.budgets <= {"usd", "tokens", "minutes", "turns"}
     monkeypatch.setenv("PATH", "/nowhere")
     missing = real.check()
     assert isinstance(missing, Availability)

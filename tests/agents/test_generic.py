@@ -137,7 +137,7 @@ def test_its_traits_follow_from_what_was_said() -> None:
     assert (traits.efforts, traits.silence, traits.terminal) == (("low", "medium", "high"), 600.0, Terminal.NEVER)
     assert (traits.environment, traits.secrets, traits.answers) == (("BOT_*",), ("BOT_KEY",), (Answer(r"Go on\?", "y\r"),))
     bare = Generic("bare", {"argv": ["no-such-program", ["--max", "{usd}"]], "install": "get it"})
-    assert (bare.traits.resume, bare.traits.closes) == (False, False)
+    assert (bare.traits.resume, bare.traits.closes, bare.traits.budgets) == (False, False, {"usd"})
     assert bare.check().fix == "get it"
 
 
