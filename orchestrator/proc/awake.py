@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from time import monotonic
 
-STOOD = 5.0  # seconds between two looks of somebody who looks four times a second: he stood still
+MOST = 2.0  # seconds that count between two looks of somebody who looks four times a second: in what is more he stood still
 
 
 class AwakeClock:
-    """Seconds since some moment, less those in which nobody asked for them. For whoever asks several times a second."""
+    """Seconds since it was made, less those in which nobody asked for them. For whoever asks several times a second; to one who
+    is slow for every look, time passes more slowly and never stands still."""
 
     def __init__(self) -> None:
         self._asked = monotonic()
-        self._stood = 0.0
+        self._passed = 0.0
 
     def __call__(self) -> float:
         now = monotonic()
-        if now - self._asked > STOOD:
-            self._stood += now - self._asked
+        self._passed += min(now - self._asked, MOST)
         self._asked = now
-        return now - self._stood
+        return self._passed

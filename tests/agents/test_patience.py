@@ -47,11 +47,23 @@ def test_time_in_which_we_stood_still_is_no_silence(monkeypatch: pytest.MonkeyPa
     watching = Patience(120.0)
     seconds[0] = 3600.0
     assert not watching.judge(Closing())
-    for _ in range(119):
+    for _ in range(117):
         seconds[0] += 1.0
         assert not watching.judge(Closing())
     seconds[0] += 1.0
     assert watching.judge(Closing()) is StopRequest.SETTLED
+
+
+def test_silence_ends_also_where_every_look_comes_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk or a file server that takes ten seconds of each: the agent isn't paused, and may hang."""
+    seconds = [0.0]
+    monkeypatch.setattr(awake, "monotonic", lambda: seconds[0])
+    watching = Patience(120.0)
+    for _ in range(60):
+        seconds[0] += 10.0
+        if watching.judge(Closing()):
+            return
+    pytest.fail("it would wait for ever")
 
 
 def test_who_is_not_logged_in_is_given_the_time_to_say_goodbye() -> None:
