@@ -109,9 +109,9 @@ def land_once(work: Work, space: Workspace, proof: LockProof) -> LandOutcome:
     merged = merging.merged(work, space, old, met) if moved else merge.Merged(f"{space.tip}^{{tree}}", space.tip)
     if isinstance(merged, merge.Conflict):
         return LandOutcome(LandEnd.CONFLICT, ", ".join(merged.files), base=old, conflict=merged)
-    # Onto an unmoved base, the merge holds what the task branch holds.
-    changed = changes.changed(space.repo, old, merged.tree) if moved else space.changed_since(old)
-    if changed == ():
+    known = None if moved else space.changed_since(old)  # onto an unmoved base, the merge holds what the task branch holds
+    changed = changes.changed(space.repo, old, merged.tree) if known is None else known
+    if not changed:
         return nothing_new(work, space, old)
     new = merging.commit(work, space, merged, old)
     if moved and (rejected := reject(work, space, old, new)):

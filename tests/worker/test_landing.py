@@ -98,10 +98,7 @@ def test_work_that_a_person_merged_already_is_not_merged_again(desk: Desk) -> No
 def test_work_that_a_person_brought_over_in_a_commit_of_their_own_is_not_merged_again(desk: Desk, how: str) -> None:
     """An empty merge would be a landing that no undo can take back."""
     desk.drop()
-    desk.agent(DONE)
-    (desk.repo / "todo.txt").write_text("mine\n")
-    desk.serve()
-    desk.git("checkout", "-q", "todo.txt")
+    desk.hold_up()
     desk.git(*how.split())
     desk.git("commit", "-q", "-m", "by hand")
     brought = desk.main
@@ -115,15 +112,23 @@ def test_work_that_a_person_brought_over_in_a_commit_of_their_own_is_not_merged_
 def test_work_that_a_person_squashed_into_a_rewritten_base_is_not_merged_again(desk: Desk) -> None:
     desk.commit({"other": "1\n"})
     desk.drop()
-    desk.agent(DONE)
-    (desk.repo / "todo.txt").write_text("mine\n")
-    desk.serve()
-    desk.git("checkout", "-q", "todo.txt")
+    desk.hold_up()
     desk.git("merge", "-q", "--squash", "orchestrator/x")
     desk.git("commit", "-q", "--amend", "-m", "both")
     brought = desk.main
     desk.serve()
     assert (desk.state(), desk.main) == (State.CONVERGED, brought)
+
+
+def test_attempts_that_took_each_other_back_land_no_empty_merge(desk: Desk) -> None:
+    desk.drop(benchmark=f"echo METRIC left=$(cat {desk.top}/left)\n")
+    (desk.top / "left").write_text("1\n")
+    desk.agent(f"if [ -e more ]; then rm more; echo 0 > {desk.top}/left; else touch more; fi")
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.attempts, desk.merges()) == (State.CONVERGED, 2, 0)
+    assert record.landed is not None
+    assert record.landed.how == "none"
 
 
 def test_merged_by_hand_and_broken_there_it_goes_on_from_there(desk: Desk) -> None:
