@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -258,7 +259,12 @@ def _hidden(tree: Worktree, since: Before) -> tuple[str, ...]:
     added = [] if since.ignored is None else [line for line in ignored(tree.repo) if line not in since.ignored]
     if not added:
         return ()
-    found = tree.git.split("ls-files", "-z", "-o", "-i", "--directory", *(f"--exclude={line}" for line in added))
+    lines = scratch(tree.admin / "hidden")  # an agent may add more than fits on a command line
+    try:
+        lines.write_bytes(os.fsencode("".join(f"{line}\n" for line in added)))
+        found = tree.git.split("ls-files", "-z", "-o", "-i", "--directory", f"--exclude-from={lines}")
+    finally:
+        lines.unlink(missing_ok=True)
     return tuple(name for name in found if not any(map(nested.unwanted, name.split("/"))))
 
 

@@ -351,6 +351,14 @@ def test_what_an_agent_had_git_ignore_by_the_repositorys_own_list_is_told(desk: 
     assert desk.record().history[0].detail == words
 
 
+def test_an_agent_may_add_more_to_that_list_than_fits_on_a_command_line(desk: Desk) -> None:
+    """Such as every file there is."""
+    desk.drop(front="max_failures: 1")
+    desk.agent(f"yes a/long/name/of/a/file/that/is/not/there | head -n 70000 >> {desk.repo}/.git/info/exclude")
+    desk.serve()
+    assert (desk.record().reason, desk.record().history[0].detail) == (Reason.EXHAUSTED, "the agent changed nothing")
+
+
 def test_a_hook_before_the_agent_must_succeed(desk: Desk) -> None:
     desk.drop()
     desk.agent(desk.call)
