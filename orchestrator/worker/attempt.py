@@ -48,6 +48,7 @@ RESUMED = (
 
 def make(work: Work, space: Space) -> Ending | None:
     """Send one agent, judge what it did. None: go on with the next attempt."""
+    work.aside = ""
     take_up_edits(work)
     if ending := had_enough(work, space):
         return ending

@@ -117,7 +117,8 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
         space.put_back(work, left)
         ending = count(work, before, replace(attempt, result=left.finding, detail=left.detail))
         return blocked(Reason.TAMPERED, left.detail) if left.final else ending
-    attempt = replace(attempt, detail="; ".join(filter(None, (attempt.detail, left.detail))))
+    work.aside = left.detail
+    attempt = replace(attempt, detail="; ".join(filter(None, (attempt.detail, work.aside))))
     if unfinished := resolution.unfinished(work, space):
         return unresolved(work, attempt, unfinished)
     known = (work.measured, optimize.incumbent(work) if work.optimizing else None)
@@ -128,7 +129,7 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
         forget_shown(work, left.commit)
     result = measure_tip(work, space)
     verify.tell(work, "attempt", result, commit=left.commit)
-    return weigh(work, space, replace(attempt, values=dict(result.values)), result, left=left.changed, aside=left.detail)
+    return weigh(work, space, replace(attempt, values=dict(result.values)), result, left=left.changed)
 
 
 def unchanged(work: Work, attempt: Attempt) -> Attempt:
@@ -137,9 +138,8 @@ def unchanged(work: Work, attempt: Attempt) -> Attempt:
     return replace(attempt, detail=f"{detail}; still refused: {work.refused}" if work.refused else detail)
 
 
-def weigh(work: Work, space: Space, attempt: Attempt, result: Sample, *, left: bool = True, aside: str = "") -> Ending | None:
-    """One sample of what the agent left: a defect, short of the target, or there. `left`: it left commits; `aside`: what of its
-    work is not in them."""
+def weigh(work: Work, space: Space, attempt: Attempt, result: Sample, *, left: bool = True) -> Ending | None:
+    """One sample of what the agent left: a defect, short of the target, or there. `left`: it left commits."""
     if work.optimizing:
         return optimize.weigh(work, space, attempt, result)
     before = work.record
@@ -151,7 +151,7 @@ def weigh(work: Work, space: Space, attempt: Attempt, result: Sample, *, left: b
     if verify.at_target(work, result):
         return closing.close(work, space, before, found)
     work.feedback = result.output
-    detail = explained(attempt, verify.shortfall(work, result), aside) if left else attempt.detail or NOTHING
+    detail = explained(attempt, verify.shortfall(work, result), work.aside) if left else attempt.detail or NOTHING
     return count(work, before, replace(found, detail=detail), improved=improved, left=left)
 
 
@@ -195,7 +195,10 @@ def tell_fate(
 
 
 def write(work: Work, before: Record, attempt: Attempt, *, improved: bool, durable: bool = True) -> None:
-    """The record after this attempt, from the record before it: said twice it still counts once."""
+    """The record after this attempt, from the record before it: said twice it still counts once. Whatever refused it, what of it
+    is in no commit may be why."""
+    if work.aside not in attempt.detail:
+        attempt = replace(attempt, detail="; ".join(filter(None, (attempt.detail, work.aside))))
     now = work.record
     counted = convergence.counted(before, attempt, improved=improved, values=attempt.values)
     work.record = replace(

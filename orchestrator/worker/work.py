@@ -80,6 +80,7 @@ class Work:
     compared: dict[tuple[str, str], Ran] = field(default_factory=dict)  # what gates' commands said of other commits
     guarded: tuple[str, ...] = ()  # the repository's files that gates run: no task may change them
     doubts: tuple[str, ...] = ()  # what a person should look at in the attempt's change, for the report
+    aside: str = ""  # what of the attempt's work is in no commit that counts, in words
     number: int = 0  # the attempt that is being made, 0 before the first of this claim
     resumed: Session | None = None  # the session that this attempt goes on with
     measured: str = ""  # the commit that the last sample in the agent's worktree was taken of

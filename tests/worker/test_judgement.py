@@ -351,6 +351,21 @@ def test_what_an_agent_had_git_ignore_by_the_repositorys_own_list_is_told(desk: 
     assert desk.record().history[0].detail == words
 
 
+@pytest.mark.parametrize(
+    ("front", "says"),
+    [
+        ("max_failures: 1", "at target once, then not: left is 1, target <= 0"),
+        ("mode: optimize\nplateau: 1\nmetrics: [{name: left}]", "discarded: left 1 -> 1"),
+    ],
+)
+def test_it_is_told_also_where_the_number_was_right_only_by_what_is_in_no_commit(desk: Desk, front: str, says: str) -> None:
+    desk.drop(front=front, benchmark='#!/bin/sh\necho "METRIC left=$([ -e made ]; echo $?)"\n')
+    desk.agent(f"echo made >> {desk.repo}/.git/info/exclude; : > made; : > other")
+    desk.serve()
+    words = "git was told by .git/info/exclude to ignore made: that is in no commit, so it neither counts nor lands"
+    assert desk.record().history[0].detail == f"{says}; {words}"
+
+
 def test_an_agent_may_add_more_to_that_list_than_fits_on_a_command_line(desk: Desk) -> None:
     """Such as every file there is."""
     desk.drop(front="max_failures: 1")
