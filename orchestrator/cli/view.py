@@ -299,7 +299,8 @@ ADVICE: Mapping[Reason | None, str] = {
     Reason.BENCHMARK_DEFECT: "Mend the benchmark, in the task folder or on the base branch, of which only what is committed is"
     " there (try it by hand;"
     " `orchestrator logs --events {name}` shows what it printed), then `orchestrator retry {name}`.",
-    Reason.FLAKY: "Make the benchmark give one answer for one state of the code, then `orchestrator retry {name}`.",
+    Reason.FLAKY: "Make the benchmark give one answer for one state of the code (in a clean checkout is only what is committed"
+    " and what `setup` makes), then `orchestrator retry {name}`.",
     Reason.SCOPE_VIOLATION: "If the change was right, allow it (`orchestrator edit {name} --scope …` or `--off-limits …`),"
     " then `orchestrator retry {name}`.",
     Reason.TAMPERED: "Look at what it did (`orchestrator recover {name}`) before `orchestrator retry {name}`.",

@@ -81,7 +81,7 @@ def objection(work: Work, space: Space) -> Objection | None:
         work.feedback = streak.missed.output if streak.missed else work.feedback
         if streak.chance:
             return Objection(Result.UNCHANGED, f"at target once, by chance: {streak.detail}", chance=True)
-        return Objection(Result.FLAKY, f"{_held(work)} once, then not: {streak.detail}")
+        return Objection(Result.FLAKY, f"{_held(work)} once, then not in a clean checkout: {streak.detail}")
     refused = verify.refusal(work, space, space.tip)
     if refused:
         return Objection(Result.GATE, f"{refused.name}: {refused.reason}")

@@ -461,7 +461,7 @@ def test_an_optimum_that_does_not_hold_is_not_said_to_have_been_at_a_target(proj
     assert record["reason"] == "flaky"
     assert record["detail"] == "twice it was as good as when it was kept and then not, at the same commit, in a clean checkout"
     assert any(
-        "as good as when it was kept once, then not: left is 11, was 2 when it was kept" in event["detail"]
+        "as good as when it was kept once, then not in a clean checkout: left is 11, was 2 when it was kept" in event["detail"]
         for event in events(project, "shaky", "kept")
     )
 

@@ -354,7 +354,7 @@ def test_what_an_agent_had_git_ignore_by_the_repositorys_own_list_is_told(desk: 
 @pytest.mark.parametrize(
     ("front", "says"),
     [
-        ("max_failures: 1", "at target once, then not: left is 1, target <= 0"),
+        ("max_failures: 1", "at target once, then not in a clean checkout: left is 1, target <= 0"),
         ("mode: optimize\nplateau: 1\nmetrics: [{name: left}]", "discarded: left 1 -> 1"),
     ],
 )
