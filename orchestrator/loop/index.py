@@ -24,7 +24,7 @@ from orchestrator.store.ledger import Ledger
 from orchestrator.store.queue import Queue
 
 NO_BUDGET = Budget()
-REST = 1.0  # seconds after which a folder that only settles is read before what is still unread
+REST = 1.0  # seconds after which a folder that only settles is read before what is still unread, at least
 LEAF = 2  # links to a folder without folders in it, on most file systems
 
 Read = Callable[[Place, str | None], Candidate]  # the second: which other folder has the same name, in words
@@ -33,12 +33,15 @@ Read = Callable[[Place, str | None], Candidate]  # the second: which other folde
 class Index:
     """`refresh` first, then ask. `read` makes a Candidate of a Place, from the files."""
 
-    def __init__(self, queue: Queue, read: Read, *, first: str | None = None, clock: Clock = time.monotonic) -> None:
-        """`first`: the task that is wanted before any other."""
+    def __init__(
+        self, queue: Queue, read: Read, *, first: str | None = None, settle: float = REST, clock: Clock = time.monotonic
+    ) -> None:
+        """`first`: the task that is wanted before any other. `settle`: seconds after which a folder at rest has settled."""
         self._queue = queue
         self._read = read
         self.names = Names(queue)
         self._first = first
+        self._rest = max(REST, settle)
         self._clock = clock
         self._backlog = Backlog(self._glance, clock)
         self._entries: dict[str, Entry] = {}
@@ -216,7 +219,7 @@ class Index:
             return self._restless
         entries = ((folder, self._entries[folder]) for folder in self._restless)
         now = self._clock()
-        return [folder for folder, entry in entries if now - entry.at >= REST and _only_settles(entry.candidate)]
+        return [folder for folder, entry in entries if now - entry.at >= self._rest and _only_settles(entry.candidate)]
 
     def _remember(self, entry: Entry) -> None:
         candidate, folder = entry.candidate, entry.candidate.place.folder

@@ -98,7 +98,7 @@ def build(
         settings=settings,
         mode=mode,
         me=me,
-        index=Index(queue, reader, first=only),
+        index=Index(queue, reader, first=only, settle=settings.settle),
         reader=reader,
         workers=workers,
         voice=voice,

@@ -178,6 +178,22 @@ def test_an_urgent_folder_that_settles_is_read_again_before_all_others_are(stage
     assert slow.reads == ["t19", "t18", "t19"]
 
 
+def test_folders_that_settle_for_long_keep_none_from_being_read(stage: Stage) -> None:
+    for number in range(20):
+        stage.task(f"t{number:02}", front=f"priority: {number}")
+    slow = Slow(stage.queue)
+
+    def resting(place: Place, double: str | None) -> Candidate:
+        slow.now += 1.0  # as long as fifty take on a busy machine
+        return replace(slow(place, double), holds=(Waiting(WaitingKind.SETTLING, "it changed just now"),))
+
+    index = Index(stage.queue, resting, settle=60.0, clock=slow.clock)
+    index.refresh(0.0, full=True)
+    for _ in range(19):
+        index.refresh(0.0)
+    assert len({*slow.reads}) == 20
+
+
 def test_no_number_of_folders_that_editors_hold_keeps_one_from_being_looked_at(stage: Stage) -> None:
     for number in range(1000):
         (stage.queue.folder(State.PENDING) / f"t{number}").mkdir()
