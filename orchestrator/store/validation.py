@@ -15,6 +15,7 @@ from orchestrator.core.spec import MEANT, RESERVED
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store.header import MOST, NOTHING, Header, shorten
 from orchestrator.store.model import BudgetModel, FilesModel, FrontMatter, MetricModel
+from orchestrator.store.sections import Body
 
 EXPECTED = {
     "string_type": "text",
@@ -34,7 +35,8 @@ WORD = re.compile(r"'([^']*)'")
 # What people, editors and models write for front matter that is none: below the title or a remark, in smart dashes, in TOML's
 # marks, in a fence.
 MISPLACED = re.compile(
-    r"(?:.*\n\s*)?(?:-{3,}|[–—]{1,3}-?|\+{3}|`{3,}[ \t]*(?:ya?ml|markdown|md))[ \t]*\n(?:---[ \t]*\n)?\s*([a-z_]+)[ \t]*[:=]"
+    r"(?P<remark>(?!%).*\n\s*)??(?:%.*\n)?(?:-{3,}|[–—]{1,3}-?|\+{3}|(?P<fence>`{3,})[ \t]*(?:ya?ml|markdown|md))[ \t]*\n"
+    r"(?:---[ \t]*\n)?\s*(?P<key>[a-z_]+)[ \t]*[:=]"
 )
 REMARK = re.compile(r"#[^\s#]")
 DAY = 86400
@@ -80,12 +82,16 @@ def warnings(model: FrontMatter) -> Iterator[str]:
         yield f"The key `{shorten(key)}` is not known and does nothing.{hint}"
 
 
-def misplaced(front: Header, prose: str) -> Iterator[str]:
+def misplaced(front: Header, body: Body) -> Iterator[str]:
     """What the first words of the body ask for in vain: `review: required` below the title lets all work land. Of who knows
-    where front matter goes, a block of code is a quotation."""
-    quoted = front.body_line > 1 and prose.startswith("`")
-    if not quoted and (match := MISPLACED.match(prose)) and match[1] in FrontMatter.model_fields:
-        yield f"`{match[1]}` is read as prose: front matter begins in the first line, with three hyphens.{MEANT.format('---')}"
+    where front matter goes, a block of code is a quotation; and what is said below a title is no remark about the file."""
+    match = MISPLACED.match(body.preamble)
+    if match is None or match["key"] not in FrontMatter.model_fields:
+        return
+    titled = body.parts[0].lines[0].number > front.body_line
+    if not (match["fence"] and front.body_line > 1) and not (match["remark"] and titled):
+        key = match["key"]
+        yield f"`{key}` is read as prose: front matter begins in the first line, with three hyphens.{MEANT.format('---')}"
 
 
 def cut_off(front: Header) -> Iterator[str]:

@@ -405,6 +405,10 @@ def test_a_spec_that_stands_in_a_block_of_code_as_a_whole_is_told(tmp_path: Path
         "# T\n\n---\nNote: quick\n",
         "# T\n## Goal\n```\n---\nreview: required\n---\n```\n",
         "---\npriority: 5\n---\n# T\n```yaml\nenv: prod\n```\nis what the server has to read.\n",
+        "---\npriority: 5\n---\nWhat the server has to read is\n```yaml\nenv: prod\n```\n",
+        "# T\nIn config.yaml, set\n```yaml\ntimeout: 30\n```\n",
+        "# T\nA page of the site begins so:\n\n```markdown\n---\ntitle: About\n---\n```\n",
+        "# T\nBoth count.\n\n---\nmode: fast or small\n",
     ],
 )
 def test_a_line_across_the_prose_is_not_taken_for_front_matter(tmp_path: Path, text: str) -> None:
