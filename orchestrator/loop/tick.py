@@ -253,8 +253,9 @@ def try_claim(loop: Loop, candidate: Candidate, moment: Moment) -> bool:
 
 
 def tell_refused(loop: Loop, moment: Moment) -> None:
-    """Say what could not be claimed while it is ready. Raises it where nothing else goes on: a full disk refuses all."""
-    if not loop.refused:
+    """Say what could not be claimed while it is ready. Raises it where nothing else goes on: a full disk refuses all. What is
+    still unread may well go on, and would be read a slice in a second: so rarely a loop in trouble looks."""
+    if not loop.refused or loop.index.unread:
         return
     world = loop.world(moment)
     there = (each for each in loop.index.candidates if each.place.folder in loop.refused and ready(each, world, moment.now))

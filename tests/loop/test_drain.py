@@ -17,6 +17,7 @@ from orchestrator.core.pull import Pull
 from orchestrator.core.record import Landed, Record
 from orchestrator.core.settings import Settings
 from orchestrator.core.task import State
+from orchestrator.errors import StoreError
 from orchestrator.loop import backlog, retention, run
 from orchestrator.loop.index import Index
 from orchestrator.loop.mode import Mode
@@ -24,6 +25,8 @@ from orchestrator.loop.parts import Moment
 from orchestrator.loop.wakeup import Wakeup
 from orchestrator.loop.watch import Watch
 from orchestrator.store import records, specfile
+from orchestrator.store.claim import Claim
+from orchestrator.store.queue import Queue
 
 
 def test_a_drain_of_an_empty_queue_ends_at_once_with_0(stage: Stage) -> None:
@@ -162,6 +165,27 @@ def test_a_drain_ends_however_many_it_judges_anew_at_its_end(stage: Stage, monke
     monkeypatch.setattr(Wakeup, "wait", lambda self, seconds, wait=Wakeup.wait: next(ticks) < 0 or wait(self, seconds))
     settings = Settings(tasks=str(stage.queue.root), settle=0.0)
     assert run.run(settings, Mode.DRAIN, say=lambda _line: None, program=STANDIN) == 1
+
+
+def test_a_folder_that_can_not_be_moved_keeps_nothing_behind_it_from_being_read(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.task("stuck", front="priority: 9")
+    for number in range(run.PATIENCE + 5):
+        stage.task(f"waits{number}", front="priority: 5\ndepends_on: [nowhere]")
+    stage.task("good")
+
+    def take(self: Queue, name: str, take: Callable[[Queue, str], Claim | None] = Queue.take) -> Claim | None:
+        if name == "stuck":
+            raise StoreError("pending/stuck: Device or resource busy")
+        return take(self, name)
+
+    monkeypatch.setattr(backlog, "SLICE", 0.0)
+    monkeypatch.setattr(run, "BUSY", 0.05)
+    monkeypatch.setattr(Queue, "take", take)
+    with pytest.raises(StoreError, match="busy"):
+        run.run(Settings(tasks=str(stage.queue.root), settle=0.0), Mode.DRAIN, say=lambda _line: None, program=STANDIN)
+    assert stage.state("good") is State.CONVERGED
 
 
 def test_without_inotify_a_loop_rests_however_many_it_looks_at_anew(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
