@@ -82,7 +82,7 @@ class Follower:
 
     def news(self, place: Place | None) -> Iterator[str]:
         """The lines since the last call. A new attempt begins with a line that says so."""
-        if place is None:
+        if place is None or self._queue.tells_of_another(place):
             return
         folder = self._queue.path(place)
         if self._only_events:

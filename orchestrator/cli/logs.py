@@ -16,7 +16,7 @@ from orchestrator.cli.options import common, looked_at, name_argument, pass_app
 from orchestrator.cli.why import event_lines
 from orchestrator.core.task import Place, State
 from orchestrator.errors import Misuse
-from orchestrator.store import events, records
+from orchestrator.store import events
 from orchestrator.store.queue import Queue
 
 ALL_EVENTS = 100_000
@@ -54,7 +54,7 @@ def logs(app: App, name: str, follow: bool, lines: int | None, attempt: int | No
 
 def _print(app: App, place: Place, attempt: int | None, lines: int | None, *, only_events: bool) -> None:
     folder = app.queue.path(place)
-    if _of_another(app.queue, place):
+    if app.queue.tells_of_another(place):
         _say_nothing(app, place)
         return
     found = None if only_events else session_log.log_of(folder, attempt)
@@ -81,12 +81,6 @@ def _say_nothing(app: App, place: Place) -> None:
         output.err(f"Nothing has been done for {place.name!r} yet; `orchestrator why {quote(place.name)}` says why.")
 
 
-def _of_another(queue: Queue, place: Place) -> bool:
-    """Whether what was done and said is another task's: a copy brought it along."""
-    found = records.peek(queue.path(place)) if place.state is not State.RUNNING else None
-    return found is not None and queue.brought(found, place)
-
-
 def _follow(app: App, place: Place, lines: int | None, *, only_events: bool) -> None:
     """Print on while the task runs, or waits to; ends when it is blocked or converged, with a word on how."""
     follower = Follower(app.queue, place.name, only_events=only_events)
@@ -105,7 +99,7 @@ def _ending(queue: Queue, name: str, where: Place | None) -> str:
     shown = output.name_text(name)
     if where is None:
         return f"{shown} has gone."
-    record = records.peek(queue.path(where)) if where.state is State.BLOCKED else None
+    record = queue.record(where) if where.state is State.BLOCKED else None
     why = ": ".join(filter(None, (record.reason, record.detail))) if record else ""
     return f"{shown} is {where.state}{f' ({output.clean(why)})' if why else ''}."
 
@@ -121,7 +115,7 @@ def _tail(lines: list[str], most: int | None) -> list[str]:
 
 def _document(queue: Queue, place: Place, attempt: int | None, lines: int | None) -> dict[str, object]:
     folder = queue.path(place)
-    if _of_another(queue, place):
+    if queue.tells_of_another(place):
         return {"schema": 1, "name": place.name, "state": place.state.value, **NOTHING}
     found = session_log.log_of(folder, attempt)
     said = list(session_log.events(found)) if found else []

@@ -109,6 +109,11 @@ class Queue:
         is gone, was put back from a backup by another name."""
         return foreign(record, place) and (place.state is State.PENDING or self._first(record) is not None)
 
+    def tells_of_another(self, place: Place) -> bool:
+        """Whether what was done and said, as the folder at `place` tells it, is another task's: a copy brought it along."""
+        found = records.peek(self.path(place))
+        return found is not None and self.brought(found, place)
+
     def elsewhere(self, record: Record, name: str, inode: int) -> bool:
         """Whether `record`, found in the folder of that name and inode, is that of another folder. Of one that has the name and
         another inode it is only where the first folder is still here: else the task was put back from a backup."""

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from support.project import Project
 
+from orchestrator.cli.following import Follower
+from orchestrator.store.queue import Queue
+
 ALL_GONE = ": > todo.txt"
 
 
@@ -60,6 +63,9 @@ def test_a_copy_tells_nothing_of_what_its_original_did_and_landed(project: Proje
         assert not re.search("merged into|attempt 1|0001|finished", done.stdout), done.stdout
     assert json.loads(project.run("logs", "second", "--json").stdout)["attempts"] == []
     assert "Nothing has been done for 'second' yet" in project.run("logs", "second").stderr
+    for only_events in (False, True):
+        follower = Follower(Queue(project.tasks), "second", only_events=only_events)
+        assert not list(follower.news(follower.where()))
     assert project.run("report", "first").stdout == told
 
 
