@@ -34,12 +34,10 @@ def lookalikes(body: Body, said: Iterable[str]) -> Iterator[str]:
 
 
 def fenced(body: Body) -> Iterator[str]:
-    """One sentence where all sections stand in a block of code, as in a file that is an answer's ```markdown block. Where a title
-    stands outside, `# notes` is a script's comment."""
-    least = 2 if body.title else 1
-    lines = () if body.sections else (line for part in body.parts for line in part.lines if line.code)
-    headings = ((line, *heading_of(line.text)) for line in lines)
-    if found := next((line for line, depth, said in headings if depth >= least and section_name(said)), None):
+    """One sentence where all headings stand in a block of code, as in a file that is an answer's ```markdown block. Below a title
+    it is a quotation, and `# notes` a script's comment."""
+    lines = () if body.title or body.sections else (line for part in body.parts for line in part.lines if line.code)
+    if found := next((line for line in lines if section_name(heading_of(line.text)[1])), None):
         heading = shorten(found.text.strip())
         prose = f"Line {found.number}: `{heading}` is in a block of code and read as prose."
         yield f"{prose} Did you mean `{heading}` without the block?"
