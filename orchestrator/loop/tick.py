@@ -253,15 +253,15 @@ def try_claim(loop: Loop, candidate: Candidate, moment: Moment) -> bool:
 
 
 def tell_refused(loop: Loop, moment: Moment) -> None:
-    """Say what could not be claimed while it is ready. Raises it where nothing else goes on: a full disk refuses all. What is
-    still unread may well go on, and would be read a slice in a second: so rarely a loop in trouble looks."""
+    """Say what could not be claimed while it is ready. Raises it where nothing else goes on and a claim is still wanted: a full
+    disk refuses all. What is unread may well go on, and would be read a slice in a second: so rarely a loop in trouble looks."""
     if not loop.refused or loop.index.unread:
         return
     world = loop.world(moment)
     there = (each for each in loop.index.candidates if each.place.folder in loop.refused and ready(each, world, moment.now))
     loop.refused = {each.place.folder: loop.refused[each.place.folder] for each in there}
     for refusal in loop.refused.values():
-        if not len(loop.workers):
+        if not len(loop.workers) and loop.quota != 0:
             raise refusal.error
         loop.voice.problem(fault(refusal.error), refusal.error.hint)
 

@@ -167,22 +167,36 @@ def test_a_drain_ends_however_many_it_judges_anew_at_its_end(stage: Stage, monke
     assert run.run(settings, Mode.DRAIN, say=lambda _line: None, program=STANDIN) == 1
 
 
-def test_a_folder_that_can_not_be_moved_keeps_nothing_behind_it_from_being_read(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def stuck(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The most urgent task is one whose folder can't be moved."""
     stage.task("stuck", front="priority: 9")
-    for number in range(run.PATIENCE + 5):
-        stage.task(f"waits{number}", front="priority: 5\ndepends_on: [nowhere]")
-    stage.task("good")
 
     def take(self: Queue, name: str, take: Callable[[Queue, str], Claim | None] = Queue.take) -> Claim | None:
         if name == "stuck":
             raise StoreError("pending/stuck: Device or resource busy")
         return take(self, name)
 
-    monkeypatch.setattr(backlog, "SLICE", 0.0)
     monkeypatch.setattr(run, "BUSY", 0.05)
     monkeypatch.setattr(Queue, "take", take)
+
+
+def test_once_does_one_where_a_more_urgent_folder_can_not_be_moved(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck(stage, monkeypatch)
+    stage.task("good")
+    told: list[str] = []
+    assert run.run(Settings(tasks=str(stage.queue.root), settle=0.0), Mode.ONCE, say=told.append, program=STANDIN) == 0
+    assert stage.state("good") is State.CONVERGED
+    assert any("resource busy" in line for line in told)
+
+
+def test_a_folder_that_can_not_be_moved_keeps_nothing_behind_it_from_being_read(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck(stage, monkeypatch)
+    for number in range(run.PATIENCE + 5):
+        stage.task(f"waits{number}", front="priority: 5\ndepends_on: [nowhere]")
+    stage.task("good")
+    monkeypatch.setattr(backlog, "SLICE", 0.0)
     with pytest.raises(StoreError, match="busy"):
         run.run(Settings(tasks=str(stage.queue.root), settle=0.0), Mode.DRAIN, say=lambda _line: None, program=STANDIN)
     assert stage.state("good") is State.CONVERGED
