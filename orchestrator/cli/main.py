@@ -115,7 +115,6 @@ def _unparsed(command: Callable[[], int]) -> int:
 
 def _completed(words: Sequence[str]) -> int:
     """What could come next, for a shell. Nothing is told of what is wrong: it would stand in the middle of the line."""
-
     from orchestrator.cli import shells  # noqa: F401 - tells click how each shell takes it
 
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # noqa: PTH123
