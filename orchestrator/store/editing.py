@@ -155,9 +155,10 @@ def _body_goal(page: Page, told: Body, value: str) -> str | None:
 
 def _filled(section: Section) -> tuple[int, int]:
     """The first and last line that say something. Two sections of one name, or a comment amid the words, leave a gap there."""
-    last = next(line for line in reversed(section.lines) if line.text.strip())
-    filled = [line.number for line in section.lines if line.text.strip() and not (line is last and RULE.fullmatch(line.text))]
-    return filled[0], filled[-1]
+    filled = [line for line in section.lines if line.text.strip()]
+    edges = (filled[0], filled[-1])
+    said = [line.number for line in filled if not (line in edges and RULE.fullmatch(line.text))]
+    return said[0], said[-1]
 
 
 def _body_title(page: Page, told: Body, value: str) -> str | None:

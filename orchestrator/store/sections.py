@@ -31,7 +31,7 @@ HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t](.*)$")
 UNDERLINE = re.compile(r"^ {0,3}(?:(=)=+|--+)[ \t]*$")
 NO_HEADING = re.compile(r"^(?:\s*$| {4}|\t|\s*(?:[-*+]\s|[>|]|--|==))")  # what no underline makes one of
 RULE = re.compile(r"[ \t]*(?:-{3,}|\*{3,}|_{3,})[ \t]*")
-ENDING = re.compile(rf"(?:\A|\n){RULE.pattern}\Z")
+EDGES = re.compile(rf"\A{RULE.pattern}(?:\n|\Z)|\n{RULE.pattern}\Z")
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 LABELLED = re.compile(r"^\s*(?:[-*+]\s+)?\*\*(Model|Reasoning|Retry limit)\s*(?::\*\*|\*\*\s*:)(.*)$", re.IGNORECASE)
 BULLET = re.compile(r"^\s*(?:[-*+]|\d{1,9}[.)])\s(.*)$")
@@ -116,8 +116,8 @@ def read_body(text: str, first_line: int = 1) -> Body:
 
 
 def parted(text: str) -> str:
-    """The text without the line across the page that parts it from the next section."""
-    return ENDING.sub("", text.strip()).strip()
+    """The text without the lines across the page that part it from the title and the next section."""
+    return EDGES.sub("", text.strip()).strip()
 
 
 def _parts(lines: tuple[Line, ...]) -> tuple[str, tuple[Part, ...]]:

@@ -85,7 +85,7 @@ def warnings(model: FrontMatter) -> Iterator[str]:
 def misplaced(front: Header, body: Body) -> Iterator[str]:
     """What the first words of the body ask for in vain: `review: required` below the title lets all work land. Of who knows
     where front matter goes, a block of code is a quotation; and what is said below a title is no remark about the file."""
-    match = MISPLACED.match(body.preamble)
+    match = MISPLACED.match("\n".join(line.text for line in body.parts[0].lines).strip())
     if match is None or match["key"] not in FrontMatter.model_fields:
         return
     titled = body.parts[0].lines[0].number > front.body_line

@@ -264,6 +264,9 @@ def test_a_line_across_the_page_is_no_part_of_the_section_above_it(tmp_path: Pat
     spec = spec_of(tmp_path, text)
     assert (spec.goal, spec.notes) == ("Below 200.", "a\n\n---\n\nb")
     assert spec_of(tmp_path, "# T\n\nDo it.\n\n---\n## Notes\nn\n").goal == "Do it."
+    below = "# T\n\n---\n\nDo it.\n\n---\n"
+    assert spec_of(tmp_path, below).goal == "Do it."
+    assert editing.edit(below, {"goal": "Do all."}) == below.replace("it", "all")
     assert editing.edit(text, {"goal": "Below 100."}) == text.replace("200", "100")
 
 
