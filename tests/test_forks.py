@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,3 +82,20 @@ def test_a_file_that_is_handed_over_keeps_its_number(tmp_path: Path, env: dict[s
             process.stdout.readline()
             until(lambda: Path(f"/proc/{process.pid}/fd/{kept.fileno()}").readlink() == tmp_path / "kept", "the file")
             process.kill()
+
+
+INTERRUPTED = """
+import coverage, os
+measured = coverage.Coverage(config_file="pyproject.toml", data_file=None)
+measured.start()
+measured._collector.data_lock.acquire()  # as an interrupt leaves it that comes between the taking and the giving back
+import orchestrator.core.limits
+print("goes on", flush=True)
+os._exit(0)
+"""
+
+
+def test_what_is_measured_goes_on_after_an_interrupt() -> None:
+    top = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=top, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("goes on\n", "")
