@@ -41,7 +41,7 @@ def test_the_task_of_a_killed_worker_goes_on_with_a_new_one_and_its_agent_is_end
     stage.until(lambda: stage.worker("t") not in (None, worker), "a new worker")
     assert gone(agent)
     stage.until(lambda: len(set(stage.started("t"))) == 2, "its word that it has started")
-    assert "t: its worker died; a new one goes on" in stage.said()
+    stage.until(lambda: "t: its worker died; a new one goes on" in stage.said(), "the line about it")
     place = stage.place("t")
     assert place is not None
     told = [event["event"] for event in events.tail(stage.queue.path(place), 10)]
@@ -232,7 +232,7 @@ def test_a_running_task_moved_by_hand_stops_its_worker_and_keeps_a_clean_name(st
     stage.queue.path(place).rename(stage.queue.folder(state) / place.folder)  # a plain `mv`, token and all
     stage.until(lambda: gone(worker), "the end of the worker")
     stage.until((stage.queue.folder(state) / "t").is_dir, "the clean name")
-    assert "t: moved by hand" in stage.said()
+    stage.until(lambda: "t: moved by hand" in stage.said(), "the line about it")
     loop.send_signal(signal.SIGTERM)
     assert stage.code(loop) == 0
     assert stage.state("t") is state
