@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support import closed
-from support.processes import gone, pid_in, until
+from support.processes import gone, pid_in, until, waits_for
 
 from orchestrator.errors import GitError
 from orchestrator.git import remotes
@@ -20,6 +20,11 @@ HANG = "echo $$ > {note}; exec sleep 600"
 @pytest.fixture
 def note(tmp_path: Path) -> Path:
     return tmp_path / "pid"
+
+
+@pytest.fixture(autouse=True)
+def it_hangs_before_its_time_is_over(note: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits_for(note, monkeypatch)
 
 
 @pytest.mark.parametrize("kind", ["clean", "smudge", "process"])

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.processes import gone, pid_in, until
+from support.processes import gone, pid_in, until, waits_for
 
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.proc.capture import capture, detach
@@ -49,8 +49,9 @@ def test_a_missing_program_is_a_result_with_a_sentence(argv: list[str]) -> None:
     assert done.stderr.decode() == f"{done.detail}\n"
 
 
-def test_too_long_is_ended_with_what_it_said_so_far_and_its_group(tmp_path: Path) -> None:
-    done = capture(["bash", "-c", "sleep 300 & echo $! > pid; echo so far; wait"], cwd=tmp_path, timeout=0.5)
+def test_too_long_is_ended_with_what_it_said_so_far_and_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits_for(tmp_path / "pid", monkeypatch)
+    done = capture(["bash", "-c", "sleep 300 & echo so far; echo $! > pid; wait"], cwd=tmp_path, timeout=0.5)
     assert (done.code, done.end, done.stdout) == (124, ProcessEnd.TIMED_OUT, b"so far\n")
     assert "longer than 0.5 s" in done.detail
     until(lambda: gone(pid_in(tmp_path / "pid")))
@@ -64,6 +65,7 @@ def test_a_daemon_that_keeps_the_pipes_holds_nobody_up(tmp_path: Path) -> None:
     daemon = pid_in(tmp_path / "pid")
     assert not gone(daemon)  # ssh's and credential daemons are meant to stay
     os.kill(daemon, signal.SIGKILL)
+    until(lambda: gone(daemon), "the daemon's end")
 
 
 def test_it_has_no_terminal_to_ask_a_question_on() -> None:
@@ -71,18 +73,22 @@ def test_it_has_no_terminal_to_ask_a_question_on() -> None:
 
 
 def test_an_interrupt_ends_the_command(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+        if pid.exists() and pid.read_text().endswith("\n"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    signal.setitimer(signal.ITIMER_REAL, 0.5, 0.1)
     try:
         with pytest.raises(KeyboardInterrupt):
             capture(["bash", "-c", "echo $$ > pid; exec sleep 300"], cwd=tmp_path)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert gone(pid_in(tmp_path / "pid"))
+    assert gone(pid_in(pid))
 
 
 def test_a_detached_program_leads_its_session_and_writes_its_log(tmp_path: Path) -> None:

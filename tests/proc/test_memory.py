@@ -30,13 +30,13 @@ def written(block: mmap.mmap) -> int:
 def in_a_fork(block: mmap.mmap, *, own: bool) -> int:
     """The same in a child, which has its memory made its own first, or not."""
     read, write = os.pipe()
-    if os.fork() == 0:
+    if (child := os.fork()) == 0:
         if own:
             memory.make_own()
         os.write(write, str(written(block)).encode())
         os._exit(0)
     os.close(write)
-    os.wait()
+    os.waitpid(child, 0)
     with os.fdopen(read) as told:
         return int(told.read())
 

@@ -83,7 +83,8 @@ def test_a_daemon_is_ended(run: Run) -> None:
 
 
 def test_strays_are_ended_after_a_time_out_too(run: Run) -> None:
-    finished = run(ESCAPES["ignoring every signal it can"] + "\nsleep 300", Limits(seconds=0.5, grace=0.1))
+    limits = Limits(seconds=0.5, grace=0.1)
+    finished = run(ESCAPES["ignoring every signal it can"] + "\nsleep 300", limits, ready="stray")
     assert finished.end is ProcessEnd.TIMED_OUT
     assert gone(run.pid("stray"))
 
@@ -91,7 +92,7 @@ def test_strays_are_ended_after_a_time_out_too(run: Run) -> None:
 def test_a_hundred_forked_children_are_ended(run: Run) -> None:
     finished = run("for i in $(seq 100); do sleep 300 & done; exit 0")
     assert finished.strays == 100
-    assert finished.seconds < 15
+    assert finished.seconds < 60
 
 
 def test_one_that_forks_and_dies_for_ever_is_caught(run: Run) -> None:

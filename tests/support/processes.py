@@ -6,18 +6,22 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from orchestrator.core.outcome import StopRequest
-from orchestrator.proc import identity
+from orchestrator.proc import capture, identity
 from orchestrator.proc.command import Aside, Command, Finished, Limits
 from orchestrator.proc.supervise import run
 
-PATIENCE = 20.0
+PATIENCE = 60.0  # for one that is on its way, on a busy machine
+SOON = 20.0  # before a loop looks at everything anyway, or hurries its workers: what it should have heard at once
 
 
-def until(condition: Callable[[], object], what: str = "the condition") -> None:
+def until(condition: Callable[[], object], what: str = "the condition", within: float = PATIENCE) -> None:
     """Return as soon as `condition` holds; fail after a while."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, f"{what} never came true"
         time.sleep(0.005)
@@ -27,6 +31,13 @@ def pid_in(path: Path) -> int:
     """The pid that a program writes into `path`, once it is there."""
     until(lambda: path.exists() and path.read_text().endswith("\n"), f"a pid in {path.name}")
     return int(path.read_text())
+
+
+def waits_for(note: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No short command runs out of time before the pid is there that one of them writes into `note`, however slow the machine."""
+    began = time.monotonic()
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() if note.exists() and note.read_text().endswith("\n") else began)
+    monkeypatch.setattr(capture, "time", clock)
 
 
 def gone(pid: int) -> bool:
@@ -55,12 +66,19 @@ class Run:
         tty: bool = False,
         aside: str | None = None,
         env: dict[str, str] | None = None,
+        ready: str | None = None,
     ) -> Finished:
-        """Run `script` by bash in the folder, or `argv`."""
+        """Run `script` by bash in the folder, or `argv`. It is `ready` with a file of that name: no limit is judged before."""
+
+        def started(pid: int) -> None:
+            self.pids.append(pid)
+            if ready:
+                until((self.folder / ready).exists, f"a program that is ready and has made {ready}")
+
         command = Command(argv or ("bash", "-c", script), self.folder, env or dict(os.environ), stdin, tty)
         return run(
             command, limits or Limits(), sink=self.out.extend, err=self.err.extend if separate else None,
-            pump=pump, on_start=self.pids.append, aside=Aside(aside, self.aside.extend) if aside else None,
+            pump=pump, on_start=started, aside=Aside(aside, self.aside.extend) if aside else None,
         )  # fmt: skip
 
     def pid(self, name: str) -> int:
