@@ -16,9 +16,10 @@ from orchestrator.proc import identity, tree
 from orchestrator.store import control, leases, records
 from orchestrator.store.queue import Queue
 from support import forks
-from support.processes import until
+from support.processes import SOON, until
 
 STANDIN = (sys.executable, str(Path(__file__).with_name("standin.py")))
+ENDS = 28.0  # seconds for a loop's last task: less than those after which it looks at everything, whatever it has heard
 SPEC = "---\n{front}\n---\n# {name}\n\n## Goal\n\nMake it so.\n"
 
 
@@ -72,7 +73,7 @@ class Stage:
     def code(self, process: subprocess.Popen[str]) -> int:
         """The exit code of a loop, waited for."""
         try:
-            return process.wait(timeout=20)
+            return process.wait(timeout=ENDS)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the loop goes on:\n{self.said()}") from None
 
@@ -108,22 +109,33 @@ class Stage:
 
     def started(self, name: str | None = None) -> list[str]:
         """The tokens of all workers that ever started (for `name`)."""
+        return [token for task, token, _ in self._started() if name in (None, task)]
+
+    def pids(self, name: str) -> list[int]:
+        """The pids of all workers that ever started for `name`."""
+        return [int(pid) for task, _, pid in self._started() if name == task]
+
+    def _started(self) -> list[list[str]]:
         file = self.top / "started"
-        lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
-        return [token for task, token, _ in lines if name in (None, task)]
+        return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
 
     def until(self, condition: Callable[[], object], what: str) -> None:
         try:
-            until(condition, what)
+            until(condition, what, SOON)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.said()}\n{[str(p) for p in self.queue.places()]}") from None
 
     def runs(self, name: str) -> int:
         """Wait until a worker holds the task; its pid."""
-        self.until(lambda: self.worker(name) is not None, f"a worker of {name}")
-        pid = self.worker(name)
-        assert pid is not None
-        return pid
+        pids: list[int] = []
+
+        def runs() -> bool:
+            pid = self.worker(name)
+            pids[:] = [pid] if pid in self.pids(name) else []  # its lease comes first, and then it reads what it is to do
+            return bool(pids)
+
+        self.until(runs, f"a worker of {name}")
+        return pids[0]
 
     # The end
 
@@ -132,11 +144,9 @@ class Stage:
             if loop.poll() is None:
                 loop.kill()
                 loop.wait()
-        file = self.top / "started"
-        for line in file.read_text().splitlines() if file.exists() else ():
-            _, token, pid = line.split()
+        for _, token, pid in self._started():
             tree.end_marked(mark(self.queue.root, token))
-            if STANDIN[1].encode() in _argv(int(pid)):
+            if token.encode() in _argv(int(pid)):  # a pid of a minute ago may be another test's stand-in
                 os.kill(int(pid), signal.SIGKILL)
                 until(lambda pid=int(pid): identity.started(pid) is None, "the end of a stand-in")
 
