@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from shutil import rmtree
 
 import pytest
@@ -258,7 +259,7 @@ def test_a_folder_that_is_copied_into_running_stays_there_until_all_of_it_has_co
     benchmark = (there / "benchmark.sh").read_text()
     (there / "benchmark.sh").unlink()
     stage.task("other")
-    loop = stage.loop(mode, settle=2.0)
+    loop = stage.loop(mode, settle=4.0)
 
     def come() -> bool:
         (there / "notes.txt").write_text("more")  # fails where it has gone
@@ -277,7 +278,7 @@ def test_once_is_over_with_its_one_task_whatever_is_copied_into_running_meanwhil
     there.mkdir()
     stage.fill(there, "t")
     stage.task("other")
-    loop = stage.loop("once", settle=4.0)
+    loop = stage.loop("once", settle=60.0)
     stage.until(lambda: (there / "notes.txt").write_text("more") and stage.state("other") is State.CONVERGED, "its one task")
     assert stage.code(loop) == 0
     assert stage.state("t") is State.RUNNING
@@ -289,13 +290,13 @@ def test_what_is_copied_out_of_running_keeps_its_name_until_all_of_it_has_come(s
     (there / ".orch").mkdir(parents=True)
     leases.write(there, Lease("abcdef", identity.here()))
     stage.fill(there, "t")
-    loop = stage.loop("loop", settle=0.5)
+    loop = stage.loop("loop", settle=2.0)
 
     def comes() -> bool:
         return bool((there / "notes.txt").write_text("more"))  # fails where it has gone
 
     stage.until(lambda: comes() and stage.registered(), "the loop")
-    end = time.monotonic() + 1.5
+    end = time.monotonic() + 2.5  # longer than it has to rest
     while time.monotonic() < end:
         comes()
     stage.until(lambda: not there.exists(), "its own name")
@@ -391,7 +392,7 @@ def test_while_nothing_can_be_written_tasks_stay_pending_and_one_line_says_why(s
     loop = stage.loop("loop")
     stage.until(stage.registered, "the loop")
     stage.task("first")
-    stage.until(lambda: stage.state("first") is State.CONVERGED, "work while there is space")
+    stage.until(lambda: "first: converged" in stage.said(), "work while there is space, and a loop at rest")
     limits = resource.prlimit(loop.pid, resource.RLIMIT_FSIZE, (900, resource.RLIM_INFINITY))  # too small for any lease
     stage.task("t")
     stage.until(lambda: "File too large" in stage.said(), "the complaint")
@@ -424,7 +425,7 @@ def test_a_problem_that_ends_without_a_sign_is_seen_to_have_ended_within_seconds
     (stage.top / "owners").rename(owners)
     asked = time.monotonic()
     stage.until(lambda: stage.state("t") is State.CONVERGED, "work when it can be done again")
-    assert time.monotonic() - asked < 10
+    assert time.monotonic() - asked < 18
     stage.until(lambda: "Working again." in stage.said(), "the all-clear")
     loop.send_signal(signal.SIGTERM)
     assert stage.code(loop) == 0
@@ -476,13 +477,19 @@ def test_a_loop_whose_project_was_moved_hears_a_stop_from_where_it_is_now(stage:
     assert moved.owners.loops() == ()
 
 
+def removes(folder: Path) -> bool:
+    """As a person does, who does it again where the loop was just writing there."""
+    rmtree(folder, ignore_errors=True)
+    return not folder.exists()
+
+
 @pytest.mark.parametrize("removed", [".orch", ".orch/owners"])
 def test_a_loop_whose_registration_somebody_removes_works_on_is_shown_again_and_hears_a_stop(stage: Stage, removed: str) -> None:
     loop = stage.loop("loop")
     stage.until(stage.registered, "the loop")
     (me,) = stage.registered()
     stage.until((stage.queue.control / "tmp/.clock").exists, "its first look")
-    rmtree(stage.queue.root / removed)
+    stage.until(lambda: removes(stage.queue.root / removed), "its removal")
     folder = stage.queue.folder(State.PENDING) / "t"
     folder.mkdir()
     stage.fill(folder, "t")
@@ -562,7 +569,7 @@ def test_a_folder_of_logs_that_somebody_removed_keeps_no_task_from_being_started
     stage.task("first")
     stage.loop("loop")
     stage.until(lambda: stage.state("first") is State.CONVERGED, "the first one's end")
-    rmtree(stage.queue.control / LOGS)
+    stage.until(lambda: removes(stage.queue.control / LOGS), "the removal of the logs")
     stage.task("second")
     stage.until(lambda: stage.state("second") is State.CONVERGED, "the second one's end")
     assert "can't be started" not in stage.said()

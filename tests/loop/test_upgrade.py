@@ -10,6 +10,7 @@ import grimp
 import pytest
 from support.processes import until
 
+from orchestrator.loop.tick import RESCAN
 from orchestrator.store import control
 from orchestrator.store.queue import Queue
 
@@ -43,9 +44,9 @@ def test_a_loop_that_lives_on_has_imported_all_of_us_that_it_may_ever_need(tmp_p
     argv = [sys.executable, "-c", LIVES_ON, str(queue.root), str(completed), kind]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as loop:
         try:
-            until(completed.exists, "all to be imported")
+            until(completed.exists, "all to be imported", within=RESCAN - 2)
             control.request_stop(queue, "a test")
-            imported, _ = loop.communicate(timeout=30)
+            imported, _ = loop.communicate(timeout=60)
         finally:
             loop.kill()
     assert graph.find_upstream_modules("orchestrator.loop.run") - set(imported.split()) == set()

@@ -52,8 +52,8 @@ def test_an_arrival_in_any_state_folder_wakes(ears: Ears) -> None:
     for state in State:
         ears.arrive("t.abcdef", state)
         began = time.monotonic()
-        ears.wakeup.wait(5.0)
-        assert time.monotonic() - began < 4.0
+        ears.wakeup.wait(60.0)
+        assert time.monotonic() - began < 50.0
         assert ears.watch.heard() == (True, frozenset({"t.abcdef"} if state is State.PENDING else ()))
     assert ears.said == []
 
@@ -217,7 +217,7 @@ def test_without_inotify_the_portable_observer_wakes(ears: Ears) -> None:
     ears.watch.start()
     assert not ears.watch.polling
     ears.arrive("t")
-    assert ears.wakeup.wait(5.0)
+    assert ears.wakeup.wait(60.0)
     lock = control.register_loop(ears.queue)
     control.request_stop(ears.queue, "a test")
     until(lambda: ears.wakeup.wait(0.1), "the stop being heard")
@@ -251,7 +251,7 @@ def test_a_loop_that_polls_still_finds_what_is_dropped(stage: Stage) -> None:
 
 def test_a_loop_that_polls_sees_that_a_task_was_taken_and_put_back(stage: Stage) -> None:
     stage.task("t")
-    parked(stage, "t", time.time() + 60)
+    parked(stage, "t", time.time() + 600)
     stage.task("first")
     loop = stage.loop("loop")
     stage.until(lambda: stage.state("first") is State.CONVERGED, "a claim while watching")
@@ -277,11 +277,11 @@ def test_wait_is_ended_from_another_thread_by_a_child_and_by_a_signal(ears: Ears
 
     with ears.wakeup.listening():
         threading.Timer(0.05, ears.wakeup.wake).start()
-        assert ears.wakeup.wait(5.0)
+        assert ears.wakeup.wait(60.0)
         pid = os.posix_spawn("/bin/true", ["true"], {})
-        assert ears.wakeup.wait(5.0)
+        assert ears.wakeup.wait(60.0)
         os.waitpid(pid, 0)
         os.kill(os.getpid(), signal.SIGHUP)
-        assert ears.wakeup.wait(5.0)
+        assert ears.wakeup.wait(60.0)
         assert ears.wakeup.stops == (signal.SIGHUP,)
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
