@@ -30,7 +30,7 @@ def race(queue: Queue, start: Path, what: str, processes: int = PROCESSES) -> li
             assert racer.stdout is not None
             assert racer.stdout.readline() == "ready\n"
         start.touch()
-        outputs = [racer.communicate(timeout=60)[0].split("\n") for racer in racers]
+        outputs = [racer.communicate(timeout=120)[0].split("\n") for racer in racers]
     assert [racer.returncode for racer in racers] == [0] * processes
     return [[name for name in output if name] for output in outputs]
 

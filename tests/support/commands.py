@@ -125,7 +125,7 @@ class Project:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 15
         while (left := self.survivors()) and time.monotonic() < deadline:
             time.sleep(0.02)
         for pid in left:

@@ -15,7 +15,7 @@ from orchestrator.git import landingqueue
 from orchestrator.git.landingqueue import LandingQueue
 from support import forks
 from support.desk import Desk
-from support.processes import until
+from support.processes import PATIENCE, until
 
 OWN = '#!/bin/sh\n{first}[ -e "$ORCH_TASK" ] && echo METRIC left=0 || echo METRIC left=1\n'  # is the task's own file there?
 MAKE = 'touch "$ORCH_TASK"'  # and the agent that makes it
@@ -77,7 +77,7 @@ class Landers(Desk):
         codes = []
         for name in names or tuple(self.workers):
             try:
-                codes.append(self.workers[name].wait(30))
+                codes.append(self.workers[name].wait(PATIENCE))
             except subprocess.TimeoutExpired:
                 raise AssertionError(f"{name} goes on\n{self.story()}") from None
         return codes

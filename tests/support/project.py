@@ -209,7 +209,7 @@ class Project:
     def survivors(self) -> dict[int, str]:
         """Processes that this project's commands left behind, by what they are: they carry its queue's path in their environment.
         Whoever ends at this moment has a few seconds."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 15
         while (found := self._marked()) and time.monotonic() < deadline:
             time.sleep(0.02)
         return found

@@ -72,7 +72,7 @@ def end(claim: Claim, record: Record, act: str, argument: str) -> None:
 
 def linger(claim: Claim) -> None:
     started = claim.queue.root.parent / "started"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while started.read_text().splitlines()[-1].split()[0] == claim.name:
         if time.monotonic() > deadline:
             sys.exit("no other worker has started")
