@@ -115,13 +115,14 @@ def marked(mark: str) -> tuple[Process, ...]:
 def end_marked(mark: str, *, seconds: float = 5.0) -> tuple[int, ...]:
     """Kill what a dead owner left running under `mark`: the pids. Returns when they are gone, at the latest after `seconds`."""
     deadline = time.monotonic() + seconds
-    ended: dict[int, None] = {}
+    ended: dict[int, Process] = {}
     for pause in _pauses():
         living = marked(mark)
-        if not living:
+        # one that is dying has no environment any more, and nothing shows that it belonged to one that is dead
+        if not living and not any(identities.started(process.pid) == process.start for process in ended.values()):
             break
         _kill(living)
-        ended.update(dict.fromkeys(process.pid for process in living))
+        ended.update((process.pid, process) for process in living)
         if time.monotonic() > deadline:
             break
         time.sleep(pause)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -135,6 +136,18 @@ def test_what_a_dead_owner_left_is_found_by_its_mark_with_all_below_it(start: St
     assert all(gone(pid) for pid in pids)
     assert not gone(other.pid)
     assert tree.end_marked(mark) == ()
+
+
+def test_one_that_is_dying_and_shows_no_mark_any_more_is_waited_for(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = start("echo $$ > up; exec sleep 300", ORCH_MARK=tmp_path.name)
+    pid_in(tmp_path / "up")
+    found = iter([tree.marked(tmp_path.name)])
+    monkeypatch.setattr(tree, "marked", lambda _mark: next(found, ()))
+    monkeypatch.setattr(tree, "_kill", lambda living, kill=tree._kill: living and threading.Timer(0.3, kill, [living]).start())
+    assert tree.end_marked(tmp_path.name, seconds=60) == (process.pid,)
+    assert gone(process.pid)
 
 
 def test_an_orphan_of_a_marked_session_is_found_though_it_dropped_the_mark(start: Start, tmp_path: Path) -> None:
