@@ -223,8 +223,8 @@ class Queue:
         change in `.orch/tmp`."""
         now = self.now()
         self.owners.sweep(self._named, now)
-        cut = [path for path in self.control.iterdir() if path.name.startswith(".") and path.suffix == ".tmp"]
-        for path in (*cut, *(self.control / "tmp").iterdir()):
+        cut = [path for path in _within(self.control) if path.name.startswith(".") and path.suffix == ".tmp"]
+        for path in (*cut, *_within(self.control / "tmp")):
             if self._stale(path, now):
                 self._clear(path)
 
@@ -331,6 +331,16 @@ class Queue:
     def _named(self) -> frozenset[str]:
         """Every token in a folder's name. That a lease inside names one is no reason to keep its file: no file, no owner."""
         return frozenset(place.token for place in self.places() if place.token)
+
+
+def _within(folder: Path) -> list[Path]:
+    """What lies in a folder, nothing where somebody has just removed it."""
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise durable.explain(error, "read", folder) from error
 
 
 def _folder_like(entry: os.DirEntry[str]) -> bool:

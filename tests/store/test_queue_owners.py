@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -307,6 +308,12 @@ def test_who_takes_over_removes_what_the_dead_owner_left_and_nothing_of_the_livi
     assert (queue.control / "tmp" / alive.token / "locked").is_dir()
     assert not queue.owners.known(dead.token)
     assert queue.owner_alive(alive.token)
+
+
+def test_a_sweep_of_a_scratch_folder_that_somebody_has_just_removed_finds_nothing(tmp_path: Path) -> None:
+    queue = new_queue(tmp_path)
+    rmtree(queue.control / "tmp")
+    queue.sweep()
 
 
 def test_a_sweep_removes_the_scratch_of_dead_workers_at_once_and_of_nobody_else(
