@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support import clis
-from support.project import Project
+from support.project import PATIENCE, Project
 
 from orchestrator.modelserver import serve
 
@@ -46,7 +46,7 @@ class Busy:
         return found
 
     def nothing_left(self) -> None:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE / 2
         while (left := self.own()) and time.monotonic() < deadline:
             time.sleep(0.02)
         told = [Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")[:200] for pid in left]
@@ -82,7 +82,7 @@ def test_stopping_its_task_leaves_nothing(busy: Busy) -> None:
 
     busy.project.run("stop", "busy", code=0)
 
-    busy.project.wait(lambda: busy.project.where("busy") == "blocked", timeout=30, why="it is stopped")
+    busy.project.wait(lambda: busy.project.where("busy") == "blocked", why="it is stopped")
     busy.nothing_left()
 
 
@@ -90,7 +90,7 @@ def test_its_deadline_leaves_nothing(busy: Busy) -> None:
     seconds = 40 if busy.name in clis.SLOW else 12
     busy.drop(f"timeout: {seconds}s\nmax_failures: 1")
 
-    busy.project.wait(lambda: busy.project.where("busy") == "blocked", timeout=seconds + 30, why="its time is over")
+    busy.project.wait(lambda: busy.project.where("busy") == "blocked", timeout=seconds + PATIENCE, why="its time is over")
 
     assert busy.project.record("busy")["history"][0]["end"] == "timed-out"
     busy.nothing_left()
@@ -102,9 +102,7 @@ def test_a_killed_worker_leaves_nothing_once_its_task_is_reclaimed(busy: Busy) -
 
     os.kill(busy.project.worker_pid("busy"), signal.SIGKILL)
 
-    busy.project.wait(
-        lambda: any(event["event"] == "reclaimed" for event in busy.project.events("busy")), timeout=30, why="it is reclaimed"
-    )
+    busy.project.wait(lambda: any(event["event"] == "reclaimed" for event in busy.project.events("busy")), why="it is reclaimed")
     assert not before & set(busy.own())
     busy.project.end()
     busy.nothing_left()

@@ -146,13 +146,13 @@ def test_following_goes_on_where_the_folder_moves_and_ends_with_why(project: Pro
     moved = folder.rename(running / "fix.abc123")
     attempt(moved, 1, "goes on")
     went = process.stdout.readline()
-    assert "goes on" in went, process.communicate(timeout=20)
+    assert "goes on" in went, process.communicate(timeout=60)
     facts = {"schema": 1, "id": "0" * 16, "name": "fix", "inode": moved.stat().st_ino, "slug": "fix", "updated": 1.0}
     (moved / ".orch/state.json").write_text(json.dumps({**facts, "reason": "exhausted", "detail": "five failures"}))
     blocked = project.tasks / "blocked"
     blocked.mkdir(exist_ok=True)
     moved.rename(blocked / "fix")
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "")
     assert err == "fix is blocked (exhausted: five failures).\n"
 

@@ -68,7 +68,7 @@ def interrupted(project: Project, how: str) -> None:
         os.kill(lease["owner"]["pid"], signal.SIGKILL)
         for pid in project.survivors():
             os.kill(pid, signal.SIGKILL)
-    loop.communicate(timeout=15)
+    loop.communicate(timeout=60)
     go.touch()
 
 

@@ -236,7 +236,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(project: Project) -> N
     process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == ""
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     process.stderr.close()
 
 
@@ -257,7 +257,7 @@ def test_ctrl_c_ends_a_view_with_130_and_no_words(project: Project) -> None:
     assert process.stdout is not None
     assert "no loop is running" in process.stdout.readline()
     os.kill(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.strip() == ""
 

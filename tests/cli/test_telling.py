@@ -206,7 +206,7 @@ def test_follow_goes_over_attempts_and_moves_and_ends_with_the_task(project: Pro
     project.drop("fix")
     follower = project.start("logs", "-f", "fix")
     project.run()
-    out, err = follower.communicate(timeout=20)
+    out, err = follower.communicate(timeout=60)
     assert follower.returncode == 0
     assert err.endswith("fix is converged.\n")
     assert [
@@ -219,7 +219,7 @@ def test_follow_of_events_ends_too(project: Project) -> None:
     project.drop("fix")
     follower = project.start("logs", "-f", "--events", "fix")
     project.run()
-    out, _ = follower.communicate(timeout=20)
+    out, _ = follower.communicate(timeout=60)
     assert "claimed" in out or "measured" in out
 
 

@@ -158,9 +158,7 @@ def test_a_verb_never_replaces_another_folder(project: Project) -> None:
 
 
 def test_stopping_a_running_task_ends_its_agent_and_keeps_the_work(project: Project, busy: subprocess.Popen[str]) -> None:
-    begun = time.monotonic()
-    assert "its work is saved" in project.run("stop", "slow").stdout
-    assert time.monotonic() - begun < 6
+    assert "its work is saved" in project.run("stop", "slow").stdout  # else its agent worked on until the folder was taken
     facts = record(project, "blocked", "slow")
     assert (facts["reason"], facts["attempts"], facts["failures"]) == ("stopped", 0, 0)
     assert project.git("log", "-1", "--format=%s", "--name-only", "orchestrator/slow").splitlines()[-1] == "begun"
@@ -213,8 +211,8 @@ def test_an_orphaned_folder_in_running_can_be_stopped(project: Project) -> None:
 def test_stop_ends_the_loop_and_puts_its_task_back(project: Project, busy: subprocess.Popen[str]) -> None:
     begun = time.monotonic()
     assert project.run("--stop").stdout == "Stopped 1 loop.\n"
-    assert time.monotonic() - begun < 6
-    assert busy.wait(5) == 0
+    assert time.monotonic() - begun < 40  # the agent has a minute
+    assert busy.wait(60) == 0
     assert project.state("slow") == "pending"
     assert record(project, "pending", "slow")["attempts"] == 0
     assert project.run("--stop").stdout == "No loop was running.\n"
@@ -222,7 +220,7 @@ def test_stop_ends_the_loop_and_puts_its_task_back(project: Project, busy: subpr
 
 def test_stop_also_ends_workers_whose_loop_was_killed(project: Project, busy: subprocess.Popen[str]) -> None:
     os.kill(busy.pid, signal.SIGKILL)
-    busy.wait(5)
+    busy.wait(60)
     assert "1 worker of an ended one still works" in project.run("--status").stdout
     assert project.run("--stop").stdout == "No loop was running; stopped 1 worker that an ended one had left.\n"
     wait(lambda: project.state("slow") == "pending", "the task's way back")
@@ -270,7 +268,7 @@ def test_an_edit_beside_an_agent_says_that_it_counts_after_retry_and_so_do_why_a
     said = project.run("edit", "x", "--target", "1").stdout
     assert "metrics counts from its next claim, and only after `orchestrator retry x` (`queue` where it has converged)" in said
     (project.top / "go").touch()
-    loop.communicate(timeout=20)
+    loop.communicate(timeout=60)
     assert project.state("x") == "pending"
     for command in ("why", "show"):
         told = project.run(command, "x").stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,5 +25,6 @@ def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Project]
     made.end()
     left = made.survivors()
     for pid in left:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     assert not left, f"processes were left running: {left}"

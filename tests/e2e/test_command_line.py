@@ -150,8 +150,8 @@ def test_retry_goes_on_from_the_work_of_the_blocked_task(finished: Project) -> N
 def test_a_running_task_is_taken_from_its_agent_and_its_work_kept(busy: Project, verb: str, reason: str) -> None:
     busy.run(verb, "busy", code=0)
 
-    busy.wait(lambda: busy.where("busy") == "blocked", timeout=6, why="it is blocked")
-    busy.wait(lambda: agent_ended(busy), timeout=6, why="the agent ends")
+    busy.wait(lambda: busy.where("busy") == "blocked", why="it is blocked")
+    busy.wait(lambda: agent_ended(busy), why="the agent ends")
     busy.wait(lambda: kept(busy, "half.txt"), why="its work is kept")
     assert busy.task("busy")["reason"] == reason
     worktree = busy.repo / ".worktrees/busy"

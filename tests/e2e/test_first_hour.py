@@ -159,7 +159,7 @@ def test_a_hook_that_must_succeed_and_does_not_keeps_the_agent_from_starting(pro
     (project.top / "orchestrator.toml").write_text('[hooks]\nbefore_run = "echo no database >&2; exit 3"\n')
     project.agent(f"touch {project.top}/started; {ALL_GONE}")
     project.drop("fix")
-    project.run(timeout=20)
+    project.run()
     assert not (project.top / "started").exists()
     assert "no database" in project.run("why", "fix", code=0).stdout
     project.run("block", "fix", code=0)

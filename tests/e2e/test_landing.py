@@ -112,7 +112,7 @@ def test_a_dirty_checkout_in_the_way_makes_the_task_wait_and_touches_nothing(pro
     project.wait(lambda: project.where("patient") == "converged", why="lands once the checkout is clean")
     assert (project.repo / "todo.txt").read_text() == ""
     project.run("--stop", code=0)
-    assert loop.wait(10) == 0
+    assert loop.wait(60) == 0
 
 
 def test_edits_of_other_files_in_the_checkout_survive_the_landing(project: Project) -> None:
@@ -375,7 +375,7 @@ def test_while_one_is_verified_on_a_moved_base_the_others_wait_and_then_land_tog
     assert "waits for its turn" in project.run("why", told[0]).stdout
     (top / "on").touch()
 
-    assert loop.wait(40) == 0, project.story()
+    assert loop.wait(60) == 0, project.story()
     log = project.git("log", "--first-parent", "--reverse", "--format=%(trailers:key=Task,valueonly,separator=%x2C)", "main")
     landed = [sorted(line.split(",")) for line in log.splitlines() if line]
     assert landed == [[name for name in names if name not in told], told]

@@ -166,7 +166,7 @@ def test_what_became_of_a_task_is_told_of_itself_and_not_of_a_second_folder_of_i
     project.wait(lambda: "found a second folder" in project.story())
     go.touch()
 
-    assert drain.wait(20) == 1
+    assert drain.wait(60) == 1
 
     assert "twin: converged after 1 attempt, merged into main" in project.story()
     assert "is pending again" not in project.story()
@@ -449,7 +449,7 @@ def test_a_finished_task_whose_destination_is_taken_says_what_is_in_its_way_unti
     for words in (("--status",), ("list",), ("why", "b"), ("show", "b")):
         assert said in project.run(*words, code=0).stdout.replace("\n", " "), words
     taken.rename(project.top / "aside")
-    loop.wait(30)
+    loop.wait(60)
     assert (loop.returncode, project.where("b")) == (0, "converged")
 
 

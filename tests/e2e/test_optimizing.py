@@ -228,7 +228,7 @@ def test_a_task_cancelled_after_its_worker_was_killed_leaves_no_worktree_of_the_
     assert (project.repo / ".worktrees/gone.rival").is_dir()
     for pid in (loop.pid, project.worker_pid("gone")):
         os.kill(pid, signal.SIGKILL)
-    loop.wait(10)
+    loop.wait(60)
 
     project.run("cancel", "gone", code=0)
 

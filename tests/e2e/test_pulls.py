@@ -150,7 +150,7 @@ def test_a_pull_request_that_is_merged_while_it_is_taken_up_again_is_no_tamperin
     project.wait((project.top / "taken-up").exists)
     project.git("merge", "-q", head)
     (project.top / "go").touch()
-    assert loop.wait(30) == 0, project.story()
+    assert loop.wait(60) == 0, project.story()
     assert project.where("x") == "converged"
 
 

@@ -139,7 +139,7 @@ def test_a_drain_ends_by_what_the_specs_say_then_and_not_by_what_they_said(proje
     project.wait((project.top / "turns").exists, why="the agent of the other task")
     project.run("edit", "edited", "--depends-on", "", code=0)
     (Path(project.env["HOME"]) / "wait").unlink()
-    assert drain.wait(20) == 0
+    assert drain.wait(60) == 0
     assert project.where("edited") == "converged"
 
 
@@ -416,7 +416,7 @@ def test_without_inotify_the_loop_says_so_once_and_still_finds_what_is_dropped(p
     assert len(told) == 1
     assert "max_user_instances" in told[0]  # what to do about it
     project.run("--stop", code=0)
-    assert loop.wait(5) == 0
+    assert loop.wait(60) == 0
 
 
 def shown(project: Project) -> list[str]:

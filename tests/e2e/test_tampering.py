@@ -327,7 +327,7 @@ def test_a_person_may_move_the_base_while_the_work_is_measured(project: Project,
     project.git(*MOVES[move].split()[1:])
     (project.top / "go").touch()
 
-    assert loop.wait(30) == 0, project.story()
+    assert loop.wait(60) == 0, project.story()
     assert project.git("show", "main:todo.txt") == ""
 
 

@@ -123,7 +123,7 @@ class Run:
             armed = {"ORCH_FAILPOINT": self.failpoint} if self.failpoint and not self.kills else {}
             process = self.project.start(*args, **armed)
             (self.top / "pid").write_text(str(process.pid))
-            code = process.wait(90)
+            code = process.wait(120)
             if code == KILLED:
                 self.kills += 1
             elif code in codes:

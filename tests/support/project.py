@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from support import forks
 
+PATIENCE = 60.0  # seconds; where tests share two cores, several interpreters that start take some twenty of them
 QUICK = {"ORCH_BACKOFF": "100ms", "ORCH_SETTLE": "1ms", "ORCH_STOP_GRACE": "300ms"}
 
 COUNT = """#!/bin/sh
@@ -96,7 +97,9 @@ class Project:
         self.env["ORCH_AGENT"] = "exec"
         self.env["ORCH_AGENT_CMD"] = script
 
-    def run(self, *args: str, timeout: float = 60, code: int | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *args: str, timeout: float = 2 * PATIENCE, code: int | None = None, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         """One command to its end. `code` is asserted where given."""
         done = forks.run(args, fresh=self.fresh, cwd=self.top, env={**self.env, **env}, timeout=timeout)
         if code is not None:
@@ -170,7 +173,7 @@ class Project:
         lease = json.loads((self.folder(name) / ".orch/lease.json").read_text())
         return int(lease["owner"]["pid"])
 
-    def wait(self, what: Callable[[], Any], timeout: float = 20, why: str = "") -> Any:
+    def wait(self, what: Callable[[], Any], timeout: float = PATIENCE, why: str = "") -> Any:
         """Until `what` is true; its value. A file that is just moving counts as not yet."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -201,15 +204,15 @@ class Project:
                 process.send_signal(signal.SIGTERM)
         for process in self.started:
             try:
-                process.wait(10)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(10)
+                process.wait(PATIENCE)
 
     def survivors(self) -> dict[int, str]:
         """Processes that this project's commands left behind, by what they are: they carry its queue's path in their environment.
-        Whoever ends at this moment has a few seconds."""
-        deadline = time.monotonic() + 15
+        Whoever ends at this moment has the time for it."""
+        deadline = time.monotonic() + PATIENCE / 2
         while (found := self._marked()) and time.monotonic() < deadline:
             time.sleep(0.02)
         return found
