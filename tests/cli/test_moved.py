@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,15 @@ def at(project: Project, top: Path) -> Project:
 
 def copied(project: Project, *, without: str | None = None) -> Project:
     top = project.top.with_name("copy")
-    shutil.copytree(project.top, top, symlinks=True, ignore=shutil.ignore_patterns(without) if without else None)
+    ignored = shutil.ignore_patterns(without) if without else None
+    shutil.copytree(project.top, top, symlinks=True, ignore=ignored, copy_function=if_there)
     return at(project, top)
+
+
+def if_there(source: str, target: str) -> None:
+    """Where somebody is at work, a file for the moment goes between the listing and the copy."""
+    with suppress(FileNotFoundError):
+        shutil.copy2(source, target)
 
 
 def moved(project: Project) -> Project:
@@ -67,7 +75,9 @@ def interrupted(project: Project, how: str) -> None:
         loop.kill()
         os.kill(lease["owner"]["pid"], signal.SIGKILL)
         for pid in project.survivors():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # what workers come from ends with its loop
+                os.kill(pid, signal.SIGKILL)
+        wait(lambda: not project.survivors(), "the end of them all")
     loop.communicate(timeout=60)
     go.touch()
 

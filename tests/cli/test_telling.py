@@ -202,11 +202,21 @@ def test_logs_without_any_attempt_are_the_events_safe_for_a_terminal(project: Pr
 
 
 def test_follow_goes_over_attempts_and_moves_and_ends_with_the_task(project: Project) -> None:
-    project.agent(f"sleep 0.5; {EMPTY_BY_ONE}")
+    go = project.top / "go"
+    project.agent(f"{EMPTY_BY_ONE}; until [ -e {go} ]; do sleep 0.02; done")
     project.drop("fix")
     follower = project.start("logs", "-f", "fix")
-    project.run()
-    out, err = follower.communicate(timeout=60)
+    drain = project.start()
+    assert follower.stdout is not None
+    out = ""
+    while "attempt 1: one" not in out:  # it follows: one that began after the first attempt would tell nothing of it
+        line = follower.stdout.readline()
+        assert line, follower.communicate(timeout=60)
+        out += line
+    go.touch()
+    drain.communicate(timeout=60)
+    rest, err = follower.communicate(timeout=60)
+    out += rest
     assert follower.returncode == 0
     assert err.endswith("fix is converged.\n")
     assert [

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,12 @@ ALL_GONE = ": > todo.txt"
 
 def refs(project: Project) -> list[str]:
     return project.git("for-each-ref", "--format=%(refname)", "refs/orchestrator", "refs/heads").splitlines()
+
+
+def if_there(source: str, target: str) -> None:
+    """Where a worker is at work, a file for the moment goes between the listing and the copy."""
+    with suppress(FileNotFoundError):
+        shutil.copy2(source, target)
 
 
 def refill(project: Project) -> str:
@@ -109,7 +116,8 @@ def test_a_copy_made_while_the_original_runs_takes_nothing_of_its_claim_along(pr
     project.start("--loop", "--parallel", "2")
     project.wait((project.top / "ran").exists, why="agent runs")
 
-    shutil.copytree(project.folder("running"), project.tasks / "pending/copied")
+    shutil.copytree(project.folder("running"), project.top / "copied", copy_function=if_there)
+    (project.top / "copied").rename(project.tasks / "pending/copied")  # whole: it would settle, and be claimed, between two files
 
     project.wait(lambda: "copied" in (project.top / "ran").read_text(), why="the copy runs beside it")
     ids = {name: project.record(name)["id"] for name in ("running", "copied")}
