@@ -47,7 +47,12 @@ def busy(project: Project) -> Project:
 
 
 def agent_ended(project: Project) -> bool:
-    return not Path(f"/proc/{(project.top / 'pid').read_text().strip()}").exists()
+    """Its number may be another's by now; what works on this project has its queue's path in its environment."""
+    try:
+        environ = Path(f"/proc/{(project.top / 'pid').read_text().strip()}/environ").read_bytes()
+    except OSError:
+        return True
+    return f"ORCH_TASKS={project.tasks}".encode() not in environ.split(b"\0")
 
 
 def kept(project: Project, file: str) -> bool:

@@ -31,10 +31,11 @@ def agent_pids(project: Project) -> list[int]:
     return [int(pid) for pid in (project.top / "agent-pids").read_text().split()]
 
 
-def alive(pid: int) -> bool:
+def alive(project: Project, pid: int) -> bool:
+    """Whether it is still the one of this project, which has its queue's path in its environment: its number may be another's by now."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
+        return f"ORCH_TASKS={project.tasks}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:  # also one that has ended and is to be reaped
         return False
 
 
@@ -46,7 +47,7 @@ def test_the_loop_killed_mid_agent_leaves_the_worker_alone_and_the_next_loop_ado
     loop.kill()
     loop.wait()
     worker = project.worker_pid("adopted")
-    assert alive(worker)
+    assert alive(project, worker)
 
     project.start("--loop")
     project.wait(lambda: project.status()["loop"]["running"], why="second loop runs")
@@ -92,7 +93,7 @@ def test_a_killed_worker_s_task_is_reclaimed_at_once_its_agent_ended_and_no_fail
 
     project.wait(lambda: agent_runs(project, 2), why="a second agent runs")
     first = agent_pids(project)[0]
-    assert not alive(first)
+    assert not alive(project, first)
     scratch = [path.name for path in (project.tasks / ".orch/tmp").iterdir() if path.is_dir()]
     assert scratch == [project.folder("reclaimed").name.rpartition(".")[2]]  # the living worker's; the dead one's is gone
     go.touch()
@@ -118,7 +119,7 @@ def test_a_loop_begins_by_clearing_up_after_loop_and_worker_were_both_killed(pro
 
     drain = project.start()
     project.wait(lambda: agent_runs(project, 2), why="another agent runs")
-    assert not alive(agent_pids(project)[0])
+    assert not alive(project, agent_pids(project)[0])
     go.touch()
     assert drain.wait(60) == 0
 
@@ -139,7 +140,7 @@ def test_stop_puts_the_task_back_without_using_an_attempt_and_ends_the_agent(pro
     assert project.where("put-back") == "pending"
     record = project.record("put-back")
     assert (record["attempts"], record["failures"], record["reason"]) == (0, 0, None)
-    assert not any(alive(pid) for pid in agent_pids(project))
+    assert not any(alive(project, pid) for pid in agent_pids(project))
     refs = project.git("for-each-ref", "--format=%(refname)", "refs/orchestrator/put-back").splitlines()
     assert any(project.git("show", f"{ref}:half.txt", check=False) == "half" for ref in refs)
 
@@ -202,7 +203,7 @@ def test_a_running_task_moved_to_blocked_by_hand_stops_within_seconds_and_loses_
 
     project.folder("taken").rename(project.tasks / "blocked/taken")
 
-    project.wait(lambda: not alive(pid), why="the agent ends")
+    project.wait(lambda: not alive(project, pid), why="the agent ends")
     project.wait(
         lambda: any(
             "half" in project.git("show", f"{ref}:half.txt", check=False)
@@ -242,7 +243,7 @@ def test_after_a_reboot_the_task_goes_on_and_no_stranger_is_signalled(project: P
     os.kill(worker, signal.SIGKILL)
     os.killpg(agent, signal.SIGKILL)
     loop.wait()
-    project.wait(lambda: not alive(agent) and not alive(worker), why="all is dead")
+    project.wait(lambda: not alive(project, agent) and not alive(project, worker), why="all is dead")
     lease_path = project.folder("rebooted") / ".orch/lease.json"
     lease = json.loads(lease_path.read_text())
     lease["owner"] = {**lease["owner"], "boot": "another-boot", "pid": os.getpid()}
