@@ -63,13 +63,13 @@ def test_it_plays_byte_for_byte(stage: Stage) -> None:
 
 def test_it_plays_at_its_pace_and_faster_on_request(stage: Stage) -> None:
     path = record(stage, "echo a; sleep 0.4; echo b")
+    late = rows(path)[2]["at"]
+    assert late >= 0.4
     began = time.monotonic()
-    again(stage, path, ORCH_REPLAY_SPEED="0")
-    middle = time.monotonic()
     again(stage, path)
-    assert time.monotonic() - middle >= 0.4
-    assert rows(path)[2]["at"] >= 0.4
-    assert middle - began < time.monotonic() - middle
+    assert time.monotonic() - began >= 0.4
+    path.write_text(path.read_text().replace(f'"at": {late}', '"at": 3600'))
+    assert again(stage, path, ORCH_REPLAY_SPEED="0").end is AgentEnd.FINISHED
 
 
 def test_it_changes_the_files_and_ends_with_the_same_code(stage: Stage) -> None:

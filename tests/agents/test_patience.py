@@ -140,14 +140,14 @@ def test_an_agent_that_goes_on_after_a_refused_key_is_ended(stage: Stage, monkey
 
 def test_an_agent_that_overcomes_a_limit_is_left_alone(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "RETRY", 1.0)
-    outcome = stage.run(Says(), stage.request(cmd="echo limit hit; echo text on; sleep 1.5; echo end; exit 0"))
+    outcome = stage.run(Says(), stage.request(cmd=r"printf 'limit hit\ntext on\n'; sleep 1.5; echo end; exit 0"))
     assert outcome.end is AgentEnd.FINISHED
 
 
 def test_a_silent_tool_is_not_a_stall_but_the_deadline_holds(stage: Stage) -> None:
-    limits = Limits(seconds=20, idle=0.4, grace=0.1)
+    limits = Limits(seconds=60, idle=3, grace=0.1)  # more than a stall counts for, before its first word and after the last
     assert (
-        stage.run(Says(), stage.request(cmd="echo tool t1; sleep 1.2; echo result t1; echo end"), limits=limits).end
+        stage.run(Says(), stage.request(cmd="echo tool t1; sleep 4; echo result t1; echo end"), limits=limits).end
         is AgentEnd.FINISHED
     )
     assert stage.run(Says(), stage.request(cmd="echo result t1; exec sleep 60"), limits=limits).end is AgentEnd.STALLED

@@ -126,7 +126,7 @@ def test_attempts_and_minutes_of_a_day_are_budgets_too(project: Project) -> None
     assert (project.where("first"), project.where("second")) == ("converged", "pending")
     assert "1 attempt in 24 hours" in project.run("why", "second", code=0, ORCH_BUDGET_ATTEMPTS_DAY="1").stdout
 
-    project.run(code=75, ORCH_BUDGET_MINUTES_DAY="0.05")
+    project.run(code=75, ORCH_BUDGET_MINUTES_DAY=str(project.record("first")["spend"]["seconds"] / 60 + 0.05))
     record = project.record("second")
     assert (project.where("second"), record["attempts"], record["history"][0]["end"]) == ("pending", 1, "timed-out")
 

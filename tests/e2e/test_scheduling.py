@@ -334,13 +334,13 @@ def test_a_draft_is_never_claimed_and_queue_releases_it(project: Project) -> Non
 
 def test_a_folder_copied_file_by_file_is_claimed_only_when_it_has_settled(project: Project) -> None:
     project.agent(ALL_GONE)
-    project.start("--loop", ORCH_SETTLE="1500ms")
+    project.start("--loop", ORCH_SETTLE="5s")
     project.wait(lambda: project.status()["loop"]["running"], why="loop runs")
     folder = project.tasks / "pending/slow"
     folder.mkdir()
     (folder / "autoresearch.md").write_text("# slow\n")
     (folder / "benchmark.sh").write_text("#!/bin/sh\nexit 1\n")  # the first half of what is being copied
-    for part in range(8):
+    for part in range(24):
         time.sleep(0.25)  # a slow copy: longer in all than the settle time, and never still for so long
         (folder / f"part-{part}").write_text("x")
         assert project.where("slow") == "pending"

@@ -77,7 +77,7 @@ def test_a_number_that_the_product_makes_up_is_refused(project: Project, cheat: 
     drop(project, evaluator=IMPORTING, front=FRONT.replace("network.txt", "network.py"))
     project.agent(f"cat >> network.py <<'END'\n{line}\nEND")
 
-    project.run(code=1, ORCH_BENCHMARK_TIMEOUT="3s")
+    project.run(code=1, ORCH_BENCHMARK_TIMEOUT="8s" if "sleep" in line else "60s")  # in that time it has to measure the base, too
 
     record = project.record("network")
     assert record["reason"] == "exhausted"
@@ -158,7 +158,7 @@ def test_nothing_of_a_sample_that_ran_out_of_time_is_left(project: Project) -> N
     drop(project, evaluator=IMPORTING, front=FRONT.replace("network.txt", "network.py").replace("2", "1"))
     line, _ = CHEATS["a grandchild that goes on"]
     project.agent(f"cat >> network.py <<'END'\n{line}\nEND")
-    project.run(code=1, ORCH_BENCHMARK_TIMEOUT="2s")
+    project.run(code=1, ORCH_BENCHMARK_TIMEOUT="8s")
     assert not project.survivors()
 
 

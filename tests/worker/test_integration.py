@@ -141,7 +141,7 @@ def test_a_base_that_was_never_green_names_nobody(landings: Desk) -> None:
 
 def test_a_command_that_hangs_or_is_not_there_names_nobody(landings: Desk) -> None:
     land(landings, "a", "true")
-    landings.set(timeout=0.3)
+    landings.set(timeout=3)  # its agent has no more
     land(landings, "b", "[ ! -e b ] || sleep 60")
     found = red(landings)
     assert found is not None

@@ -178,7 +178,7 @@ def test_a_benchmark_that_is_killed_once_is_run_once_more_and_both_samples_are_t
 
 @pytest.mark.parametrize(("times", "how"), [(2, "kill -9 $$"), (1, "sleep 60")], ids=["killed-again", "too-slow"])
 def test_what_was_cut_off_is_measured_again_though_the_next_attempt_changes_nothing(desk: Desk, times: int, how: str) -> None:
-    desk.drop(front="max_failures: 2\nbenchmark_timeout: 1s", benchmark=f"#!/bin/sh\n{faulty(desk, times, how)}\n{COUNT}")
+    desk.drop(front="max_failures: 2\nbenchmark_timeout: 4s", benchmark=f"#!/bin/sh\n{faulty(desk, times, how)}\n{COUNT}")
     desk.agent(f"{desk.call} {IDLE}")
     desk.serve()
     assert (desk.state(), results(desk), desk.calls()) == (State.CONVERGED, [Result.DEFECT, Result.CONVERGED], 2)

@@ -12,6 +12,7 @@ from orchestrator.core.outcome import ProcessEnd, StopRequest
 from orchestrator.core.record import Channel
 from orchestrator.core.spec import Kind, Metric, Spec
 from orchestrator.errors import StoreError
+from orchestrator.proc import watch
 from orchestrator.proc.command import Limits, Pump
 from orchestrator.store import layouts, locks, seal
 from orchestrator.store.layouts import Evaluator
@@ -259,11 +260,18 @@ def test_a_benchmark_that_sleeps_past_its_time_with_a_grandchild_is_ended_with_i
         "(setsid sh -c 'trap \"\" TERM; echo $$ > grandchild; sleep 60' &); while ! test -s grandchild; do :; done; sleep 60"
     )
     started = time.monotonic()
-    result = bench.sample(limits=Limits(seconds=2, grace=0.1))
-    assert (result.end, result.defect) == (ProcessEnd.TIMED_OUT, "The benchmark did not end within 2 s (`benchmark_timeout`).")
-    assert time.monotonic() - started < 20
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((bench.worktree / "grandchild").read_text()), 0)
+    result = bench.sample(limits=Limits(seconds=5, grace=0.1))
+    assert (result.end, result.defect) == (ProcessEnd.TIMED_OUT, "The benchmark did not end within 5 s (`benchmark_timeout`).")
+    assert time.monotonic() - started < 40
+    assert not _sleeps(int((bench.worktree / "grandchild").read_text()))
+
+
+def _sleeps(pid: int) -> bool:
+    """Whether it is still the one that was started: on a small machine the number is soon another's."""
+    try:
+        return b"sleep 60" in Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+    except OSError:
+        return False
 
 
 def test_a_metrics_file_that_is_too_large_to_be_read_whole_is_a_defect_that_says_so(bench: Bench) -> None:
@@ -522,6 +530,14 @@ def test_without_a_state_folder_the_lock_lies_in_the_home(bench: Bench, bare_env
 AFTER = "(until grep -q '^State:.Z' /proc/$$/status; do :; done; sleep 0.05; {late}) &\n{said}\n"
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is still to be said is waited for, however long a busy machine takes to start a `sleep`: all of it, till the pipes close."""
+    monkeypatch.setattr(watch, "LINGER", 20.0)
+    monkeypatch.setattr(watch, "LINGER_MOST", 30.0)
+
+
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize(
     ("said", "late"),
     [
@@ -541,6 +557,7 @@ def test_a_value_that_is_replaced_after_the_benchmark_has_ended_is_a_defect(benc
     assert sample.values == {}
 
 
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize(
     ("said", "late"),
     [
