@@ -25,7 +25,8 @@ DIRTY = " M notes.txt\n?? scratch.txt"  # and what git says of it
 QUICK = {"ORCH_BACKOFF": "50ms", "ORCH_SETTLE": "1ms", "ORCH_CONVERGE": "1", "ORCH_STOP_GRACE": "200ms"}
 
 SESSION = """
-top="{top}"; repo="{repo}"; tasks="{tasks}"; loop=$(cat "$top/pid")
+top="{top}"; repo="{repo}"; tasks="{tasks}"
+until loop=$(grep . "$top/pid" 2> /dev/null); do sleep 0.01; done  # whoever started the loop writes that down while it begins
 once() {{ mkdir "$top/once-$1" 2> /dev/null; }}
 exec 9> "$top/agent.lock"; flock -n 9 || echo "$ORCH_ATTEMPT" >> "$top/overlaps"
 tries=0  # whoever kills or moves things waits until our worker has written down who we are: else its steps vary
@@ -121,6 +122,7 @@ class Run:
         """Run a command of ours until it ends by itself, with one of `codes`."""
         for _ in range(4):
             armed = {"ORCH_FAILPOINT": self.failpoint} if self.failpoint and not self.kills else {}
+            (self.top / "pid").unlink(missing_ok=True)  # of the one before: its number may be another's by now
             process = self.project.start(*args, **armed)
             (self.top / "pid").write_text(str(process.pid))
             code = process.wait(120)
