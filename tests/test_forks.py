@@ -41,7 +41,7 @@ def loop(tmp_path: Path, env: dict[str, str], fresh: bool) -> Iterator[subproces
     ("args", "code"), [(["--version"], 0), (["list"], 0), (["show", "nobody"], 1), (["--nonsense"], 2), (["--help"], 0)]
 )
 def test_it_prints_and_ends_as_a_fresh_one_does(tmp_path: Path, env: dict[str, str], args: list[str], code: int) -> None:
-    forked, fresh = (forks.run(args, fresh=fresh, cwd=tmp_path, env=env, timeout=30) for fresh in (False, True))
+    forked, fresh = (forks.run(args, fresh=fresh, cwd=tmp_path, env=env, timeout=60) for fresh in (False, True))
     assert (forked.returncode, forked.stdout, forked.stderr) == (code, fresh.stdout, fresh.stderr)
     assert fresh.returncode == code
     assert forked.stdout or forked.stderr
@@ -61,7 +61,7 @@ def test_the_system_shows_its_own_environment_arguments_folder_and_session(tmp_p
 def test_how_a_signal_ends_it(loop: subprocess.Popen[str], number: int, code: int) -> None:
     assert loop.poll() is None
     loop.send_signal(number)
-    assert loop.wait(20) == code
+    assert loop.wait(60) == code
     assert loop.poll() == code
 
 
@@ -70,7 +70,7 @@ def test_who_waits_too_short_is_told(loop: subprocess.Popen[str]) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         loop.wait(0.01)
     loop.terminate()
-    assert loop.wait(20) == 0
+    assert loop.wait(60) == 0
 
 
 @BOTH

@@ -21,7 +21,7 @@ DEMO = templates.path("demo")
 def demo(*args: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "orchestrator", "demo", *args],
-        cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False,
+        cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def port(project: Project) -> Iterator[int]:
 
 
 def post(port: int, path: str, body: bytes, secret: str = SECRET) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     signature = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     connection.request("POST", path, body, {"X-Hub-Signature-256": signature, "X-Gitlab-Token": secret})
     status = connection.getresponse().status
@@ -73,7 +73,7 @@ def test_who_does_not_know_the_secret_is_refused(forge: Forge, port: int) -> Non
 
 def test_a_body_without_a_length_or_too_long_is_not_read(forge: Forge, port: int) -> None:
     for header, status in (("", b"411"), ("Content-Length: 99999999999\r\n", b"413"), ("Content-Length: -1\r\n", b"411")):
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             connection.sendall(f"POST /webhooks/github HTTP/1.0\r\n{header}\r\n".encode())
             assert status in connection.recv(100)
 
