@@ -164,8 +164,9 @@ def test_a_command_that_it_left_running_is_gone_after_the_session(open_desk: Cal
         project, begun = desk.project, desk.project.top / "begun"
         desk.script(turns=[{"run": f"touch {begun}; setsid sleep 600 & sleep 600"}, {"finish": "Done."}])
         desk.drop("max_failures: 1")
-        running = project.start(ORCH_TIMEOUT=desk.session)
+        running = project.start()
         project.wait(begun.exists, SOON, "the command runs")
+        project.run("--stop", timeout=SOON, code=0)
         running.wait(SOON)
         assert not project.survivors()
 
