@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -314,6 +315,14 @@ def test_a_sweep_of_a_scratch_folder_that_somebody_has_just_removed_finds_nothin
     queue = new_queue(tmp_path)
     rmtree(queue.control / "tmp")
     queue.sweep()
+
+
+def test_a_scratch_folder_that_can_not_be_listed_is_named(tmp_path: Path) -> None:
+    queue = new_queue(tmp_path)
+    rmtree(queue.control / "tmp")
+    (queue.control / "tmp").touch()
+    with pytest.raises(StoreError, match=re.escape(str(queue.control / "tmp"))):
+        queue.sweep()
 
 
 def test_a_sweep_removes_the_scratch_of_dead_workers_at_once_and_of_nobody_else(
