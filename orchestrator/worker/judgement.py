@@ -118,7 +118,7 @@ def judge(work: Work, space: Space, attempt: Attempt, left: Left) -> Ending | No
         ending = count(work, before, replace(attempt, result=left.finding, detail=left.detail))
         return blocked(Reason.TAMPERED, left.detail) if left.final else ending
     work.aside = left.detail
-    attempt = replace(attempt, detail="; ".join(filter(None, (attempt.detail, work.aside))))
+    attempt = with_aside(attempt, work.aside)
     if unfinished := resolution.unfinished(work, space):
         return unresolved(work, attempt, unfinished)
     known = (work.measured, optimize.incumbent(work) if work.optimizing else None)
@@ -153,6 +153,11 @@ def weigh(work: Work, space: Space, attempt: Attempt, result: Sample, *, left: b
     work.feedback = result.output
     detail = explained(attempt, verify.shortfall(work, result), work.aside) if left else attempt.detail or NOTHING
     return count(work, before, replace(found, detail=detail), improved=improved, left=left)
+
+
+def with_aside(attempt: Attempt, aside: str) -> Attempt:
+    """The attempt, told with what of its work is in no commit; once, however often it is told."""
+    return attempt if aside in attempt.detail else replace(attempt, detail="; ".join(filter(None, (attempt.detail, aside))))
 
 
 def explained(attempt: Attempt, shortfall: str, aside: str) -> str:
@@ -197,8 +202,7 @@ def tell_fate(
 def write(work: Work, before: Record, attempt: Attempt, *, improved: bool, durable: bool = True) -> None:
     """The record after this attempt, from the record before it: said twice it still counts once. Whatever refused it, what of it
     is in no commit may be why."""
-    if work.aside not in attempt.detail:
-        attempt = replace(attempt, detail="; ".join(filter(None, (attempt.detail, work.aside))))
+    attempt = with_aside(attempt, work.aside)
     now = work.record
     counted = convergence.counted(before, attempt, improved=improved, values=attempt.values)
     work.record = replace(
