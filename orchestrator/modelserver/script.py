@@ -144,7 +144,7 @@ def load(text: str) -> Script:
     """A script from TOML or JSON. Misuse tells what is wrong with it."""
     try:
         return parse(json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text))
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as wrong:
+    except (ValueError, RecursionError) as wrong:
         raise Misuse(f"The script is neither TOML nor JSON: {wrong}.", hint=HINT) from wrong
 
 

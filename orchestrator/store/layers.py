@@ -162,7 +162,7 @@ def _toml(path: Path, table: tuple[str, ...]) -> Layer | None:
 
     try:
         data: object = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of a number of thousands of digits, and of a list in a list in a list
         raise Misuse(f"{path} is not valid TOML: {error}.", hint="Fix the file; nothing was started.") from error
     for key in table:
         data = data.get(key) if isinstance(data, dict) else None

@@ -38,6 +38,6 @@ def _table(text: str) -> object:
 
     try:
         tool = tomllib.loads(text).get("tool", {})
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     return tool.get("orchestrator") if isinstance(tool, dict) else text

@@ -400,6 +400,8 @@ def test_hooks_are_merged_by_name_and_the_nearest_wins(project: Path) -> None:
         ('[hooks]\nafter_run = " "\n', "hook after_run"),
         ("converge = = 3\n", "is not valid TOML"),
         ("converge = 1\nconverge = 2\n", "is not valid TOML"),
+        pytest.param(f"converge = {'9' * 5000}\n", "is not valid TOML", id="more digits than Python reads"),
+        pytest.param(f"converge = {'[' * 5000}{']' * 5000}\n", "is not valid TOML", id="deeper than Python reads"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_by_name(project: Path, text: str, told: str) -> None:
