@@ -16,8 +16,7 @@ def p_value(differences: Sequence[float]) -> float:
     told = [difference for difference in differences if difference]
     ranks = _doubled_ranks([abs(difference) for difference in told])
     seen = sum(rank for rank, difference in zip(ranks, told, strict=True) if difference > 0)
-    ways = _ways(ranks)
-    return sum(ways[seen:]) / float(2 ** len(ranks))
+    return _choices(ranks, seen) / float(2 ** len(ranks))
 
 
 def _doubled_ranks(sizes: Sequence[float]) -> list[int]:
@@ -28,9 +27,11 @@ def _doubled_ranks(sizes: Sequence[float]) -> list[int]:
     return [first[size] + last[size] for size in sizes]
 
 
-def _ways(ranks: Sequence[int]) -> list[int]:
-    """By each sum: how many choices of signs give it. One rank after the other, instead of every choice by itself."""
-    ways = [1] + [0] * sum(ranks)
+def _choices(ranks: Sequence[int], least: int) -> int:
+    """How many choices of signs give a sum of at least `least`: the coefficients of the product of all 1 + x^rank, each in a
+    field of one long number that has room for their total. The rest of a division by 2^width - 1 adds the fields up."""
+    width = len(ranks) + 2
+    ways = 1
     for rank in ranks:
-        ways = [ways[total] + (ways[total - rank] if total >= rank else 0) for total in range(len(ways))]
-    return ways
+        ways += ways << rank * width
+    return (ways >> least * width) % ((1 << width) - 1)
