@@ -20,6 +20,14 @@ from support.forks import MEASURE
 TESTS = Path(__file__).parent
 SLOW = ("crash", "test_project.py", "e2e", "agents", "loop", "cli")  # what begins first; the rest takes a tenth of a second each
 LIVES = ("crash", "e2e")  # whole lives, in a thousand interpreters
+CONFIG = """[user]
+	name = A Person
+	email = person@example.org
+[init]
+	defaultBranch = main
+[maintenance]
+	auto = false  # a process more for each commit, which finds that there is nothing to do
+"""
 MEMORY, ROOM = Path("/dev/shm"), 2 << 30  # bytes free there; the suite takes an eighth of them
 
 
@@ -87,7 +95,7 @@ def bare_environment(
     if any(_below(request.node, name) for name in LIVES):
         monkeypatch.delenv(MEASURE, raising=False)
     home = tmp_path_factory.mktemp("home")
-    (home / ".gitconfig").write_text("[user]\n\tname = A Person\n\temail = person@example.org\n[init]\n\tdefaultBranch = main\n")
+    (home / ".gitconfig").write_text(CONFIG)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("LC_ALL", "C.UTF-8")

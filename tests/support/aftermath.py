@@ -10,6 +10,7 @@ from orchestrator.store.queue import Queue
 from support.lives import DIRTY, FILES, NAME, OWNERS, Run
 
 SCRATCH = ("*.tmp", "orchestrator-index*", "orchestrator-undo*")
+NO_FILES = ("-c", "core.commitGraph=false", "-c", "core.multiPackIndex=false")  # there are none; each is looked for by a process
 SELF_LOCKED = "orchestrator/"  # our own lock files stay; they are locked by the kernel, not by being there
 
 
@@ -113,11 +114,11 @@ def _checkout(run: Run) -> list[str]:
     for name, text in OWNERS.items():
         if (run.project.repo / name).read_text() != text:
             found.append(f"{name} of the owner was changed")
-    if git("symbolic-ref", "HEAD") != "refs/heads/main" or git("stash", "list"):
-        found.append("HEAD or the stash are not as they were")
-    if broken := git("fsck", "--connectivity-only", "--no-dangling"):
-        found.append(f"git fsck: {broken}")
     common = run.project.repo / ".git"
+    if (common / "HEAD").read_text() != "ref: refs/heads/main\n" or (common / "refs/stash").exists():
+        found.append("HEAD or the stash are not as they were")
+    if broken := git(*NO_FILES, "fsck", "--connectivity-only", "--no-dangling"):
+        found.append(f"git fsck: {broken}")
     locks = [str(path.relative_to(common)) for path in common.rglob("*.lock")]
     left = [lock for lock in locks if not lock.startswith(SELF_LOCKED)]
     left += [str(path.relative_to(common)) for pattern in SCRATCH for path in common.rglob(pattern)]

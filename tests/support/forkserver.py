@@ -44,7 +44,9 @@ fresh = nursery.detach  # how the product starts its nursery: as a fresh interpr
 
 
 def main(descriptor: int) -> NoReturn:
-    """Serve until nobody holds the other end. A command comes through here, too, and ends with its own code."""
+    """Serve in the background until nobody holds the other end. A command comes through here, too, and ends with its own code."""
+    if os.fork():
+        os._exit(0)  # who started this waits for no more
     ours = (module.name for module in pkgutil.walk_packages(orchestrator.__path__, "orchestrator."))
     for name in (*ours, *bearer.NEEDED):
         importlib.import_module(name)
