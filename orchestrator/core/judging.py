@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from orchestrator.core.value import Value
 
 LARGEST = 256 * 1024
+BEGIN = re.compile(r'\{\s*"')  # of an object that says anything; a decoder that fails has looked through all that is before it
 SUMMARY = 2000
 
 
@@ -46,15 +48,15 @@ def read(text: str) -> Judgement:
 def _objects(text: str) -> Iterator[Mapping[str, Any]]:
     """The JSON objects in a text, those inside another one not."""
     decoder = json.JSONDecoder()
-    at = text.find("{")
-    while at >= 0:
+    begin = BEGIN.search(text)
+    while begin:
         try:
-            data, end = decoder.raw_decode(text, at)
+            data, end = decoder.raw_decode(text, begin.start())
         except (ValueError, RecursionError):
-            end = at + 1
+            end = begin.start() + 1
         else:
             yield data
-        at = text.find("{", end)
+        begin = BEGIN.search(text, end)
 
 
 def _evidence(said: object) -> Iterator[Evidence]:
