@@ -96,7 +96,7 @@ class Desk:
         place = self.place(name)
         dead = place.token if place.state is State.RUNNING else None
         claim = self.queue.reclaim(place) if dead else self.queue.take(name)
-        assert claim is not None, f"{name} can't be claimed"
+        assert claim is not None, f"{place} can't be claimed: {self.queue.owners.tokens()}, {self.queue.places()}"
         claim.begin(Lease(claim.token, identity.here(), settings=config.to_json(self.settings), once=once, previous=dead))
         return claim
 
