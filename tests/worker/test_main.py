@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from support.processes import until
 
 from orchestrator.core.outcome import Reason
 from orchestrator.core.task import State
-from orchestrator.proc import spawn
+from orchestrator.proc import spawn, tree
 from orchestrator.store import events, records
 from orchestrator.worker import main
 from orchestrator.worker.work import Work
@@ -26,6 +27,14 @@ from orchestrator.worker.workspace import Workspace
 
 TERM = f"kill -TERM {me()}; "
 WAIT = "sleep 30"
+
+
+@pytest.fixture(autouse=True)
+def subreaper_for_now() -> Iterator[None]:
+    """A worker takes in orphans for as long as it lives. The process that runs the tests must not: were one left to it (what forks
+    our commands is one), each program that ends in a later test would be followed by a look at all processes."""
+    with tree.subreaper():
+        yield
 
 
 def test_a_worker_that_comes_too_late_touches_nothing(desk: Desk) -> None:
