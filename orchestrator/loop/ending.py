@@ -107,7 +107,7 @@ def summary(loop: Loop) -> Iterator[str]:
     told = sorted(loop.index.candidates, key=lambda each: not each.problems)  # what only a person can mend comes first
     waiting = [(each, waiting_on(each, world, moment.now)) for each in told]
     for candidate, reasons in waiting[:SHOWN]:
-        yield f"  {candidate.name} {_held(candidate, reasons)}"
+        yield f"  {candidate.name} {_held(loop, candidate, reasons)}"
     if hidden := max(0, len(blocked) - SHOWN) + max(0, len(waiting) - SHOWN):
         yield f"  … and {hidden} more; `orchestrator --status` shows them"
     if blocked:
@@ -115,9 +115,11 @@ def summary(loop: Loop) -> Iterator[str]:
         yield f"  `orchestrator why {name}` says what to do; once that is done, `orchestrator retry {name}`"
 
 
-def _held(candidate: Candidate, reasons: Sequence[Waiting]) -> str:
+def _held(loop: Loop, candidate: Candidate, reasons: Sequence[Waiting]) -> str:
     if candidate.problems:
         return f"is invalid: {'; '.join(candidate.problems)}"
+    if refusal := loop.refused.get(candidate.place.folder):
+        return f"can't be claimed: {fault(refusal.error)}"
     dirty = any(reason.kind is WaitingKind.CHECKOUT for reason in reasons)
     then = f"; commit or move that away, then `orchestrator retry {quote(candidate.name)}`" if dirty else ""
     return f"waits: {'; '.join(reason.detail for reason in reasons) or 'ready'}{then}"

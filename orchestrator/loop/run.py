@@ -133,14 +133,19 @@ def live(loop: Loop) -> int:
             stopped = ending.stop(loop)
             return over.code if stopped or not loop.wakeup.stops else INTERRUPTED
         if loop.mode is Mode.DRAIN:
-            for line in ending.summary(loop):
-                loop.voice.note(line, "summary")
+            sum_up(loop)
         return over.code
     finally:
         pulls.end(loop)
         loop.watch.close()
         loop.reader.save(everywhere(loop.index.names, *State))
         loop.queue.owners.close()
+
+
+def sum_up(loop: Loop) -> None:
+    """Say what a drain leaves behind."""
+    for line in ending.summary(loop):
+        loop.voice.note(line, "summary")
 
 
 def until_over(loop: Loop) -> Over:
@@ -160,6 +165,8 @@ def until_over(loop: Loop) -> Over:
             failed += 1
             if failed >= PATIENCE and loop.mode is not Mode.LOOP:
                 ending.stop(loop)
+                if loop.mode is Mode.DRAIN and loop.refused:  # all else is done, and none of it is in the error
+                    sum_up(loop)
                 raise
             loop.voice.problem(fault(error), error.hint)
         loop.voice.mended()

@@ -212,6 +212,20 @@ def test_a_folder_that_can_not_be_moved_keeps_nothing_behind_it_from_being_read(
     assert stage.state("good") is State.CONVERGED
 
 
+def test_a_drain_that_a_folder_ends_which_can_not_be_moved_says_what_it_did(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck(stage, monkeypatch)
+    stage.task("good")
+    stage.task("waits", front="depends_on: [stuck]")
+    told: list[str] = []
+    with pytest.raises(StoreError, match="busy"):
+        run.run(Settings(tasks=str(stage.queue.root), settle=0.0), Mode.DRAIN, say=told.append, program=STANDIN)
+    begin = told.index("2 pending, 1 converged")
+    assert "  stuck can't be claimed: pending/stuck: Device or resource busy" in told[begin:]
+    assert any(line.startswith("  waits waits: stuck") for line in told[begin:])
+
+
 def test_without_inotify_a_loop_rests_however_many_it_looks_at_anew(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         stage.task(f"broken{number}", front="priority: high")
