@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from orchestrator.cli.app import App
 from orchestrator.core.task import Place, State
 from orchestrator.errors import OrchestratorError
 from orchestrator.loop.mode import Mode
+from orchestrator.proc import identity
 from orchestrator.store import control, leases
 from orchestrator.store.queue import Queue
 
@@ -101,7 +102,10 @@ def stop(app: App) -> int:
     count = len(tokens)
     _wait(
         lambda: any(queue.owner_alive(token) for token in tokens),
-        lambda: f"waiting for {output.count(count, 'loop')} to put {'its' if count == 1 else 'their'} tasks back …",
+        lambda: (
+            f"waiting for {output.count(count, 'loop')} to put {'its' if count == 1 else 'their'} tasks back …"
+            + _deaf(queue, tokens)
+        ),
     )
     control.forget_stop(queue, tokens)
     left = _stop_orphans(queue)
@@ -114,6 +118,13 @@ def stop(app: App) -> int:
     else:
         app.say("No loop was running.")
     return 0
+
+
+def _deaf(queue: Queue, tokens: Iterable[str]) -> str:
+    """Which of these loops hear nothing, as a line each: they would be waited for without an end."""
+    owners = (queue.owners.read(token) for token in tokens)
+    pids = [owner.identity.pid for owner in owners if owner and identity.stopped(owner.identity)]
+    return "".join(f"\nThe loop with pid {pid} is stopped (SIGSTOP, Ctrl-Z): `kill -CONT {pid}` lets it go on." for pid in pids)
 
 
 def _stop_orphans(queue: Queue) -> int:

@@ -10,6 +10,7 @@ from orchestrator.core.lease import Identity
 
 PROC = Path("/proc")
 DEAD = ("Z", "X", "x")
+STOPPED = "T"
 
 
 def here() -> Identity:
@@ -29,6 +30,16 @@ def alive(identity: Identity) -> bool:
     if identity.host != host() or identity.boot != boot():
         return False
     return started(identity.pid) == identity.start
+
+
+def stopped(identity: Identity) -> bool:
+    """Whether exactly this process lives here and was stopped (SIGSTOP, Ctrl-Z): it hears nothing until it gets a SIGCONT."""
+    if not alive(identity):
+        return False
+    try:
+        return stat_fields(PROC.joinpath(str(identity.pid), "stat").read_bytes())[0] == STOPPED
+    except (OSError, ValueError):
+        return False
 
 
 def may_signal(pid: int) -> bool:

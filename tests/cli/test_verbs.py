@@ -218,6 +218,18 @@ def test_stop_ends_the_loop_and_puts_its_task_back(project: Project, busy: subpr
     assert project.run("--stop").stdout == "No loop was running.\n"
 
 
+def test_stop_says_of_a_loop_that_hears_nothing_how_it_goes_on(project: Project) -> None:
+    loop = project.start("--loop")
+    wait(lambda: project.json("--status")["loop"]["pid"] == loop.pid, "the loop")
+    os.kill(loop.pid, signal.SIGSTOP)
+    stop = project.start("--stop")
+    assert stop.stderr is not None
+    assert stop.stderr.readline() == "waiting for 1 loop to put its tasks back …\n"
+    os.kill(loop.pid, signal.SIGCONT)
+    assert (stop.wait(60), loop.wait(60)) == (0, 0)
+    assert f"`kill -CONT {loop.pid}`" in stop.stderr.read()
+
+
 def test_stop_also_ends_workers_whose_loop_was_killed(project: Project, busy: subprocess.Popen[str]) -> None:
     os.kill(busy.pid, signal.SIGKILL)
     busy.wait(60)
