@@ -70,7 +70,7 @@ def add(app: App, /, name: str, **given: Any) -> int:
         output.document({"schema": 1, "name": place.name, "state": place.state.value, "path": str(folder), "draft": spec.draft})
         return 0
     app.say(f"{folder} is {'a draft' if spec.draft else 'pending'}.")
-    for line in (*_next(place.name, given, spec), *specs.unroutable(app, spec)):
+    for line in (*_next(place.name, given, spec), *specs.doubts(app, spec)):
         app.say(line)
     return 0
 

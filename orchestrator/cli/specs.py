@@ -34,10 +34,18 @@ def put(queue: Queue, name: str, text: str, *, seen: specfile.Key | None = None)
     raise OrchestratorError(f"The spec of {name!r} kept moving.", hint="Try again.")
 
 
-def unroutable(app: App, spec: Spec) -> list[str]:
-    """An agent, model or phase that nobody knows: the task is shown as invalid until that is mended."""
+def doubts(app: App, spec: Spec) -> list[str]:
+    """What keeps it from starting, as things are: an agent, model or phase that nobody knows, a parent that isn't there."""
     from orchestrator.agents.routing import Router
     from orchestrator.loop import phased
 
-    problems = (Router(app.settings).problem(spec), phased.problem(spec, app.settings, app.queue.root.parent))
+    problems = [Router(app.settings).problem(spec), phased.problem(spec, app.settings, app.queue.root.parent)]
+    if missing := _missing(app.queue, spec):
+        problems.append(f"no task is called {' or '.join(missing)}; it waits until each of `depends_on` has converged")
     return [f"warning: {problem}" for problem in problems if problem]
+
+
+def _missing(queue: Queue, spec: Spec) -> list[str]:
+    """The parents that nobody has heard of: mistyped, or yet to come."""
+    known = {place.name for place in queue.places()} | queue.removed.names() if spec.depends_on else set()
+    return [parent for parent in spec.depends_on if parent not in known]

@@ -292,6 +292,15 @@ def test_edit_to_an_agent_that_nobody_knows_says_so_as_add_does(project: Project
     assert project.run("edit", "fix", "--agent", "exec").stderr == ""
 
 
+def test_a_parent_that_nobody_knows_is_told_at_once_and_one_that_was_removed_is_known(project: Project) -> None:
+    (project.tasks / ".orch" / "converged.jsonl").write_text('{"schema": 1, "name": "old"}\n')
+    project.drop("there", state="blocked")
+    told = project.run("add", "fix", "--goal", "g", "--benchmark", "true", "--depends-on", "there,old,thre").stdout
+    assert "warning: no task is called thre; it waits until each of `depends_on` has converged\n" in told
+    assert "no task is called far or away;" in project.run("edit", "fix", "--depends-on", "far,away").stderr
+    assert project.run("edit", "fix", "--depends-on", "there,old").stderr == ""
+
+
 def test_edit_of_a_spec_that_is_broken_names_its_file_and_place(project: Project) -> None:
     folder = project.drop("fix")
     (folder / "autoresearch.md").write_text("---\nscope: [\n---\n# x\n")
