@@ -125,9 +125,9 @@ def _queue(app: App, place: Place) -> Done:
     if place.state is State.PENDING and not undrafted and _waits(app, place):
         return _retry(app, place)
     if place.state in (State.BLOCKED, State.CONVERGED):
-        doubt = _doubt(app, place)
+        kept = _kept(app, place)
         moved = app.queue.move(place, State.PENDING)
-        return Done(place.name, moved.state, f"is pending again; it begins anew, on the same branch{doubt}")
+        return Done(place.name, moved.state, f"is pending again; it begins anew{kept}")
     return Done(place.name, place.state, "is no draft any more, and pending" if undrafted else "is pending already")
 
 
@@ -153,9 +153,9 @@ def _retry(app: App, place: Place) -> Done:
             hint=f"`orchestrator queue {quote(place.name)}` runs it once more.",
         )
     if place.state is State.BLOCKED:
-        doubt = _doubt(app, place)
+        kept = _kept(app, place)
         moved = app.queue.move(place, State.PENDING)
-        return Done(place.name, moved.state, f"is pending again; its counters begin anew, on the same branch{doubt}")
+        return Done(place.name, moved.state, f"is pending again; its counters begin anew{kept}")
     record = records.peek(app.queue.path(place))
     if not _waits(app, place) and (record is None or not (record.reason or record.failures or record.doubt)):
         return Done(place.name, place.state, "is pending already")
@@ -164,6 +164,15 @@ def _retry(app: App, place: Place) -> Done:
         fresh = requeued(claim.record() or claim.fresh_record())
         claim.release(State.PENDING, replace(fresh, forced=time.time()))
     return Done(place.name, State.PENDING, f"need not wait any longer; its counters begin anew{doubt}")
+
+
+def _kept(app: App, place: Place) -> str:
+    """What its next claim goes on with. What a copy brought along is another task's, and that claim sets it aside."""
+    folder = app.queue.path(place)
+    record = records.peek(folder)
+    if record is None or app.queue.copied(folder, place.name, place.inode):
+        return ""
+    return f"{', on the same branch' if record.branch else ''}{_doubt(app, place)}"
 
 
 def _doubt(app: App, place: Place) -> str:

@@ -127,6 +127,14 @@ def test_queue_begins_a_finished_task_anew(project: Project, state: str) -> None
     assert project.task("fix")["ready"] is True
 
 
+@pytest.mark.parametrize(("state", "verb"), [("converged", "queue"), ("blocked", "queue"), ("blocked", "retry")])
+def test_a_copy_is_not_said_to_go_on_with_what_is_the_original_s(project: Project, state: str, verb: str) -> None:
+    facts = {"reason": "gate", "branch": "orchestrator/fix", "doubt": "the benchmark was edited"}
+    shutil.copytree(project.drop("fix", state=state, record=facts), project.tasks / state / "copy")
+    assert " anew\n" in project.run(verb, "copy").stdout
+    assert " anew, on the same branch. Taken for yours from now on: the benchmark" in project.run(verb, "fix").stdout
+
+
 def test_queue_on_a_spec_that_cannot_be_read_says_where(project: Project) -> None:
     project.drop("fix", "draft: true\npriority: [")
     assert "autoresearch.md:" in project.refused("queue", "fix", code=1)
