@@ -77,6 +77,11 @@ def line(text: str) -> str:
     return " ".join(CONTROL.sub(" ", text).split())
 
 
+def cell(text: str) -> str:
+    """The same in a table, of which it opens no further column."""
+    return line(text).replace("|", "\\|")
+
+
 def closed(text: str) -> str:
     """Markdown with the code block ended that it was cut in, or that nobody ended: else all that follows would be code."""
     fence = ""
@@ -212,8 +217,8 @@ def _measurements(evidence: Evidence) -> list[str]:
             if found := spread(values):
                 ends = found.low, found.middle, found.high
                 low, middle, high = (digits.text(value, digits.enough(ends)) for value in ends)
-                rows.append(f"{head} {_cell(name)} | {found.count} | {low} | {middle} | {high} |")
-        rows += [f"{head} {_cell(defect)} | | | | |" for defect in series.defects]
+                rows.append(f"{head} {cell(name)} | {found.count} | {low} | {middle} | {high} |")
+        rows += [f"{head} {cell(defect)} | | | | |" for defect in series.defects]
     header = ["| attempt | where | commit | metric | samples | least | median | greatest |", "|---|---|---|---|---|---|---|---|"]
     return [*header, *rows] if rows else []
 
@@ -221,7 +226,7 @@ def _measurements(evidence: Evidence) -> list[str]:
 def _fates(evidence: Evidence) -> list[str]:
     rows = [
         f"| {fate.attempt} | {'kept' if fate.kept else 'discarded'} | {fate.result} | {(fate.commit or '')[:10]} "
-        f"| {_cell(fate.detail)} |"
+        f"| {cell(fate.detail)} |"
         for fate in evidence.fates
     ]
     earlier = len(evidence.stays) - len(evidence.fates)
@@ -230,7 +235,7 @@ def _fates(evidence: Evidence) -> list[str]:
 
 
 def _changes(evidence: Evidence) -> list[str]:
-    rows = [f"| {_cell(each.path)} | {_count(each.added)} | {_count(each.removed)} |" for each in evidence.changes[:ROWS]]
+    rows = [f"| {cell(each.path)} | {_count(each.added)} | {_count(each.removed)} |" for each in evidence.changes[:ROWS]]
     return ["| file | added | removed |", "|---|---|---|", *rows] if rows else []
 
 
@@ -243,10 +248,6 @@ def _plots(evidence: Evidence) -> Iterator[str]:
 def _legend(metric: Metric) -> str:
     aim = f"; {plot.AIM} the target" if metric.target is not None else ""
     return f"From the baseline to the last attempt: {plot.STAYED} kept, {plot.WENT} discarded{aim}."
-
-
-def _cell(text: str) -> str:
-    return line(text).replace("|", "\\|")
 
 
 def _count(lines: int | None) -> str:

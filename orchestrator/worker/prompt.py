@@ -15,6 +15,7 @@ from string import Template
 from orchestrator.agents.log import readable
 from orchestrator.core import digits, gates, metrics
 from orchestrator.core.record import Attempt, Record
+from orchestrator.core.reporting import cell
 from orchestrator.core.spec import Direction, Metric, Mode, Spec
 from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError
@@ -223,7 +224,7 @@ def _numbers(declared: Iterable[Metric], record: Record) -> str:
         numbers = [values.get(metric.name) for values in (record.baseline, record.best, record.values)]
         cells = ("-" if value is None else digits.beside(value, *numbers, metric.target) for value in numbers)
         better = "higher" if metric.direction is Direction.HIGHER else "lower"
-        rows.append(f"| {metric.name}{_unit(metric)} | {better} | {' | '.join(cells)} | {_target(metric, numbers)} |")
+        rows.append(f"| {cell(metric.name + _unit(metric))} | {better} | {' | '.join(cells)} | {_target(metric, numbers)} |")
     more = f"\n\nThe benchmark prints {len(known) - METRICS:,} more." if len(known) > METRICS else ""
     return "\n".join(rows) + more
 

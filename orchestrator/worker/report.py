@@ -14,7 +14,7 @@ from orchestrator.core import budget, digits, metrics, reporting
 from orchestrator.core.evidence import Changed, Evidence
 from orchestrator.core.masking import Masker
 from orchestrator.core.record import Attempt, Record
-from orchestrator.core.reporting import point
+from orchestrator.core.reporting import cell, point
 from orchestrator.core.resolving import Resolving
 from orchestrator.core.spec import Metric, Spec
 from orchestrator.core.task import State
@@ -131,5 +131,5 @@ def _numbers(known: tuple[Metric, ...], record: Record, values: Mapping[str, flo
     for metric in known:
         numbers = record.baseline.get(metric.name), values.get(metric.name), metric.target
         cells = ("-" if value is None else digits.beside(value, *numbers) for value in numbers)
-        rows.append(f"| {' | '.join((metric.name, *cells))} |")
+        rows.append(f"| {' | '.join((cell(metric.name), *cells))} |")
     return ["| metric | baseline | this attempt | target |", "|---|---|---|---|", *rows, ""]

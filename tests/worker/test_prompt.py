@@ -150,6 +150,11 @@ def test_the_numbers_stand_in_a_table_with_their_targets() -> None:
     assert "| shown | lower | - | - | - | - |" in lines
 
 
+def test_a_metric_s_name_opens_no_column_of_the_table() -> None:
+    text = build(replace(SPEC, metrics=(Metric("p|q", target=0.0, unit="a|b"),)), replace(RECORD, baseline={"p|q": 7}))
+    assert "| p\\|q (a\\|b) | lower | 7 | - | - | <= 0 |" in text
+
+
 def test_without_declared_metrics_the_printed_ones_must_reach_0() -> None:
     assert "| errors | lower | 7 | - | - | <= 0 |" in build(replace(SPEC, metrics=()), replace(RECORD, baseline={"errors": 7}))
 

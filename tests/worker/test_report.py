@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 from support.desk import DONE, LESS, Desk
 
+from orchestrator.core.outcome import AgentEnd
+from orchestrator.core.record import Attempt, Record, Result
+from orchestrator.core.spec import Metric, Spec
 from orchestrator.core.task import State
+from orchestrator.worker import report
 
 FRONT = "metric: {name: left, target: 0}"
 MORE = "[[attempts]]\nsteps = [{append = 'todo.txt', content = 'more'}]\n"
@@ -98,3 +102,9 @@ def test_a_file_s_name_adds_no_line_to_a_report_and_says_nothing_to_a_terminal(d
     for page in ((orch / "report.md").read_text(), (orch / "attempts/0001/report.md").read_text()):
         assert not any(line.startswith("- Evidence: 59") for line in page.splitlines())
         assert "\x1b" not in page
+
+
+def test_a_metric_s_name_opens_no_column_of_the_table_on_an_attempt_s_page() -> None:
+    attempt = Attempt(1, "exec", AgentEnd.FINISHED, Result.IMPROVED, "", {"p|q": 3.0})
+    page = report.build(Spec(metrics=(Metric("p|q", target=0.0),)), Record("id", "x", 1, "x"), attempt, ())
+    assert "| p\\|q | - | 3 | 0 |" in page.splitlines()
