@@ -296,9 +296,9 @@ ADVICE: Mapping[Reason | None, str] = {
     Reason.BUDGET: "Is it worth more? Raise `budget` (`orchestrator edit {name} --budget …`), then `orchestrator retry {name}`,"
     " which allows that much again.",
     Reason.NO_IMPROVEMENT: "Read `orchestrator logs {name}`, change the task, then `orchestrator retry {name}`.",
-    Reason.BENCHMARK_DEFECT: "Mend the benchmark, in the task folder or on the base branch, of which only what is committed is"
-    " there (try it by hand;"
-    " `orchestrator logs --events {name}` shows what it printed), then `orchestrator retry {name}`.",
+    Reason.BENCHMARK_DEFECT: "Mend what is named: the spec, or the benchmark in the task folder or on the base branch, of which"
+    " only what is committed is there (try it by hand; `orchestrator logs --events {name}` shows what it printed),"
+    " then `orchestrator retry {name}`.",
     Reason.FLAKY: "Make the benchmark give one answer for one state of the code (in a clean checkout is only what is committed"
     " and what `setup` makes), then `orchestrator retry {name}`.",
     Reason.SCOPE_VIOLATION: "If the change was right, allow it (`orchestrator edit {name} --scope …` or `--off-limits …`),"

@@ -498,6 +498,15 @@ def test_every_blocked_task_comes_with_advice(project: Project, reason: str | No
     assert words in project.run("why", "fix").stdout
 
 
+def test_a_gate_without_a_command_is_advised_to_be_mended_in_the_spec(project: Project) -> None:
+    project.agent("true")
+    project.drop("fix", "metric: {name: left, target: 0}\ngates: {lint: block}")
+    project.run(code=1)
+    told = project.run("why", "fix").stdout
+    assert "the gate `lint` without a command" in told
+    assert "-> Mend what is named: the spec, or the benchmark" in told
+
+
 def test_why_verbose_lists_withheld_names_but_never_values(project: Project) -> None:
     project.drop("fix")
     told = project.run("why", "-v", "fix", SECRET_TOKEN="hunter2").stdout
