@@ -12,6 +12,7 @@ from orchestrator.core.value import Value
 
 LARGEST = 256 * 1024
 BEGIN = re.compile(r'\{\s*"')  # of an object that says anything; a decoder that fails has looked through all that is before it
+BROKEN = 5000  # such beginnings of no object; each makes the decoder look through much of the text again
 SUMMARY = 2000
 
 
@@ -46,14 +47,18 @@ def read(text: str) -> Judgement:
 
 
 def _objects(text: str) -> Iterator[Mapping[str, Any]]:
-    """The JSON objects in a text, those inside another one not."""
+    """The JSON objects in a text, those inside another one not. Raises ValueError where too much begins as one and is none."""
     decoder = json.JSONDecoder()
+    broken = 0
     begin = BEGIN.search(text)
     while begin:
         try:
             data, end = decoder.raw_decode(text, begin.start())
         except (ValueError, RecursionError):
             end = begin.start() + 1
+            broken += 1
+            if broken > BROKEN:
+                raise ValueError(f"more than {BROKEN:,} pieces of what it said begin as a JSON object and are none") from None
         else:
             yield data
         begin = BEGIN.search(text, end)

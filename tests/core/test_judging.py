@@ -47,3 +47,14 @@ def test_what_has_not_the_form_is_no_verdict(change: dict[str, object], told: st
 def test_garbage_is_no_verdict(text: str) -> None:
     with pytest.raises(ValueError, match="no JSON object"):
         judging.read(text)
+
+
+@pytest.mark.parametrize("piece", ['{"', '{"\n', '{"a":'])
+def test_what_begins_as_an_object_for_ever_is_given_up(piece: str) -> None:
+    """256 KB of it took a worker up to twenty seconds."""
+    with pytest.raises(ValueError, match="begin as a JSON object and are none"):
+        judging.read(piece * (judging.LARGEST // len(piece)) + json.dumps(GOOD))
+
+
+def test_a_verdict_is_found_behind_much_that_is_none() -> None:
+    assert judging.read('{"a": b}\n' * judging.BROKEN + json.dumps(GOOD)).passes
