@@ -13,6 +13,7 @@ from orchestrator.core.record import Attempt, Landed, Record, Restart, Result
 from orchestrator.core.spec import Land, Review
 from orchestrator.core.task import State
 from orchestrator.core.value import Value
+from orchestrator.store import events
 from orchestrator.worker import integration, judgement, landing, resolution, verify
 from orchestrator.worker.landing import LandEnd, LandOutcome
 from orchestrator.worker.setup import SetupFailed
@@ -21,6 +22,7 @@ from orchestrator.worker.work import Ending, Work, blocked
 
 NOT_MEASURED: Mapping[str, float] = {}
 CHECKOUT_WAIT = 120.0  # at most so long until a checkout in the way is looked at again; over 60 s, so that a drain ends
+RECENT = 50  # events among which a dead owner's last ones are
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -99,17 +101,25 @@ def count_converged(work: Work, before: Record, attempt: Attempt | None) -> None
     judgement.write(work, before, done, improved=attempt.result is Result.IMPROVED, durable=False)
 
 
-def landed(work: Work, space: Space, result: Landed | None, detail: str = "") -> Ending:
-    """It is on the base, or kept where the spec wants it: put the worktrees away and leave for converged/."""
+def landed(work: Work, space: Space, result: Landed | None, detail: str = "", *, begun: bool = False) -> Ending:
+    """It is on the base, or kept where the spec wants it: put the worktrees away and leave for converged/. `begun`: by a dead
+    owner, who may have come to tell of it."""
     assert result is not None
     known = landing.standing(work, space, result)
     if work.record.landed != known:
         work.note(intent=None, landed=known, earlier=None)  # the intent is on disk; the last word will be
-        work.event("landed", commit=result.commit, base=result.base, how=result.how, url=result.url, detail=detail)
+        if not (begun and _told(work, result)):
+            work.event("landed", commit=result.commit, base=result.base, how=result.how, url=result.url, detail=detail)
     if result.how == "merge":
         integration.after_landing(work, space)
     space.retire(work)
     return Ending(State.CONVERGED, Reason.CONVERGED, detail, landed=known)
+
+
+def _told(work: Work, result: Landed) -> bool:
+    """Whether the events tell of this landing already. Nothing but the telling hangs on it."""
+    said = events.tail(work.claim.folder, RECENT)
+    return any(each.get("event") == "landed" and each.get("commit") == result.commit for each in said)
 
 
 def missed(work: Work, before: Record, attempt: Attempt | None, detail: str) -> Ending | None:

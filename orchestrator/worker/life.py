@@ -40,7 +40,7 @@ def finish_landing(work: Work, space: Space) -> Ending | None:
     if intent is None:
         return None
     if space.recover_landing(work, intent) and not intent.undo:  # what was undone and queued again has to be done again
-        return closing.landed(work, space, Landed(intent.new, intent.base, "merge", side=intent.side))
+        return closing.landed(work, space, Landed(intent.new, intent.base, "merge", side=intent.side), begun=True)
     work.save(intent=None)
     return None
 

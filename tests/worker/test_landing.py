@@ -211,6 +211,23 @@ def test_a_worker_killed_after_it_said_that_it_landed_says_so_once(desk: Desk) -
     assert (desk.record().landed, desk.events(event="landed")) == (Landed(desk.main, "main", "none"), [])
 
 
+@pytest.mark.parametrize("told", [False, True])
+def test_a_landing_whose_worker_was_killed_before_or_after_it_told_of_it_is_told_once(desk: Desk, told: bool) -> None:
+    desk.drop()
+    desk.agent(DONE)
+    work, space = ready(desk)
+    old = desk.main
+    new = merging.commit(work, space, landing.merge.Merged(f"{space.tip}^{{tree}}", space.tip), old)
+    work.save(intent=Intent("main", old, new))
+    desk.git("reset", "-q", "--hard", new)
+    if told:
+        work.event("landed", commit=new, base="main", how="merge")
+    desk.die(work.claim)
+    desk.serve()
+    assert [each["commit"] for each in desk.events(event="landed")] == [new]
+    assert desk.record().landed == Landed(new, "main", "merge")
+
+
 def test_a_killed_landing_is_taken_back_only_when_nobody_else_lands(desk: Desk) -> None:
     desk.drop()
     work, space = ready(desk)
