@@ -7,10 +7,12 @@ import os
 from pathlib import Path
 
 from orchestrator.core.lease import Identity
+from orchestrator.errors import OrchestratorError
 
 PROC = Path("/proc")
 DEAD = ("Z", "X", "x")
 STOPPED = "T"
+MOUNT = "Mount it (mount -t proc proc /proc), or start the container with it."
 
 
 def here() -> Identity:
@@ -65,7 +67,10 @@ def boot() -> str:
     except OSError:
         import psutil
 
-        return f"{psutil.boot_time():.0f}"
+        try:
+            return f"{psutil.boot_time():.0f}"
+        except OSError as error:
+            raise OrchestratorError("Processes can't be told apart: /proc is not mounted here.", hint=MOUNT) from error
 
 
 @functools.cache

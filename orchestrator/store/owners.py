@@ -19,7 +19,7 @@ from pathlib import Path
 from orchestrator.core.lease import Identity
 from orchestrator.core.task import TOKEN
 from orchestrator.core.value import Value
-from orchestrator.errors import ClaimLost, StoreError
+from orchestrator.errors import ClaimLost, OrchestratorError
 from orchestrator.store import durable, locks
 
 FORGET_AFTER = 30 * 86_400.0  # another host's lock may look free from here; its file goes only when this old
@@ -214,7 +214,7 @@ class Owners:
                 continue
             try:
                 self._describe(descriptor, kind)
-            except StoreError:
+            except OrchestratorError:
                 lock.drop()
                 raise
             return lock

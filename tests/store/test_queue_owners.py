@@ -11,11 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
 
+import psutil
 import pytest
 
 from orchestrator.core.lease import Lease
 from orchestrator.core.task import State
-from orchestrator.errors import ClaimLost, StoreError
+from orchestrator.errors import ClaimLost, OrchestratorError, StoreError
+from orchestrator.proc import identity
 from orchestrator.store import durable, leases
 from orchestrator.store.claim import Claim
 from orchestrator.store.owners import FORGET_AFTER, Kind
@@ -46,6 +48,16 @@ def test_a_living_owner_keeps_its_task_however_old_the_lease(tmp_path: Path) -> 
     os.utime(claim.control / "lease.json", (0, 0))
     seen: Seen = {}
     assert [reclaimable(queue, now, seen) for now in (0.0, 1e6)] == [[], []]
+
+
+def test_without_proc_nobody_becomes_an_owner_and_is_told_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container without procfs: a file of the owners' folder was said to be missing."""
+    queue = new_queue(tmp_path)
+    monkeypatch.setattr(identity, "PROC", tmp_path / "no-proc")
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path / "no-proc"))
+    with pytest.raises(OrchestratorError, match="/proc is not mounted"):
+        queue.owners.acquire(Kind.LOOP)
+    assert queue.owners.tokens() == []
 
 
 def test_a_killed_process_loses_its_task_at_once(tmp_path: Path) -> None:
