@@ -21,7 +21,7 @@ from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError
 from orchestrator.store import templates
 from orchestrator.store.layouts import Evaluator
-from orchestrator.store.sections import Body, bare_list, heading_of, read_body
+from orchestrator.store.sections import Body, bare_list, globs, heading_of, read_body
 from orchestrator.store.sections import Part as Prose
 
 SECTION = re.compile(r"(?m)^(?=## )")
@@ -108,7 +108,7 @@ def build(
     alpha: float = 0.01,
 ) -> str:
     """The prompt of attempt `number`. `feedback` is the end of the last failure's output, empty where there was none."""
-    conflict = part.conflict
+    conflict, body = part.conflict, read_body(spec.body)
     alone = conflict.values() if conflict else {"phase": _prose(part.phase), "so_far": _prose(part.so_far)}
     limits = OUTSIDE[spec.enforcement] if spec.scope or spec.off_limits else ""
     return render(
@@ -124,15 +124,15 @@ def build(
             "resumed": part.resumed,
             "handover": _prose(part.handover),
             "acceptance": _prose(spec.acceptance),
-            "scope": "\n\n".join(filter(None, (_globs(spec.scope), "" if spec.off_limits else limits))),
-            "off_limits": "\n\n".join(filter(None, (_globs(spec.off_limits), limits if spec.off_limits else ""))),
+            "scope": "\n\n".join(filter(None, (_paths(spec, body, "scope"), "" if spec.off_limits else limits))),
+            "off_limits": "\n\n".join(filter(None, (_paths(spec, body, "off_limits"), limits if spec.off_limits else ""))),
             "constraints": _prose(spec.constraints),
             "benchmark": _benchmark(evaluator),
             "numbers": _numbers(spec.metrics, record) + _kept_if(spec, record, alpha),
             "history": _history(record.history),
             "feedback": fenced(_end(readable(feedback).strip(), FEEDBACK)),
             "notes": _prose(spec.notes),
-            "rest": _prose(unsaid(spec)),
+            "rest": _prose(unsaid(spec, body)),
             "instructions": _instructions(worktree),
         },
     )
@@ -150,9 +150,8 @@ def render(template: str, values: Mapping[str, str]) -> str:
     return "".join(Template(part).substitute(values) for part in parts if _filled(part, values)).rstrip() + "\n"
 
 
-def unsaid(spec: Spec) -> str:
+def unsaid(spec: Spec, body: Body) -> str:
     """What the spec's body says beyond the parts of it that a prompt has a place for, with its headings."""
-    body = read_body(spec.body)
     told = [body.preamble] if body.preamble != spec.goal else []
     told += [_part(part) for part in body.parts[1:] if not _placed(spec, body, part)]
     return "\n\n".join(filter(None, told))
@@ -162,8 +161,25 @@ def _placed(spec: Spec, body: Body, part: Prose) -> bool:
     """Whether a prompt says it elsewhere. Where a key goes before the section of the same name, that isn't."""
     if part.name in PLACED:
         return bool(getattr(spec, part.name) == body.sections[part.name].text)
-    listed = bare_list(part) if part.name in LISTED else None
-    return listed is not None and listed <= set(getattr(spec, part.name))
+    if part.name not in LISTED:
+        return False
+    listed = bare_list(part)
+    return bool(_worded(spec, body, part.name)) or (listed is not None and listed <= set(getattr(spec, part.name)))
+
+
+def _paths(spec: Spec, body: Body, name: str) -> str:
+    """The paths of `scope` or `off_limits`, with what their section says of them."""
+    return _worded(spec, body, name) or "\n".join(f"- `{pattern}`" for pattern in getattr(spec, name))
+
+
+def _worded(spec: Spec, body: Body, name: str) -> str:
+    """A section of paths as it stands; empty for one that names others than those that count, or has more in it than a list."""
+    section = body.sections.get(name)
+    if section is None or len(section.text) > PROSE or any(line.code or heading_of(line.text)[0] for line in section.lines):
+        return ""
+    named, prose = globs(section)
+    counts = bool(named) and {pattern for pattern, _ in named} == set(getattr(spec, name))
+    return section.text if counts and not prose else ""
 
 
 def _part(part: Prose) -> str:
@@ -198,10 +214,6 @@ def fenced(text: str, kind: str = "text") -> str:
     longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
     return f"{fence}{kind}\n{text}\n{fence}"
-
-
-def _globs(patterns: Iterable[str]) -> str:
-    return "\n".join(f"- `{pattern}`" for pattern in patterns)
 
 
 def _benchmark(evaluator: Evaluator) -> str:

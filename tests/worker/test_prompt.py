@@ -114,6 +114,26 @@ def test_what_a_spec_says_outside_of_its_known_parts_reaches_the_agent(tmp_path:
     assert text.count("- `src/**`") == text.count("Faster.") == 1
 
 
+def test_paths_with_remarks_are_told_once_and_where_paths_belong(tmp_path: Path) -> None:
+    (tmp_path / "autoresearch.md").write_text(
+        "# T\n\n## Goal\nFaster.\n\n## Scope\nThe core only:\n- `src/**` \u2014 the parser\n- lib/a.py (its table)\n\n"
+        "## Off limits\n- `docs/**`: generated\n"
+    )
+    text = build(specfile.read(tmp_path))
+    assert "## Files you may change\nThe core only:\n- `src/**` \u2014 the parser\n- lib/a.py (its table)\n" in text
+    assert "## Files you must not change\n- `docs/**`: generated\n" in text
+    assert more(text) == ""
+
+
+def test_what_counts_is_told_where_a_section_with_remarks_says_another_thing(tmp_path: Path) -> None:
+    (tmp_path / "autoresearch.md").write_text(
+        "---\nscope: [src/**]\n---\n# T\n\n## Goal\nFaster.\n\n## Scope\n- `src/**` \u2014 the parser\n- `lib/**` \u2014 its table\n"
+    )
+    text = build(specfile.read(tmp_path))
+    assert "## Files you may change\n- `src/**`\n\n" in text
+    assert more(text) == "### Scope\n- `src/**` \u2014 the parser\n- `lib/**` \u2014 its table"
+
+
 def test_so_does_a_section_before_which_a_key_of_the_same_name_goes(tmp_path: Path) -> None:
     """`goal:` or `off_limits:` as a key and another `## Goal` or list of paths below it: these were told to nobody."""
     (tmp_path / "autoresearch.md").write_text(
