@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import click
 
@@ -15,7 +16,9 @@ from orchestrator.cli import output, view, words
 from orchestrator.cli.app import App
 from orchestrator.cli.options import common, looked_at, name_argument, pass_app
 from orchestrator.cli.view import Look
+from orchestrator.core import outcome
 from orchestrator.core.candidate import Candidate, WaitingKind
+from orchestrator.core.record import Record
 from orchestrator.core.spec import Spec
 from orchestrator.core.task import Place, State
 from orchestrator.core.value import Value
@@ -106,6 +109,7 @@ def reasons(seen: Look, candidate: Candidate) -> Iterator[Reason]:
     else:
         yield Reason("converged", words.landed_text(candidate) or "its target was held, verified and landed")
         yield from _taken_off(seen, candidate)
+    yield from _left(seen, candidate)
     yield from _doubt(candidate)
     if state is not State.PENDING:
         for problem in candidate.problems:
@@ -120,13 +124,34 @@ def _taken_off(seen: Look, candidate: Candidate) -> Iterator[Reason]:
         return
     from shlex import quote
 
-    from orchestrator.git import belonging, merge
+    from orchestrator.git import merge
 
-    project = seen.queue.root.parent
-    top = belonging.seen(record, belonging.named(candidate.spec or Spec(), seen.settings.repo, project), project)
-    if merge.taken_off(top, str(landed.base), str(landed.commit)):
+    if merge.taken_off(_top(seen, candidate, record), str(landed.base), str(landed.commit)):
         again = f"`orchestrator queue {quote(candidate.name)}` lands it again, where what it is to reach is not there."
         yield Reason("gone", f"{landed.base} has that commit no more: it was reset or rewritten since", again)
+
+
+def _left(seen: Look, candidate: Candidate) -> Iterator[Reason]:
+    """Of a task that is through: why its worktree had to stay, as that is by now. Nobody else tells of it."""
+    record = view.facts(candidate)
+    cancelled = record is not None and record.reason is outcome.Reason.CANCELLED
+    through = candidate.place.state is State.CONVERGED or (candidate.place.state is State.BLOCKED and cancelled)
+    if record is None or record.branch is None or not through:
+        return
+    from shlex import quote
+
+    from orchestrator.git import submodules
+
+    for path, told in submodules.kept(_top(seen, candidate, record), record.id):
+        away = f"`git worktree remove --force {quote(str(path))}`"
+        yield Reason("worktree", f"{path} stays: {told}", f"Push or copy what you want of it, then {away}.")
+
+
+def _top(seen: Look, candidate: Candidate, record: Record) -> Path:
+    from orchestrator.git import belonging
+
+    project = seen.queue.root.parent
+    return belonging.seen(record, belonging.named(candidate.spec or Spec(), seen.settings.repo, project), project)
 
 
 def _doubt(candidate: Candidate) -> Iterator[Reason]:

@@ -4,10 +4,11 @@ what lies uncommitted in their files, which no commit of the worktree takes up."
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from orchestrator.errors import GitError
-from orchestrator.git import nested
+from orchestrator.errors import GitError, OrchestratorError
+from orchestrator.git import nested, repository, worktree
 from orchestrator.git.command import Git
 from orchestrator.git.worktree import admin_of
 
@@ -25,6 +26,14 @@ def unsaved(admin: Path) -> str | None:
         if only_here:
             return f"its submodule {module.name} has commits that are nowhere else ({only_here[:12]})"
     return edited(admin)
+
+
+def kept(top: Path, owner: str) -> Iterator[tuple[Path, str]]:
+    """The worktrees of this task that must stay, and why, for whoever only tells of it: where nobody can tell there are none."""
+    with suppress(OrchestratorError, OSError):
+        for tree in worktree.ours(repository.discover(top)):
+            if tree.owner == owner and (why := unsaved(tree.admin)):
+                yield tree.path, why
 
 
 def edited(admin: Path) -> str | None:

@@ -343,6 +343,10 @@ def test_edits_inside_a_submodule_are_told_and_keep_the_worktree(project: Projec
     assert (project.repo / ".worktrees/task/lib/other.txt").read_text() == "only here\n"
     told_of = [event for event in project.events("task") if "other.txt" in str(event.get("detail"))]
     assert [event["event"] for event in told_of] == ["notice", "worktree_kept"]
+    stays = f"{project.repo / '.worktrees/task'} stays: its submodule lib has uncommitted edits (other.txt)"
+    assert stays in told(project, "why", "task", code=0)
+    project.git("worktree", "remove", "--force", ".worktrees/task")
+    assert "stays" not in told(project, "why", "task", code=0)
 
 
 def test_a_config_that_git_cannot_read_is_a_sentence(project: Project) -> None:
