@@ -99,7 +99,7 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
         budget_usd=model.budget.usd if model.budget else None,
         budget_tokens=model.budget.tokens if model.budget else None,
         land=model.land,
-        issue=None if model.issue is None else str(model.issue),
+        issue=model.issue,
         executor=model.executor,
         reserved=validation.reserved(model),
         unknown=validation.unknown(model),

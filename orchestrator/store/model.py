@@ -81,6 +81,12 @@ def _one_line(value: str) -> str:
     return value.strip()
 
 
+def _issue(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise _wrong('an issue, such as 12 or "owner/name#12"')
+    return _one_line(str(value))
+
+
 def _tokens(value: object) -> object:
     """`2M` and `500k` beside plain numbers."""
     match = TOKENS.fullmatch(value.strip()) if isinstance(value, str) else None
@@ -139,6 +145,11 @@ def _any_case(words: Iterable[str]) -> str:
 
 Text = Annotated[str, Field(strict=True)]
 OneLine = Annotated[str, AfterValidator(_one_line), WithJsonSchema({"type": "string", "pattern": r"^(?=.*\S)[^\x00-\x1f]*$"})]
+Issue = Annotated[
+    str,
+    BeforeValidator(_issue),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": r"^(?=.*\S)[^\x00-\x1f]*$"}]}),
+]
 Duration = Annotated[
     float,
     BeforeValidator(_duration),
@@ -349,6 +360,4 @@ class FrontMatter(BaseModel):
     locks: Any = Field(None, description="Reserved: {reads, writes}.")
     resources: Any = Field(None, description="Reserved.")
     kind: Any = Field(None, description="Reserved: code, test, fix or review.")
-    issue: OneLine | int | None = Field(
-        None, description="The issue that its pull request closes: 12, owner/name#12 or an address."
-    )
+    issue: Issue | None = Field(None, description="The issue that its pull request closes: 12, owner/name#12 or an address.")

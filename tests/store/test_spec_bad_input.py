@@ -60,6 +60,9 @@ def front(yaml: str) -> str:
         ("max_failures: .inf", 2, 15, "inf", "from 1, or infinite"),
         ("max_failures: never", 2, 15, "never", "from 1, or infinite"),
         ("max_failures: yes", 2, 15, "yes", "from 1, or infinite"),
+        ("issue: no", 2, 8, "`issue: no`, which YAML reads as false", 'an issue, such as 12 or "owner/name#12"'),
+        ("issue: [12]", 2, 8, "`issue: [12]`", "an issue, such as 12"),
+        ('issue: ""', 2, 8, '`issue: ""`', "one line of text"),
         ("labels: {a: 1}", 2, 9, "labels", "a list"),
         ("labels:\n  - a\n  - true", 4, 5, "labels: true", '"true"'),
         ("depends_on: [ok, a/b]", 2, 18, "a/b", "name of a task"),
@@ -128,7 +131,7 @@ def front(yaml: str) -> str:
 def test_a_problem_names_its_place_what_was_found_and_what_is_expected(
     tmp_path: Path, yaml: str, line: int, column: int, found: str, expected: str
 ) -> None:
-    problem = problems_of(tmp_path, front(yaml))[0]
+    (problem,) = problems_of(tmp_path, front(yaml))
     assert (problem.path, problem.line, problem.column) == (tmp_path / "autoresearch.md", line, column)
     assert found in problem.found
     assert expected in problem.expected
