@@ -157,10 +157,10 @@ def _in_a_row(work: Work, clean: Callable[[], Path], commit: str) -> Streak:
     seen = [work.record.values] * count
     while count < measure.needed(work.judged, work.converge, seen):
         result = sample(work, clean(), clean=clean)
-        count += 1
+        count = count + 1 if at_target(work, result) else 0
         seen.append(result.values)
         tell(work, "verify", result, commit=commit, streak=count)
-        if not at_target(work, result):
+        if not count:
             work.note(**UNSHOWN)
             return Streak(False, result, shortfall(work, result))
         steady = measure.needed(work.judged, work.converge, seen[-1:]) == measure.needed(work.judged, work.converge, seen)

@@ -25,6 +25,8 @@ def test_a_miss_in_the_clean_checkout_is_tried_once_more_and_then_lands(desk: De
     record = desk.record()
     assert (desk.state(), results(desk), record.flaky) == (State.CONVERGED, [Result.FLAKY, Result.CONVERGED], 1)
     assert "at target once, then not in a clean checkout" in record.history[0].detail
+    told = [(each["values"]["left"], each["streak"]) for each in desk.events(event="measured") if each["where"] == "verify"]
+    assert told == [(1, 0), (0, 1), (0, 2)]
 
 
 def test_a_second_miss_blocks_as_flaky(desk: Desk) -> None:
