@@ -272,7 +272,7 @@ def hide_queue(repo: Repository, root: Path, worktrees: Path) -> None:
     if root.is_relative_to(repo.top):
         inside = root.relative_to(repo.top)
         tracked = repository.tracked(repo, root)
-        lines += [f"/{inside}/running/", f"/{inside}/.orch/"] if tracked else [f"/{inside}/"]
+        lines += [f"/{inside}/running/", f"/{inside}/**/.orch/"] if tracked else [f"/{inside}/"]  # a task's own has logs, copies
     repository.exclude(repo, lines)
 
 

@@ -88,8 +88,11 @@ def test_a_queue_inside_the_repository_is_hidden_from_it_and_out_of_every_scope(
     desk.commit({"queue/pending/x/autoresearch.md": "# x\n"})
     findings.hide_queue(space.repo, desk.repo / "queue", desk.top / "elsewhere")
     lines = (desk.repo / ".git/info/exclude").read_text().splitlines()
-    assert {"/queue/running/", "/queue/.orch/"} <= set(lines)
     assert "/queue/" not in lines
+    for path in ("queue/running/y.c0ffee/a", "queue/.orch/loop.json", "queue/pending/x/.orch/saved/.env", "queue/pending/y/a"):
+        (desk.repo / path).parent.mkdir(parents=True, exist_ok=True)
+        (desk.repo / path).touch()
+    assert desk.git("status", "--porcelain", "-uall") == "?? queue/pending/y/a"
     assert not root.is_relative_to(desk.repo)
     assert repository.tracked(space.repo, desk.repo / "queue")
 
