@@ -15,6 +15,7 @@ from orchestrator.git.atomicfile import unwritable, write
 from orchestrator.git.command import Git, program
 
 OLDEST = (2, 38)
+WILD = re.compile(r"[\\*?\[]")
 HEADS = "refs/heads/"
 FACTS = (
     "--is-bare-repository", "--is-shallow-repository", "--show-object-format",
@@ -181,6 +182,11 @@ def exclude(repo: Repository, lines: list[str] | tuple[str, ...]) -> None:
     if missing:
         path.parent.mkdir(exist_ok=True)
         write(path.resolve(), "\n".join([*([present] if present else []), *missing, ""]))
+
+
+def pattern(path: Path) -> str:
+    """What means just this path in an ignore file: in `apps/[id]` the brackets are its name."""
+    return WILD.sub(r"\\\g<0>", str(path))
 
 
 def ignored(repo: Repository) -> list[str]:

@@ -268,9 +268,9 @@ def hide_queue(repo: Repository, root: Path, worktrees: Path) -> None:
     """Keep the queue and the worktrees out of the repository's commits, in its own ignore file (never in a tracked one)."""
     lines = []
     if worktrees.is_relative_to(repo.top):
-        lines.append(f"/{worktrees.relative_to(repo.top)}/")
+        lines.append(f"/{repository.pattern(worktrees.relative_to(repo.top))}/")
     if root.is_relative_to(repo.top):
-        inside = root.relative_to(repo.top)
+        inside = repository.pattern(root.relative_to(repo.top))
         tracked = repository.tracked(repo, root)
         lines += [f"/{inside}/running/", f"/{inside}/**/.orch/"] if tracked else [f"/{inside}/"]  # a task's own has logs, copies
     repository.exclude(repo, lines)

@@ -97,6 +97,19 @@ def test_a_queue_inside_the_repository_is_hidden_from_it_and_out_of_every_scope(
     assert repository.tracked(space.repo, desk.repo / "queue")
 
 
+def test_a_queue_is_hidden_whatever_its_folder_is_called(desk: Desk) -> None:
+    """`apps/[id]` is a folder as good as any, and was a set of letters."""
+    desk.drop()
+    _, space = desk.opened()
+    odd = ("apps/[id]/tasks", "w*t", "a?b", "back\\slash ")
+    for name in odd:
+        findings.hide_queue(space.repo, desk.repo / name, desk.repo / f"{name}.trees")
+        for path in (desk.repo / name / "pending/x/a", desk.repo / f"{name}.trees/x/a"):
+            path.parent.mkdir(parents=True)
+            path.touch()
+    assert desk.git("status", "--porcelain", "-uall") == ""
+
+
 def test_an_edit_of_a_file_whose_copy_is_gone_is_none(desk: Desk) -> None:
     desk.drop()
     desk.agent(f"rm -rf $ORCH_TASK_DIR; {DONE}")
