@@ -122,7 +122,8 @@ def _held(loop: Loop, candidate: Candidate, reasons: Sequence[Waiting]) -> str:
         return f"can't be claimed: {fault(refusal.error)}"
     dirty = any(reason.kind is WaitingKind.CHECKOUT for reason in reasons)
     then = f"; commit or move that away, then `orchestrator retry {quote(candidate.name)}`" if dirty else ""
-    return f"waits: {'; '.join(reason.detail for reason in reasons) or 'ready'}{then}"
+    lasting = [reason for reason in reasons if reason.kind not in drain.PASSING] or reasons  # a drain ends for these only
+    return f"waits: {'; '.join(reason.detail for reason in lasting) or 'ready'}{then}"
 
 
 def _drained(loop: Loop) -> Over | None:

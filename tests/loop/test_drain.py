@@ -55,9 +55,10 @@ def test_a_drain_with_something_blocked_ends_with_1_and_names_it(stage: Stage) -
 
 def test_a_drain_ends_with_75_where_a_task_is_parked_for_long(stage: Stage) -> None:
     stage.task("later", "park 600")
-    assert stage.code(stage.loop("drain")) == 75
+    assert stage.code(stage.loop("drain", settle=5.0)) == 75
     assert len(stage.started("later")) == 1
     assert "waits until" in stage.said()
+    assert "later waits: next try in" in stage.said()  # and not that its own worker just wrote in its folder
 
 
 def told(folder: Path, act: str) -> bool:
