@@ -5,18 +5,21 @@ Hooks come from the configuration: `after_create` and `before_run` must succeed;
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Spec
 from orchestrator.errors import OrchestratorError
-from orchestrator.git import given, included
+from orchestrator.git import given, included, refs
+from orchestrator.git.atomicfile import write
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.worker import findings, measure
 from orchestrator.worker.work import Work
 
+FURNISHED = "orchestrator.furnished"  # beside our mark, in git's folder for the worktree
 SHOWN = 1500  # characters of a failed command's output that the reason carries
 
 
@@ -42,6 +45,20 @@ def furnishing(spec: Spec, settings: Settings) -> Mapping[str, str]:
     """The commands that make a fresh worktree ready, in order, by what they are called."""
     commands = {"after_create": settings.hooks.get("after_create"), "setup": spec.setup}
     return {name: command for name, command in commands.items() if command}
+
+
+def note(work: Work, tree: Worktree) -> None:
+    """Write down by what commands the worktree was made ready: whoever goes on there may by then be told of others."""
+    if commands := furnishing(work.spec, work.settings):
+        write(tree.admin / FURNISHED, json.dumps(commands))
+    else:
+        (tree.admin / FURNISHED).unlink(missing_ok=True)
+
+
+def noted(work: Work, tree: Worktree) -> bool:
+    """Whether it was made ready by the commands that there are now."""
+    commands = furnishing(work.spec, work.settings)
+    return (refs.content(tree.admin / FURNISHED) or "") == (json.dumps(commands) if commands else "")
 
 
 def furnish_or_raise(work: Work, repo: Repository, tree: Worktree) -> None:

@@ -18,6 +18,7 @@ from orchestrator.git import (
     checkouts,
     files,
     given,
+    included,
     kept,
     loose,
     merge,
@@ -111,12 +112,14 @@ class Workspace:
             if not self.marked(work):
                 raise SetupFailed(problem, hint="Run the setup command by hand in a fresh checkout.")
             work.event("notice", detail=f"with the conflict's markers in the files the setup fails: {problem}")
+        setup.note(work, self.tree)
         worktree.finish(self.tree)
 
     def _take_up(self, work: Work, found: Worktree) -> bool:
         """Go on in the worktree of an earlier claim: what lies there is kept, and committed where it is in scope.
 
-        In one that is being made or reset lies nobody's work but what was kept before: it is made anew.
+        In one that is being made or reset lies nobody's work but what was kept before: it is made anew. So is one that other
+        commands made ready than a fresh one would be: what a person added because it was missing has to be there.
         """
         self._tree = found
         self.tip = beginning.branch_tip(work, self.repo)
@@ -126,6 +129,10 @@ class Workspace:
             retiring.keep_copies(work, found)
             return False
         self.save_cut(work)
+        if not setup.noted(work, found):
+            retiring.keep_copies(work, found)
+            return False
+        included.copy_included(self.repo, found)
         return found.head == self.tip
 
     def _cut(self, work: Work) -> str:

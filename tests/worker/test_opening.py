@@ -77,6 +77,27 @@ def test_what_kept_a_task_that_nobody_worked_on_may_be_mended_on_its_base(desk: 
     assert (desk.state(), desk.record().base_commit) == (State.CONVERGED, began)
 
 
+@pytest.mark.parametrize("way", ["setup", "after_create", ".worktreeinclude"])
+def test_what_a_worktree_lacked_is_there_once_a_person_says_how_it_is_made(desk: Desk, way: str) -> None:
+    """Also where the worktree was made before that; what an agent left there in the middle of its work stays."""
+    desk.drop(benchmark=f"test -f made.ignored || exit 1\n{COUNT}")
+    desk.serve()
+    assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.BENCHMARK_DEFECT)
+    (desk.worktree() / "half.txt").write_text("a session's that was cut short\n")
+    desk.move("x", State.PENDING)
+    if way == "setup":
+        (desk.folder() / "autoresearch.md").write_text("---\nsetup: touch made.ignored\n---\n# x\n")
+    elif way == "after_create":
+        desk.set(hooks={way: "touch made.ignored"})
+    else:
+        (desk.repo / way).write_text("made.ignored\n")
+        (desk.repo / "made.ignored").touch()
+    desk.agent(DONE)
+    desk.serve()
+    assert desk.state() == State.CONVERGED
+    assert desk.show("half.txt", "main") == "a session's that was cut short"
+
+
 @pytest.mark.parametrize("attempts", [0, 1])
 def test_a_base_that_was_renamed_is_followed_where_the_spec_names_it(desk: Desk, attempts: int) -> None:
     """Before anybody worked on the task, and after."""
