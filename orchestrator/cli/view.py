@@ -297,8 +297,8 @@ ADVICE: Mapping[Reason | None, str] = {
     " which allows that much again.",
     Reason.NO_IMPROVEMENT: "Read `orchestrator logs {name}`, change the task, then `orchestrator retry {name}`.",
     Reason.BENCHMARK_DEFECT: "Mend what is named: the spec, or the benchmark in the task folder or on the base branch, of which"
-    " only what is committed is there (try it by hand; `orchestrator logs --events {name}` shows what it printed),"
-    " then `orchestrator retry {name}`.",
+    " only what is committed is there, what `setup` makes and what `.worktreeinclude` names (try it by hand;"
+    " `orchestrator logs --events {name}` shows what it printed), then `orchestrator retry {name}`.",
     Reason.FLAKY: "Make the benchmark give one answer for one state of the code (in a clean checkout is only what is committed"
     " and what `setup` makes), then `orchestrator retry {name}`.",
     Reason.SCOPE_VIOLATION: "If the change was right, allow it (`orchestrator edit {name} --scope …` or `--off-limits …`),"

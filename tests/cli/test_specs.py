@@ -119,7 +119,8 @@ def test_who_has_committed_nothing_yet_is_told_how_to_commit_what_tasks_find(emp
     empty.run("add", "x", "--benchmark", "sh ./new.sh", "--goal", "x")
     (empty.top / "new.sh").write_text("echo METRIC n=1\n")
     empty.run(code=1)
-    assert "of which only what is committed is there" in empty.run("why", "x").stdout
+    advice = empty.run("why", "x").stdout
+    assert "of which only what is committed is there, what `setup` makes and what `.worktreeinclude` names" in advice
 
 
 def test_init_below_the_top_of_a_repository_says_where_benchmarks_begin(empty: Project) -> None:
