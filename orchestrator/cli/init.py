@@ -18,6 +18,7 @@ CONFIG = "orchestrator.toml"
 TEXT = """\
 # Settings of the orchestrator for this project. What is commented out shows the default, or an example where there is none.
 # `orchestrator --config` shows what is in force and why; a flag or an ORCH_ variable wins over this file.
+# A loop that runs keeps the settings it began with: `orchestrator --stop`, then start it again.
 
 # agent = "exec"                # who works on tasks that don't say; `orchestrator --check` lists agents
 # agent_cmd = "my-agent"        # the shell command of the agent `exec`; it runs in the task's worktree
