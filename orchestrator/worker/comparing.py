@@ -222,4 +222,6 @@ def _why(metric: Metric, pairs: list[Pair], decision: Decision) -> str:
             return f"{found}, but {decision.guard} is not shown to be as good as it was"
         case Verdict.NOT_SHOWN if decision.effect > trial.least(metric, pairs):
             return f"{found}, which may be chance (p = {decision.p:.2g})"
+    if decision.effect <= 0:
+        return found
     return f"{found}, no more than its least effect"

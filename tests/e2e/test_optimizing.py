@@ -352,6 +352,14 @@ def test_what_is_surely_better_by_less_than_asked_for_is_not_called_chance(noisy
     assert detail == "discarded: ms 8.0 % better in the median of 16 pairs, no more than its least effect"
 
 
+def test_what_is_worse_is_called_worse_and_nothing_else(noisy: Project) -> None:
+    (noisy.top / "noise").write_text("".join(f"{factor}\n" for factor in [1.0, 1.01, 0.99, 1.02, 1.0, 0.9, *[1.0] * 100]))
+    drop_noisy(noisy, "worse", plateau=1)
+    noisy.agent("echo 1.05 > size")
+    noisy.run(code=1)
+    assert noisy.record("worse")["history"][0]["detail"] == "discarded: ms 5.0 % worse in the median of 3 pairs"
+
+
 def test_what_one_sample_leaves_behind_makes_no_other_faster(noisy: Project) -> None:
     """A change that only stores its result is as slow as before wherever the result isn't stored yet."""
     cached = (
