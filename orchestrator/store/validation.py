@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from orchestrator.core import gates
 from orchestrator.core.spec import MEANT, RESERVED
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store.header import MOST, NOTHING, Header, shorten
@@ -41,6 +42,7 @@ MISPLACED = re.compile(
 REMARK = re.compile(r"#[^\s#]")
 DAY = 86400
 CLOSE = 0.7  # what belongs below another key has to be closer: `tags` is no `target`
+SAME = 0.85  # `check` and `tests` are gates, `text` is none
 RESERVED_PARTS = ("samples", "reads")
 
 
@@ -114,11 +116,14 @@ def milliseconds(front: Header) -> Iterator[str]:
 
 
 def _strangers(model: FrontMatter) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Each unknown key with the keys that are known, and where they belong: a `target` beside `metric` is the metric's."""
-    inside = MetricModel.model_fields.keys() - {"name"}
+    """Each unknown key with the keys that are known, and where they belong: a `target` beside `metric` is the metric's, and
+    `checks` a gate."""
+    inside = {name: f"metric.{name}" for name in sorted(MetricModel.model_fields.keys() - {"name"})}
+    below = {_folded(name): f"gates.{name}" for name in (*gates.FIRST, *gates.LAST) if name not in gates.TAKEN}
     for key in model.model_extra or ():
-        close = difflib.get_close_matches(_folded(key), sorted(inside), cutoff=CLOSE)
-        yield key, {name: f"metric.{name}" for name in close} | {known: known for known in FrontMatter.model_fields}
+        near = {name: inside[name] for name in difflib.get_close_matches(_folded(key), inside, cutoff=CLOSE)}
+        near |= {name: below[name] for name in difflib.get_close_matches(_folded(key), below, cutoff=SAME)}
+        yield key, near | {known: known for known in FrontMatter.model_fields}
     for prefix, part in _parts(model):
         for key in part.model_extra or ():
             yield f"{prefix}.{key}", {known: known for known in type(part).model_fields}

@@ -277,6 +277,16 @@ def test_a_target_beside_the_metric_is_told_where_it_belongs(project: Project) -
     assert "`direction` is not known and does nothing. Did you mean `metric.direction`?" in told
 
 
+@pytest.mark.parametrize(
+    ("key", "gate"), [("checks", "checks"), ("tests", "test"), ("lint", "lint"), ("test_validator", "test-validator")]
+)
+def test_a_gate_beside_the_gates_is_told_where_it_belongs(project: Project, key: str, gate: str) -> None:
+    """Work would land without what a person thinks is asked for."""
+    project.drop("fix", f"{key}: make it")
+    told = f"The key `{key}` is not known and does nothing. Did you mean `gates.{gate}`?"
+    assert f"warning: fix: {told}" in project.run("--status").stdout
+
+
 def test_many_misspelt_keys_are_counted(project: Project) -> None:
     for number in range(5):
         project.drop(f"fix-{number}", "prioritty: 5")
