@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from orchestrator.cli import agents, output, trackers
 from orchestrator.cli.app import App, refuse_inner
 from orchestrator.cli.finding import ABSENT, COLORS, MISSING, OK, WARNING, Finding
+from orchestrator.core.spec import Spec
 from orchestrator.core.task import State
 from orchestrator.errors import LACKING, OrchestratorError
 
@@ -169,20 +170,45 @@ def _disk(name: str, path: Path) -> Iterator[Finding]:
 
 def _repository(app: App) -> Iterator[Finding]:
     from orchestrator.git import repository
+    from orchestrator.git.repository import NotARepository
 
     if shutil.which("git") is None or repository.version() < repository.OLDEST:
         return  # told already
-    settings = app.settings
-    repo = repository.discover(Path(settings.repo) if settings.repo else _default_repository(Path(settings.tasks)))
-    base = repository.base_branch(repo, settings.base)
-    yield Finding("repository", OK, f"{repo.top}, work lands on {base}")
+    for named, base in _places(app):
+        try:
+            yield from _one_repository(app, named, base)
+        except OrchestratorError as error:  # the others are still told
+            if isinstance(error, NotARepository) and named and named.is_dir():
+                yield Finding("repository", OK, f"{error.message.rstrip('.')}: it is worked on in place, and nothing lands")
+            else:
+                yield Finding("repository", MISSING, error.message, error.hint)
+
+
+def _places(app: App) -> list[tuple[Path | None, str | None]]:
+    """The folders that the tasks in pending and running are worked on in, and the bases: None where neither says. Where there is
+    no such task, what the next one would find."""
+    from orchestrator.git import belonging
+    from orchestrator.store import snapshot
+
+    root, settings = Path(app.settings.tasks), app.settings
+    states = (State.PENDING, State.RUNNING)
+    found = snapshot.read_all(app.queue, states=states, settle=settings.settle) if root.is_dir() else ()
+    specs = [each.spec for each in found if each.spec] or [Spec()]
+    return list(dict.fromkeys((belonging.named(spec, settings.repo, root.parent), spec.base or settings.base) for spec in specs))
+
+
+def _one_repository(app: App, named: Path | None, wanted: str | None) -> Iterator[Finding]:
+    from orchestrator.git import repository
+
+    repo = repository.discover(named) if named else _default_repository(Path(app.settings.tasks))
+    yield Finding("repository", OK, f"{repo.top}, work lands on {repository.base_branch(repo, wanted)}")
     if repo.shallow:
         yield Finding(
             "repository", WARNING, "it is a shallow clone", "git fetch --unshallow, if merges fail for want of history."
         )
     if busy := repository.busy(repo.git_dir):
         yield Finding("repository", WARNING, f"{busy} is unfinished in {repo.top}", "Finish it: landing on that checkout waits.")
-    root = Path(settings.tasks)
+    root = Path(app.settings.tasks)
     if root.is_relative_to(repo.top) and repository.tracked(repo, root):
         yield Finding(
             "repository", WARNING, f"git tracks files in {root}", "Keep the queue out of commits: git rm -r --cached it."
@@ -190,8 +216,15 @@ def _repository(app: App) -> Iterator[Finding]:
     yield from _worktrees(app, repo)
 
 
-def _default_repository(root: Path) -> Path:
-    return root.parent if root.parent.is_dir() else Path.cwd()
+def _default_repository(root: Path) -> Repository:
+    """That of the folder which holds the queue, else of the current one."""
+    from orchestrator.git import repository
+
+    project = root.parent if root.parent.is_dir() else Path.cwd()
+    for place in (project, Path.cwd()):
+        with suppress(repository.NotARepository):
+            return repository.discover(place)
+    return repository.discover(project)
 
 
 def _worktrees(app: App, repo: Repository) -> Iterator[Finding]:

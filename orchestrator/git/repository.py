@@ -253,7 +253,7 @@ def _refused(path: Path, stderr: str) -> RepositoryError:
     if "not a git repository" in stderr:
         return NotARepository(
             f"{path} is not a git repository.",
-            hint="git init there, or correct `repo` (`repo: .` in a spec works in the project's folder as it is).",
+            hint="git init there, or name another as `repo` (`repo: .` in a spec works in the project's folder as it is).",
         )
     if "must be run in a work tree" in stderr:
         return RepositoryError(f"{path} is inside a git directory.", hint="Give the checkout itself as `repo`.")

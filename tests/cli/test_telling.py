@@ -600,6 +600,27 @@ def test_check_finds_everything_in_a_good_project(project: Project) -> None:
     assert "Everything needed is here." in project.run("--check").stdout
 
 
+def test_check_looks_at_the_repositories_that_the_tasks_name_and_at_none_that_nobody_needs(empty: Project) -> None:
+    """A queue in a folder of its own was told to be of no use for want of a repository there."""
+    queue = empty.top.parent / "queue"
+    (queue / "plain").mkdir(parents=True)
+    empty.run("init", str(queue))
+    empty.agent("true")
+    at = ("-C", str(queue))
+    assert f"{queue} is not a git repository" in empty.run(*at, "--check", code=1).stdout
+    empty.git("branch", "trunk")
+    for name, repo, base in (("a", empty.top, "main"), ("b", empty.top, "trunk"), ("c", "plain", "main")):
+        empty.run(*at, "add", name, "--goal", "x", "--benchmark", "true", "--repo", str(repo), "--base", base)
+    told = empty.run(*at, "--check", code=0).stdout
+    assert f"{empty.top}, work lands on main" in told
+    assert f"{empty.top}, work lands on trunk" in told
+    assert f"{queue}/plain is not a git repository: it is worked on in place, and nothing lands" in told
+    empty.run(*at, "edit", "a", "--base", "gone")
+    told = empty.run(*at, "--check", code=1).stdout
+    assert "no branch called 'gone'" in told
+    assert f"{empty.top}, work lands on trunk" in told
+
+
 def test_check_names_what_is_missing_and_how_to_get_it(empty: Project) -> None:
     told = empty.run("--check", code=1, ORCH_AGENT="nobody").stdout
     assert "orchestrator init" in told
