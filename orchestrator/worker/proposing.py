@@ -56,7 +56,8 @@ def propose(work: Work, space: Workspace) -> LandOutcome:
 
 
 def stays(work: Work, space: Workspace, why: str) -> LandOutcome:
-    return LandOutcome(LandEnd.LANDED, f"no pull request: {why}", Landed(space.tip, work.record.base, "branch"))
+    again = f"once that is mended, `orchestrator queue {work.name}` opens one"
+    return LandOutcome(LandEnd.LANDED, f"no pull request: {why}; {again}", Landed(space.tip, work.record.base, "branch"))
 
 
 def push(work: Work, space: Workspace, remote: Remote, branch: str) -> str | None:

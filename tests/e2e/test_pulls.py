@@ -375,11 +375,15 @@ def test_without_a_remote_the_branch_is_kept_and_that_is_said(project: Project) 
     assert "no remote to push to" in project.run("why", "x", code=0).stdout
 
 
-def test_a_remote_that_no_tracker_knows_gets_the_branch(project: Project, forge: Forge) -> None:
-    del project.env["ORCH_TRACKER"]
+def test_a_remote_that_no_tracker_knows_gets_the_branch_and_later_a_pull_request(project: Project, forge: Forge) -> None:
+    tracker = project.env.pop("ORCH_TRACKER")
     record = opened(project)
     assert (record["landed"]["how"], forge.tip(BRANCH)) == ("branch", record["landed"]["commit"])
     assert "no pull request can be opened" in record["detail"]
+    assert "once that is mended, `orchestrator queue x` opens one" in project.run("why", "x").stdout
+    project.run("queue", "x")
+    project.run(ORCH_TRACKER=tracker)
+    assert [pull["branch"] for pull in forge.pulls] == [BRANCH]
 
 
 def test_work_that_changes_nothing_is_closed_as_no_change(project: Project, forge: Forge) -> None:
