@@ -314,7 +314,8 @@ ADVICE: Mapping[Reason | None, str] = {
     " answers it. Without an edit `retry` opens the same pull request again.",
     Reason.AUTH: "Log the agent in (`orchestrator --check` says how), then `orchestrator retry {name}`.",
     Reason.STOPPED: "`orchestrator retry {name}` sets it going again.",
-    Reason.CANCELLED: "`orchestrator retry {name}` sets it going again; its commits are in `orchestrator recover {name}`.",
+    Reason.CANCELLED: "`orchestrator retry {name}` sets it going again; commits, if there are any, are in"
+    " `orchestrator recover {name}`.",
     Reason.SETUP: "Put that right, then `orchestrator retry {name}`.",
     Reason.REPO: "Put the repository right, then `orchestrator retry {name}`.",
     Reason.FAULT: "`tasks/.orch/log` tells more; please report what is ours. `orchestrator retry {name}` tries again.",
