@@ -25,6 +25,14 @@ def edited(repo: Repository, tree: Worktree) -> tuple[str, ...]:
     return tuple(path for path in _chosen(repo) if _differs(repo.top / path, tree.path / path))
 
 
+def outdated(repo: Repository, tree: Worktree) -> tuple[str, ...]:
+    """Those copies whose original a person has changed since they were made, or edited."""
+    pairs = ((path, repo.top / path, tree.path / path) for path in _chosen(repo))
+    return tuple(
+        path for path, source, copy in pairs if _within(copy, tree.path) and _newer(source, copy) and _differs(source, copy)
+    )
+
+
 def _chosen(repo: Repository) -> list[str]:
     if not (repo.top / NAMES).is_file():
         return []
@@ -37,7 +45,7 @@ def _chosen(repo: Repository) -> list[str]:
 def _copy(source: Path, top: Path, path: str) -> bool:
     """Copy one file, never through a link that leads out of the worktree."""
     target = top / path
-    if os.path.lexists(target) or not target.parent.resolve().is_relative_to(top.resolve()):
+    if os.path.lexists(target) or not _within(target, top):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_symlink():
@@ -48,6 +56,14 @@ def _copy(source: Path, top: Path, path: str) -> bool:
     else:
         return False
     return True
+
+
+def _within(target: Path, top: Path) -> bool:
+    return target.parent.resolve().is_relative_to(top.resolve())
+
+
+def _newer(source: Path, copy: Path) -> bool:
+    return source.is_file() and copy.is_file() and source.stat().st_mtime_ns > copy.stat().st_mtime_ns
 
 
 def _differs(source: Path, copy: Path) -> bool:

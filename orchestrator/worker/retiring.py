@@ -36,6 +36,15 @@ def keep_copies(work: Work, tree: Worktree) -> None:
         work.claim.keep_copy(path, (tree.path / path).read_bytes())
 
 
+def renew_copies(work: Work, tree: Worktree) -> None:
+    """A worktree that is taken up again gets the copied-in files as they are by now; what a person put right is newer there. What
+    is replaced is kept, as an agent may have edited it."""
+    for path in included.outdated(tree.repo, tree):
+        work.claim.keep_copy(path, (tree.path / path).read_bytes())
+        (tree.path / path).unlink()
+    included.copy_included(tree.repo, tree)
+
+
 def others(work: Work) -> bool:
     """Whether other tasks of this queue may still want an idle worktree."""
     places = work.claim.queue.places((State.PENDING, State.RUNNING))

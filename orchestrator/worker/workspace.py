@@ -18,7 +18,6 @@ from orchestrator.git import (
     checkouts,
     files,
     given,
-    included,
     kept,
     loose,
     merge,
@@ -132,7 +131,7 @@ class Workspace:
         if not setup.noted(work, found):
             retiring.keep_copies(work, found)
             return False
-        included.copy_included(self.repo, found)
+        retiring.renew_copies(work, found)
         return found.head == self.tip
 
     def _cut(self, work: Work) -> str:

@@ -98,6 +98,43 @@ def test_what_a_worktree_lacked_is_there_once_a_person_says_how_it_is_made(desk:
     assert desk.show("half.txt", "main") == "a session's that was cut short"
 
 
+def test_an_ignored_file_that_a_person_put_right_reaches_a_worktree_that_holds_its_copy(desk: Desk) -> None:
+    """A wrong key in `.env` blocked the task again after each `retry`. What an agent wrote after that is the agent's."""
+    (desk.repo / ".worktreeinclude").write_text("*.ignored\n")
+    keys = desk.repo / "key.ignored", desk.repo / "other.ignored"
+    for key in keys:
+        key.write_text("wrong")
+    desk.drop(benchmark=f"grep -q right key.ignored || exit 1\n{COUNT}")
+    desk.serve()
+    assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.BENCHMARK_DEFECT)
+    for key in keys:
+        key.write_text("right")
+        os.utime(key, ns=(later_ns := (desk.worktree() / key.name).stat().st_mtime_ns + 1, later_ns))
+    (desk.worktree() / "other.ignored").write_text("the agent's")
+    desk.move("x", State.PENDING)
+    desk.agent(f"cat *.ignored > {desk.top}/seen; {DONE}")
+    desk.serve()
+    assert (desk.state(), (desk.top / "seen").read_text()) == (State.CONVERGED, "rightthe agent's")
+
+
+def test_a_copied_file_is_not_renewed_through_a_link_out_of_the_worktree(desk: Desk) -> None:
+    (desk.repo / ".worktreeinclude").write_text("*.ignored\n")
+    (desk.repo / "sub").mkdir()
+    (desk.repo / "sub" / "key.ignored").write_text("right")
+    outside = desk.top / "outside"
+    outside.mkdir()
+    (outside / "key.ignored").write_text("mine")
+    os.utime(outside / "key.ignored", ns=(0, 0))
+    desk.drop(benchmark="exit 1")
+    desk.serve()
+    (desk.worktree() / "sub" / "key.ignored").unlink()
+    (desk.worktree() / "sub").rmdir()
+    (desk.worktree() / "sub").symlink_to(outside)
+    desk.move("x", State.PENDING)
+    desk.serve()
+    assert (outside / "key.ignored").read_text() == "mine"
+
+
 @pytest.mark.parametrize("attempts", [0, 1])
 def test_a_base_that_was_renamed_is_followed_where_the_spec_names_it(desk: Desk, attempts: int) -> None:
     """Before anybody worked on the task, and after."""
