@@ -56,7 +56,9 @@ def lost(look: Look, candidate: Candidate) -> bool:
     if token is None:
         return True
     here = lease is None or lease.owner.host == look.queue.me().host
-    return here and not look.queue.owner_alive(token)
+    if not here or look.queue.owner_alive(token):
+        return False
+    return look.queue.path(candidate.place).is_dir()  # else it has ended as any does, since it was looked at
 
 
 def pending_word(look: Look, candidate: Candidate) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli import hold, loop, specs
+from orchestrator.cli import hold, loop, specs, view, words
 from orchestrator.cli.app import App
 from orchestrator.core.lease import Lease
 from orchestrator.core.outcome import Reason
+from orchestrator.core.settings import Settings
 from orchestrator.core.task import Place, State
 from orchestrator.errors import OrchestratorError
 from orchestrator.store import durable, inbox, records, specfile
@@ -171,3 +172,17 @@ def test_a_stop_says_whose_worker_has_not_put_its_task_back(
     assert f"fix goes on: its worker, pid {os.getpid()}, was asked to put it back and has not in 0.1 s." in told.err
     assert claim.held()
     claim.abandon()
+
+
+def test_a_worker_that_ends_between_look_and_word_is_not_called_dead(queue: Queue, claim: Claim) -> None:
+    seen = view.look(queue, Settings(tasks=str(queue.root)))
+    claim.release(State.CONVERGED, claim.fresh_record())
+    assert not words.lost(seen, seen.candidates[0])
+
+
+def test_one_that_died_is(queue: Queue, claim: Claim) -> None:
+    seen = view.look(queue, Settings(tasks=str(queue.root)))
+    assert claim.lock is not None
+    claim.lock.close()
+    assert words.lost(seen, seen.candidates[0])
+    claim.lock = None
