@@ -34,10 +34,11 @@ def outdated(repo: Repository, tree: Worktree) -> tuple[str, ...]:
 
 
 def _chosen(repo: Repository) -> list[str]:
+    """What is ours is no file of the checkout's: copies that were saved of a task's are called as the files are."""
     if not (repo.top / NAMES).is_file():
         return []
     matched = repo.git.split("ls-files", "-z", "--others", "--ignored", f"--exclude-from={repo.top / NAMES}")
-    files = [path for path in matched if not path.endswith("/")]
+    files = [path for path in matched if not path.endswith("/") and ".orch" not in path.split("/")]
     ignored = repo.git.run("check-ignore", "-z", "--stdin", input=join(files), ok=(0, 1)).stdout if files else b""
     return split(ignored)
 

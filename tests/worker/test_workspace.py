@@ -468,6 +468,19 @@ def test_copied_files_that_the_agent_edited_are_kept_and_never_committed(desk: D
     assert (desk.repo / "secret.ignored").read_text() == "theirs\n"
 
 
+def test_what_was_saved_of_one_task_is_in_no_other_s_worktree(desk: Desk) -> None:
+    """A queue inside the repository, ignored as `init` has it: what is kept there is called as the file that an agent edited."""
+    desk.commit({".worktreeinclude": "secret\n", ".gitignore": "secret\n/tasks/\n"})
+    (desk.repo / "secret").write_text("theirs\n")
+    saved = desk.repo / "tasks" / "blocked" / "other" / ".orch" / "saved" / "secret"
+    saved.parent.mkdir(parents=True)
+    saved.write_text("another agent's\n")
+    desk.drop()
+    desk.opened()
+    assert (desk.worktree() / "secret").read_text() == "theirs\n"
+    assert not (desk.worktree() / "tasks").exists()
+
+
 def test_a_hook_that_fails_when_the_worktree_goes_is_reported_only(desk: Desk) -> None:
     desk.drop()
     desk.drop("y")
