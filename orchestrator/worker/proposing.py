@@ -8,6 +8,7 @@ what is there, and whoever comes next does only what is missing.
 from __future__ import annotations
 
 from dataclasses import replace
+from shlex import quote
 
 from orchestrator.core import convergence, reporting
 from orchestrator.core.outcome import Reason
@@ -56,7 +57,7 @@ def propose(work: Work, space: Workspace) -> LandOutcome:
 
 
 def stays(work: Work, space: Workspace, why: str) -> LandOutcome:
-    again = f"once that is mended, `orchestrator queue {work.name}` opens one"
+    again = f"once that is mended, `orchestrator queue {quote(work.name)}` opens one"
     return LandOutcome(LandEnd.LANDED, f"no pull request: {why}; {again}", Landed(space.tip, work.record.base, "branch"))
 
 
