@@ -282,8 +282,9 @@ class Queue:
         return Claim(self, name, lock.token, lock, leases.last(target))
 
     def _too_early(self, claim: Claim) -> bool:
-        """Whether the last worker of the task still stops. The lease in a copy is the original's, which may go on."""
-        if claim.previous is None or not self.owner_alive(claim.previous.token):
+        """Whether the last worker of the task still stops. The lease in a copy is the original's, which may go on; and once in
+        sixteen million claims the last one's token, whose file has gone, is drawn again: then the lock is our own."""
+        if claim.previous is None or claim.previous.token == claim.token or not self.owner_alive(claim.previous.token):
             return False
         try:
             return not self.copied(claim.folder, claim.name, claim.folder.stat().st_ino)

@@ -220,6 +220,21 @@ def test_a_task_whose_last_worker_still_stops_is_not_claimed(tmp_path: Path) -> 
     assert Queue(queue.root).take("fix") is not None
 
 
+def test_a_claim_that_draws_the_very_token_of_the_last_one_is_not_taken_for_a_worker_that_still_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One in sixteen million: no file says any more who had it."""
+    queue = new_queue(tmp_path)
+    drop(queue, "fix")
+    first = claimed(queue, "fix")
+    first.release(State.PENDING)
+    monkeypatch.setattr(os, "urandom", lambda _size: bytes.fromhex(first.token))
+    second = queue.take("fix")
+    assert second is not None
+    assert second.token == first.token
+    assert where(queue) == only(State.RUNNING, f"fix.{first.token}")
+
+
 def test_a_task_that_goes_while_its_last_worker_is_asked_after_is_not_given_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
