@@ -23,12 +23,21 @@ from orchestrator.proc import identity
 from support.project import Project
 
 CHECK = """#!/bin/sh
-# green: at each table no seat is taken twice, on each shelf stand as many names as it says
+# green: at each table no seat is taken twice, on each shelf stand as many names as it says. All by the shell itself: a program
+# that is killed for it would have said nothing, as where nobody sits on another's seat
 for table in seats/*; do
-    [ -z "$(cat "$table"/task-* 2> /dev/null | sort | uniq -d)" ] || { echo "a seat at $table is taken twice"; exit 1; }
+    taken=" "
+    for each in "$table"/task-*; do
+        [ -s "$each" ] && read -r seat < "$each" || continue
+        case "$taken" in *" $seat "*) echo "a seat at $table is taken twice"; exit 1 ;; esac
+        taken="$taken$seat "
+    done
 done
 for shelf in shelves/*; do
-    [ "$(head -n 1 "$shelf")" = "$(grep -c '^task-' "$shelf")" ] || { echo "$shelf is wrong"; exit 1; }
+    [ -e "$shelf" ] || continue
+    names=0
+    { read -r said; while read -r name; do [ "$name" = "${name#task-}" ] || names=$((names + 1)); done; } < "$shelf"
+    [ "$said" = $names ] || { echo "$shelf is wrong"; exit 1; }
 done
 """
 BENCHMARK = """#!/bin/sh
