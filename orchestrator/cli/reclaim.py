@@ -24,7 +24,7 @@ from orchestrator.errors import GitError, OrchestratorError, RepositoryError
 from orchestrator.git import kept, merge, pool, repository, slugs, submodules, worktree
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
-from orchestrator.store import durable, records
+from orchestrator.store import durable
 
 LOGS = ("agent.log*", "agent.jsonl*", "agent.raw*")
 BLOCK = 512
@@ -58,7 +58,7 @@ class Known(Value):
 def find(app: App, age: float, *, now: float | None = None) -> list[Item]:
     """Everything of ours in the queue's repositories that uses disk. `age`: how long refs and logs of a landed task stay."""
     moment = time.time() if now is None else now
-    known = [_known(app, place, path) for place, path in _places(app)]
+    known = [_known(app, place) for place in app.queue.places()]
     removed = app.queue.removed.records()
     found: list[Item] = []
     for repo in repositories(app, {each.place: each.record for each in known}):
@@ -70,10 +70,9 @@ def find(app: App, age: float, *, now: float | None = None) -> list[Item]:
     return [*found, *_logs(known, moment, age)]
 
 
-def _known(app: App, place: Place, folder: Path) -> Known:
-    found = records.peek(folder, running=True)
-    copied = found is not None and app.queue.brought(found, place)
-    return Known(place, folder, None if copied else found, copied)
+def _known(app: App, place: Place) -> Known:
+    found, copied = app.queue.told(place, running=True)
+    return Known(place, app.queue.path(place), None if copied else found, copied)
 
 
 def refs(repo: Repository, known: list[Known], now: float, age: float, removed: Collection[Record] = ()) -> Iterator[Item]:
@@ -152,10 +151,6 @@ def disk(path: Path) -> int:
     except OSError:
         return 0
     return size
-
-
-def _places(app: App) -> Iterator[tuple[Place, Path]]:
-    return ((place, app.queue.path(place)) for place in app.queue.places())
 
 
 def repositories(app: App, known: Mapping[Place, Record | None]) -> Iterator[Repository]:

@@ -101,18 +101,22 @@ class Queue:
 
     def record(self, place: Place, *, running: bool = False) -> Record | None:
         """What is known of the task at `place`; of a copy, which brought along what is known of another one, nothing."""
+        found, brought = self.told(place, running=running)
+        return None if brought else found
+
+    def tells_of_another(self, place: Place) -> bool:
+        """Whether what was done and said, as the folder at `place` tells it, is another task's: a copy brought it along."""
+        return self.told(place)[1]
+
+    def told(self, place: Place, *, running: bool = False) -> tuple[Record | None, bool]:
+        """The record that lies at `place`, and whether a copy brought it along."""
         found = records.peek(self.path(place), running=running)
-        return None if found and self.brought(found, place) else found
+        return found, found is not None and self.brought(found, place)
 
     def brought(self, record: Record, place: Place) -> bool:
         """Whether `record` came along with a copy, whose claim sets it aside. One that nobody claims any more, and whose original
         is gone, was put back from a backup by another name."""
         return foreign(record, place) and (place.state is State.PENDING or self._first(record) is not None)
-
-    def tells_of_another(self, place: Place) -> bool:
-        """Whether what was done and said, as the folder at `place` tells it, is another task's: a copy brought it along."""
-        found = records.peek(self.path(place))
-        return found is not None and self.brought(found, place)
 
     def elsewhere(self, record: Record, name: str, inode: int) -> bool:
         """Whether `record`, found in the folder of that name and inode, is that of another folder. Of one that has the name and
