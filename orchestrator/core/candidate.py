@@ -24,10 +24,8 @@ class WaitingKind(StrEnum):
     SETTLING = "settling"
     EDITOR = "editor"
     STOPPING = "stopping"
-    QUESTION = "question"
     REVIEW = "review"
     PAUSED = "paused"
-    REPO = "repo"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -10,10 +10,10 @@ from orchestrator.core.graph import unsatisfiable
 from orchestrator.core.readiness import World, holds, note, until
 from orchestrator.core.task import State
 from orchestrator.core.value import Value
+from orchestrator.errors import DONE, LATER, STUCK
 
 PATIENCE = 60.0  # a wait shorter than this is waited for
 LOOK_AGAIN = 1.0
-CONVERGED, STUCK, PARKED = 0, 1, 75
 
 # What ends by itself within seconds, so that a drain waits for it. An editor or a parent waits for a person or another task.
 PASSING = frozenset({WaitingKind.SETTLING, WaitingKind.STOPPING})
@@ -25,19 +25,17 @@ class Drain(Value):
     """`exit_code` counts once `done`. `wait_until` (epoch) is the next moment at which a waiting task may become ready."""
 
     done: bool
-    exit_code: int = CONVERGED
+    exit_code: int = DONE
     wait_until: float | None = None
 
 
-def verdict(candidates: Sequence[Candidate], world: World, now: float, running_elsewhere: bool) -> Drain:
-    """Whether anything runs, can start, or will be able to start within a minute. Looks at every task: ask when idle.
-
-    `candidates` are the tasks of all states; `running_elsewhere` says that another loop still works on this root.
-    """
+def verdict(candidates: Sequence[Candidate], world: World, now: float) -> Drain:
+    """Whether anything runs, be it another loop's, can start, or will be able to start within a minute. `candidates` are the
+    tasks of all states. Looks at every one: ask when idle."""
     pending = [candidate for candidate in candidates if candidate.place.state is State.PENDING]
     moments = [_soon(candidate, world, now) for candidate in pending]
     wait_until = min((moment for moment in moments if moment is not None), default=None)
-    running = running_elsewhere or any(candidate.place.state is State.RUNNING for candidate in candidates)
+    running = any(candidate.place.state is State.RUNNING for candidate in candidates)
     if running or wait_until is not None:
         return Drain(False, wait_until=wait_until)
     return Drain(True, _exit_code(candidates, pending, world))
@@ -61,7 +59,7 @@ def _exit_code(candidates: Sequence[Candidate], pending: Sequence[Candidate], wo
     invalid = {candidate.name for candidate in queued if note(candidate) == "invalid"}
     if invalid or not hopeless(pending, world).isdisjoint(candidate.name for candidate in queued):
         return STUCK
-    return PARKED if queued else CONVERGED
+    return LATER if queued else DONE
 
 
 def hopeless(pending: Iterable[Candidate], world: World) -> frozenset[str]:

@@ -13,7 +13,7 @@ from orchestrator.core.outcome import ECHO
 from orchestrator.core.readiness import not_before, waiting_on
 from orchestrator.core.task import State
 from orchestrator.core.value import Value
-from orchestrator.errors import INTERRUPTED, StoreError
+from orchestrator.errors import DONE, INTERRUPTED, LATER, STUCK, StoreError
 from orchestrator.loop import takeover
 from orchestrator.loop.mode import Mode
 from orchestrator.loop.parts import Loop
@@ -22,7 +22,6 @@ from orchestrator.loop.voice import ending
 from orchestrator.loop.workers import fault
 from orchestrator.store import control, records
 
-DONE, STUCK, LATER = 0, 1, 75
 PATIENCE = 20.0  # a worker asked to stop has so long before it is told not to wait for its agent
 HURRY = 3.0  # and so long after that, or after a person asked twice, before it is killed
 DYING = 2.0  # so long is waited for what was killed
@@ -141,7 +140,7 @@ def _drained(loop: Loop) -> Over | None:
 
 def _judged(loop: Loop) -> drain.Drain:
     moment = loop.clock()
-    return drain.verdict(tuple(loop.index.everything), loop.world(moment), moment.now, False)
+    return drain.verdict(tuple(loop.index.everything), loop.world(moment), moment.now)
 
 
 def _code_of(loop: Loop) -> int:
@@ -158,22 +157,19 @@ def _code_of(loop: Loop) -> int:
 
 def _nothing_to_do(loop: Loop) -> Over | None:
     """`--once` and `--task` that could claim nothing. A folder that is still being copied is waited for."""
-    moment = loop.clock()
-    world = loop.world(moment)
-    verdict = drain.verdict(tuple(loop.index.everything), world, moment.now, False)
-    if loop.only is None:
-        if loop.index.restless and verdict.wait_until is not None:
-            return None
-        if verdict.done:
-            loop.voice.note("Nothing to do.")
-            return Over(verdict.exit_code)
-        loop.voice.note("Nothing can be claimed now.")
-        return Over(LATER)
-    return _not_this_one(loop)
+    if loop.only is not None:
+        return _not_this_one(loop, loop.only)
+    verdict = _judged(loop)
+    if loop.index.restless and verdict.wait_until is not None:
+        return None
+    if verdict.done:
+        loop.voice.note("Nothing to do.")
+        return Over(verdict.exit_code)
+    loop.voice.note("Nothing can be claimed now.")
+    return Over(LATER)
 
 
-def _not_this_one(loop: Loop) -> Over | None:
-    name = loop.only or ""
+def _not_this_one(loop: Loop, name: str) -> Over | None:
     place = loop.index.names.where(name)
     if place is None:
         loop.voice.problem(f"{name} is gone from the queue.")

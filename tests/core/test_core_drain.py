@@ -17,8 +17,8 @@ NOW = 1000.0
 PULL = Pull("github", "origin", 1, "https://example.org/1", "c")
 
 
-def ask(*tasks: Candidate, running_elsewhere: bool = False) -> Drain:
-    return verdict(tasks, readiness.world(tasks), NOW, running_elsewhere)
+def ask(*tasks: Candidate) -> Drain:
+    return verdict(tasks, readiness.world(tasks), NOW)
 
 
 def test_an_empty_or_converged_queue_is_done_and_well(task: Make) -> None:
@@ -30,10 +30,9 @@ def test_a_ready_task_keeps_a_drain_going_at_once(task: Make) -> None:
     assert ask(task("a"), task("b", State.BLOCKED)) == Drain(False, wait_until=NOW)
 
 
-def test_what_runs_here_or_elsewhere_keeps_a_drain_going(task: Make) -> None:
+def test_what_runs_keeps_a_drain_going(task: Make) -> None:
     assert not ask(task("a", State.RUNNING)).done
     assert not ask(task("child", depends_on=("a",)), task("a", State.RUNNING)).done
-    assert not ask(running_elsewhere=True).done
 
 
 def test_a_wait_within_a_minute_is_waited_for(task: Make) -> None:
@@ -51,7 +50,7 @@ def test_what_ends_by_itself_in_a_moment_is_waited_for(task: Make, kind: Waiting
     assert ask(task("a", holds=(Waiting(kind, "a moment"),))) == Drain(False, wait_until=NOW + 1)
 
 
-@pytest.mark.parametrize("kind", [WaitingKind.EDITOR, WaitingKind.QUESTION, WaitingKind.CHECKOUT])
+@pytest.mark.parametrize("kind", [WaitingKind.EDITOR, WaitingKind.REVIEW, WaitingKind.CHECKOUT])
 def test_what_only_a_person_ends_is_parked(task: Make, kind: WaitingKind) -> None:
     assert ask(task("a", holds=(Waiting(kind, "somebody must look"),))) == Drain(True, 75)
 
