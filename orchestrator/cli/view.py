@@ -132,12 +132,11 @@ def facts(candidate: Candidate) -> Record | None:
 
 def held_back(look: Look, candidate: Candidate) -> str | None:
     """Of a running task whose worker has said its last word: what keeps its folder from where that belongs."""
-    record, token = candidate.record, candidate.place.token
-    if candidate.place.state is not State.RUNNING or record is None or record.reason is None or record.token != token:
+    place, record = candidate.place, candidate.record
+    if place.state is not State.RUNNING or record is None or not record.last_word_of(place.token):
         return None
-    state = (State.CONVERGED if record.converged else State.BLOCKED) if record.ended else State.PENDING
-    there = look.queue.folder(state) / candidate.name
-    in_the_way = f"{there} is in the way: move or rename that" if os.path.lexists(there) else f"it moves to {state}/"
+    there = look.queue.folder(record.destination) / candidate.name
+    in_the_way = f"{there} is in the way: move or rename that" if os.path.lexists(there) else f"it moves to {record.destination}/"
     return f"it has ended ({record.reason}), and {in_the_way}"
 
 

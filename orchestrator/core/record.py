@@ -11,7 +11,7 @@ from orchestrator.core import pull
 from orchestrator.core.outcome import COUNTED, AgentEnd, Reason, Spend
 from orchestrator.core.pull import Pull
 from orchestrator.core.resolving import Resolving
-from orchestrator.core.task import Place
+from orchestrator.core.task import Place, State
 from orchestrator.core.value import Value
 
 SCHEMA = 1
@@ -220,6 +220,17 @@ class Record(Value):
     def converged(self) -> bool:
         """Whether a worker brought it there. In converged without that it was moved by hand, and nobody has verified anything."""
         return self.reason is Reason.CONVERGED
+
+    @property
+    def destination(self) -> State:
+        """Where the reason that it ends in puts the task's folder."""
+        if not self.ended:
+            return State.PENDING
+        return State.CONVERGED if self.converged else State.BLOCKED
+
+    def last_word_of(self, token: str | None) -> bool:
+        """Whether the holder of `token` had done with the task: found in running, the folder only wasn't moved yet."""
+        return self.reason is not None and self.token == token
 
 
 def to_dict(record: Record) -> dict[str, Any]:

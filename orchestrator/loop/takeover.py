@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.core.lease import Lease
-from orchestrator.core.outcome import Reason
 from orchestrator.core.task import Place, State, mark
 from orchestrator.errors import ClaimLost, OrchestratorError, StoreError
 from orchestrator.loop import dispatch
@@ -63,7 +62,7 @@ def end_orphans(root: Path, token: str, lease: Lease | None) -> None:
 def end_left(queue: Queue, previous: Lease | None) -> None:
     """The same for a pending task: a person may have moved it there after its worker died, while its agent went on. An owner
     that lives has another folder: this one is a copy of it."""
-    if previous is None or queue.owners.alive(previous.token):
+    if previous is None or queue.owner_alive(previous.token):
         return
     if previous.agent is None or identity.alive(previous.agent):  # None: it may have died before it could name the agent
         end_orphans(queue.root, previous.token, previous)
@@ -108,11 +107,9 @@ def _refuse_company(place: Place, lease: Lease | None) -> None:
 def _finished_release(loop: Loop, place: Place, moment: Moment) -> bool:
     """The dead owner had written its last word and not yet moved the folder: that word is made true, by the one rename."""
     record = records.peek(loop.queue.path(place))
-    if place.token is None or record is None or record.reason is None or record.token != place.token:
+    if place.token is None or record is None or not record.last_word_of(place.token):
         return False
-    state = State.PENDING
-    if record.reason.terminal:
-        state = State.CONVERGED if record.reason is Reason.CONVERGED else State.BLOCKED
+    state = record.destination
     with suppress(durable.Gone):  # another loop was faster
         loop.queue.move(place, state)
         loop.queue.bury(place.token)

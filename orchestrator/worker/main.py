@@ -187,12 +187,10 @@ def said(error: OrchestratorError) -> str:
 
 def unfinished_release(record: Record | None, lease: Lease) -> Ending | None:
     """The dead owner had written its last word and not yet moved the folder: that word stands."""
-    if record is None or record.reason is None or lease.previous is None or record.token != lease.previous:
+    if record is None or lease.previous is None or not record.last_word_of(lease.previous):
         return None
-    if not record.reason.terminal:
-        return Ending(State.PENDING, record.reason, record.detail or "", record.not_before, record.landed)
-    state = State.CONVERGED if record.reason is Reason.CONVERGED else State.BLOCKED
-    return Ending(state, record.reason, record.detail or "", None, record.landed)
+    wait = None if record.ended else record.not_before
+    return Ending(record.destination, record.reason, record.detail or "", wait, record.landed)
 
 
 def words_of(ending: Ending, record: Record) -> str:
