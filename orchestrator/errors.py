@@ -35,6 +35,11 @@ class OrchestratorError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def told(self) -> str:
+        """Both sentences on one line."""
+        return f"{self.message} {self.hint}".strip()
+
 
 class Misuse(OrchestratorError):
     """The command line, a setting or a name was not understood."""

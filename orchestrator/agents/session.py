@@ -112,7 +112,7 @@ def _close(log: SessionLog, outcome: AgentOutcome) -> AgentOutcome:
 
 def _told(error: Exception) -> str:
     if isinstance(error, OrchestratorError):
-        return f"{error.message} {error.hint}".strip()
+        return error.told
     return f"{type(error).__name__}: {error}"
 
 

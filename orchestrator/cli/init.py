@@ -108,10 +108,10 @@ def _hide(app: App, root: Path, top: Path) -> Iterator[str]:
     try:
         repo = repository.discover(Path(app.settings.repo) if app.settings.repo else root.parent if root.parent.is_dir() else top)
     except repository.NoCommitYet as error:
-        yield f"note: {error.message} {error.hint}"
+        yield f"note: {error.told}"
         repo = error.repo  # hidden all the same: the first commit is often `git add -A`
     except RepositoryError as error:
-        yield f"note: {error.message} {error.hint}"
+        yield f"note: {error.told}"
         return
     path = repo.common / "info" / "exclude"
     before = refs.content(path)

@@ -16,7 +16,6 @@ from orchestrator.errors import ClaimLost, OrchestratorError, SpecError, StoreEr
 from orchestrator.loop.mode import Mode
 from orchestrator.loop.parts import Loop, Losses, Moment
 from orchestrator.loop.voice import ending
-from orchestrator.loop.workers import fault
 from orchestrator.store import config, leases, records, specfile
 from orchestrator.store.claim import Claim
 
@@ -54,8 +53,8 @@ def start(loop: Loop, claim: Claim, executor: str | None, moment: Moment, *, pre
         let_go(claim)
         raise  # nothing else can be started either while the disk is full
     except OrchestratorError as error:
-        loop.voice.tell(claim.name, f"can't be started: {fault(error)}", "start_failed", urgent=True)
-        put_back(loop, claim, moment, reason=fault(error))
+        loop.voice.tell(claim.name, f"can't be started: {error.told}", "start_failed", urgent=True)
+        put_back(loop, claim, moment, reason=error.told)
         return False
     claim.detach()
     loop.claimed = claim.name

@@ -19,7 +19,6 @@ from orchestrator.loop.mode import Mode
 from orchestrator.loop.parts import Loop
 from orchestrator.loop.tick import reap
 from orchestrator.loop.voice import ending
-from orchestrator.loop.workers import fault
 from orchestrator.store import control, records
 
 PATIENCE = 20.0  # a worker asked to stop has so long before it is told not to wait for its agent
@@ -88,7 +87,7 @@ def put_back_lost(loop: Loop) -> None:
     try:
         takeover.reclaim(loop, loop.clock())
     except StoreError as error:
-        loop.voice.problem(fault(error))
+        loop.voice.problem(error.told)
 
 
 def summary(loop: Loop) -> Iterator[str]:

@@ -10,7 +10,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.loop.dispatch import DEFAULT
 from orchestrator.loop.mode import Mode
 from orchestrator.loop.parts import Loop, Moment
-from orchestrator.loop.workers import LOGS, environment, fault
+from orchestrator.loop.workers import LOGS, environment
 from orchestrator.store import durable, records
 
 LARGEST = 1 << 20  # of the log: a tracker that can't be reached says so every time
@@ -38,7 +38,7 @@ def attend(loop: Loop, moment: Moment) -> None:
         argv = (*PROGRAM, str(loop.queue.root))
         loop.attendant = executor.start(argv, lock_fd=None, log=log, env=environment())
     except OrchestratorError as error:
-        loop.voice.problem(fault(error))
+        loop.voice.problem(error.told)
 
 
 def end(loop: Loop) -> None:

@@ -44,7 +44,7 @@ def placed(candidate: Candidate, executor: Callable[[str], Executor]) -> Candida
     try:
         executor(spec.executor)
     except Misuse as error:
-        return replace(candidate, problems=(*candidate.problems, f"{error.message} {error.hint}"))
+        return replace(candidate, problems=(*candidate.problems, error.told))
     return candidate
 
 

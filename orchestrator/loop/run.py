@@ -26,7 +26,7 @@ from orchestrator.loop.tick import RESCAN, tick
 from orchestrator.loop.voice import Voice
 from orchestrator.loop.wakeup import Wakeup
 from orchestrator.loop.watch import Watch
-from orchestrator.loop.workers import PROGRAM, Workers, fault
+from orchestrator.loop.workers import PROGRAM, Workers
 from orchestrator.store import control, secrets
 from orchestrator.store.owners import Kind, OwnerLock
 from orchestrator.store.queue import Queue
@@ -168,7 +168,7 @@ def until_over(loop: Loop) -> Over:
                 if loop.mode is Mode.DRAIN and loop.refused:  # all else is done, and none of it is in the error
                     sum_up(loop)
                 raise
-            loop.voice.problem(fault(error), error.hint)
+            loop.voice.problem(error.told, error.hint)
         loop.voice.mended()
         if over:
             return over

@@ -12,7 +12,6 @@ from orchestrator.loop import dispatch
 from orchestrator.loop.mode import ERRANDS
 from orchestrator.loop.parts import Loop, Moment
 from orchestrator.loop.voice import ending
-from orchestrator.loop.workers import fault
 from orchestrator.proc import identity, tree
 from orchestrator.store import durable, leases, records
 from orchestrator.store.owners import Kind
@@ -28,7 +27,7 @@ def reclaim(loop: Loop, moment: Moment) -> None:
             except ClaimLost:
                 continue  # moved away just now
             except StoreError as error:
-                loop.voice.problem(fault(error), error.hint)
+                loop.voice.problem(error.told, error.hint)
 
 
 def adopt(loop: Loop, moment: Moment) -> None:
@@ -127,7 +126,7 @@ def _adopt(loop: Loop, place: Place, lease: Lease, moment: Moment) -> None:
     try:
         executor = loop.executor(lease.executor)
     except OrchestratorError as error:
-        loop.voice.problem(fault(error))
+        loop.voice.problem(error.told)
         return
     handle = lease.handle or executor.handle_of(lease.owner)
     if handle and place.token and executor.alive(handle):

@@ -20,7 +20,7 @@ from orchestrator.loop.names import everywhere
 from orchestrator.loop.parts import Loop, Moment, Refusal
 from orchestrator.loop.voice import ending
 from orchestrator.loop.watch import FOLLOWED
-from orchestrator.loop.workers import Worker, fault
+from orchestrator.loop.workers import Worker
 from orchestrator.store import control, durable, integrations, records
 
 SWEEP = 3600.0  # seconds between removals of what crashes left behind
@@ -117,7 +117,7 @@ def settle_names(loop: Loop, moment: Moment) -> None:
     try:
         moved = loop.queue.settle_names(loop.arriving)
     except StoreError as error:
-        loop.voice.problem(fault(error))
+        loop.voice.problem(error.told)
         return
     for before, after in moved:
         loop.voice.tell(
@@ -207,7 +207,7 @@ def retire(loop: Loop, moment: Moment) -> None:
             loop.voice.note(f"{name}: converged, removed (keep_converged is {loop.settings.keep_converged})", "removed")
     except StoreError as error:
         loop.pruned = -1
-        loop.voice.problem(fault(error), error.hint)
+        loop.voice.problem(error.told, error.hint)
 
 
 def fill_slots(loop: Loop, moment: Moment) -> None:
@@ -263,7 +263,7 @@ def tell_refused(loop: Loop, moment: Moment) -> None:
     for refusal in loop.refused.values():
         if not len(loop.workers) and loop.quota != 0:
             raise refusal.error
-        loop.voice.problem(fault(refusal.error), refusal.error.hint)
+        loop.voice.problem(refusal.error.told, refusal.error.hint)
 
 
 def claim(loop: Loop, candidate: Candidate, moment: Moment) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orchestrator
-from orchestrator.errors import OrchestratorError, StoreError
+from orchestrator.errors import StoreError
 from orchestrator.executors.protocol import Executor
 from orchestrator.store import durable
 from orchestrator.store.queue import Queue
@@ -121,8 +121,3 @@ def environment() -> dict[str, str]:
         return inherited
     search = inherited.get("PYTHONPATH")
     return {**inherited, "PYTHONPATH": f"{home}{os.pathsep}{search}" if search else home}
-
-
-def fault(error: OrchestratorError) -> str:
-    """An error as a line for people."""
-    return f"{error.message} {error.hint}".strip()

@@ -27,7 +27,7 @@ def main() -> int:
             print(json.dumps({"port": server.port}), flush=True)
             signal.sigwait(ENDING)
     except OrchestratorError as error:
-        print(f"{error.message} {error.hint}".strip(), file=sys.stderr)
+        print(error.told, file=sys.stderr)
         return error.exit_code
     return 0
 

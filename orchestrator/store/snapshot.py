@@ -284,7 +284,7 @@ def _record_problems(folder: str) -> Iterator[str]:
     except records.BadRecord:
         return
     except StoreError as error:
-        yield f"{error.message} {error.hint}"
+        yield error.told
 
 
 def _name_problems(place: Place, double: str | None) -> Iterator[str]:

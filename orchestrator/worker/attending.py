@@ -71,7 +71,7 @@ def look(queue: Queue, place: Place, named: str | None = None) -> Seen | None:
     except durable.Gone:  # a person moved it meanwhile
         return None
     except OrchestratorError as error:
-        return Seen(place.name, pull.url, Turn.WAIT, f"{error.message} {error.hint}".strip())
+        return Seen(place.name, pull.url, Turn.WAIT, error.told)
 
 
 def _ask(repo: Repository, record: Record, pull: Pull) -> Look:

@@ -46,7 +46,7 @@ def main(root: str, name: str, token: str) -> int:
     except ClaimLost:
         return 0  # whoever holds the task now goes on from what the record and the refs say
     except StoreError as error:  # the queue itself is gone, or can't be written: there is nowhere to say it but here
-        log(f"orchestrator: {error.message} {error.hint}".rstrip())
+        log(f"orchestrator: {error.told}")
         return error.exit_code
 
 
@@ -98,13 +98,13 @@ def ending_of(error: Exception, record: Record | None, settings: Settings, mask:
         case SpecError():
             return blocked(Reason.BENCHMARK_DEFECT, str(error)), 0
         case seal.CantSeal():
-            return blocked(Reason.BENCHMARK_DEFECT, said(error)), 0
+            return blocked(Reason.BENCHMARK_DEFECT, error.told), 0
         case RepositoryError():
-            return blocked(Reason.REPO, said(error)), 0
+            return blocked(Reason.REPO, error.told), 0
         case AgentError() | SetupFailed():
-            return blocked(Reason.SETUP, said(error)), 0
+            return blocked(Reason.SETUP, error.told), 0
         case OrchestratorError():
-            return later(record, settings, said(error)), 0
+            return later(record, settings, error.told), 0
         case OSError():  # a full disk, a folder without permissions
             return later(record, settings, system_said(error, record, settings)), 0
     told = "".join(traceback.format_exception(error))
@@ -180,11 +180,6 @@ def log(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def said(error: OrchestratorError) -> str:
-    """The error in words, with what to do about it."""
-    return f"{error.message} {error.hint}".strip()
-
-
 def unfinished_release(record: Record | None, lease: Lease) -> Ending | None:
     """The dead owner had written its last word and not yet moved the folder: that word stands."""
     if record is None or lease.previous is None or not record.last_word_of(lease.previous):
@@ -228,8 +223,8 @@ def leave(claim: Claim, pulse: Pulse, record: Record | None, ending: Ending) -> 
             claim.release(ending.state, final)
         except StoreError as error:
             if not told:
-                log(said(error))
-                claim.event("notice", detail=f"it can't be let go of yet: {said(error)}")
+                log(error.told)
+                claim.event("notice", detail=f"it can't be let go of yet: {error.told}")
                 told = True
             if pulse.beat():
                 return 0

@@ -50,7 +50,7 @@ def propose(work: Work, space: Workspace) -> LandOutcome:
             )
         opened = publish(work, space, remote, tracker)
     except TrackerError as error:
-        return LandOutcome(LandEnd.REFUSED if error.lasting else LandEnd.UNSENT, f"{error.message} {error.hint}".strip())
+        return LandOutcome(LandEnd.REFUSED if error.lasting else LandEnd.UNSENT, error.told)
     except GitError as error:
         return LandOutcome(LandEnd.UNSENT, work.mask.text(f"{branch} can't be pushed to {remote.name}: {error.stderr.strip()}"))
     return opened_as(work, space, remote, tracker, opened)
