@@ -45,7 +45,7 @@ def start(loop: Loop, claim: Claim, executor: str | None, moment: Moment, *, pre
         claim.begin(lease)
         if previous is None:
             claim.event("claimed", attempt=attempts(claim), token=claim.token, loop=loop.me.token)
-        loop.workers.start(place, claim.name, claim.token, claim.fileno(), moment.mono)
+        loop.workers.start(place, claim.name, claim.token, claim.fileno())
     except ClaimLost:
         claim.abandon()
         return False

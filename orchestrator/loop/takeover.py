@@ -30,7 +30,7 @@ def reclaim(loop: Loop, moment: Moment) -> None:
                 loop.voice.problem(error.told, error.hint)
 
 
-def adopt(loop: Loop, moment: Moment) -> None:
+def adopt(loop: Loop) -> None:
     """Answer for living workers whose loop is dead: they take slots here and are stopped with this loop.
 
     Of several loops that may, the oldest adopts. A worker that hasn't written its lease yet is adopted in a later tick.
@@ -47,7 +47,7 @@ def adopt(loop: Loop, moment: Moment) -> None:
         if lease.loop not in alive:
             alive[lease.loop] = loop.queue.owner_alive(lease.loop)
         if not alive[lease.loop] and _oldest(loop):
-            _adopt(loop, place, lease, moment)
+            _adopt(loop, place, lease)
 
 
 def end_orphans(root: Path, token: str, lease: Lease | None) -> None:
@@ -122,7 +122,7 @@ def _oldest(loop: Loop) -> bool:
     return not loops or loops[0].token == loop.me.token
 
 
-def _adopt(loop: Loop, place: Place, lease: Lease, moment: Moment) -> None:
+def _adopt(loop: Loop, place: Place, lease: Lease) -> None:
     try:
         executor = loop.executor(lease.executor)
     except OrchestratorError as error:
@@ -130,5 +130,5 @@ def _adopt(loop: Loop, place: Place, lease: Lease, moment: Moment) -> None:
         return
     handle = lease.handle or executor.handle_of(lease.owner)
     if handle and place.token and executor.alive(handle):
-        loop.workers.adopt(executor, place.name, place.token, handle, moment.mono)
+        loop.workers.adopt(executor, place.name, place.token, handle)
         loop.voice.tell(place.name, "its loop is gone; this one answers for its worker now", "adopted", token=place.token)

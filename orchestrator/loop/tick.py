@@ -43,7 +43,7 @@ def tick(loop: Loop, moment: Moment, touched: Iterable[str] = ()) -> None:
     settle_names(loop, moment)
     reap(loop, moment)
     takeover.reclaim(loop, moment)
-    takeover.adopt(loop, moment)
+    takeover.adopt(loop)
     follow_moves(loop, moment)
     fill_slots(loop, moment)
     tell_refused(loop, moment)

@@ -23,13 +23,12 @@ PROGRAM = (sys.executable, "-P", "-m", "orchestrator", "work")  # -P: a folder c
 
 @dataclass(slots=True)
 class Worker:
-    """One worker. `since` and `left` are monotonic: when it started, and when its folder was first seen gone from running."""
+    """One worker. `left`: when its folder was first seen gone from running (monotonic)."""
 
     name: str
     token: str
     executor: Executor
     handle: str
-    since: float
     log: Path
     left: float | None = None
     asked: bool = False  # to stop, because its folder is gone
@@ -64,19 +63,17 @@ class Workers:
     def __contains__(self, token: object) -> bool:
         return token in self._workers
 
-    def start(self, executor: Executor, name: str, token: str, lock_fd: int, mono: float) -> Worker:
+    def start(self, executor: Executor, name: str, token: str, lock_fd: int) -> None:
         """Start a worker on a claim whose lease is written. Raises OrchestratorError where that fails."""
         durable.mkdir(self._queue.control / LOGS, point="logs")  # somebody may have cleaned up there
         log = self._log(token)
         argv = (*self._program, str(self._queue.root), name, token)
         handle = executor.start(argv, lock_fd=lock_fd if executor.passes_lock else None, log=log, env=self._environment)
-        return self.adopt(executor, name, token, handle, mono)
+        self.adopt(executor, name, token, handle)
 
-    def adopt(self, executor: Executor, name: str, token: str, handle: str, mono: float) -> Worker:
+    def adopt(self, executor: Executor, name: str, token: str, handle: str) -> None:
         """Answer for a worker that runs already."""
-        worker = Worker(name, token, executor, handle, mono, self._log(token))
-        self._workers[token] = worker
-        return worker
+        self._workers[token] = Worker(name, token, executor, handle, self._log(token))
 
     def reap(self) -> list[tuple[Worker, int | None]]:
         """The workers that have ended since the last call, each with its exit code where that is known."""
