@@ -32,14 +32,12 @@ class Local:
         """Be ready for workers `argv`, each with its root, name and token added, in this environment."""
         self._nursery.expect(argv, env)
 
-    def start(
-        self, argv: tuple[str, ...], *, lock_fd: int | None, log: Path | None, env: Mapping[str, str], cwd: Path | None = None
-    ) -> str:
+    def start(self, argv: tuple[str, ...], *, lock_fd: int | None, log: Path | None, env: Mapping[str, str]) -> str:
         passed = () if lock_fd is None else (lock_fd,)
         told = {} if lock_fd is None else {OWNER_FD: str(lock_fd)}
         try:
-            pid = None if lock_fd is None or cwd else self._nursery.bear(argv, lock_fd=lock_fd, log=log, env=env)
-            pid = pid or detach(argv, env={**env, **told}, pass_fds=passed, log=log, cwd=cwd)
+            pid = None if lock_fd is None else self._nursery.bear(argv, lock_fd=lock_fd, log=log, env=env)
+            pid = pid or detach(argv, env={**env, **told}, pass_fds=passed, log=log)
         except OSError as error:
             place = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
             raise OrchestratorError(

@@ -21,9 +21,7 @@ class Executor(Protocol):
     name: str
     passes_lock: bool
 
-    def start(
-        self, argv: tuple[str, ...], *, lock_fd: int | None, log: Path | None, env: Mapping[str, str], cwd: Path | None = None
-    ) -> str:
+    def start(self, argv: tuple[str, ...], *, lock_fd: int | None, log: Path | None, env: Mapping[str, str]) -> str:
         """Run `argv` in a session of its own, output into `log`; return its handle. Raises OrchestratorError where it can't."""
         ...
 

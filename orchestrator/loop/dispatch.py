@@ -13,6 +13,7 @@ from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Record
 from orchestrator.core.task import Stage, State
 from orchestrator.errors import ClaimLost, OrchestratorError, SpecError, StoreError
+from orchestrator.executors.protocol import Executor
 from orchestrator.loop.mode import Mode
 from orchestrator.loop.parts import Loop, Losses, Moment
 from orchestrator.loop.voice import ending
@@ -32,20 +33,14 @@ def start(loop: Loop, claim: Claim, executor: str | None, moment: Moment, *, pre
     Raises StoreError, the claim let go, where the tasks folder can't be written.
     """
     try:
-        place = loop.executor(executor or DEFAULT)
-        waits = None if place.passes_lock else moment.now + leases.STARTING
-        spec, key = _parsed(claim)
-        lease = Lease(
-            token=claim.token, owner=loop.queue.me(), executor=place.name, ttl=loop.settings.heartbeat, starting_until=waits,
-            settings=config.to_json(loop.settings), spec=spec, spec_key=key, once=loop.mode is Mode.ONCE,
-            previous=previous, loop=loop.me.token,
-        )  # fmt: skip
+        chosen = loop.executor(executor or DEFAULT)
+        lease = _lease(loop, claim, chosen, moment, previous)
         if previous is None:
             claim.requests()  # what came too late for an earlier holder is not asked of this one
         claim.begin(lease)
         if previous is None:
             claim.event("claimed", attempt=attempts(claim), token=claim.token, loop=loop.me.token)
-        loop.workers.start(place, claim.name, claim.token, claim.fileno())
+        loop.workers.start(chosen, claim.name, claim.token, claim.fileno())
     except ClaimLost:
         claim.abandon()
         return False
@@ -61,6 +56,16 @@ def start(loop: Loop, claim: Claim, executor: str | None, moment: Moment, *, pre
     if loop.quota is not None:
         loop.quota -= 1
     return True
+
+
+def _lease(loop: Loop, claim: Claim, executor: Executor, moment: Moment, previous: str | None) -> Lease:
+    waits = None if executor.passes_lock else moment.now + leases.STARTING
+    spec, key = _parsed(claim)
+    return Lease(
+        token=claim.token, owner=loop.queue.me(), executor=executor.name, ttl=loop.settings.heartbeat, starting_until=waits,
+        settings=config.to_json(loop.settings), spec=spec, spec_key=key, once=loop.mode is Mode.ONCE,
+        previous=previous, loop=loop.me.token,
+    )  # fmt: skip
 
 
 def attempts(claim: Claim) -> int:

@@ -72,13 +72,12 @@ def detach(
     env: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
     log: Path | None = None,
-    cwd: Path | None = None,
 ) -> int:
     """Start `argv` in its own session, its output appended to `log`, and leave it: the pid. Whoever wants its
     exit status calls `os.waitpid`; nothing here ever does. Raises NotStarted."""
     output = subprocess.DEVNULL if log is None else os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        child = spawn(argv, cwd=cwd, env=env, stdout=output, stderr=output, pass_fds=pass_fds)
+        child = spawn(argv, cwd=None, env=env, stdout=output, stderr=output, pass_fds=pass_fds)
     finally:
         if log is not None:
             os.close(output)

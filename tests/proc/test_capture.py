@@ -94,14 +94,14 @@ def test_an_interrupt_ends_the_command(tmp_path: Path) -> None:
 def test_a_detached_program_leads_its_session_and_writes_its_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("before\n")
-    pid = detach(["bash", "-c", "echo $PWD; echo err >&2; ps -o sid= -p $$ | tr -d ' '"], log=log, cwd=tmp_path)
+    pid = detach(["bash", "-c", "echo out; echo err >&2; ps -o sid= -p $$ | tr -d ' '"], log=log)
     assert os.waitpid(pid, 0)[1] == 0
-    assert log.read_text() == f"before\n{tmp_path}\nerr\n{pid}\n"
+    assert log.read_text() == f"before\nout\nerr\n{pid}\n"
 
 
 def test_a_detached_program_gets_the_descriptors_it_is_to_hold_and_no_other(tmp_path: Path) -> None:
     reading, writing = os.pipe()
-    pid = detach(["bash", "-c", f"echo held >&{writing}; ls /proc/self/fd > fds"], pass_fds=[writing], cwd=tmp_path)
+    pid = detach(["bash", "-c", f"echo held >&{writing}; ls /proc/self/fd > {tmp_path}/fds"], pass_fds=[writing])
     os.close(writing)
     assert os.waitpid(pid, 0)[1] == 0
     assert os.read(reading, 99) == b"held\n"
