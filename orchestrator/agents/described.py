@@ -76,9 +76,9 @@ class Description(Value):
     totals: bool = False
 
 
-def parse(name: str, table: Mapping[str, Any], source: str = "") -> Description:
-    """What `table`, which stands in `source`, says of the agent `name`. Raises AgentError with the key and what is expected."""
-    said = _Said(name, table, source)
+def parse(name: str, table: Mapping[str, Any]) -> Description:
+    """What `table` says of the agent `name`. Raises AgentError with the key and what is expected."""
+    said = _Said(name, table)
     said.known()
     argv, resume = said.words("argv"), said.words("resume")
     if not argv or not isinstance(argv[0], str):
@@ -104,7 +104,7 @@ def places(words: Words) -> set[str]:
 
 def answers(name: str, table: Mapping[str, Any]) -> tuple[Answer, ...]:
     """The `answers` of one table alone. Raises AgentError."""
-    return _Said(name, table, "").answers()
+    return _Said(name, table).answers()
 
 
 def _traits(said: _Said, argv: Words, resume: Words, patterns: Mapping[str, re.Pattern[str]]) -> Traits:
@@ -134,16 +134,17 @@ def _traits(said: _Said, argv: Words, resume: Words, patterns: Mapping[str, re.P
 class _Said:
     """One table, read key by key."""
 
-    def __init__(self, name: str, table: Mapping[str, Any], source: str) -> None:
-        self._name, self._table, self._source = name, table, source
+    def __init__(self, name: str, table: Mapping[str, Any]) -> None:
+        self._name, self._table = name, table
 
     def wrong(self, key: str, expected: str, found: Any = None) -> AgentError:
         """What is said where a value can't be used; `found` is the part that is wrong, else the key's value."""
         found = self._table.get(key.partition(".")[0]) if found is None else found
         shown = "nothing" if found is None else repr(found)
-        where = f"{self._source}: " if self._source else ""
-        message = f"{where}agents.{self._name}.{key}: found {shown[:200]}, expected {expected}."
-        return AgentError(message, hint="Correct it there; what may be said is told in orchestrator/agents/described.py.")
+        message = f"agents.{self._name}.{key}: found {shown[:200]}, expected {expected}."
+        return AgentError(
+            message, hint="`orchestrator --config` says where it stands; what may be said, orchestrator/agents/described.py."
+        )
 
     def known(self) -> None:
         """Raises for a key that means nothing: it would be left out without a word."""

@@ -18,11 +18,11 @@ MILLISECONDS = 1e11  # an epoch above it counts those
 
 
 class Generic:
-    """The agent `name` as `table` describes it, which stands in the file `source`. Raises AgentError where that has a fault."""
+    """The agent `name` as `table` of the configuration describes it. Raises AgentError where that has a fault."""
 
-    def __init__(self, name: str, table: Mapping[str, Any], source: str = "") -> None:
+    def __init__(self, name: str, table: Mapping[str, Any]) -> None:
         self.name = name
-        self._said = described.parse(name, table, source)
+        self._said = described.parse(name, table)
 
     @property
     def traits(self) -> Traits:
