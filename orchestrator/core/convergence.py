@@ -20,8 +20,6 @@ from orchestrator.core.value import Value
 MISSES = 2  # at the verify commit; the second blocks as flaky
 CONFLICTS = 2  # the first is resolved by an agent, or the work done again on the fresh base
 
-# An agent that could not work, for reasons that aren't the task's: no attempt is counted.
-UNCOUNTED = frozenset({AgentEnd.RATE_LIMITED, AgentEnd.AUTH})
 # Ends after which the next attempt waits (`rulings` 15). All others follow each other at once.
 ABNORMAL = frozenset(
     {AgentEnd.FAILED, AgentEnd.TIMED_OUT, AgentEnd.STALLED, AgentEnd.KILLED, AgentEnd.NOT_STARTED, AgentEnd.LOST}
@@ -38,7 +36,6 @@ class Next(StrEnum):
     """What the worker does after an attempt."""
 
     AGENT = "agent"  # another attempt, in the same claim
-    VERIFY = "verify"  # at target: prove it in a clean checkout
     BLOCK = "block"  # a person must decide
     FINISH = "finish"  # mode optimize: no more attempts; what was gained is verified and lands
     PARK = "park"  # back to pending, for `wait` seconds
@@ -55,30 +52,17 @@ class Step(Value):
 
 
 def counted(record: Record, attempt: Attempt, *, improved: bool, values: Mapping[str, float]) -> Record:
-    """`record` after `attempt`. `values` is what the last sample said, empty where nothing was measured. The caller adds spend.
-
-    An attempt refused by a limit or a log-in counts as nothing, but what it improved before is kept.
-    """
+    """`record` after `attempt`. `values` is what the last sample said, empty where nothing was measured. Spend and streak are the
+    caller's. A session that a limit, a missing login or a question ended is no attempt (`worker.refusals`)."""
     better = improved and attempt.result not in REFUSED
     return replace(
-        _numbered(record, attempt, better),
+        record,
         best=dict(values) if better else record.best,
         best_commit=attempt.commit or record.best_commit if better else record.best_commit,
         values=dict(values) if values else record.values,
-        streak=record.streak if attempt.result is Result.CONVERGED else 0,
-    )
-
-
-def _numbered(record: Record, attempt: Attempt, better: bool) -> Record:
-    failures = 0 if better else record.failures
-    if attempt.end in UNCOUNTED and attempt.result is not Result.CONVERGED:
-        return replace(record, failures=failures)
-    asks = attempt.end is AgentEnd.NEEDS_INPUT and attempt.result not in REFUSED
-    return replace(
-        record,
         attempts=record.attempts + 1,
         tried=record.tried + 1,
-        failures=failures if better or asks else failures + 1,
+        failures=0 if better else record.failures + 1,
         conflicts=record.conflicts + (attempt.result is Result.CONFLICT and not record.resolving),  # else it is the same still
         backoffs=0 if better or attempt.end not in ABNORMAL else record.backoffs,
         history=(*record.history, attempt)[-HISTORY:],
@@ -87,31 +71,16 @@ def _numbered(record: Record, attempt: Attempt, better: bool) -> Record:
 
 
 def after_attempt(record: Record, attempt: Attempt, limits: Limits) -> Step:
-    """What comes after `attempt`, given the record that counts it."""
-    if attempt.result is Result.CONVERGED:
-        return Step(Next.VERIFY)
-    if attempt.end is AgentEnd.RATE_LIMITED:
-        told = attempt.detail or f"{attempt.agent} has reached a usage limit"
-        return Step(Next.PARK, Reason.RATE_LIMITED, told, _backoff(record, limits))
-    if needed := _person(record, attempt):
-        return needed
+    """What comes after `attempt`, which did not converge, given the record that counts it."""
+    if attempt.result is Result.CONFLICT and record.conflicts >= CONFLICTS:
+        return Step(Next.BLOCK, Reason.CONFLICT, attempt.detail or "the work conflicts with the base branch")
     if (spent := before_attempt(record, limits)).next is not Next.AGENT:
         return spent
     if attempt.end in ABNORMAL:
         reason = Reason.AGENT_LOST if attempt.end is AgentEnd.LOST else Reason.BACKOFF
-        return Step(Next.PARK, reason, attempt.detail or f"the agent ended: {attempt.end}", _backoff(record, limits))
+        wait = backoff(record.backoffs, limits.backoff, limits.backoff_max)
+        return Step(Next.PARK, reason, attempt.detail or f"the agent ended: {attempt.end}", wait)
     return Step(Next.AGENT, detail=attempt.detail)
-
-
-def _person(record: Record, attempt: Attempt) -> Step | None:
-    """The step of an attempt that shows that only a person can help."""
-    if attempt.end is AgentEnd.AUTH:
-        return Step(Next.BLOCK, Reason.AUTH, attempt.detail or f"{attempt.agent} is not logged in")
-    if attempt.end is AgentEnd.NEEDS_INPUT and attempt.result not in REFUSED:
-        return Step(Next.BLOCK, Reason.QUESTION, attempt.detail or f"{attempt.agent} waits for an answer")
-    if attempt.result is Result.CONFLICT and record.conflicts >= CONFLICTS:
-        return Step(Next.BLOCK, Reason.CONFLICT, attempt.detail or "the work conflicts with the base branch")
-    return None
 
 
 def before_attempt(record: Record, limits: Limits) -> Step:
@@ -151,12 +120,6 @@ def missed(record: Record, held: str = "at target") -> tuple[Record, Step]:
         detail = f"twice it was {held} and then not, at the same commit, in a clean checkout"
         return record, Step(Next.BLOCK, Reason.FLAKY, detail)
     return record, Step(Next.AGENT, detail=f"it was {held} and then not, at the same commit, in a clean checkout")
-
-
-def held(record: Record, commit: str, samples: int) -> Record:
-    """`samples` more samples in a row were at target at `commit`; those of another commit no longer count."""
-    before = record.streak if record.streak_commit == commit else 0
-    return replace(record, streak=before + samples, streak_commit=commit)
 
 
 def resealed(record: Record, digest: str) -> Record:
@@ -220,20 +183,9 @@ def _earlier(record: Record) -> Landed | None:
     return landed if landed.how == "merge" and not landed.undone else None
 
 
-def ended(record: Record, step: Step, now: float) -> Record:
-    """`record` as it is released with a BLOCK or PARK step: the reason, its words, and when it may go on."""
-    if step.next is Next.PARK:
-        return replace(record, reason=step.reason, detail=step.detail, not_before=now + step.wait, backoffs=record.backoffs + 1)
-    return replace(record, reason=step.reason, detail=step.detail, not_before=None)
-
-
 def backoff(n: int, first: float, ceiling: float) -> float:
     """The wait after `n` waits in a row: `first`, then double each time, at most `ceiling`."""
     return min(ceiling, first * 2.0 ** min(max(n, 0), 64))
-
-
-def _backoff(record: Record, limits: Limits) -> float:
-    return backoff(record.backoffs, limits.backoff, limits.backoff_max)
 
 
 def _unresolved(record: Record, found: Resolving) -> Step:

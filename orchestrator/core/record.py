@@ -35,7 +35,6 @@ class Result(StrEnum):
     CONFLICT = "conflict"
     SCOPE_VIOLATION = "scope-violation"
     TAMPERED = "tampered"
-    NO_AGENT = "no-agent"  # not started, auth, limit: nothing was tried
 
 
 # After these an attempt's commits stay on the task branch, unless the task optimizes.

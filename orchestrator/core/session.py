@@ -71,7 +71,7 @@ def status(attempt: Attempt, *, kept: bool) -> str:
             return KEEP if kept else DISCARD
         case Result.GATE | Result.FLAKY:
             return CHECKS
-        case Result.DEFECT | Result.NO_AGENT:
+        case Result.DEFECT:
             return CRASH
     return DISCARD
 
