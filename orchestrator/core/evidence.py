@@ -14,7 +14,7 @@ from orchestrator.core import metrics
 from orchestrator.core.confidence import median
 from orchestrator.core.gates import Mode
 from orchestrator.core.record import STAYING, Record
-from orchestrator.core.spec import Direction, Metric
+from orchestrator.core.spec import Metric
 from orchestrator.core.value import Value
 
 KEPT, DISCARDED, CONFLICT = "kept", "discarded", "conflict"
@@ -148,10 +148,6 @@ def points(evidence: Evidence, metric: str) -> tuple[tuple[int, float, bool], ..
         *start,
         *((a.number, a.values[metric], kept.get(a.number, True)) for a in evidence.record.history if metric in a.values),
     )
-
-
-def direction(evidence: Evidence, metric: str) -> Direction:
-    return next((each.direction for each in evidence.shown if each.name == metric), Direction.LOWER)
 
 
 def files(patches: Iterable[bytes]) -> tuple[Changed, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,40 +40,6 @@ def tail(folder: Path, count: int) -> tuple[dict[str, Any], ...]:
     except OSError:
         return ()
     return tuple(parsed(data.splitlines()))[-count:] if count > 0 else ()
-
-
-def follow(locate: Callable[[], Path | None], pause: Callable[[], bool], *, start: int | None = None) -> Iterator[dict[str, Any]]:
-    """Events as they come, from byte `start` (the end, without), wherever the task moves: `locate` says where it is now.
-
-    `pause` is called when there is nothing new, and ends the iteration by returning False.
-    """
-    offset = _size(locate()) if start is None else start
-    while True:
-        folder = locate()
-        data = _after(folder, offset) if folder else b""
-        complete = data.rfind(b"\n") + 1
-        offset += complete
-        yield from parsed(data[:complete].splitlines())
-        if not complete and not pause():
-            return
-        if folder and _size(folder) < offset:  # set aside: the file began anew
-            offset = 0
-
-
-def _size(folder: Path | None) -> int:
-    try:
-        return (folder / FILE).stat().st_size if folder else 0
-    except OSError:
-        return 0
-
-
-def _after(folder: Path, offset: int) -> bytes:
-    try:
-        with (folder / FILE).open("rb") as file:
-            file.seek(offset)
-            return file.read()
-    except OSError:
-        return b""
 
 
 def _end_of(file: int, count: int) -> bytes:

@@ -369,32 +369,6 @@ def test_events_of_a_task_that_has_none_are_none(tmp_path: Path) -> None:
     assert events.tail(tmp_path, 5) == ()
 
 
-def test_events_are_followed_through_moves_torn_lines_and_a_new_beginning(queue: Queue, claim: Claim) -> None:
-    claim.event("old")
-    steps: list[Callable[[], object]] = [
-        lambda: claim.event("one"),
-        lambda: append(claim.control / "events.jsonl", b'{"event": "t'),
-        lambda: None,
-        lambda: append(claim.control / "events.jsonl", b'wo"}\n'),
-        lambda: claim.release(State.BLOCKED),
-        (queue.root / "blocked/fix/.orch/events.jsonl").unlink,
-        lambda: events.append(queue.root / "blocked/fix", "three", task="fix"),
-    ]
-
-    def pause() -> bool:
-        if steps:
-            steps.pop(0)()
-        return bool(steps) or not seen or seen[-1] != "three"
-
-    def locate() -> Path | None:
-        return queue.path(queue.find("fix")) if len(steps) != 3 else None
-
-    seen: list[str] = []
-    for event in events.follow(locate, pause):
-        seen.append(event["event"])
-    assert seen == ["one", "two", "moved", "three"]
-
-
 def test_a_full_disk_loses_an_event_and_not_the_work(claim: Claim) -> None:
     (claim.control / "events.jsonl").symlink_to("/dev/full")  # a link: refused like any error of the disk
     claim.event("measured")
