@@ -28,12 +28,8 @@ class Scope(Value):
     off_limits: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
 
-    def violations(self, paths: Iterable[str]) -> tuple[str, ...]:
-        """Those of `paths` (relative to the repository, as git prints them) that the task must not change."""
-        return tuple(self.explained(paths))
-
-    def explained(self, paths: Iterable[str]) -> Mapping[str, str]:
-        """The violations, each with its reason in words."""
+    def violations(self, paths: Iterable[str]) -> Mapping[str, str]:
+        """Those of `paths` (relative to the repository, as git prints them) that the task must not change, with their reasons."""
         forbidden = tuple(path.strip("/") for path in self.forbidden)
         off_limits, scope = _matcher(self.off_limits), _matcher(self.scope)
         found = {}

@@ -73,9 +73,6 @@ class Ticket(Value):
         """How many came before and still wait."""
         return self.queue.waiting().index(self.name)
 
-    def first(self) -> bool:
-        return self.queue.first() == self.name
-
     def ask(self) -> Ask | None:
         return self.queue.asked(self.name)
 

@@ -28,7 +28,7 @@ def strays(work: Work, repo: Repository, changed: Iterable[Change], commit: str)
     changed = tuple(changed)
     forbids = Scope(forbidden=(*_forbidden(work, repo), *_resettled(work, repo, changed)))
     if work.spec.enforcement is not Mode.BLOCK:
-        found = forbids.explained(change.path for change in changed)
+        found = forbids.violations(change.path for change in changed)
     else:
         found = outside(work.spec, repo, changed, forbids.forbidden)
     return _own(work, repo, changed, found, commit) if found else found
@@ -59,7 +59,7 @@ def outside(spec: Spec, repo: Repository, changed: Iterable[Change], forbidden: 
     """Those of the changed files that are out of the spec's scope, or links that lead out of it, each with the reason."""
     changed = tuple(changed)
     scope = Scope(spec.scope, spec.off_limits, forbidden)
-    found = scope.explained(change.path for change in changed)
+    found = scope.violations(change.path for change in changed)
     if not (spec.scope or spec.off_limits):
         return found
     links = (change for change in changed if change.mode == changes.SYMLINK and change.path not in found)
@@ -72,7 +72,7 @@ def _led_astray(scope: Scope, repo: Repository, link: Change) -> str:
     target = changes.leads_to(repo, link)
     if target is None:
         return "a link that leads out of the repository"
-    why = scope.explained((target,)).get(target)
+    why = scope.violations((target,)).get(target)
     return f"a link to {target}: {why}" if why else ""
 
 

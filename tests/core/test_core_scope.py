@@ -19,12 +19,10 @@ FILES = (
 
 
 def test_without_a_scope_everything_may_change_but_what_is_forbidden() -> None:
-    assert Scope().violations(FILES) == ()
-    assert Scope(forbidden=("tasks",)).violations(FILES) == ("tasks/pending/a/benchmark.sh",)
-    assert Scope(forbidden=("/tasks/", "src/app.py")).violations(("tasks", "tasks2/x", "src/app.py", "src/app.pyc")) == (
-        "tasks",
-        "src/app.py",
-    )
+    assert Scope().violations(FILES) == {}
+    assert tuple(Scope(forbidden=("tasks",)).violations(FILES)) == ("tasks/pending/a/benchmark.sh",)
+    below = Scope(forbidden=("/tasks/", "src/app.py"))
+    assert list(below.violations(("tasks", "tasks2/x", "src/app.py", "src/app.pyc"))) == ["tasks", "src/app.py"]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +46,7 @@ def test_a_scope_is_read_in_gits_own_syntax(scope: tuple[str, ...], allowed: set
 
 def test_off_limits_wins_over_scope_and_each_violation_has_its_reason() -> None:
     scope = Scope(scope=("src",), off_limits=("src/gen/",), forbidden=("tasks",))
-    assert scope.explained(("src/app.py", "src/gen/out.py", "README.md", "tasks/x")) == {
+    assert scope.violations(("src/app.py", "src/gen/out.py", "README.md", "tasks/x")) == {
         "src/gen/out.py": "off limits",
         "README.md": "outside the scope",
         "tasks/x": "no task may change it",
@@ -56,18 +54,18 @@ def test_off_limits_wins_over_scope_and_each_violation_has_its_reason() -> None:
 
 
 def test_a_path_is_told_once_in_the_order_given() -> None:
-    assert Scope(scope=("a",)).violations(("z", "b", "z")) == ("z", "b")
+    assert list(Scope(scope=("a",)).violations(("z", "b", "z"))) == ["z", "b"]
 
 
 @pytest.mark.parametrize("odd", ["src/a.py\n", "-a.py\n"])
 def test_a_newline_in_a_name_does_not_slip_through(odd: str) -> None:
-    assert Scope(scope=("*.py",)).violations((odd,)) == (odd,)
+    assert list(Scope(scope=("*.py",)).violations((odd,))) == [odd]
 
 
 def test_odd_names_are_matched_like_any_other() -> None:
     names = ("src/a\nb.py", "src/ü b.py", "src/-x.py", "src/\udcff.py", "src/[x].py")
-    assert Scope(scope=("src/**",)).violations(names) == ()
-    assert Scope(scope=("src/*.py",)).violations(names) == ()
+    assert Scope(scope=("src/**",)).violations(names) == {}
+    assert Scope(scope=("src/*.py",)).violations(names) == {}
 
 
 def test_globs_that_git_would_refuse_are_named() -> None:
