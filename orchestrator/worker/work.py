@@ -61,7 +61,7 @@ def blocked(reason: Reason, detail: str) -> Ending:
 
 @dataclass(slots=True)
 class Work:
-    """The one mutable thing of a worker. `record` is what state.json says; change it through `save` only."""
+    """The one mutable thing of a worker. `record` is what state.json says, or will say with the next `save`, or beat (`note`)."""
 
     claim: Claim
     settings: Settings
