@@ -10,7 +10,7 @@ import errno
 from dataclasses import dataclass
 from pathlib import Path
 
-# What a command ends with (`contract`); see also `exit_code`. INTERRUPTED: somebody ended it by Ctrl-C or a signal.
+# What a command ends with; an error has its own `exit_code`. INTERRUPTED: somebody ended it by Ctrl-C or a signal.
 DONE, STUCK, LATER, INTERRUPTED = 0, 1, 75, 130
 
 # What the machine lacks: no fault of ours or of what was asked, it passes by itself or with some room. What to do about each.

@@ -33,7 +33,7 @@ Examples:
 
 `list` may be left out, and `recover fix-auth --show 2` says the same as `recover show fix-auth 2`.
 A number is an attempt; cut/… is what lay uncommitted when an attempt was interrupted; extra/… what was committed elsewhere,
-or while work was measured.
+or while work was measured; conflict/… the work and the base merged with git's markers, for an attempt to resolve.
 """
 
 VERBS = frozenset({"list", "show", "apply", "prune"})

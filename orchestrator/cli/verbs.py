@@ -136,8 +136,9 @@ def _undraft(app: App, place: Place) -> bool:
     from orchestrator.cli import specs
     from orchestrator.store import editing
 
-    path = specfile.path_of(app.queue.path(place))
-    if path is None or not specfile.read(path.parent if path.parent.name != specfile.AUTO else path.parent.parent).draft:
+    folder = app.queue.path(place)
+    path = specfile.path_of(folder)
+    if path is None or not specfile.read(folder).draft:
         return False
     text = specfile.as_written(path)
     specs.put(app.queue, place.name, editing.edit(text, {"draft": None}, path), seen=specfile.key_of(path))

@@ -19,6 +19,6 @@ def choose(candidates_in_order: Iterable[Candidate], world: World, now: float, s
     """At most `slots` tasks that may start now, in the order given; `world.capacity` is not looked at.
 
     Lazy: with 5,000 waiting tasks only as many are looked at as it takes to fill the slots. Whoever loses the claim of one
-    to another loop asks for more by giving more `slots`.
+    to another loop chooses again.
     """
     return islice((candidate for candidate in candidates_in_order if ready(candidate, world, now)), max(0, slots))

@@ -1,4 +1,5 @@
-"""The only module that changes anything below tasks/. Every change has a failpoint before and after it.
+"""The only module by which tasks are moved and facts written. Every such step has a failpoint before and after it; what is cheap
+to lose (a heartbeat, a log that is set aside) has none.
 
 The order that survives a crash and a power cut: write a temporary file, fsync, rename, fsync the folder. No folder is ever
 made together with its parents: a worker whose claim was taken away would bring its folder back to life.

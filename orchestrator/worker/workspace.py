@@ -1,6 +1,7 @@
-"""Where a task is worked on: its repository, its branch, its two worktrees, and everything git does for the worker.
+"""Where a task is worked on: its repository, its branch, its worktrees, and everything git does for the worker.
 
-The agent's worktree is on the task's branch; the verify worktree is ours alone, detached, clean, at the commit that is measured.
+The agent's worktree is on the task's branch; those beside it (`stand`) are ours alone, detached, clean, each at a commit that is
+measured.
 """
 
 from __future__ import annotations
