@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.core.budget import Budget
 from orchestrator.core.settings import Settings
@@ -20,16 +20,8 @@ class Limits(Value):
     max_attempts: int | None = 20
     backoff: float = 5.0
     backoff_max: float = 900.0
-    budget_attempts: int | None = None
-    budget_minutes: float | None = None
-    budget_usd: float | None = None
-    budget_tokens: int | None = None
+    budget: Budget = field(default_factory=Budget)
     optimize: bool = False  # then `max_failures` is the plateau, and a limit is an end like another
-
-    @property
-    def budget(self) -> Budget:
-        """What the task may use."""
-        return Budget(self.budget_usd, self.budget_tokens, self.budget_minutes, self.budget_attempts)
 
 
 def max_failures(spec: Spec | None, settings: Settings) -> int | None:
@@ -51,9 +43,6 @@ def task_limits(spec: Spec, settings: Settings) -> Limits:
         max_attempts=None if failures is None or optimize else CEILING_FACTOR * failures,
         backoff=settings.backoff,
         backoff_max=settings.backoff_max,
-        budget_attempts=spec.budget_attempts,
-        budget_minutes=spec.budget_minutes,
-        budget_usd=spec.budget_usd,
-        budget_tokens=spec.budget_tokens,
+        budget=Budget(spec.budget_usd, spec.budget_tokens, spec.budget_minutes, spec.budget_attempts),
         optimize=optimize,
     )

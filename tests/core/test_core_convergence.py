@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.core import convergence
+from orchestrator.core.budget import Budget
 from orchestrator.core.convergence import Next, Step, after_attempt, before_attempt, counted
 from orchestrator.core.limits import Limits, task_limits
 from orchestrator.core.outcome import AgentEnd, Reason, Spend
@@ -214,7 +215,7 @@ def test_whoever_gives_a_resolution_up_or_queues_the_task_again_goes_back_to_the
 
 
 def test_a_budget_of_attempts_blocks_when_it_is_used_up() -> None:
-    limits = Limits(budget_attempts=2)
+    limits = Limits(budget=Budget(attempts=2))
     record, step = lived(FRESH, Result.IMPROVED, improved=True, limits=limits)
     assert step.next is Next.AGENT
     record, step = lived(record, Result.IMPROVED, improved=True, limits=limits)
@@ -223,7 +224,7 @@ def test_a_budget_of_attempts_blocks_when_it_is_used_up() -> None:
 
 
 def test_a_budget_of_minutes_counts_the_time_since_the_task_was_queued() -> None:
-    limits = Limits(budget_minutes=2.0, max_failures=None, max_attempts=None)
+    limits = Limits(budget=Budget(minutes=2.0), max_failures=None, max_attempts=None)
     old = replace(FRESH, history=(attempt(seconds=9000.0),), attempts=1, spend=Spend(seconds=9000.0))
     assert before_attempt(old, limits).next is Next.AGENT
     record = counted(old, attempt(seconds=119.0), improved=False, values={})
@@ -234,7 +235,9 @@ def test_a_budget_of_minutes_counts_the_time_since_the_task_was_queued() -> None
 
 def test_a_budget_of_minutes_falls_back_to_the_whole_spend_when_the_history_is_too_short() -> None:
     record = replace(FRESH, tried=HISTORY + 1, spend=Spend(seconds=120.0))
-    assert before_attempt(record, Limits(budget_minutes=2.0, max_failures=None, max_attempts=None)).reason is Reason.BUDGET
+    assert (
+        before_attempt(record, Limits(budget=Budget(minutes=2.0), max_failures=None, max_attempts=None)).reason is Reason.BUDGET
+    )
 
 
 def test_a_task_that_is_out_of_failures_gets_no_further_attempt_in_its_next_claim() -> None:
@@ -277,7 +280,7 @@ def test_the_back_off_doubles_up_to_its_ceiling() -> None:
 def test_a_spec_overrules_the_settings_and_the_ceiling_follows() -> None:
     assert task_limits(Spec(), Settings()) == Limits()
     limits = task_limits(Spec(max_failures=2, budget_attempts=3, budget_minutes=1.5), Settings(max_failures=None, backoff=1.0))
-    assert (limits.max_failures, limits.max_attempts, limits.budget_attempts, limits.budget_minutes, limits.backoff) == (
+    assert (limits.max_failures, limits.max_attempts, limits.budget.attempts, limits.budget.minutes, limits.backoff) == (
         2,
         8,
         3,
