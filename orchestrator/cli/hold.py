@@ -10,7 +10,7 @@ from dataclasses import replace
 from enum import Enum
 
 from orchestrator.core.lease import Lease
-from orchestrator.core.outcome import Reason
+from orchestrator.core.outcome import TAKEN_OUT, Reason
 from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State, slug
 from orchestrator.errors import ClaimLost, OrchestratorError, StoreError
@@ -21,7 +21,6 @@ from orchestrator.store.queue import Queue
 POLL = 0.05
 CLAIM_WITHIN = 5.0  # a task whose last worker is still stopping can be claimed soon
 FOLLOW_WITHIN = 15.0  # a worker looks once a second, ends its agent and saves the work
-WORDS = {Reason.STOPPED: "stopped by a person", Reason.CANCELLED: "cancelled by a person"}
 
 
 class Held(Enum):
@@ -139,7 +138,7 @@ def _end(claim: Claim, reason: Reason) -> None:
 
 
 def _reasoned(record: Record, reason: Reason) -> Record:
-    return replace(record, reason=reason, detail=WORDS[reason], not_before=None, stage=None, streak=0, updated=time.time())
+    return replace(record, reason=reason, detail=TAKEN_OUT[reason], not_before=None, stage=None, streak=0, updated=time.time())
 
 
 def _moved(place: Place) -> OrchestratorError:

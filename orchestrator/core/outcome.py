@@ -52,6 +52,10 @@ class Reason(StrEnum):
 PARKED = frozenset({Reason.RATE_LIMITED, Reason.AGENT_LOST, Reason.BACKOFF, Reason.CHECKOUT, Reason.BASE_MOVED, Reason.REVIEW})
 
 
+# How a person took a task out of the queue, said by its worker, or by the command itself where none lives.
+TAKEN_OUT = {Reason.STOPPED: "stopped by a person", Reason.CANCELLED: "cancelled by a person"}
+
+
 class ProcessEnd(StrEnum):
     """How a child process ended, as its supervisor saw it."""
 

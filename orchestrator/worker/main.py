@@ -15,7 +15,7 @@ from pathlib import Path
 from orchestrator.core import convergence
 from orchestrator.core.lease import Lease
 from orchestrator.core.masking import Masker
-from orchestrator.core.outcome import Reason, StopRequest
+from orchestrator.core.outcome import TAKEN_OUT, Reason, StopRequest
 from orchestrator.core.record import Record
 from orchestrator.core.settings import Settings
 from orchestrator.core.task import State, mark
@@ -147,9 +147,9 @@ def stopped(request: StopRequest) -> Ending:
         case StopRequest.LOST:
             raise ClaimLost("The task's folder was moved.")
         case StopRequest.BLOCK:
-            return blocked(Reason.STOPPED, "stopped by a person")
+            return blocked(Reason.STOPPED, TAKEN_OUT[Reason.STOPPED])
         case StopRequest.CANCEL:
-            return blocked(Reason.CANCELLED, "cancelled by a person")
+            return blocked(Reason.CANCELLED, TAKEN_OUT[Reason.CANCELLED])
     return Ending(State.PENDING)
 
 

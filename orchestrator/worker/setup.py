@@ -26,6 +26,9 @@ SHOWN = 1500  # characters of a failed command's output that the reason carries
 class SetupFailed(OrchestratorError):
     """A worktree could not be furnished: the setup command or a hook said no."""
 
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, hint="Run the setup command by hand in a fresh checkout.")
+
 
 def furnish(work: Work, repo: Repository, tree: Worktree) -> str | None:
     """Copy the ignored files that `.worktreeinclude` names, then the hook, then the spec's setup. Why it failed, or None.
@@ -62,9 +65,9 @@ def noted(work: Work, tree: Worktree) -> bool:
 
 
 def furnish_or_raise(work: Work, repo: Repository, tree: Worktree) -> None:
-    """The same for the verify worktree. Raises SetupFailed."""
+    """The same for a worktree of ours beside the agent's. Raises SetupFailed."""
     if problem := furnish(work, repo, tree):
-        raise SetupFailed(problem, hint="Run the setup command by hand in a fresh checkout.")
+        raise SetupFailed(problem)
 
 
 def hook(work: Work, name: str, place: Path) -> str | None:

@@ -110,7 +110,7 @@ class Workspace:
         agent's to mend; what comes of it is measured in a checkout of its own. Raises SetupFailed."""
         if problem := setup.furnish(work, self.repo, self.tree):
             if not self.marked(work):
-                raise SetupFailed(problem, hint="Run the setup command by hand in a fresh checkout.")
+                raise SetupFailed(problem)
             work.event("notice", detail=f"with the conflict's markers in the files the setup fails: {problem}")
         setup.note(work, self.tree)
         worktree.finish(self.tree)
