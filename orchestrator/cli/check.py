@@ -228,7 +228,7 @@ def _default_repository(root: Path) -> Repository:
 
 
 def _worktrees(app: App, repo: Repository) -> Iterator[Finding]:
-    folder = Path(app.settings.worktrees) if app.settings.worktrees else repo.top / ".worktrees"
+    folder = app.settings.worktrees_of(repo.top)
     existing = next(path for path in (folder, *folder.parents) if path.is_dir())
     if refused := _unwritable(existing):
         problem, helps = refused

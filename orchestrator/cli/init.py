@@ -115,7 +115,7 @@ def _hide(app: App, root: Path, top: Path) -> Iterator[str]:
         return
     path = repo.common / "info" / "exclude"
     before = refs.content(path)
-    hide_queue(repo, root, Path(app.settings.worktrees) if app.settings.worktrees else repo.top / ".worktrees")
+    hide_queue(repo, root, app.settings.worktrees_of(repo.top))
     if refs.content(path) != before:
         yield f"added the tasks folder and .worktrees to {path}, git's own ignore list of this clone"
         if root.parent != repo.top and root.parent.is_relative_to(repo.top):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from orchestrator.cli.app import App
 from orchestrator.core.record import Record
+from orchestrator.core.task import RIVAL, VERIFY
 from orchestrator.errors import OrchestratorError
 from orchestrator.git import belonging, following, included, pool, save, worktree
 from orchestrator.git.repository import Repository
@@ -22,7 +23,7 @@ def remove(app: App, name: str) -> str:
     try:
         repo = repository_of(app, folder, record)
         root = root_of(app, folder, record, repo)
-        places = (root / f"{record.slug}{suffix}" for suffix in ("", ".verify", ".rival"))
+        places = (root / f"{record.slug}{suffix}" for suffix in ("", VERIFY, RIVAL))
         kept = [why for path in places if (why := _remove(folder, record, repo, path))]
     except OrchestratorError as error:
         return f"; its worktree stays: {error.message}"
@@ -38,8 +39,9 @@ def root_of(app: App, folder: Path, record: Record, repo: Repository) -> Path:
     """Where this task's worktrees are: as it is set now, else as its last worker was told."""
     lease = leases.last(folder)
     told = lease.settings.get("worktrees") if lease else None
-    there = following.moved(Path(told), Path(record.repo or ""), repo.top) if told else repo.top / ".worktrees"
-    return Path(app.settings.worktrees or there)
+    if told and not app.settings.worktrees:
+        return following.moved(Path(told), Path(record.repo or ""), repo.top)
+    return app.settings.worktrees_of(repo.top)
 
 
 def retire(folder: Path, record: Record, tree: Worktree, label: str, *, pooled: int = pool.POOLED) -> str | None:

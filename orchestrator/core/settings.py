@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from orchestrator.core.value import Value
@@ -21,7 +22,7 @@ class Settings(Value):
     tasks: str = "tasks"
     repo: str | None = None
     base: str | None = None
-    worktrees: str | None = None  # default: <repo>/.worktrees
+    worktrees: str | None = None  # ask `worktrees_of`
     agent: str | None = None
     agent_cmd: str | None = None
     model: str | None = None
@@ -39,7 +40,7 @@ class Settings(Value):
     min_effect: float = 0.0  # of metrics that say none
     plateau: int = 5
     max_failures: int | None = 5  # None: no limit ("infinite")
-    parallel: int = 1  # 0 on the command line means one per core, resolved when read
+    parallel: int = 1  # 0 means one per core, resolved when read
     heartbeat: float = 300.0  # a lease's time to live, for owners on other hosts
     benchmark_timeout: float = 120.0
     progress_timeout: float = 120.0  # an agent silent for this long is stalled
@@ -62,6 +63,10 @@ class Settings(Value):
     gates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # for every task, as `core.gates.to_plain` writes them
     agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # agents that configuration alone describes
     agent_args: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by `args_name`; ask `args_of`
+
+    def worktrees_of(self, top: Path) -> Path:
+        """The folder of the worktrees of the repository at `top`."""
+        return Path(self.worktrees) if self.worktrees else top / ".worktrees"
 
     def args_of(self, agent: str) -> tuple[str, ...]:
         """What is added to the command line of the agent called `agent`."""

@@ -13,6 +13,9 @@ SLUG_LENGTH = 80
 TOKEN = re.compile(r"\.([0-9a-f]{6})$")
 ODD = re.compile(r"[^A-Za-z0-9._-]")
 DOTS = re.compile(r"\.{2,}")
+# What the names of our worktrees beside the agent's end with: what a commit is measured in, what it is compared with where both
+# are measured in turns, and what takes a landing back.
+VERIFY, RIVAL, UNDO = ".verify", ".rival", ".undo"
 
 
 class State(StrEnum):
@@ -82,7 +85,7 @@ def slug(name: str, task_id: str) -> str:
     """
     plain = ODD.sub("-", name).strip(".")
     plain = DOTS.sub(".", plain)[:SLUG_LENGTH].rstrip(".") or "task"
-    for taken in (".lock", ".verify", ".undo", ".rival"):  # git's, and our other worktrees'
+    for taken in (".lock", VERIFY, RIVAL, UNDO):  # git's, and our other worktrees'
         if plain.endswith(taken):
             plain = f"{plain[: -len(taken)]}-{taken[1:]}"
     if plain == name:

@@ -131,4 +131,4 @@ def branch_tip(work: Work, repo: Repository) -> str:
 
 
 def folder(work: Work, repo: Repository) -> Path:
-    return Path(work.settings.worktrees) if work.settings.worktrees else repo.top / ".worktrees"
+    return work.settings.worktrees_of(repo.top)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.core.task import State
+from orchestrator.core.task import RIVAL, VERIFY, State
 from orchestrator.git import included, pool, refs, worktree
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
-from orchestrator.worker import setup, stand
+from orchestrator.worker import setup
 from orchestrator.worker.work import Work
 
 
@@ -52,7 +52,7 @@ def others(work: Work) -> bool:
 
 
 def _beside(work: Work, repo: Repository, place: Path) -> Iterator[Worktree]:
-    suffixes = (stand.VERIFY, stand.RIVAL) if work.optimizing else (stand.VERIFY,)
+    suffixes = (VERIFY, RIVAL) if work.optimizing else (VERIFY,)
     yield from filter(None, (worktree.find(repo, place.with_name(f"{place.name}{suffix}")) for suffix in suffixes))
 
 

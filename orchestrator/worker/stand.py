@@ -11,9 +11,6 @@ from orchestrator.git.worktree import Worktree
 from orchestrator.worker import setup
 from orchestrator.worker.work import Work
 
-VERIFY = ".verify"  # what a commit is measured in
-RIVAL = ".rival"  # what it is compared with, where both are measured in turns
-
 
 @dataclass(slots=True)
 class Stand:

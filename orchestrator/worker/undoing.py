@@ -23,6 +23,7 @@ from orchestrator.core.masking import Masker
 from orchestrator.core.record import Intent, Landed, Record
 from orchestrator.core.settings import Settings
 from orchestrator.core.spec import Spec
+from orchestrator.core.task import UNDO
 from orchestrator.core.value import Value
 from orchestrator.errors import StoreError
 from orchestrator.git import checkouts, included, merge, pool, repository, worktree
@@ -225,4 +226,4 @@ def clear(what: Undo, record: Record) -> None:
 
 
 def place(what: Undo, record: Record) -> Path:
-    return what.root / f"{record.slug}.undo"
+    return what.root / f"{record.slug}{UNDO}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent
-from orchestrator.core.task import Stage
+from orchestrator.core.task import RIVAL, VERIFY, Stage
 from orchestrator.errors import OrchestratorError
 from orchestrator.git import (
     changes,
@@ -35,7 +35,7 @@ from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.proc.stillness import Stillness
 from orchestrator.store import locks
-from orchestrator.worker import beginning, collecting, findings, retiring, routes, scope, setup, stand, unmoved
+from orchestrator.worker import beginning, collecting, findings, retiring, routes, scope, setup, unmoved
 from orchestrator.worker.findings import Left, Watch
 from orchestrator.worker.setup import SetupFailed
 from orchestrator.worker.stand import Stand
@@ -178,12 +178,12 @@ class Workspace:
     def checkout(self, work: Work, commit: str) -> Path:
         """A clean checkout of `commit`, furnished like the agent's."""
         self.hold(work)
-        return self._stand(work, stand.VERIFY).at(work, commit)
+        return self._stand(work, VERIFY).at(work, commit)
 
     @contextmanager
     def checkouts(self, work: Work, commit: str) -> Iterator[Callable[[], Path]]:
         """For several samples: what one of them leaves is gone before the next. Where none touched anything no git is started."""
-        verify = self._stand(work, stand.VERIFY)
+        verify = self._stand(work, VERIFY)
         with ExitStack() as watched:
             still: Callable[[], bool] | None = None
 
@@ -202,7 +202,7 @@ class Workspace:
     def rival(self, work: Work, commit: str) -> Path:
         """A second one, beside the first."""
         self.hold(work)
-        return self._stand(work, stand.RIVAL).at(work, commit)
+        return self._stand(work, RIVAL).at(work, commit)
 
     def _stand(self, work: Work, suffix: str) -> Stand:
         place = self._place(work)
@@ -375,7 +375,7 @@ class Workspace:
     def bare(self, work: Work, commit: str) -> Worktree:
         """The verify worktree at `commit`, without what setup makes: git merges there."""
         self.hold(work)
-        return self._stand(work, stand.VERIFY).bare(work, commit)
+        return self._stand(work, VERIFY).bare(work, commit)
 
     def marked(self, work: Work, commit: str = "") -> tuple[str, ...]:
         """The files in which markers of the conflict that is resolved are left, on the task branch or in `commit`."""
