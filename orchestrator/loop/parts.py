@@ -88,7 +88,7 @@ class Loop:
     def world(self, moment: Moment) -> World:
         """What readiness depends on beside a task's own folder."""
         world = self.index.world(moment.now, budget.of_a_day(self.settings))
-        if not world.paused or self.reader.router is None:
+        if not world.paused:
             return world
         return replace(world, paused=without_new_logins(world.paused, self.reader.router))
 

@@ -18,7 +18,7 @@ from orchestrator.store.queue import Queue
 class Reader:
     """Makes a Candidate of a Place. `executor` finds a named one and raises Misuse where there is none; `router` knows agents."""
 
-    def __init__(self, queue: Queue, settle: float, executor: Callable[[str], Executor], router: Router | None = None) -> None:
+    def __init__(self, queue: Queue, settle: float, executor: Callable[[str], Executor], router: Router) -> None:
         self._queue = queue
         self._settle = settle
         self._executor = executor
@@ -28,8 +28,7 @@ class Reader:
 
     def __call__(self, place: Place, double: str | None = None) -> Candidate:
         candidate = snapshot.candidate(self._queue, place, self._cache, self._now, settle=self._settle, double=double)
-        if self.router is not None:
-            candidate = phased(routed(candidate, self.router, self._queue), self.router.settings, self._queue)
+        candidate = phased(routed(candidate, self.router, self._queue), self.router.settings, self._queue)
         return placed(candidate, self._executor)
 
     def look(self) -> None:

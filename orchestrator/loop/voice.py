@@ -24,9 +24,9 @@ QUIET = "quiet"
 class Voice:
     """`say` gets every line; with level `quiet` only what needs a person."""
 
-    def __init__(self, queue: Queue, say: Callable[[str], None], level: str, mask: Masker | None = None) -> None:
+    def __init__(self, queue: Queue, say: Callable[[str], None], level: str, mask: Masker) -> None:
         self._queue = queue
-        self._mask = mask or Masker()
+        self._mask = mask
         self._tell = say
         self._quiet = level == QUIET
         self._problems: set[str] = set()

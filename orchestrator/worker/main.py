@@ -88,7 +88,7 @@ def work_on(claim: Claim, pulse: Pulse, settings: Settings, lease: Lease, record
     return leave(claim, pulse, work.record if work else record, ending) or code
 
 
-def ending_of(error: Exception, record: Record | None, settings: Settings, mask: Masker | None = None) -> tuple[Ending, int]:
+def ending_of(error: Exception, record: Record | None, settings: Settings, mask: Masker) -> tuple[Ending, int]:
     """How a claim ends that could not be worked to its end, and the exit code. Raises ClaimLost where nothing may be written."""
     match error:
         case ClaimLost():
@@ -107,8 +107,7 @@ def ending_of(error: Exception, record: Record | None, settings: Settings, mask:
             return later(record, settings, error.told), 0
         case OSError():  # a full disk, a folder without permissions
             return later(record, settings, system_said(error, record, settings)), 0
-    told = "".join(traceback.format_exception(error))
-    log(mask.text(told) if mask else told)
+    log(mask.text("".join(traceback.format_exception(error))))
     return our_fault(error, record, settings), 3
 
 

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from support.processes import until
 from support.stage import Stage
 
+from orchestrator.agents.routing import Router
 from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
 from orchestrator.core.graph import cycles
 from orchestrator.core.outcome import Reason
 from orchestrator.core.readiness import world as fresh_world
 from orchestrator.core.selection import choose, order_key
+from orchestrator.core.settings import Settings
 from orchestrator.core.task import Place, State
 from orchestrator.loop.index import Index
 from orchestrator.loop.reading import Reader
@@ -129,7 +131,7 @@ def test_a_queue_that_nobody_has_read_yet_is_read_in_slices_the_most_urgent_firs
 
 
 def test_of_two_drops_the_later_one_is_never_the_first_to_have_settled(stage: Stage) -> None:
-    read = Reader(stage.queue, 2.0, pytest.fail)
+    read = Reader(stage.queue, 2.0, pytest.fail, Router(Settings()))
     for number in (1, 2):
         scratch = stage.queue.scratch()
         stage.fill(scratch, f"t{number}")
@@ -305,7 +307,7 @@ def test_a_moved_task_keeps_its_token_only_where_the_files_say_so(stage: Stage, 
 
 
 def test_a_loop_that_lives_on_forgets_the_specs_of_tasks_that_have_gone(stage: Stage) -> None:
-    specs = Reader(stage.queue, 0.0, lambda name: pytest.fail(f"no task names {name}"))
+    specs = Reader(stage.queue, 0.0, lambda name: pytest.fail(f"no task names {name}"), Router(Settings()))
     index = Index(stage.queue, specs)
     waits = stage.task("waits")
     for number in range(2 * SPARE):

@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.core.candidate import Candidate
 from orchestrator.core.integration import Red
+from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Landed, Record
 from orchestrator.core.task import Place, State
@@ -29,7 +30,7 @@ def said() -> list[str]:
 def voice(tmp_path: Path, said: list[str], level: str = "normal") -> Voice:
     queue = Queue(tmp_path / "tasks")
     queue.ensure()
-    return Voice(queue, said.append, level)
+    return Voice(queue, said.append, level, Masker())
 
 
 def invalid(*names: str, problem: str = "no goal") -> list[Candidate]:

@@ -17,6 +17,7 @@ import pytest
 from support.desk import DONE, LESS, Desk, me
 from support.processes import until
 
+from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import Reason
 from orchestrator.core.task import State
 from orchestrator.proc import spawn, tree
@@ -262,7 +263,7 @@ def test_what_the_system_refuses_is_a_wait_and_no_fault_of_ours(desk: Desk) -> N
 
 def test_what_the_system_refuses_is_told_with_its_place(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def told(*error: Any) -> str:
-        ending, _ = main.ending_of(OSError(*error), None, desk.settings)
+        ending, _ = main.ending_of(OSError(*error), None, desk.settings, Masker())
         return ending.detail
 
     refused = (errno.ENOSPC, os.strerror(errno.ENOSPC))
