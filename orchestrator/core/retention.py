@@ -10,8 +10,6 @@ from orchestrator.core.pull import PullState
 from orchestrator.core.record import Landed, Record
 from orchestrator.core.task import State
 
-MONTH = 30 * 86400.0
-
 
 def why_kept(state: State, record: Record | None, now: float, age: float) -> str | None:
     """Why refs and logs of this task stay, in words; None where they may go. Whatever is unknown stays."""
