@@ -80,17 +80,22 @@ def ask(queue: Queue, place: Place, kind: inbox.Kind, reason: Reason) -> Held:
             _end_dead(queue, place, reason)
             return Held.DEAD
         time.sleep(POLL)
-    held = Held.FOLLOWED
-    if durable.is_folder(folder):
-        with suppress(durable.Gone):  # it followed at the last moment
-            queue.move(place, State.BLOCKED)
-            held = Held.TAKEN
+    held = _taken(queue, place)
     _wait_for_owner(queue, place, deadline)
     if (now := queue.find(place.name)).state is not State.BLOCKED:
         raise OrchestratorError(
             f"{place.name!r} ended as {now.state} before it could be stopped.", hint="Look at it with `orchestrator show`."
         )
     return held
+
+
+def _taken(queue: Queue, place: Place) -> Held:
+    """The folder of a worker that did not follow in time is taken from it."""
+    if durable.is_folder(queue.path(place)):
+        with suppress(durable.Gone):  # it followed at the last moment
+            queue.move(place, State.BLOCKED)
+            return Held.TAKEN
+    return Held.FOLLOWED
 
 
 def _wait_for_owner(queue: Queue, place: Place, deadline: float) -> None:
