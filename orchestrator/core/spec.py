@@ -53,8 +53,8 @@ SUFFIX = re.compile(r"_(ms|s|kb|mb)$|([µμ]s)$")  # the micro sign, and the Gre
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Metric(Value):
-    """One number a benchmark prints. `target` None: this metric is shown and never decides. `tolerance` widens the
-    target by that much; `min_effect` is relative (0.01 = 1 %)."""
+    """One number a benchmark prints. `target` None: no task converges by it, though one that optimizes may go by it. `tolerance`
+    widens the target, or what a guard may lose, by that much; `min_effect` is relative (0.01 = 1 %)."""
 
     name: str
     direction: Direction = Direction.LOWER
@@ -82,11 +82,7 @@ INFINITE = frozenset({"infinite", "infinity", "inf", "unlimited"})  # how people
 
 
 # Keys of the contract that later parts act on: kept, and no warning is given.
-RESERVED = frozenset(
-    {
-        *("worktree", "phase", "locks", "resources", "kind"),
-    }
-)
+RESERVED = frozenset({"worktree", "phase", "locks", "resources", "kind"})
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
