@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.lease import Lease
 from orchestrator.core.record import Record
@@ -27,7 +27,6 @@ from orchestrator.store.owners import OwnerLock
 if TYPE_CHECKING:
     from orchestrator.store.queue import Queue
 
-T = TypeVar("T")
 RECORD = "state.json"
 PROGRESS = "progress.jsonl"
 PROGRESS_LARGEST = 256 * 1024
@@ -262,15 +261,15 @@ class Claim:
 
     # Inside
 
-    def _in_folder(self, act: Callable[[], T]) -> T:
+    def _in_folder(self, act: Callable[[], object]) -> None:
         """Do `act`; where something is missing, either the claim has gone or `.orch` was removed and is made again."""
         try:
-            return act()
+            act()
         except disk.Gone:
             if not self.held():
                 raise self.lost() from None
             self._make_control()
-            return act()
+            act()
 
     def _make_control(self) -> None:
         """A real folder `.orch`. A drop may bring a file or a link of that name; it is set aside."""

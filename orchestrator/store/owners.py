@@ -174,14 +174,16 @@ class Owners:
         owners = (self.read(token) for token in self.tokens())
         return tuple(sorted((o for o in owners if o and o.kind in LOOPS and self.alive(o.token)), key=lambda o: o.since))
 
-    def sweep(self, named: Callable[[], frozenset[str]], now: float) -> int:
-        """Remove the files of dead owners that no folder names; how many. `now` by the file system's clock.
+    def sweep(self, named: Callable[[], frozenset[str]], now: float) -> None:
+        """Remove the files of dead owners that no folder names. `now` by the file system's clock.
 
         `named` is asked after an owner was found dead: the dead rename nothing, so a token not named then never will be.
         """
         dead = [token for token in self.tokens() if not self.alive(token)]
         used = named() if dead else frozenset()
-        return sum(self._forget(token, now) for token in dead if token not in used)
+        for token in dead:
+            if token not in used:
+                self._forget(token, now)
 
     def bury(self, token: str, now: float) -> bool:
         """Remove the file of a dead owner that no folder names any more; whether there is none now."""

@@ -144,7 +144,7 @@ def render(template: str, values: Mapping[str, str]) -> str:
     if not Template(template).is_valid() or wanted != set(values):
         wrong = ", ".join(sorted(wanted ^ set(values))) or "a stray $"
         raise OrchestratorError(
-            f"The prompt's template and its values don't agree: {wrong}.", hint="Restore templates/prompt.md."
+            f"The prompt's template and its values don't agree: {wrong}.", hint="Restore the files in templates/."
         )
     parts = SECTION.split(template)
     return "".join(Template(part).substitute(values) for part in parts if _filled(part, values)).rstrip() + "\n"
