@@ -9,7 +9,7 @@ import click
 
 from orchestrator.cli import output
 from orchestrator.cli.app import App
-from orchestrator.cli.options import common, name_argument, one, pass_app
+from orchestrator.cli.options import common, name_argument, pass_app
 from orchestrator.cli.worktrees import repository_of
 from orchestrator.core.record import Record
 from orchestrator.core.task import Place
@@ -29,7 +29,7 @@ NOTHING: dict[str, object] = {"repo": None, "old": None, "new": None, "files": [
 @pass_app
 def diff(app: App, name: str, attempt: str | None, stat: bool) -> int:
     """Print what has been committed for a task so far: from where it began to its branch, or what it landed."""
-    place = one(app, name)
+    place = app.queue.find(name)
     found = range_of(app, place, attempt)
     if app.json:
         output.document({"schema": 1, "name": place.name, **(_document(found) if found else NOTHING)})

@@ -16,7 +16,7 @@ import click
 from orchestrator.cli import output, specs
 from orchestrator.cli.app import App
 from orchestrator.cli.keys import changes, refuse_nameless, spec_options
-from orchestrator.cli.options import common, files, name_argument, one, pass_app
+from orchestrator.cli.options import common, files, name_argument, pass_app
 from orchestrator.cli.review import outdated
 from orchestrator.core.spec import LIVE, Spec
 from orchestrator.core.task import Place, State
@@ -49,7 +49,7 @@ ASKED_ANEW = "; what waits for your word was verified before that: approved, it 
 @pass_app
 def edit(app: App, /, name: str, **given: Any) -> int:
     """Change a task's spec. Only the touched lines change; a spec that can't be read is refused, with the reason."""
-    place = one(app, name)
+    place = app.queue.find(name)
     wanted = changes(given)
     for key in ("benchmark", "holdout", "draft"):
         if given[key] is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.store.queue import Queue
 
 F = TypeVar("F", bound=Callable[..., Any])
-FLAGS = ("tasks", "repo", "parallel", "agent", "model", "effort", "fallback", "record")  # those that are settings
+FLAGS = ("tasks", "repo")  # those that are settings
 
 
 pass_app = click.make_pass_decorator(App, ensure=True)
@@ -141,12 +141,7 @@ def names_argument(*states: State, required: bool = True) -> Callable[[F], F]:
     return click.argument("names", nargs=-1, required=required, metavar="NAME...", shell_complete=completing(*states))
 
 
-def one(app: App, name: str) -> Place:
-    """The task called `name`. Raises NoSuchTask."""
-    return app.queue.find(name)
-
-
 def looked_at(app: App, name: str) -> Place:
-    """The same for whoever only looks: of several folders of that name the one that runs. Raises NoSuchTask."""
+    """The task called `name`, for whoever only looks: of several folders of that name the one that runs. Raises NoSuchTask."""
     running = [place for place in app.queue.places() if place.name == name and place.token]
-    return running[0] if len(running) == 1 else one(app, name)
+    return running[0] if len(running) == 1 else app.queue.find(name)

@@ -10,7 +10,7 @@ import click
 
 from orchestrator.cli import output
 from orchestrator.cli.app import App
-from orchestrator.cli.options import common, name_argument, one, pass_app
+from orchestrator.cli.options import common, name_argument, pass_app
 from orchestrator.core import plot, reporting
 from orchestrator.core.evidence import Evidence, points
 from orchestrator.core.spec import Spec
@@ -34,7 +34,7 @@ Examples:
 @pass_app
 def report(app: App, name: str, svg: Path | None) -> int:
     """Print a task's evidence: its measurements with their spread, what was kept, the gates, the spend, what it is worth."""
-    found = of(app, one(app, name))
+    found = of(app, app.queue.find(name))
     if svg is not None:
         _draw(found, svg)
         app.say(f"Drawn into {svg}.")

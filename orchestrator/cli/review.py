@@ -10,7 +10,7 @@ import click
 
 from orchestrator.cli import hold, output
 from orchestrator.cli.app import App
-from orchestrator.cli.options import common, name_argument, one, pass_app
+from orchestrator.cli.options import common, name_argument, pass_app
 from orchestrator.core.record import Answer, Record
 from orchestrator.core.review import answered
 from orchestrator.core.task import Place, State, mark
@@ -49,7 +49,7 @@ def reject(app: App, name: str, note: str, commit: str) -> int:
 def _answer(app: App, name: str, commit: str, answer: Answer, note: str, told: str) -> int:
     """A kill before the record is written leaves the question open, after it the answer given: whoever takes the task over from
     this claim finds one or the other."""
-    place = one(app, name)
+    place = app.queue.find(name)
     _by_a_person(app)
     _awaited(place, records.peek(app.queue.path(place)), commit)
     with hold.claimed(app.queue, place) as claim:

@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli import output
 from orchestrator.cli.app import App
-from orchestrator.cli.options import common, name_argument, one, pass_app
+from orchestrator.cli.options import common, name_argument, pass_app
 from orchestrator.core.task import check_name
 
 
@@ -39,7 +39,7 @@ def export_session(app: App, name: str, folder: Path) -> int:
     from orchestrator.cli import report
     from orchestrator.store import sessions
 
-    place = one(app, name)
+    place = app.queue.find(name)
     done = sessions.put_out(app.queue.path(place), folder, report.of(app, place))
     if app.json:
         output.document({"schema": 1, "name": place.name, "path": str(done.folder), "lines": done.lines})

@@ -9,7 +9,7 @@ import click
 
 from orchestrator.cli import output
 from orchestrator.cli.app import App
-from orchestrator.cli.options import common, one, pass_app
+from orchestrator.cli.options import common, pass_app
 from orchestrator.cli.options import completing as names_of
 from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
@@ -44,7 +44,7 @@ UNTESTED = " Neither ORCH_VERIFY_CMD nor a gate in [gates] that may block is set
 @pass_app
 def undo(app: App, name: str) -> int:
     """Take a landed task back: one new commit on its base, tested before it lands. The task stays in converged and says so."""
-    place = one(app, name)
+    place = app.queue.find(name)
     outcome = _undo(app, place)
     if outcome.commit is None:
         said = output.clean(outcome.detail, lines=True)
