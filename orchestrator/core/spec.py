@@ -40,7 +40,8 @@ class Mode(StrEnum):
 
 
 class Land(StrEnum):
-    """What becomes of converged work: merged into the base, pushed as a pull request, left on its branch, or in place."""
+    """What becomes of converged work: merged into the base, pushed as a pull request, or left on its branch, be that where it was
+    to go (`branch`) or because nothing was to land (`none`)."""
 
     MERGE = "merge"
     PR = "pr"
