@@ -1,4 +1,4 @@
-"""A claim's time to live, as data: who holds it, where it runs, with which settings. `store.lease` keeps it in a file."""
+"""A claim's time to live, as data: who holds it, where it runs, with which settings. `store.leases` keeps it in a file."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def _held(loop: Loop, candidate: Candidate, reasons: Sequence[Waiting]) -> str:
     if candidate.problems:
         return f"is invalid: {'; '.join(candidate.problems)}"
     if refusal := loop.refused.get(candidate.place.folder):
-        return f"can't be claimed: {fault(refusal.error)}"
+        return f"can't be claimed: {refusal.error.told}"
     dirty = any(reason.kind is WaitingKind.CHECKOUT for reason in reasons)
     then = f"; commit or move that away, then `orchestrator retry {quote(candidate.name)}`" if dirty else ""
     lasting = [reason for reason in reasons if reason.kind not in drain.PASSING] or reasons  # a drain ends for these only
