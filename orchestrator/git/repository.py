@@ -87,13 +87,22 @@ def discover(path: Path) -> Repository:
         raise NotARepository(f"The repository {path} does not exist.", hint="Correct `repo`, or make the folder.")
     recalled = known.recall(path)
     lines = recalled or _asked(path)
-    git_dir, common, top = (Path(line) for line in lines[3:6])
-    repo = Repository(top, common, git_dir, shallow=lines[1] == "true", hash_size=32 if lines[2] == "sha256" else 20)
+    repo = _told(lines)
     _make_control(repo)
     if recalled is None and (text := known.remember(path, lines)):
         write(path / ".git" / known.FILE, text)
     _check(repo)
     return repo
+
+
+def look(path: Path) -> Repository:
+    """The same for whoever only tells of it: nothing is written there, and nothing is checked."""
+    return _told(known.recall(path) or _asked(path))
+
+
+def _told(lines: list[str]) -> Repository:
+    git_dir, common, top = (Path(line) for line in lines[3:6])
+    return Repository(top, common, git_dir, shallow=lines[1] == "true", hash_size=32 if lines[2] == "sha256" else 20)
 
 
 def _asked(path: Path) -> list[str]:

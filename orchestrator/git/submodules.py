@@ -31,7 +31,7 @@ def unsaved(admin: Path) -> str | None:
 def kept(top: Path, owner: str) -> Iterator[tuple[Path, str]]:
     """The worktrees of this task that must stay, and why, for whoever only tells of it: where nobody can tell there are none."""
     with suppress(OrchestratorError, OSError):
-        for tree in worktree.ours(repository.discover(top)):
+        for tree in worktree.ours(repository.look(top)):
             if tree.owner == owner and (why := unsaved(tree.admin)):
                 yield tree.path, why
 
