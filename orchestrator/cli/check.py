@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import uuid
@@ -170,38 +171,51 @@ def _disk(name: str, path: Path) -> Iterator[Finding]:
 
 def _repository(app: App) -> Iterator[Finding]:
     from orchestrator.git import repository
-    from orchestrator.git.repository import NotARepository
 
     if shutil.which("git") is None or repository.version() < repository.OLDEST:
         return  # told already
-    for named, base in _places(app):
+    told: set[Path] = set()
+    for (named, base), task in _places(app).items():
         try:
-            yield from _one_repository(app, named, base)
-        except OrchestratorError as error:  # the others are still told
-            if isinstance(error, NotARepository) and named and named.is_dir():
-                yield Finding("repository", OK, f"{error.message.rstrip('.')}: it is worked on in place, and nothing lands")
-            else:
-                yield Finding("repository", MISSING, error.message, error.hint)
+            repo = repository.discover(named) if named else _default_repository(Path(app.settings.tasks))
+            yield Finding("repository", OK, f"{repo.top}, work lands on {repository.base_branch(repo, base)}")
+        except (OrchestratorError, OSError) as error:  # the others are still told
+            yield _unusable(error, named, task)
+        else:
+            if repo.common not in told:
+                yield from _one_repository(app, repo)
+            told.add(repo.common)
 
 
-def _places(app: App) -> list[tuple[Path | None, str | None]]:
-    """The folders that the tasks in pending and running are worked on in, and the bases: None where neither says. Where there is
-    no such task, what the next one would find."""
+def _places(app: App) -> dict[tuple[Path | None, str | None], str]:
+    """The folders that the tasks in pending and running are worked on in, and the bases, each None where neither says; with the
+    task that names it, if not the settings do. Where there is no such task, what the next one would find."""
     from orchestrator.git import belonging
     from orchestrator.store import snapshot
 
     root, settings = Path(app.settings.tasks), app.settings
     states = (State.PENDING, State.RUNNING)
-    found = snapshot.read_all(app.queue, states=states, settle=settings.settle) if root.is_dir() else ()
-    specs = [each.spec for each in found if each.spec] or [Spec()]
-    return list(dict.fromkeys((belonging.named(spec, settings.repo, root.parent), spec.base or settings.base) for spec in specs))
+    found: dict[tuple[Path | None, str | None], str] = {}
+    for each in snapshot.read_all(app.queue, states=states, settle=settings.settle) if root.is_dir() else ():
+        if (spec := each.spec) and not spec.draft:
+            place = belonging.named(spec, settings.repo, root.parent), spec.base or settings.base
+            found[place] = found.get(place, each.name) if spec.repo or spec.base else ""
+    return found or {(belonging.named(Spec(), settings.repo, root.parent), settings.base): ""}
 
 
-def _one_repository(app: App, named: Path | None, wanted: str | None) -> Iterator[Finding]:
+def _unusable(error: OrchestratorError | OSError, named: Path | None, task: str) -> Finding:
+    """What one task has named keeps no other from being worked on."""
+    from orchestrator.git.repository import NotARepository
+
+    told, fix = (error.message, error.hint) if isinstance(error, OrchestratorError) else (str(error), "")
+    if isinstance(error, NotARepository) and named and os.path.isdir(named):  # noqa: PTH112 - it raises nothing
+        return Finding("repository", OK, f"{told.rstrip('.')}: it is worked on in place, and nothing lands")
+    return Finding("repository", WARNING, f"{task}: {told}", fix) if task else Finding("repository", MISSING, told, fix)
+
+
+def _one_repository(app: App, repo: Repository) -> Iterator[Finding]:
     from orchestrator.git import repository
 
-    repo = repository.discover(named) if named else _default_repository(Path(app.settings.tasks))
-    yield Finding("repository", OK, f"{repo.top}, work lands on {repository.base_branch(repo, wanted)}")
     if repo.shallow:
         yield Finding(
             "repository", WARNING, "it is a shallow clone", "git fetch --unshallow, if merges fail for want of history."

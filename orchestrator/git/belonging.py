@@ -21,7 +21,9 @@ HINT = "Name the one that is meant as `repo` in the spec, or remove the task's .
 
 def named(spec: Spec, setting: str | None, project: Path) -> Path | None:
     """The folder that the spec names, else the setting: the repository need not be the project's own."""
-    return project / Path(spec.repo).expanduser() if spec.repo else Path(setting) if setting else None
+    if spec.repo:
+        return project / os.path.expanduser(spec.repo)  # noqa: PTH111 - Path's raises where there is no such user
+    return Path(setting) if setting else None
 
 
 def of_task(folder: Path, record: Record, setting: str | None, project: Path) -> Repository:

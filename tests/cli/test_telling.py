@@ -616,9 +616,31 @@ def test_check_looks_at_the_repositories_that_the_tasks_name_and_at_none_that_no
     assert f"{empty.top}, work lands on trunk" in told
     assert f"{queue}/plain is not a git repository: it is worked on in place, and nothing lands" in told
     empty.run(*at, "edit", "a", "--base", "gone")
-    told = empty.run(*at, "--check", code=1).stdout
-    assert "no branch called 'gone'" in told
+    told = empty.run(*at, "--check", code=0).stdout
+    assert f"warning  repository   a: {empty.top} has no branch called 'gone'" in told
     assert f"{empty.top}, work lands on trunk" in told
+
+
+def test_check_names_the_task_whose_repository_is_not_there_and_asks_for_no_draft_s(empty: Project) -> None:
+    """And what is to be said of a repository is said once, on however many bases of it tasks are to land."""
+    empty.run("init")
+    empty.agent("true")
+    empty.git("branch", "trunk")
+    empty.git("add", "-f", "tasks")
+    for name, *given in (
+        ("a",),
+        ("b", "--base", "trunk"),
+        ("c", "--repo", "~nobody-here/x"),
+        ("d", "--repo", "../no", "--draft"),
+    ):
+        empty.run("add", name, "--goal", "x", "--benchmark", "true", *given)
+    (empty.tasks / "pending/tracked").write_text("")
+    empty.git("add", "-f", "tasks/pending/tracked")
+    told = empty.run("--check", code=0).stdout
+    assert re.search(r"warning  repository   c: The repository \S+/~nobody-here/x does not exist\.", told)
+    assert "../no" not in told
+    assert told.count("git tracks files in") == 1
+    assert told.count("work lands on") == 2
 
 
 def test_check_names_what_is_missing_and_how_to_get_it(empty: Project) -> None:
