@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from orchestrator.git.command import join, split
+from orchestrator.git.command import Git, join, split
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 
 NAMES = ".worktreeinclude"
+OURS = {".orch", ".worktrees"}  # what is kept of other tasks' copies is called as the files are
 
 
-def copy_included(repo: Repository, tree: Worktree) -> tuple[str, ...]:
+def copy_included(repo: Repository, tree: Worktree) -> None:
     """Copy every file of the repository's checkout that `.worktreeinclude` matches and git ignores into our worktree.
-    What is there already stays. Returns the paths."""
-    copied = [path for path in _chosen(repo) if _copy(repo.top / path, tree.path, path)]
-    return tuple(copied)
+    What is there already stays."""
+    copy(repo, tree, _meant(repo, tree))
+
+
+def copy(repo: Repository, tree: Worktree, paths: Iterable[str]) -> None:
+    """The same with just these. Where a folder stands in a file's way, or a file in its folder's, it is left out."""
+    for path in paths:
+        with suppress(FileExistsError, NotADirectoryError):
+            _copy(repo.top / path, tree.path, path)
 
 
 def edited(repo: Repository, tree: Worktree) -> tuple[str, ...]:
@@ -26,45 +35,49 @@ def edited(repo: Repository, tree: Worktree) -> tuple[str, ...]:
 
 
 def outdated(repo: Repository, tree: Worktree) -> tuple[str, ...]:
-    """Those copies whose original a person has changed since they were made, or edited."""
-    pairs = ((path, repo.top / path, tree.path / path) for path in _chosen(repo))
-    return tuple(
-        path for path, source, copy in pairs if _within(copy, tree.path) and _newer(source, copy) and _differs(source, copy)
-    )
+    """Those that are missing in a worktree, or that a person has changed since they were copied there."""
+    return tuple(path for path in _meant(repo, tree) if _due(repo.top / path, tree.path / path))
+
+
+def _meant(repo: Repository, tree: Worktree) -> list[str]:
+    """Those that git ignores in the worktree as well. Its branch may have other rules, or track one of them by now: the next
+    commit would take that up, and they tend to be secrets."""
+    return _ignored(tree.git, [path for path in _chosen(repo) if _within(tree.path / path, tree.path)])
 
 
 def _chosen(repo: Repository) -> list[str]:
-    """What is ours is no file of the checkout's: copies that were saved of a task's are called as the files are."""
     if not (repo.top / NAMES).is_file():
         return []
     matched = repo.git.split("ls-files", "-z", "--others", "--ignored", f"--exclude-from={repo.top / NAMES}")
-    files = [path for path in matched if not path.endswith("/") and ".orch" not in path.split("/")]
-    ignored = repo.git.run("check-ignore", "-z", "--stdin", input=join(files), ok=(0, 1)).stdout if files else b""
-    return split(ignored)
+    return _ignored(repo.git, [path for path in matched if not path.endswith("/") and OURS.isdisjoint(path.split("/"))])
 
 
-def _copy(source: Path, top: Path, path: str) -> bool:
-    """Copy one file, never through a link that leads out of the worktree."""
+def _ignored(git: Git, paths: list[str]) -> list[str]:
+    return split(git.run("check-ignore", "-z", "--stdin", input=join(paths), ok=(0, 1)).stdout) if paths else []
+
+
+def _copy(source: Path, top: Path, path: str) -> None:
+    """Copy one file, or the link that it is."""
     target = top / path
-    if os.path.lexists(target) or not _within(target, top):
-        return False
+    if os.path.lexists(target):
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_symlink():
         target.symlink_to(source.readlink())
     elif source.is_file():
         target.write_bytes(source.read_bytes())
         target.chmod(source.stat().st_mode & 0o777)
-    else:
-        return False
-    return True
 
 
 def _within(target: Path, top: Path) -> bool:
+    """No link on the way there leads out of the worktree."""
     return target.parent.resolve().is_relative_to(top.resolve())
 
 
-def _newer(source: Path, copy: Path) -> bool:
-    return source.is_file() and copy.is_file() and source.stat().st_mtime_ns > copy.stat().st_mtime_ns
+def _due(source: Path, copy: Path) -> bool:
+    if not os.path.lexists(copy):
+        return True
+    return source.is_file() and _differs(source, copy) and source.stat().st_mtime_ns > copy.stat().st_mtime_ns
 
 
 def _differs(source: Path, copy: Path) -> bool:

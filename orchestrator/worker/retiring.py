@@ -38,11 +38,17 @@ def keep_copies(work: Work, tree: Worktree) -> None:
 
 def renew_copies(work: Work, tree: Worktree) -> None:
     """A worktree that is taken up again gets the copied-in files as they are by now; what a person put right is newer there. What
-    is replaced is kept, as an agent may have edited it."""
-    for path in included.outdated(tree.repo, tree):
-        work.claim.keep_copy(path, (tree.path / path).read_bytes())
-        (tree.path / path).unlink()
-    included.copy_included(tree.repo, tree)
+    is replaced is kept, as an agent may have edited it. Cut off in the middle, all of the worktree is made anew."""
+    if not (paths := included.outdated(tree.repo, tree)):
+        return
+    worktree.begin(tree)
+    for path in paths:
+        if (tree.path / path).is_file():
+            work.claim.keep_copy(path, (tree.path / path).read_bytes())
+            (tree.path / path).unlink()
+            work.event("notice", detail=f"{path} is the checkout's again; what the worktree had is kept in .orch/saved")
+    included.copy(tree.repo, tree, paths)
+    worktree.finish(tree)
 
 
 def others(work: Work) -> bool:

@@ -5,6 +5,7 @@ Hooks come from the configuration: `after_create` and `before_run` must succeed;
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,16 +53,17 @@ def furnishing(spec: Spec, settings: Settings) -> Mapping[str, str]:
 
 def note(work: Work, tree: Worktree) -> None:
     """Write down by what commands the worktree was made ready: whoever goes on there may by then be told of others."""
-    if commands := furnishing(work.spec, work.settings):
-        write(tree.admin / FURNISHED, json.dumps(commands))
-    else:
-        (tree.admin / FURNISHED).unlink(missing_ok=True)
+    write(tree.admin / FURNISHED, _digest(work))
 
 
 def noted(work: Work, tree: Worktree) -> bool:
-    """Whether it was made ready by the commands that there are now."""
-    commands = furnishing(work.spec, work.settings)
-    return (refs.content(tree.admin / FURNISHED) or "") == (json.dumps(commands) if commands else "")
+    """Whether it was made ready by the commands that there are now; of one where nothing is written down nobody knows better."""
+    return refs.content(tree.admin / FURNISHED) in (None, _digest(work))
+
+
+def _digest(work: Work) -> str:
+    """Each agent can read it, and a command may hold a secret."""
+    return hashlib.sha256(json.dumps(furnishing(work.spec, work.settings)).encode()).hexdigest()
 
 
 def furnish_or_raise(work: Work, repo: Repository, tree: Worktree) -> None:

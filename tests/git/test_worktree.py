@@ -424,7 +424,8 @@ class TestIncluded:
             (repo.top / name).parent.mkdir(exist_ok=True)
             (repo.top / name).write_text(name)
         (repo.top / "a.ignored").chmod(0o700)
-        assert set(included.copy_included(repo, tree)) == {"a.ignored", "deep/b.ignored"}
+        included.copy_included(repo, tree)
+        assert not (tree.path / "no.ignored").exists()
         assert (tree.path / "deep" / "b.ignored").read_text() == "deep/b.ignored"
         assert os.access(tree.path / "a.ignored", os.X_OK)
         assert not (tree.path / "new").exists()
@@ -434,7 +435,8 @@ class TestIncluded:
         (repo.top / "a.ignored").write_text("source")
         (repo.top / "b.ignored").write_text("source")
         (tree.path / "a.ignored").write_text("edited")
-        assert included.copy_included(repo, tree) == ("b.ignored",)
+        included.copy_included(repo, tree)
+        assert [(tree.path / name).read_text() for name in ("a.ignored", "b.ignored")] == ["edited", "source"]
         assert included.edited(repo, tree) == ("a.ignored",)
 
     def test_a_link_that_leads_out_of_the_worktree_is_not_followed(
@@ -445,11 +447,40 @@ class TestIncluded:
         (repo.top / "deep" / "a.ignored").write_text("x")
         (tmp_path / "outside").mkdir()
         (tree.path / "deep").symlink_to(tmp_path / "outside")
-        assert included.copy_included(repo, tree) == ()
+        included.copy_included(repo, tree)
         assert list((tmp_path / "outside").iterdir()) == []
 
     def test_without_the_file_nothing_is_asked(self, repo: Repository, tree: Worktree) -> None:
-        assert included.copy_included(repo, tree) == ()
+        (repo.top / "a.ignored").write_text("x")
+        included.copy_included(repo, tree)
+        assert not (tree.path / "a.ignored").exists()
+
+    def test_what_the_worktree_s_branch_tracks_or_does_not_ignore_is_never_copied_there(
+        self, repo: Repository, tree: Worktree
+    ) -> None:
+        """The next commit would take it up, and it tends to be a secret."""
+        (repo.top / ".worktreeinclude").write_text("*.ignored\n.env\n")
+        (repo.common / "info" / "exclude").write_text("")
+        (repo.top / ".gitignore").write_text("*.ignored\n.env\n")  # the second not committed
+        for name in ("a.ignored", "b.ignored", ".env"):
+            (repo.top / name).write_text("secret")
+        (tree.path / "a.ignored").write_text("template")
+        tree.git.run("add", "-f", "a.ignored")
+        os.utime(tree.path / "a.ignored", ns=(0, 0))
+        assert included.outdated(repo, tree) == ("b.ignored",)
+        included.copy_included(repo, tree)
+        assert {path.name for path in tree.path.glob("*.ignored")} == {"a.ignored", "b.ignored"}
+        assert (tree.path / "a.ignored").read_text() == "template"
+        assert not (tree.path / ".env").exists()
+
+    def test_what_stands_in_the_way_of_a_copy_stays(self, repo: Repository, tree: Worktree) -> None:
+        (repo.top / ".worktreeinclude").write_text("*.ignored\n")
+        (repo.top / "deep").mkdir()
+        (repo.top / "deep" / "a.ignored").write_text("x")
+        (repo.top / "b.ignored").write_text("x")
+        (tree.path / "deep").write_text("a file")
+        included.copy_included(repo, tree)
+        assert ((tree.path / "deep").read_text(), (tree.path / "b.ignored").read_text()) == ("a file", "x")
 
 
 def begun(admin: Path) -> None:

@@ -13,6 +13,9 @@ from orchestrator.core.lease import Lease
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent, Restart, Result
 from orchestrator.core.task import Stage, State
+from orchestrator.git import included
+from orchestrator.git.repository import Repository
+from orchestrator.git.worktree import Worktree
 from orchestrator.proc import identity
 from orchestrator.store import config, records, specfile
 from orchestrator.worker import life, main, opening
@@ -115,6 +118,35 @@ def test_an_ignored_file_that_a_person_put_right_reaches_a_worktree_that_holds_i
     desk.agent(f"cat *.ignored > {desk.top}/seen; {DONE}")
     desk.serve()
     assert (desk.state(), (desk.top / "seen").read_text()) == (State.CONVERGED, "rightthe agent's")
+
+
+def test_a_copy_whose_renewal_is_cut_off_is_made_anew_with_all_the_rest(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty `.env` that is newer than its original would stay for good."""
+    (desk.repo / ".worktreeinclude").write_text("*.ignored\n")
+    key = desk.repo / "key.ignored"
+    key.write_text("wrong")
+    desk.drop(benchmark=f"grep -q right key.ignored || exit 1\n{COUNT}")
+    desk.serve()
+    key.write_text("right")
+    os.utime(key, ns=(later_ns := (desk.worktree() / key.name).stat().st_mtime_ns + 1, later_ns))
+    desk.move("x", State.PENDING)
+    claim = desk.claim()
+    with monkeypatch.context() as cut:
+        cut.setattr(included, "copy", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            main.serve(claim)
+    desk.die(claim)
+    desk.agent(DONE)
+    desk.serve()
+    assert desk.state() == State.CONVERGED
+    assert "wrong" in [path.read_text() for path in (desk.folder() / ".orch/saved").iterdir()]
+
+
+def cut_off(_repo: Repository, tree: Worktree, paths: tuple[str, ...]) -> None:
+    """A SIGKILL, when the file is there and nothing is in it."""
+    for path in paths:
+        (tree.path / path).write_text("")
+    raise KeyboardInterrupt
 
 
 def test_a_copied_file_is_not_renewed_through_a_link_out_of_the_worktree(desk: Desk) -> None:

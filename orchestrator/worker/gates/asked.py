@@ -16,8 +16,8 @@ OPEN = frozenset({"test", "lint", VALIDATOR, JUDGE})
 
 
 def asked(work: Work) -> tuple[Gate, ...]:
-    """The gates of this task in the order in which they are asked: the settings', with the spec's own in their place, its script
-    of checks, its scope where that is only warned of, the verify command."""
+    """The gates of this task in the order in which they are asked (`gates.ordered`). They are the settings', with the spec's own
+    in their place, its script of checks, its scope where that is only warned of, the verify command."""
     found = gates.merged(map(gates.from_plain, work.settings.gates.values()), work.spec.gates)
     if work.evaluator.checks and CHECKS not in found:
         found[CHECKS] = Gate(CHECKS)
