@@ -142,8 +142,9 @@ def _left(seen: Look, candidate: Candidate) -> Iterator[Reason]:
 
     from orchestrator.git import submodules
 
-    for path, told in submodules.kept(_top(seen, candidate, record), record.id):
-        away = f"`git worktree remove --force {quote(str(path))}`"
+    top = _top(seen, candidate, record)
+    for path, told in submodules.kept(top, record.id):
+        away = f"`git -C {quote(str(top))} worktree remove --force {quote(str(path))}`"
         yield Reason("worktree", f"{path} stays: {told}", f"Push or copy what you want of it, then {away}.")
 
 
