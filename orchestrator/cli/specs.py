@@ -41,7 +41,8 @@ def doubts(app: App, spec: Spec) -> list[str]:
 
     problems = [Router(app.settings).problem(spec), phased.problem(spec, app.settings, app.queue.root.parent)]
     if missing := _missing(app.queue, spec):
-        problems.append(f"`depends_on`: no task is called {' or '.join(missing)}, and it starts when each of them has converged")
+        which = " or ".join(missing)
+        problems.append(f"no task is called {which}, as `depends_on` has it: this one starts when all named there have converged")
     return [f"warning: {problem}" for problem in problems if problem]
 
 

@@ -297,7 +297,9 @@ def test_a_parent_that_nobody_knows_is_told_at_once_and_one_that_was_removed_is_
     (project.tasks / ".orch" / "converged.jsonl").write_text('{"schema": 1, "name": "old"}\n')
     project.drop("there", state="blocked")
     told = project.run("add", "fix", "--goal", "g", "--benchmark", "true", "--depends-on", "there,old,thre").stdout
-    assert "warning: `depends_on`: no task is called thre, and it starts when each of them has converged\n" in told
+    assert (
+        "warning: no task is called thre, as `depends_on` has it: this one starts when all named there have converged\n" in told
+    )
     assert "no task is called far or away," in project.run("edit", "fix", "--depends-on", "far,away").stderr
     assert project.run("edit", "fix", "--depends-on", "there,old").stderr == ""
 
