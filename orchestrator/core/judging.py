@@ -13,7 +13,6 @@ from orchestrator.core.value import Value
 LARGEST = 256 * 1024
 BEGIN = re.compile(r'\{\s*"')  # of an object that says anything; a decoder that fails has looked through all that is before it
 MOST = 256 * LARGEST  # characters that it may look through in vain, again and again: a second's work
-DEEP = 5000  # of them where it doesn't say how far it came
 SUMMARY = 2000
 
 
@@ -67,7 +66,7 @@ def _objects(text: str) -> Iterator[Mapping[str, Any]]:
 
 def _cost(error: Exception, begin: int) -> int:
     """What the decoder read; and it counts all lines before that for its error's words, at a sixty-fourth of the price."""
-    place: int = getattr(error, "pos", begin + DEEP)
+    place: int = getattr(error, "pos", begin + LARGEST)  # how far it came in what is nested too deep it doesn't say
     return 1 + place - begin + place // 64
 
 
