@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from orchestrator.errors import GitError
 from orchestrator.git.command import Git, join, split
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
@@ -15,10 +16,12 @@ NAMES = ".worktreeinclude"
 OURS = {".orch", ".worktrees"}  # what is kept of other tasks' copies is called as the files are
 
 
-def copy_included(repo: Repository, tree: Worktree) -> None:
+def copy_included(repo: Repository, tree: Worktree) -> bool:
     """Copy every file of the repository's checkout that `.worktreeinclude` matches and git ignores into our worktree.
-    What is there already stays."""
-    copy(repo, tree, _meant(repo, tree))
+    What is there already stays. Whether there was anything to copy."""
+    paths = _chosen(repo)
+    copy(repo, tree, paths)
+    return bool(paths)
 
 
 def copy(repo: Repository, tree: Worktree, paths: Iterable[str]) -> None:
@@ -35,14 +38,20 @@ def edited(repo: Repository, tree: Worktree) -> tuple[str, ...]:
 
 
 def outdated(repo: Repository, tree: Worktree) -> tuple[str, ...]:
-    """Those that are missing in a worktree, or that a person has changed since they were copied there."""
-    return tuple(path for path in _meant(repo, tree) if _due(repo.top / path, tree.path / path))
+    """Those that are missing in a worktree in which somebody worked, or that a person has changed since they were copied there.
+    Only what git ignores there as well: its branch may have other rules or track one of them by now, the next commit would take
+    that up, and they tend to be secrets."""
+    due = [path for path in _chosen(repo) if _due(repo.top / path, tree.path / path) and _plain(tree.path, path)]
+    with suppress(GitError):  # the folder is a submodule's by now: nobody can tell
+        return tuple(_ignored(tree.git, due))
+    return ()
 
 
-def _meant(repo: Repository, tree: Worktree) -> list[str]:
-    """Those that git ignores in the worktree as well. Its branch may have other rules, or track one of them by now: the next
-    commit would take that up, and they tend to be secrets."""
-    return _ignored(tree.git, [path for path in _chosen(repo) if _within(tree.path / path, tree.path)])
+def _plain(top: Path, path: str) -> bool:
+    """No link and no other repository is on the way there: what lies beyond a link git is not asked for, and one has its own
+    rules."""
+    above = [top / folder for folder in Path(path).parents][:-1]
+    return not any(folder.is_symlink() or os.path.lexists(folder / ".git") for folder in above)
 
 
 def _chosen(repo: Repository) -> list[str]:
@@ -57,9 +66,9 @@ def _ignored(git: Git, paths: list[str]) -> list[str]:
 
 
 def _copy(source: Path, top: Path, path: str) -> None:
-    """Copy one file, or the link that it is."""
+    """Copy one file, never through a link that leads out of the worktree."""
     target = top / path
-    if os.path.lexists(target):
+    if os.path.lexists(target) or not target.parent.resolve().is_relative_to(top.resolve()):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_symlink():
@@ -67,11 +76,6 @@ def _copy(source: Path, top: Path, path: str) -> None:
     elif source.is_file():
         target.write_bytes(source.read_bytes())
         target.chmod(source.stat().st_mode & 0o777)
-
-
-def _within(target: Path, top: Path) -> bool:
-    """No link on the way there leads out of the worktree."""
-    return target.parent.resolve().is_relative_to(top.resolve())
 
 
 def _due(source: Path, copy: Path) -> bool:

@@ -36,12 +36,12 @@ def furnish(work: Work, repo: Repository, tree: Worktree) -> str | None:
 
     What these leave is given: no commit of an agent's takes it up.
     """
-    included.copy_included(repo, tree)
+    copied = included.copy_included(repo, tree)
     commands = furnishing(work.spec, work.settings)
     for name, command in commands.items():
         if problem := run(work, name, command, tree.path):
             return problem
-    (given.note if commands else given.forget)(tree)
+    (given.note if commands or copied else given.forget)(tree)
     return None
 
 

@@ -455,7 +455,7 @@ class TestIncluded:
         included.copy_included(repo, tree)
         assert not (tree.path / "a.ignored").exists()
 
-    def test_what_the_worktree_s_branch_tracks_or_does_not_ignore_is_never_copied_there(
+    def test_what_the_worktree_s_branch_tracks_or_does_not_ignore_is_not_renewed_there(
         self, repo: Repository, tree: Worktree
     ) -> None:
         """The next commit would take it up, and it tends to be a secret."""
@@ -468,10 +468,19 @@ class TestIncluded:
         tree.git.run("add", "-f", "a.ignored")
         os.utime(tree.path / "a.ignored", ns=(0, 0))
         assert included.outdated(repo, tree) == ("b.ignored",)
-        included.copy_included(repo, tree)
-        assert {path.name for path in tree.path.glob("*.ignored")} == {"a.ignored", "b.ignored"}
-        assert (tree.path / "a.ignored").read_text() == "template"
-        assert not (tree.path / ".env").exists()
+
+    def test_what_lies_beyond_a_link_or_in_another_repository_is_not_renewed(self, repo: Repository, tree: Worktree) -> None:
+        """Git says of neither whether it is ignored, and of the latter its own rules count."""
+        (repo.top / ".worktreeinclude").write_text("*.ignored\n")
+        for folder in ("linked", "nested", "plain"):
+            (repo.top / folder).mkdir()
+            (repo.top / folder / "a.ignored").write_text("x")
+        (tree.path / "settings").mkdir()
+        (tree.path / "linked").symlink_to("settings")
+        (tree.path / "nested" / ".git").mkdir(parents=True)
+        assert included.outdated(repo, tree) == ("plain/a.ignored",)
+        tree.git.run("update-index", "--add", "--cacheinfo", f"160000,{tree.head},plain")
+        assert included.outdated(repo, tree) == ()
 
     def test_what_stands_in_the_way_of_a_copy_stays(self, repo: Repository, tree: Worktree) -> None:
         (repo.top / ".worktreeinclude").write_text("*.ignored\n")

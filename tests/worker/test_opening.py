@@ -149,6 +149,17 @@ def cut_off(_repo: Repository, tree: Worktree, paths: tuple[str, ...]) -> None:
     raise KeyboardInterrupt
 
 
+def test_a_copied_file_that_no_committed_rule_ignores_is_in_no_commit(desk: Desk) -> None:
+    desk.commit({".worktreeinclude": ".env\n"})
+    (desk.repo / ".gitignore").write_text(".env\n")  # not committed
+    (desk.repo / ".env").write_text("secret")
+    desk.drop()
+    desk.agent(f"cat .env > {desk.top}/seen; {DONE}")
+    desk.serve()
+    assert (desk.state(), (desk.top / "seen").read_text()) == (State.CONVERGED, "secret")
+    assert desk.git("log", "--all", "--format=%h", "--", ".env") == ""
+
+
 def test_a_copied_file_is_not_renewed_through_a_link_out_of_the_worktree(desk: Desk) -> None:
     (desk.repo / ".worktreeinclude").write_text("*.ignored\n")
     (desk.repo / "sub").mkdir()
