@@ -53,7 +53,9 @@ def furnishing(spec: Spec, settings: Settings) -> Mapping[str, str]:
 
 def note(work: Work, tree: Worktree) -> None:
     """Write down by what commands the worktree was made ready: whoever goes on there may by then be told of others."""
-    write(tree.admin / FURNISHED, _digest(work))
+    path, digest = tree.admin / FURNISHED, _digest(work)
+    if refs.content(path) != digest:  # an idle worktree was mostly made ready by the same
+        write(path, digest)
 
 
 def noted(work: Work, tree: Worktree) -> bool:
