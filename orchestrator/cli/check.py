@@ -234,11 +234,12 @@ def _default_repository(root: Path) -> Repository:
     """That of the folder which holds the queue, else of the current one."""
     from orchestrator.git import repository
 
-    project = root.parent if root.parent.is_dir() else Path.cwd()
-    for place in (project, Path.cwd()):
+    try:
+        return repository.discover(root.parent if root.parent.is_dir() else Path.cwd())
+    except repository.NotARepository:
         with suppress(repository.NotARepository):
-            return repository.discover(place)
-    return repository.discover(project)
+            return repository.discover(Path.cwd())
+        raise
 
 
 def _worktrees(app: App, repo: Repository) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from orchestrator.cli.app import App
 from orchestrator.cli.options import common, names_argument, pass_app
 from orchestrator.core.convergence import requeued
 from orchestrator.core.outcome import Reason
+from orchestrator.core.record import Record
 from orchestrator.core.task import Place, State
 from orchestrator.core.value import Value
 from orchestrator.errors import Misuse, OrchestratorError
@@ -160,7 +161,7 @@ def _retry(app: App, place: Place) -> Done:
     record = records.peek(app.queue.path(place))
     if not _waits(app, place) and (record is None or not (record.reason or record.failures or record.doubt)):
         return Done(place.name, place.state, "is pending already")
-    doubt = _doubt(app, place)
+    doubt = _doubt(record, place)
     with hold.claimed(app.queue, place) as claim:
         fresh = requeued(claim.record() or claim.fresh_record())
         claim.release(State.PENDING, replace(fresh, forced=time.time()))
@@ -169,16 +170,14 @@ def _retry(app: App, place: Place) -> Done:
 
 def _kept(app: App, place: Place) -> str:
     """What its next claim goes on with. What a copy brought along is another task's, and that claim sets it aside."""
-    folder = app.queue.path(place)
-    record = records.peek(folder)
-    if record is None or app.queue.copied(folder, place.name, place.inode):
-        return ""
-    return f"{', on the same branch' if record.branch else ''}{_doubt(app, place)}"
-
-
-def _doubt(app: App, place: Place) -> str:
-    """What the task's next run takes for a person's own from now on, though an agent may have done it."""
     record = records.peek(app.queue.path(place))
+    if record is None or app.queue.elsewhere(record, place.name, place.inode):
+        return ""
+    return f"{', on the same branch' if record.branch else ''}{_doubt(record, place)}"
+
+
+def _doubt(record: Record | None, place: Place) -> str:
+    """What the task's next run takes for a person's own from now on, though an agent may have done it."""
     if record is None or not record.doubt:
         return ""
     return (

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.core.task import WORKTREES
 from orchestrator.core.value import Value
 
 DAY = 86400.0
@@ -66,7 +67,7 @@ class Settings(Value):
 
     def worktrees_of(self, top: Path) -> Path:
         """The folder of the worktrees of the repository at `top`."""
-        return Path(self.worktrees) if self.worktrees else top / ".worktrees"
+        return Path(self.worktrees) if self.worktrees else top / WORKTREES
 
     def args_of(self, agent: str) -> tuple[str, ...]:
         """What is added to the command line of the agent called `agent`."""

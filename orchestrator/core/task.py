@@ -16,6 +16,7 @@ DOTS = re.compile(r"\.{2,}")
 # What the names of our worktrees beside the agent's end with: what a commit is measured in, what it is compared with where both
 # are measured in turns, and what takes a landing back.
 VERIFY, RIVAL, UNDO = ".verify", ".rival", ".undo"
+WORKTREES = ".worktrees"  # their folder in the repository, where the settings name no other
 
 
 class State(StrEnum):

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from orchestrator.core.task import WORKTREES
 from orchestrator.errors import GitError
 from orchestrator.git.command import Git, join, split
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 
 NAMES = ".worktreeinclude"
-OURS = {".orch", ".worktrees"}  # what is kept of other tasks' copies is called as the files are
+OURS = {".orch", WORKTREES}  # what is kept of other tasks' copies is called as the files are
 
 
 def copy_included(repo: Repository, tree: Worktree) -> bool:
@@ -48,8 +49,7 @@ def outdated(repo: Repository, tree: Worktree) -> tuple[str, ...]:
 
 
 def _plain(top: Path, path: str) -> bool:
-    """No link and no other repository is on the way there: what lies beyond a link git is not asked for, and one has its own
-    rules."""
+    """No link is on the way there, beyond which git answers nothing, and no other repository, which has its own rules."""
     above = [top / folder for folder in Path(path).parents][:-1]
     return not any(folder.is_symlink() or os.path.lexists(folder / ".git") for folder in above)
 

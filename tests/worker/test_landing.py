@@ -183,14 +183,20 @@ def test_a_checkout_in_the_way_is_named_and_keeps_its_edits(desk: Desk) -> None:
     assert (desk.repo / "todo.txt").read_text() == "mine\n"
 
 
-@pytest.mark.parametrize("moved", [False, True])
-def test_a_landing_that_was_killed_is_finished_where_the_base_has_it_and_undone_where_not(desk: Desk, moved: bool) -> None:
+def begun(desk: Desk) -> tuple[Work, Workspace, str]:
+    """A landing whose intent is written down, and nothing done of it; and the commit that the base is to be at."""
     desk.drop()
     desk.agent(DONE)
     work, space = ready(desk)
+    new = merging.commit(work, space, landing.merge.Merged(f"{space.tip}^{{tree}}", space.tip), desk.main)
+    work.save(intent=Intent("main", desk.main, new))
+    return work, space, new
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_landing_that_was_killed_is_finished_where_the_base_has_it_and_undone_where_not(desk: Desk, moved: bool) -> None:
+    work, _, new = begun(desk)
     old = desk.main
-    new = merging.commit(work, space, landing.merge.Merged(f"{space.tip}^{{tree}}", space.tip), old)
-    work.save(intent=Intent("main", old, new))
     desk.git("read-tree", "-m", "-u", old, new)  # as far as the killed one had come
     if moved:
         desk.git("update-ref", "refs/heads/main", new, old)
@@ -213,12 +219,7 @@ def test_a_worker_killed_after_it_said_that_it_landed_says_so_once(desk: Desk) -
 
 @pytest.mark.parametrize("told", [False, True])
 def test_a_landing_whose_worker_was_killed_before_or_after_it_told_of_it_is_told_once(desk: Desk, told: bool) -> None:
-    desk.drop()
-    desk.agent(DONE)
-    work, space = ready(desk)
-    old = desk.main
-    new = merging.commit(work, space, landing.merge.Merged(f"{space.tip}^{{tree}}", space.tip), old)
-    work.save(intent=Intent("main", old, new))
+    work, _, new = begun(desk)
     desk.git("reset", "-q", "--hard", new)
     if told:
         work.event("landed", commit=new, base="main", how="merge")
@@ -229,12 +230,8 @@ def test_a_landing_whose_worker_was_killed_before_or_after_it_told_of_it_is_told
 
 
 def test_a_killed_landing_is_taken_back_only_when_nobody_else_lands(desk: Desk) -> None:
-    desk.drop()
-    work, space = ready(desk)
-    old = desk.main
-    new = merging.commit(work, space, landing.merge.Merged(f"{space.tip}^{{tree}}", space.tip), old)
-    work.save(intent=Intent("main", old, new))
-    desk.git("read-tree", "-m", "-u", old, new)
+    work, space, new = begun(desk)
+    desk.git("read-tree", "-m", "-u", desk.main, new)
     desk.die(work.claim)
     desk.agent(f"{desk.call} exit 1")
     descriptor = os.open(space.repo.landing_lock, os.O_RDWR | os.O_CREAT)
