@@ -50,7 +50,8 @@ class Collected(Value):
     commit that was made there: should the base have moved to one of these, the agent moved it. `rewritten`: the tip may not
     continue the history it began from. `rebased`: the commit that a rebase had come to when it was left unfinished. `stashed`:
     entries that it left in the stash, which is the repository's. `hidden`: files that it had git ignore by the repository's own
-    list. `made`: what became of what was uncommitted, where the caller had that committed."""
+    list. `beside`: those of `extra` that were committed there, on another branch or in a worktree inside it, or taken back.
+    `made`: what became of what was uncommitted, where the caller had that committed."""
 
     tip: str
     extra: tuple[str, ...] = ()
@@ -60,6 +61,7 @@ class Collected(Value):
     rebased: str | None = None
     stashed: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 def before(tree: Worktree) -> Before:
@@ -106,13 +108,14 @@ def collect(tree: Worktree, branch_name: str, start: str, since: Before | None =
     been = {entry.commit for entry in log}
     fresh = [commit for commit in reflog.stashes(tree.repo) if commit not in since.stashes]
     stashes = reflog.stashed_on(tree.repo, fresh, been | {start})
+    inner = list(_inner(tree))
     left = [
         *been,
         *stashes,
         *_dropped(tree.repo, since),
         *_operation_commits(tree.admin),
         *filter(None, (ours, head)),
-        *_inner(tree),
+        *(entry.commit for entry in inner),
     ]
     extra = heads(tree.repo, [commit for commit in left if commit not in (tip, start)], (tip, start))
     if on != branch_name or head != tip or busy(tree.admin):
@@ -121,7 +124,10 @@ def collect(tree: Worktree, branch_name: str, start: str, since: Before | None =
     rewritten = tip != start and not (log and log[-1].commit == tip and all(entry.onward for entry in log))
     rebased = head if before_rebase and head in extra else None
     stashed = tuple(reflog.stashed_at(tree.repo, stashes, branch_name))
-    return Collected(tip, extra, seen, rewritten, rebased=rebased, stashed=stashed, hidden=_hidden(tree, since))
+    beside = tuple(commit for commit in extra if commit in {*seen, *reflog.made(inner)})
+    return Collected(
+        tip, extra, seen, rewritten, rebased=rebased, stashed=stashed, hidden=_hidden(tree, since), beside=beside
+    )  # fmt: skip
 
 
 def keep_everything(tree: Worktree, slug: str, label: str, *, base: str | None = None) -> tuple[str, ...]:
@@ -130,7 +136,8 @@ def keep_everything(tree: Worktree, slug: str, label: str, *, base: str | None =
     `base` is a commit whose history needs no keeping."""
     been = set(reflog.been(tree))
     commits = [*_uncommitted(tree), tree.head, *been, *_operation_commits(tree.admin)]
-    commits += [*reflog.stashed_on(tree.repo, reflog.stashes(tree.repo), been), *_inner(tree)]
+    commits += [*reflog.stashed_on(tree.repo, reflog.stashes(tree.repo), been)]
+    commits += [entry.commit for entry in _inner(tree)]
     return keep_new(tree.repo, slug, label, filter(None, commits), base)
 
 
@@ -206,14 +213,14 @@ def _uncommitted(tree: Worktree) -> Iterator[str]:
         yield _commit_tree(tree.git, contents, status.head)
 
 
-def _inner(tree: Worktree) -> Iterator[str]:
-    """What lies in worktrees that the agent made inside its own: they go with it."""
+def _inner(tree: Worktree) -> Iterator[Entry]:
+    """What lies in worktrees that the agent made inside its own, and where they have been: they go with it."""
     for admin in refs.entries(tree.repo.common / "worktrees"):
         place = Path(refs.content(admin / "gitdir") or "/").parent
         if admin != tree.admin and place.is_relative_to(tree.path):
             inner = Worktree(tree.repo, place, admin)
-            yield from _uncommitted(inner)
-            yield from reflog.been(inner)
+            yield from (Entry(commit, "commit") for commit in _uncommitted(inner))
+            yield from reflog.read(inner)
 
 
 def _lost(repo: Repository, path: Path, base: str | None) -> str:

@@ -37,6 +37,10 @@ STASHED = (
     "what the agent left in `git stash` counts for nothing; it is in commit {}, and in the repository's own stash, where a "
     "person's `git stash pop` would find it"
 )
+BESIDE = (
+    "nothing changed on the task's branch: commit {}, made on another branch or in a worktree of the agent's own, or taken back, "
+    "counts for nothing"
+)
 HIDDEN = "git was told by .git/info/exclude to ignore {}: that is in no commit, so it neither counts nor lands"
 RECONFIGURED = "the repository's git configuration or hooks"
 
@@ -100,17 +104,19 @@ def judge(work: Work, repo: Repository, before: Watch, collected: save.Collected
     if refused := scope.strays(work, repo, review.changes, tip):
         scope.ask(work, refused)
         return Left(before.start, tip, Result.SCOPE_VIOLATION, scope.named(refused), review.patch)
-    return Left(before.start, tip, detail=_put_aside(work, collected), patch=review.patch, changes=review.changes)
+    return Left(before.start, tip, detail=_put_aside(work, before.start, collected), patch=review.patch, changes=review.changes)
 
 
-def _put_aside(work: Work, collected: save.Collected) -> str:
+def _put_aside(work: Work, start: str, collected: save.Collected) -> str:
     """What an agent left of a merge or a rebase that it did not finish, or in the stash, or had git ignore, neither counts nor
-    lands: the next one has to know."""
+    lands, and all that it did may be somewhere else: the next one has to know."""
     made, found = collected.made, []
     if made.aside:
         found.append(UNFINISHED.format(", ".join(made.unresolved[: scope.SHOWN]), made.aside[:10]))
     elif collected.rebased:
         found.append(UNFINISHED_REBASE.format(collected.rebased[:10]))
+    elif collected.beside and collected.tip == start:
+        found.append(BESIDE.format(", ".join(commit[:10] for commit in collected.beside[: scope.SHOWN])))
     if collected.stashed:
         found.append(STASHED.format(", ".join(commit[:10] for commit in collected.stashed[: scope.SHOWN])))
     if collected.hidden:

@@ -329,6 +329,40 @@ def test_that_a_rebase_was_left_unfinished_is_told_with_where_its_work_is(desk: 
     assert desk.record().history[0].detail in [f"{words.format(each[:10])}; left is 3, target <= 0" for each in kept_apart]
 
 
+BACK = "git checkout -q orchestrator/x"
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        f"git checkout -q -b theirs; {DONE}; git commit -qam done; {BACK}",
+        f"git worktree add -q .worktrees/theirs -b theirs; cd .worktrees/theirs; {DONE}; git commit -qam done",
+        f"git worktree add -q .worktrees/theirs -b theirs; cd .worktrees/theirs; {DONE}",
+        f"{DONE}; git commit -qam done; git reset -q --hard main",
+    ],
+    ids=["another branch", "a worktree of its own", "the same, uncommitted", "taken back"],
+)
+def test_of_an_agent_that_worked_beside_its_branch_it_is_told_where_that_is(desk: Desk, work: str) -> None:
+    """It was said to have changed nothing, and the one after it did the same."""
+    desk.drop(front="max_failures: 1")
+    desk.agent(work)
+    desk.serve()
+    (apart,) = [each.commit for each in kept.attempts(repository.discover(desk.repo)) if each.label.startswith("extra/")]
+    words = (
+        f"nothing changed on the task's branch: commit {apart[:10]}, made on another branch or in a worktree of the agent's own, or "
+        "taken back, counts for nothing"
+    )
+    assert desk.record().history[0].detail == words
+
+
+def test_an_agent_that_only_looked_at_other_commits_changed_nothing(desk: Desk) -> None:
+    desk.drop(front="max_failures: 1")
+    theirs = f"git -C {desk.repo} commit-tree -m theirs -p main main^{{tree}}"
+    desk.agent(f"commit=$({theirs}); git checkout -q $commit; git worktree add -q there $commit; {BACK}")
+    desk.serve()
+    assert desk.record().history[0].detail == "the agent changed nothing"
+
+
 def test_what_an_agent_left_in_the_stash_is_told_with_where_it_is_and_a_persons_is_not(desk: Desk) -> None:
     desk.drop(front="max_failures: 1")
     person = f"echo theirs > {desk.repo}/README; git -C {desk.repo} stash -q"
