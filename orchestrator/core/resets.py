@@ -14,6 +14,7 @@ WINDOW = 90  # characters after the word within which the time stands
 LONGEST = 20_000  # of a text; a model's whole answer is no message about a limit
 DAY = timedelta(days=1)
 HALF_YEAR = timedelta(days=183)
+JUST_OVER = 600.0  # seconds; nobody names a moment that is over, so a clock may be that much ahead of the provider's
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -65,7 +66,8 @@ BARE = re.compile(
 def reset_at(text: str, now: float, zone: tzinfo = UTC) -> float | None:
     """The epoch second at which the limit that `text` tells of is over; None where it doesn't say.
 
-    A time of day is the next one after `now`; a date with its year may lie in the past: then the limit is over.
+    A time of day is the next one after `now`, but for one that is just over: the clocks disagree, and it isn't tomorrow's. A date
+    with its year may lie in the past, too: then the limit is over.
     """
     for word in WORD.finditer(text[:LONGEST]):
         window = text[word.start() : word.start() + WINDOW]
@@ -140,7 +142,7 @@ def _next(here: datetime, day: datetime, match: re.Match[str], step: timedelta) 
     if match["second"] is None and here.replace(second=0, microsecond=0) == moment:
         return (moment + timedelta(minutes=1)).timestamp()
     # Not compared as they stand: two moments of one zone are compared by their clocks, which go back in autumn.
-    return (moment if moment.timestamp() > here.timestamp() else moment + step).timestamp()
+    return (moment if here.timestamp() - moment.timestamp() < JUST_OVER else moment + step).timestamp()
 
 
 def _clock(match: re.Match[str]) -> tuple[int, int, int]:
