@@ -42,7 +42,8 @@ def lines(look: Look, *, width: int | None, color: bool, most: int | None = None
 def header(look: Look) -> list[str]:
     """Where this is, who works on it, and how many tasks are where."""
     red = [f"{clean(red.told)}. {clean(red.next)}" for red in look.red]
-    return [f"{clean(look.queue.root)}  ·  {loops_text(look)}", counts_text(look), *red]
+    full = [f"{clean(told)}. {view.FREE}" for told in (view.no_room(look),) if told]
+    return [f"{clean(look.queue.root)}  ·  {loops_text(look)}", counts_text(look), *full, *red]
 
 
 def loops_text(look: Look) -> str:

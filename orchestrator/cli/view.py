@@ -23,7 +23,7 @@ from orchestrator.core.task import Stage, State
 from orchestrator.core.value import Value
 from orchestrator.loop.phased import phased
 from orchestrator.loop.routed import placed, routed, without_new_logins
-from orchestrator.store import snapshot
+from orchestrator.store import room, snapshot
 from orchestrator.store.owners import Owner
 from orchestrator.store.queue import Queue
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from orchestrator.executors.protocol import Executor
 
 SHOWN_FIRST = {State.RUNNING: 0, State.BLOCKED: 1, State.PENDING: 2, State.CONVERGED: 3}
+FREE = "Free some space; it all goes on by itself."
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -138,6 +139,12 @@ def held_back(look: Look, candidate: Candidate) -> str | None:
     there = look.queue.folder(record.destination) / candidate.name
     in_the_way = f"{there} is in the way: move or rename that" if os.path.lexists(there) else f"it moves to {record.destination}/"
     return f"it has ended ({record.reason}), and {in_the_way}"
+
+
+def no_room(look: Look) -> str | None:
+    """That the queue's disk is full: a worker that can't write down its last word holds its task until then, and can't tell."""
+    root = str(look.queue.root)
+    return f"No space is left at {root}: nothing can be written down there" if room.is_full(root) else None
 
 
 def stamp(moment: float | None) -> str | None:

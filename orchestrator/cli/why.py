@@ -98,6 +98,8 @@ def same(seen: Look, place: Place) -> Candidate:
 def reasons(seen: Look, candidate: Candidate) -> Iterator[Reason]:
     """Every reason, those a person can mend first."""
     state = candidate.place.state
+    if state in (State.PENDING, State.RUNNING) and (full := view.no_room(seen)):
+        yield Reason("disk", full, view.FREE)
     if state is State.PENDING:
         yield from _pending(seen, candidate)
     elif state is State.RUNNING:

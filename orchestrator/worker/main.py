@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sys
 import time
 import traceback
@@ -22,7 +21,7 @@ from orchestrator.core.task import State, mark
 from orchestrator.errors import AgentError, ClaimLost, OrchestratorError, RepositoryError, SpecError, StoreError
 from orchestrator.proc import identity, tree
 from orchestrator.proc.table import MARK
-from orchestrator.store import clearing, config, seal, secrets
+from orchestrator.store import clearing, config, room, seal, secrets
 from orchestrator.store.claim import Claim
 from orchestrator.store.queue import Queue
 from orchestrator.worker import life, opening, report, resolution
@@ -32,7 +31,6 @@ from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Leaving, Work, blocked
 
 RETRY = 1.0  # seconds between tries to let go of a task whose destination is taken or whose disk is full
-ROOM = 1 << 20  # bytes: a disk with less of them free is full
 FAULTS = 5  # of ours in a row, after which a task waits for a person: an agent may have been paid before each
 
 
@@ -121,15 +119,8 @@ def system_said(error: OSError, record: Record | None, settings: Settings) -> st
     import tempfile
 
     places = dict.fromkeys(filter(None, (settings.tasks, record.repo if record else settings.repo, tempfile.gettempdir())))
-    full = [place for place in places if is_full(place)]
+    full = [place for place in places if room.is_full(place)]
     return f"{problem}: {' and '.join(full)}" if full else f"{problem}: one of {', '.join(places)}"
-
-
-def is_full(place: str) -> bool:
-    """Whether there is no room at `place`, as far as that can be told."""
-    with suppress(OSError):
-        return shutil.disk_usage(place).free < ROOM
-    return False
 
 
 def our_fault(error: Exception, record: Record | None, settings: Settings) -> Ending:

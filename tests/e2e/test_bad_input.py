@@ -429,6 +429,29 @@ def test_a_full_disk_is_told_in_one_line_and_everything_goes_on_when_there_is_sp
         assert project.git("show", "main:todo.txt") == ""
 
 
+def test_that_an_agent_filled_the_queue_s_disk_is_told_while_its_worker_waits_for_room(project: Project) -> None:
+    """It read "agent, for 7 h" all night, of an agent that was through."""
+    built = project.drop("task").rename(project.top / "built")
+    with mounted(project.tasks, "-t", "tmpfs", "-o", "size=4m", "none"):
+        for state in ("pending", "running", "converged", "blocked"):
+            (project.tasks / state).mkdir()
+        shutil.copytree(built, project.tasks / "pending/task")
+        ballast = project.tasks / "ballast"
+        project.agent(f"{ALL_GONE}; cat /dev/zero > {ballast} 2> {project.top}/full; true")
+        loop = project.start("--loop")
+        project.wait((project.top / "full").exists, why="the agent fills it")
+        full = f"No space is left at {project.tasks}: nothing can be written down there"
+        project.wait(lambda: f"disk: {full}" in project.run("why", "task").stdout, why="says so")
+        assert full in project.run("--status").stdout
+
+        ballast.unlink()
+
+        project.wait(lambda: project.where("task") == "converged", why="goes on")
+        assert full not in project.run("--status").stdout
+        project.run("--stop", code=0)
+        assert loop.wait(60) == 0
+
+
 def test_a_folder_that_can_t_be_moved_keeps_no_other_task_waiting(project: Project) -> None:
     """A mount point here; it may as well be a layer of an image, or another's below a sticky bit."""
     built = project.drop("stuck", front="priority: 9").rename(project.top / "built")

@@ -21,7 +21,7 @@ from orchestrator.core.masking import Masker
 from orchestrator.core.outcome import Reason
 from orchestrator.core.task import State
 from orchestrator.proc import spawn, tree
-from orchestrator.store import events, records
+from orchestrator.store import events, records, room
 from orchestrator.worker import main
 from orchestrator.worker.work import Work
 from orchestrator.worker.workspace import Workspace
@@ -269,9 +269,10 @@ def test_what_the_system_refuses_is_told_with_its_place(desk: Desk, monkeypatch:
     refused = (errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert told(*refused, "/there/x") == "No space left on device: /there/x"
     assert told(errno.EIO, os.strerror(errno.EIO)) == "Input/output error"
-    monkeypatch.setattr(tempfile, "tempdir", "/proc")  # has no room at all, as any full disk
-    assert told(*refused) == "No space left on device: /proc"
     monkeypatch.setattr(tempfile, "tempdir", str(desk.top))
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "is_full", lambda place: place == str(desk.repo))
+        assert told(*refused) == f"No space left on device: {desk.repo}"
     assert told(*refused) == f"No space left on device: one of {desk.queue.root}, {desk.repo}, {desk.top}"
 
 
