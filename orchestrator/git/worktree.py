@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,7 @@ class Worktree(Value):
 
 def find(repo: Repository, path: Path) -> Worktree | None:
     """Our worktree at `path`, be it whole or broken; None where there is none of ours."""
+    _open(repo, path)
     here = admin_of(path)
     if here and owned(repo, here):
         found = Worktree(repo, path, here)
@@ -150,6 +152,7 @@ def usable(worktree: Worktree) -> bool:
     head_file = worktree.admin / "HEAD"
     if not worktree.path.is_dir() or not (head_file.is_file() or head_file.is_symlink()):
         return False
+    _open(worktree.repo, worktree.path)
     if admin_of(worktree.path) != worktree.admin:
         _point(worktree)
     return True
@@ -194,6 +197,16 @@ def admin_of(path: Path) -> Path | None:
     """The folder that the `.git` file in `path` names."""
     text = refs.content(f"{path}/.git") if not os.path.islink(path) else None  # noqa: PTH114 - asked twenty times a task
     return Path(text.removeprefix(POINTER)) if text and text.startswith(POINTER) else None
+
+
+def _open(repo: Repository, path: Path) -> None:
+    """An agent may have closed its own folder (`chmod 000 .`, `chmod -R a-w .`): nobody could go on there, or save its work. A
+    folder that git doesn't know as one of ours is a person's."""
+    with contextlib.suppress(OSError):
+        mode = path.lstat().st_mode
+        closed = stat.S_ISDIR(mode) and mode & stat.S_IRWXU != stat.S_IRWXU
+        if closed and any(place_of(admin) == path and owned(repo, admin) for admin in refs.entries(repo.common / "worktrees")):
+            path.chmod(stat.S_IMODE(mode) | stat.S_IRWXU)
 
 
 def _point(worktree: Worktree) -> None:

@@ -52,6 +52,16 @@ def test_in_a_repository_that_prefers_links_one_is_made_and_its_work_saved(top: 
     assert git(top, "worktree", "list", "--porcelain").split()[-1] == "detached"
 
 
+def test_only_a_folder_of_ours_that_is_closed_is_opened(repo: Repository, root: Path, tree: Worktree) -> None:
+    theirs = root / "theirs"
+    for folder in (theirs, tree.path):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o500)
+        worktree.find(repo, folder)
+    assert [oct(folder.stat().st_mode)[-3:] for folder in (theirs, tree.path)] == ["500", "700"]
+    theirs.chmod(0o700)
+
+
 def test_without_a_branch_it_is_detached(repo: Repository, root: Path, base: str, git) -> None:
     tree = pool.prepare(repo, root / "fix.verify", owner="id-1", branch=None, commit=base)
     assert git(tree.path, "symbolic-ref", "-q", "HEAD", ok=False) == ""

@@ -208,6 +208,16 @@ def test_an_agent_that_removes_its_worktree_has_made_one_attempt_and_the_next_ha
     assert (desk.top / "where").read_text().strip() == str(desk.worktree())
 
 
+@pytest.mark.parametrize("mode", ["000", "555"])
+def test_a_worktree_that_its_agent_closed_is_open_to_whoever_goes_on(desk: Desk, mode: str) -> None:
+    """For a user who isn't root it stayed closed, and the task was put off for ever."""
+    desk.drop()
+    desk.agent(f"stat -c %a . >> {desk.top}/modes; {LESS}; chmod {mode} .")
+    desk.serve()
+    assert (desk.state(), desk.merges()) == (State.CONVERGED, 1)
+    assert [line[0] for line in (desk.top / "modes").read_text().split()] == ["7"] * len(desk.record().history)
+
+
 def test_commits_made_before_the_worktree_was_removed_stay_reachable(desk: Desk) -> None:
     desk.drop(front="max_failures: 1")
     commit = f"git checkout -q --detach; {LESS}; git commit -qam mine; git rev-parse HEAD > {desk.top}/mine"
