@@ -133,8 +133,14 @@ def _put_back(record: Record | None, why: str, now: float) -> str:
     if record is None or record.not_before is None:
         return "is pending again"
     if record.not_before > now:
-        return f"waits until {time.strftime('%H:%M:%S', time.localtime(record.not_before))}{why}"
+        return f"waits until {_clock(record.not_before, now)}{why}"
     return f"is pending again{why}"
+
+
+def _clock(moment: float, now: float) -> str:
+    """The time on the wall, with its day where that isn't today: a weekly limit is over on another."""
+    there, here = time.localtime(moment), time.localtime(now)
+    return time.strftime("%H:%M:%S" if there[:3] == here[:3] else "%Y-%m-%d %H:%M:%S", there)
 
 
 def _attempts(record: Record | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,3 +126,10 @@ def test_a_parked_task_says_until_when_and_why() -> None:
     parked = replace(RECORD, reason=Reason.RATE_LIMITED, detail="daily limit", not_before=1_000_000.0)
     assert ending(State.PENDING, parked, now=10.0).endswith("(rate-limited): daily limit")
     assert ending(State.PENDING, parked, now=10.0).startswith("waits until ")
+
+
+def test_a_wait_that_ends_on_another_day_names_that_day() -> None:
+    """A weekly limit's read as if it were over tonight."""
+    noon = time.mktime((2026, 11, 20, 12, 0, 0, 0, 0, -1))
+    told = [ending(State.PENDING, replace(RECORD, not_before=noon + hours * 3600), now=noon) for hours in (3, 27)]
+    assert told == ["waits until 15:00:00", "waits until 2026-11-21 15:00:00"]
