@@ -157,7 +157,8 @@ def weigh(work: Work, space: Space, attempt: Attempt, result: Sample, *, left: b
 
 def with_aside(attempt: Attempt, aside: str) -> Attempt:
     """The attempt, told with what of its work is in no commit; once, however often it is told."""
-    return attempt if aside in attempt.detail else replace(attempt, detail="; ".join(filter(None, (attempt.detail, aside))))
+    told = filter(None, (attempt.detail.rstrip("."), aside))
+    return attempt if aside in attempt.detail else replace(attempt, detail="; ".join(told))
 
 
 def explained(attempt: Attempt, shortfall: str, aside: str) -> str:

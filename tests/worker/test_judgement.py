@@ -329,6 +329,13 @@ def test_that_a_rebase_was_left_unfinished_is_told_with_where_its_work_is(desk: 
     assert desk.record().history[0].detail in [f"{words.format(each[:10])}; left is 3, target <= 0" for each in kept_apart]
 
 
+def test_how_the_agent_came_to_grief_and_what_does_not_count_read_as_one_sentence(desk: Desk) -> None:
+    desk.drop(front="max_failures: 1")
+    desk.agent(f"{DONE}; git stash -q; exit 7")
+    desk.serve()
+    assert desk.record().history[0].detail.startswith("The agent ended with exit code 7; what the agent left in `git stash`")
+
+
 BACK = "git checkout -q orchestrator/x"
 
 
