@@ -55,6 +55,12 @@ LIMIT = re.compile(
     r"|quota|too many requests|resource[ _-]?exhausted|overloaded|high demand|credit balance|out of credits",
     re.I,
 )
+# The provider is out of reach, for this task as for all others: no fault of theirs, and over as suddenly as it came.
+UNREACHED = re.compile(
+    r"\b(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ENETDOWN|ETIMEDOUT)\b"
+    r"|\bgetaddrinfo\b|name resolution|network is unreachable|no route to host",
+    re.I,
+)
 
 
 def plain(line: bytes) -> str:
@@ -199,7 +205,8 @@ def end(*, ok: bool, text: str = "") -> AgentEvent:
 
 
 def failure(message: str, status: int | None = None, *, reset: float | None = None, now: float | None = None) -> AgentEvent:
-    """What the agent's own words on a failure mean: not logged in, no room left, a limit (and its end), or an error.
+    """What the agent's own words on a failure mean: not logged in, no room left, a limit (and its end), or an error. A provider
+    that can't be reached is a limit without an end that anybody knows.
 
     `status` is the HTTP status where the agent tells it beside the words; `reset` the limit's end where it tells that.
     """
@@ -208,7 +215,7 @@ def failure(message: str, status: int | None = None, *, reset: float | None = No
         return AgentEvent(EventKind.AUTH, message)
     if status != 429 and CONTEXT.search(message):
         return AgentEvent(EventKind.CONTEXT, message)
-    if status in LIMITED or LIMIT.search(message):
+    if status in LIMITED or LIMIT.search(message) or UNREACHED.search(message):
         return limit(message, reset=reset, now=now)
     return AgentEvent(EventKind.AUTH if AUTH.search(message) else EventKind.ERROR, message)
 

@@ -152,7 +152,9 @@ def _account(candidate: Candidate, world: World, now: float) -> Iterator[Waiting
     if pause.until is None:
         yield Waiting(WaitingKind.PAUSED, f"{name} needs a person{why}")
     else:
-        yield Waiting(WaitingKind.LIMIT, f"{name} is at a usage limit, next try in {durations.text(pause.until - now)}{why}")
+        yield Waiting(
+            WaitingKind.LIMIT, f"{name} is held up by its provider, next try in {durations.text(pause.until - now)}{why}"
+        )
 
 
 def _parents(name: str, parents: tuple[str, ...], world: World) -> Iterator[Waiting]:

@@ -42,7 +42,8 @@ from orchestrator.worker.space import Space
 from orchestrator.worker.work import Ending, Work, blocked
 
 RESUMED = (
-    "This session was interrupted by a usage limit, which is over. What had been changed is still in the worktree: go on there."
+    "This session was interrupted by its provider, which takes work again. "
+    "What had been changed is still in the worktree: go on there."
 )
 
 

@@ -22,7 +22,7 @@ def settled(work: Work, outcome: AgentOutcome) -> AgentOutcome:
     """`outcome` as it is to be taken: where nobody wants to wait for limits, one is a failure like any other."""
     if outcome.end is not AgentEnd.RATE_LIMITED or work.settings.limit_wait > 0:
         return outcome
-    return replace(outcome, end=AgentEnd.FAILED, detail=f"a usage limit, and limit_wait is 0: {outcome.detail}")
+    return replace(outcome, end=AgentEnd.FAILED, detail=f"its provider refuses, and limit_wait is 0: {outcome.detail}")
 
 
 def refused(work: Work, space: Space, outcome: AgentOutcome) -> Ending | None:

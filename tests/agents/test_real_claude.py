@@ -87,6 +87,14 @@ def test_servers_that_stay_broken_do_not_hold_it_for_minutes(claude: Bench) -> N
     assert outcome.spend.seconds < 60
 
 
+def test_a_server_that_nobody_reaches_is_waited_for(claude: Bench) -> None:
+    with serve(script()) as server:
+        request = claude.request(server)
+    outcome = claude.run(request)  # it has closed
+    assert outcome.end is AgentEnd.RATE_LIMITED, outcome
+    assert outcome.spend.seconds < 60
+
+
 def test_a_model_that_never_answers_is_a_stall(claude: Bench) -> None:
     outcome = claude.meets({"kind": "hang"}, agent=claude.impatient(), limits=Limits(seconds=60, idle=3.0, grace=1.0))
     assert outcome.end is AgentEnd.STALLED

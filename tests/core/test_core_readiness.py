@@ -139,7 +139,7 @@ def test_a_record_without_a_wait_holds_nothing(task: Make) -> None:
 def test_a_paused_agent_holds_the_tasks_that_would_use_it(task: Make) -> None:
     limited = World(paused={"claude": Pause(90.0, 3700.0, "weekly limit")})
     mine, chained = replace(task("a"), accounts=("claude",)), replace(task("a"), accounts=("claude", "codex"))
-    words = "claude is at a usage limit, next try in 1 h: weekly limit"
+    words = "claude is held up by its provider, next try in 1 h: weekly limit"
     assert waiting_on(mine, limited, 100.0) == (Waiting(WaitingKind.LIMIT, words),)
     assert ready(mine, limited, 3700.0)
     assert ready(chained, limited, 100.0)  # another agent may stand in

@@ -34,7 +34,7 @@ def test_other_tasks_of_the_account_wait_for_its_limit_while_other_agents_go_on(
     assert project.record("first")["attempts"] == 0
     assert started(project, "second") == []
     assert (kinds(project, "first"), kinds(project, "second")) == (["limit"], ["limit"])
-    assert "scripted is at a usage limit" in project.run("why", "second", code=0).stdout
+    assert "scripted is held up by its provider" in project.run("why", "second", code=0).stdout
 
     begun = time.monotonic()
     project.run(code=75)  # as after a reboot: what is known lies in the record
@@ -54,7 +54,7 @@ def test_a_parked_session_goes_on_at_its_reset_in_its_own_worktree(project: Proj
     record = project.record("long")
     assert (record["attempts"], record["history"][0]["result"]) == (1, "converged")
     assert [event["resumed"] for event in started(project, "long")] == [None, "s-1"]
-    assert "interrupted by a usage limit" in (project.folder("long") / ".orch/attempts/0001/prompt.md").read_text()
+    assert "interrupted by its provider" in (project.folder("long") / ".orch/attempts/0001/prompt.md").read_text()
     told = project.run("logs", "long", code=0).stdout
     assert 0 < told.index("half way") < told.index("! limit: limit reached") < told.index("in the session that was interrupted")
 
