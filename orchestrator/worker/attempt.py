@@ -188,6 +188,7 @@ def _prompt(work: Work, space: Space, number: int, phase: Phase, agent: Agent, r
             budget=metering.notice(work),
             resumed=RESUMED if resume else "",
             handover=handover.read(work),
+            said=handover.last_words(work),
             conflict=resolution.told(work, space),
         ),
     )

@@ -1,4 +1,7 @@
-"""From a session that has no room left to the fresh one that goes on: what it said last, and what it had changed."""
+"""From one session to the next: its last words, and of one that had no room left what it had changed, too.
+
+An agent knows what it tried and why it gave up; of that, an attempt's numbers tell the next one nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,27 +13,41 @@ from orchestrator.worker import prompt
 from orchestrator.worker.work import Work
 
 FILE = "handover.md"
+SAID_FILE = "said.md"
 SAID = 4_000
 FILES = 40
 BEGIN = re.compile(rb"(?m)^diff --git (?:\"?a/)?(.+?)\"? \"?b/")
 
 
 def write(work: Work, outcome: AgentOutcome, patch: bytes) -> None:
-    """Keep the summary beside the attempt's logs: the session that needs it may be another claim's."""
-    if outcome.end is not AgentEnd.CONTEXT:
-        return
-    said = readable(outcome.said).strip()[-SAID:]
-    parts = [f"It said last:\n\n{prompt.fenced(said)}" if said else "It said nothing.", stat(patch)]
-    work.beside(work.number, FILE, "\n\n".join(part for part in parts if part))
+    """Keep it beside the attempt's logs: the session that needs it may be another claim's."""
+    said = prompt.fenced(readable(outcome.said).strip()[-SAID:])
+    if outcome.end is AgentEnd.CONTEXT:
+        parts = [f"It said last:\n\n{said}" if said else "It said nothing.", stat(patch)]
+        work.beside(work.number, FILE, "\n\n".join(part for part in parts if part))
+    elif said:
+        work.beside(work.number, SAID_FILE, said)
 
 
 def read(work: Work) -> str:
     """What the attempt before left for this one; empty where it ended in any other way."""
-    history = work.record.history
-    if not history or history[-1].end is not AgentEnd.CONTEXT:
+    return _left(work, FILE) if _was_full(work) else ""
+
+
+def last_words(work: Work) -> str:
+    """What the attempt before said in the end; empty where it said nothing, or left more than that (`read`)."""
+    return "" if _was_full(work) else _left(work, SAID_FILE)
+
+
+def _was_full(work: Work) -> bool:
+    return bool(work.record.history) and work.record.history[-1].end is AgentEnd.CONTEXT
+
+
+def _left(work: Work, file: str) -> str:
+    if not work.record.history:
         return ""
     try:
-        path = work.claim.control / f"attempts/{history[-1].number:04d}/{FILE}"
+        path = work.claim.control / f"attempts/{work.record.history[-1].number:04d}/{file}"
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""

@@ -78,8 +78,8 @@ class Conflict(Value):
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Part(Value):
     """What is particular to one session: its phase, what those before it left, the skills its agent can't find by itself, what is
-    left of a budget, that it goes on after an interruption, where the session before it came to its end, and the conflict that it
-    is to resolve: then the words are those of `templates/resolve.md`."""
+    left of a budget, that it goes on after an interruption, where the session before it came to its end, or what it said there,
+    and the conflict that it is to resolve: then the words are those of `templates/resolve.md`."""
 
     phase: str = ""
     so_far: str = ""
@@ -87,6 +87,7 @@ class Part(Value):
     budget: str = ""
     resumed: str = ""
     handover: str = ""
+    said: str = ""
     conflict: Conflict | None = None
 
 
@@ -109,7 +110,8 @@ def build(
 ) -> str:
     """The prompt of attempt `number`. `feedback` is the end of the last failure's output, empty where there was none."""
     conflict, body = part.conflict, read_body(spec.body)
-    alone = conflict.values() if conflict else {"phase": _prose(part.phase), "so_far": _prose(part.so_far)}
+    own = {"phase": _prose(part.phase), "so_far": _prose(part.so_far), "said": _prose(part.said)}
+    alone = conflict.values() if conflict else own
     limits = OUTSIDE[spec.enforcement] if spec.scope or spec.off_limits else ""
     return render(
         templates.read("resolve.md" if conflict else "prompt.md"),

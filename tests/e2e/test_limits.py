@@ -196,6 +196,24 @@ def test_after_a_full_context_a_fresh_session_is_told_where_the_one_before_stopp
     assert [event["resumed"] for event in started(project, "big")] == [None, None]
 
 
+def test_what_an_attempt_said_in_the_end_is_told_to_the_next_but_for_secrets(project: Project) -> None:
+    project.env |= {"ORCH_ENV_PASS": "A_TOKEN", "A_TOKEN": "hunter2-hunter2"}
+    project.scripted(
+        "tries",
+        f'[ "$ORCH_ATTEMPT" = 3 ] && {{ {DONE}; exit; }}\n[ "$ORCH_ATTEMPT" = 2 ] || say text "sorting first, with $A_TOKEN, brought nothing"',
+    )
+
+    project.run(code=0)
+
+    attempts = project.folder("tries") / ".orch/attempts"
+    first, second, third = (attempts.joinpath(f"000{number}/prompt.md").read_text() for number in (1, 2, 3))
+    told = "## What the attempt before said in the end"
+    assert [told in prompt for prompt in (first, second, third)] == [False, True, False]
+    assert "sorting first, with" in second
+    assert "brought nothing" in second
+    assert "hunter2" not in second
+
+
 @pytest.mark.parametrize(
     ("front", "told"),
     [
