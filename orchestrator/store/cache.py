@@ -16,7 +16,7 @@ from orchestrator.core.value import Value
 from orchestrator.errors import OrchestratorError, Problem, SpecError
 from orchestrator.store import durable, specfile
 
-SCHEMA = 9
+SCHEMA = 10
 LARGEST = 64 * 1024 * 1024
 SPARE = 100  # specs of tasks that have gone, and as many as are there, may be kept
 RACY = 0.05  # a file changed again within the tick of its time stamp would look the same

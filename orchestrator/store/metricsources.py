@@ -27,8 +27,9 @@ ROLE = re.compile(r"^\**(Primary|Secondary|Monitor|Tradeoff|Guard)s?(?: metrics?
 NAMED = re.compile(r"^\**`?([^\s`*(,=]+)`?\**\s*(?:\(([^)]*)\))?")
 # What stands where a number should: what follows its first digit is part of it, so that `1,000` is not taken for 1.
 NUMBER = r" ?([-+−–~≈]?\.?\d[^\s(—;]*(?:(?<=\d) \d[^\s(—;]*)*)"
-AIM = rf"[ :*`]{{0,4}}(?:is |of )?(<=|>=|≤|≥|<|>|=)?{NUMBER}"
-BOUND = re.compile(rf"`?\**\s*(?:\([^)]*\))?\s*(<=|>=|≤|≥|<|>){NUMBER}")  # right behind a name
+SIGN = r"<=|>=|≤|≥|<|>|at least|at most"
+AIM = rf"[ :*`]{{0,4}}(?:is |of )?({SIGN}|=|less than|more than|under|below|above|max|min)?{NUMBER}"
+BOUND = re.compile(rf"`?\**\s*(?:\([^)]*\))?\s*(?:(?:must|should) be )?({SIGN}){NUMBER}", re.IGNORECASE)  # right behind a name
 TARGET = re.compile(rf"\btarget\b{AIM}", re.IGNORECASE)
 # In prose, a goal is rarely a number for the metric, and the 95th of something is none.
 GOAL = re.compile(rf"\b(?:target|goal(?!\W*\d+(?:st|nd|rd|th)\b))\b{AIM}", re.IGNORECASE)
@@ -36,12 +37,14 @@ PLAIN = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 AROUND = ".,:!?)]*`_"  # what a sentence or markdown puts behind a number
 COMMA = r",(?!(?<=\d,)\d)"  # of a list; one between digits may be a number's
 DIRECTION = re.compile(
-    r"\b(lower|smaller|less|fewer|higher|bigger|larger|greater|more)(?:\s+is|\s+the)?\s+better\b"
-    r"|^\W*(?:direction\W+)?(lower|higher|minimi[sz]e|maximi[sz]e)\W*$",
+    r"\b(lower|smaller|less|fewer|higher|bigger|larger|greater|more)(?: \w+)?(?:\W{1,3}(?:is|are|the))?\W{1,3}better\b"
+    r"|^\W*(?:direction\W+|should )?(lower|higher|minimi[sz]e|maximi[sz]e|decrease|increase)\W*$"
+    r"|\bas (low|high) as possible\b|([↓⬇↑⬆])",
     re.IGNORECASE,
 )
-LOWER = frozenset({"lower", "smaller", "less", "fewer", "minimise", "minimize"})
-UPWARDS = frozenset({">=", "≥", ">"})  # in front of a target, where nothing else says the direction
+LOWER = frozenset({"lower", "smaller", "less", "fewer", "minimise", "minimize", "decrease", "low", "↓", "⬇"})
+# In front of a target, where nothing else says the direction.
+UPWARDS = frozenset({">=", "≥", ">", "at least", "more than", "above", "min"})
 CLAUSE = re.compile(rf"{COMMA}|[;()]|\s[—–-]\s")
 AIMED = re.compile(r"\btarget\b|\bbetter\b|[<>≤≥]=? *\d", re.IGNORECASE)  # what is said of a metric that isn't to reach just 0
 ABOUT = re.compile(r"\bmetrics?\b", re.IGNORECASE)
@@ -121,8 +124,8 @@ def _direction(text: str, sign: str | None) -> Direction | None:
     """The direction that the first clause says which says one; else a target with `>=` does."""
     found = next(filter(None, map(DIRECTION.search, CLAUSE.split(text))), None)
     if found:
-        return Direction.LOWER if (found[1] or found[2]).lower() in LOWER else Direction.HIGHER
-    return Direction.HIGHER if sign in UPWARDS else None
+        return Direction.LOWER if found[found.lastindex or 0].lower() in LOWER else Direction.HIGHER
+    return Direction.HIGHER if sign and sign.lower() in UPWARDS else None
 
 
 def _aimed(said: Said, target: str) -> Said:

@@ -109,6 +109,8 @@ def test_a_retry_limit_that_is_no_count_is_told_and_not_used(tmp_path: Path, lim
         ("- **Primary**: z (s,2 digits, lower is better, target 5)", Metric("z", target=5.0, unit="s")),
         ("- **Primary**: z < 5 (was 70)", Metric("z", target=5.0)),
         ("- **Primary**: z (lower is better, target 5) — higher is better for others", Metric("z", target=5.0)),
+        ("- **Primary**: z (s, ↓, target: under 5)", Metric("z", target=5.0, unit="s")),
+        ("- **Primary**: z over 3 runs (lower is better, target at most 5)", Metric("z", target=5.0)),
     ],
 )
 def test_the_ways_to_write_a_primary_metric(tmp_path: Path, line: str, metric: Metric) -> None:
@@ -130,6 +132,16 @@ def test_the_ways_to_write_a_primary_metric(tmp_path: Path, line: str, metric: M
         "rps (bigger is better, target 500)",
         "rps\n  - **Direction**: higher\n  - **Target**: 500",
         "rps (target 500)\n- Direction: higher is better",
+        "rps (↑, target 500)",
+        "rps ↑ (target 500)",
+        "rps (higher-is-better, target 500)",
+        "rps (bigger = better; target 500)",
+        "rps, target 500 (higher values are better)",
+        "rps (should increase, target 500)",
+        "rps, as high as possible (target 500)",
+        "rps (target: at least 500)",
+        "rps (target above 500)",
+        "rps must be at least 500",
     ],
 )
 def test_a_direction_counts_wherever_an_item_says_it(tmp_path: Path, line: str) -> None:
