@@ -166,6 +166,11 @@ def _metrics(draft: Draft, log: Path | None) -> tuple[Metric, ...]:
         draft.warnings.append(f"Line {unread.number}: no metric is read here, so every printed number must reach 0.{meant}")
     merged, disagreements = metricsources.merge((declared, told, [logged] if logged else []))
     draft.problems += disagreements
+    draft.warnings += [
+        f"The metric {said.name} has no direction; lower is better then.{MEANT.format('direction: higher')}"
+        for said in merged
+        if metricsources.upside_down(said)
+    ]
     metrics = tuple(Metric(name=said.name, **said.values) for said in merged)
     if disagreements:
         return metrics

@@ -45,6 +45,12 @@ DIRECTION = re.compile(
 LOWER = frozenset({"lower", "smaller", "less", "fewer", "minimise", "minimize", "decrease", "low", "↓", "⬇"})
 # In front of a target, where nothing else says the direction.
 UPWARDS = frozenset({">=", "≥", ">", "at least", "more than", "above", "min"})
+# Names of what most likely gets better as it grows; not `error_score`, or `time_to_pass`.
+GROWING = re.compile(
+    r"(?:^|[_.-])(?:coverage|accuracy|throughput|score|pass(?:ed|es|ing)?|recall|precision|speedup|[rqtf]ps)(?:$|[_.-])",
+    re.IGNORECASE,
+)
+SHRINKING = re.compile(r"err|fail|miss|loss|uncover|complex|time|latency|_[mu]?s$", re.IGNORECASE)
 CLAUSE = re.compile(rf"{COMMA}|[;()]|\s[—–-]\s")
 AIMED = re.compile(r"\btarget\b|\bbetter\b|[<>≤≥]=? *\d", re.IGNORECASE)  # what is said of a metric that isn't to reach just 0
 ABOUT = re.compile(r"\bmetrics?\b", re.IGNORECASE)
@@ -174,6 +180,12 @@ def _log_lines(path: Path) -> list[bytes]:
             return file.read(min(os.fstat(file.fileno()).st_size, MAX_LOG)).split(b"\n")
     except OSError:
         return []
+
+
+def upside_down(said: Said) -> bool:
+    """Whether nobody says of a metric which way is better, so that lower is, though its name tells that higher was meant."""
+    grows = GROWING.search(said.name) and not SHRINKING.search(said.name)
+    return bool(grows) and "direction" not in said.values and said.values.get("target") != 0
 
 
 def merge(sources: Sequence[Sequence[Said]]) -> tuple[list[Said], list[Problem]]:

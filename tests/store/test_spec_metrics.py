@@ -215,6 +215,24 @@ def test_a_lower_metric_without_target_means_zero_and_says_so(tmp_path: Path) ->
     assert "has no target" in spec.warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("metric", "told"),
+    [
+        ("{name: coverage, target: 90}", True),
+        ("{name: tests_passed, guard: true}", True),
+        ("{name: coverage, target: 90, direction: lower}", False),
+        ("{name: tests_passed, target: 0}", False),
+        ("{name: error_score, target: 5}", False),
+        ("{name: pass_time, target: 5}", False),
+        ("{name: bypasses, target: 5}", False),
+    ],
+)
+def test_a_metric_that_most_likely_is_to_grow_and_has_no_direction_is_told(tmp_path: Path, metric: str, told: bool) -> None:
+    """70 of 90 % were at target, and the task converged without an agent; as a guard nothing but less was let through."""
+    spec = read(tmp_path, f"---\nmetrics: [{metric}, {{name: n, target: 0}}]\n---\n# T\n")
+    assert [warning.partition(" Did you mean ")[2] for warning in spec.misspelt] == (["`direction: higher`?"] if told else [])
+
+
 def test_a_higher_metric_needs_a_target(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="direction higher and no target"):
         read(tmp_path, "---\nmetric: {name: score, direction: higher}\n---\n# T\n")
