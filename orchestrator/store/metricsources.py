@@ -52,8 +52,13 @@ GROWING = re.compile(
 )
 SHRINKING = re.compile(r"err|fail|miss|loss|uncover|complex|time|latency|_[mu]?s$", re.IGNORECASE)
 CLAUSE = re.compile(rf"{COMMA}|[;()]|\s[—–-]\s")
-AIMED = re.compile(r"\btarget\b|\bbetter\b|[<>≤≥]=? *\d", re.IGNORECASE)  # what is said of a metric that isn't to reach just 0
+# What is said of a metric that isn't to reach just 0.
+AIMED = re.compile(
+    r"\btarget\b|\bbetter\b|[<>≤≥]=? *\d|\b(?:below|under|above|at least|at most|(?:less|more|fewer) than|reach|down to) \d",
+    re.IGNORECASE,
+)
 ABOUT = re.compile(r"\bmetrics?\b", re.IGNORECASE)
+CRITERIA = re.compile(r"\b(?:criteri(?:a|on)|acceptance|stop conditions|targets?|kpis?)\b", re.IGNORECASE)
 DETAIL = re.compile(r"^\**(?:Direction|Target)\**\s*:\**\s*.+$", re.IGNORECASE)
 
 
@@ -99,13 +104,23 @@ def unread(body: Body) -> Line | None:
     for part in body.parts:
         prose = [line for line in part.lines if not line.code]
         told = part.lines if part.name == "metrics" else prose
-        if part.heading and ABOUT.search(part.heading.text) and any(AIMED.search(line.text) for line in told):
+        said = part.heading.text if part.heading else ""
+        if ABOUT.search(said) and any(map(AIMED.search, (said.partition(":")[2], *(line.text for line in told)))):
             return part.heading
+        if CRITERIA.search(said) and (found := next(filter(_aims, prose), None)):
+            return found
         for line in prose:
             role = ROLE.match((bullet_text(line) or line.text.strip())[:LONGEST])
             if role and role[1].lower() == "primary" and AIMED.search(line.text):
                 return line
     return None
+
+
+def _aims(line: Line) -> bool:
+    """Whether an item is about nothing else than a number that isn't to reach 0: `p95_ms <= 100`."""
+    item = bullet_text(line)[:LONGEST]
+    bound = BOUND.match(item, named.end(1)) if (named := NAMED.match(item)) else None
+    return bound is not None and bound[2].strip(AROUND) != "0" and not item[bound.end() :].strip(AROUND)
 
 
 def _said(path: Path, line: int, text: str, primary: bool, *, guard: bool) -> Said | None:

@@ -199,6 +199,8 @@ def test_what_names_no_metric_is_prose(tmp_path: Path) -> None:
         ("- p95: target 100, lower is better", True),
         ("| name | limit |\n|---|---|\n| p95 | < 100 |", True),
         ("- **Primary (p95)**: higher is better", True),
+        ("Get `p95` below 100.", True),
+        ("It prints a line for each of the 12 cases.", False),
         ("The benchmark counts failures.", False),
     ],
 )
@@ -289,6 +291,9 @@ def test_a_log_that_is_no_file_does_no_harm(tmp_path: Path) -> None:
         "## Success metrics\n- **Primary**: p95 (target 120)\n",
         "## 2. Key Metrics 🎯\n- p95 latency < 120 ms\n",
         "**Primary metric:** `p95` (lower is better, target 120)\n",
+        "## Metric: p95 (lower is better, target 120)\n",
+        "## Acceptance criteria\n- tests pass\n- `p95` <= 120.\n",
+        "## Success criteria\n- p95 must be at most 120\n",
     ],
 )
 def test_a_metric_that_stands_where_none_is_read_is_told(tmp_path: Path, text: str) -> None:
@@ -301,8 +306,18 @@ def test_a_metric_that_stands_where_none_is_read_is_told(tmp_path: Path, text: s
     assert read(tmp_path, f"---\nmetric: p95\n---\n# T\n{text}").misspelt == ()
 
 
+def test_a_criterion_that_asks_for_none_or_for_more_than_a_number_is_not_taken_for_a_metric(tmp_path: Path) -> None:
+    said = "- failures <= 0\n- lists > 10 entries are cut\n- no file is > 5 MB\n"
+    assert read(tmp_path, f"# T\n## Acceptance criteria\n{said}").warnings == ()
+
+
 def test_prose_about_metrics_is_not_taken_for_one(tmp_path: Path) -> None:
-    assert read(tmp_path, "# T\n## How metrics are printed\nOn a line.\n```\nif x < 5\n```\nPrimary: the parser\n").warnings == ()
+    assert (
+        read(
+            tmp_path, "# T\n## Better metrics: how they are printed\nOn a line.\n```\nif x < 5\n```\nPrimary: the parser\n"
+        ).warnings
+        == ()
+    )
 
 
 def test_a_task_to_optimize_says_how_sure_it_wants_to_be_and_when_it_ends(tmp_path: Path) -> None:
