@@ -27,14 +27,14 @@ ALIASES = {
     "notes": "notes",
     "what's been tried": "notes",
 }
-HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t](.*)$")
+HEADING = re.compile(r"^ {0,3}(#{1,6})(?:\s|(?<=##)(?=[^\W\d_]|[^\x00-\x7f]))(.*)$")  # `##Scope` is one, `#define` is not
 UNDERLINE = re.compile(r"^ {0,3}(?:(=)=+|--+)[ \t]*$")
 NO_HEADING = re.compile(r"^(?:\s*$| {4}|\t|\s*(?:[-*+]\s|[>|]|--|==))")  # what no underline makes one of
 RULE = re.compile(r"[ \t]*(?:-{3,}|\*{3,}|_{3,})[ \t]*")
 EDGES = re.compile(rf"\A{RULE.pattern}(?:\n|\Z)|\n{RULE.pattern}\Z")
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 LABELLED = re.compile(r"^\s*(?:[-*+]\s+)?\*\*(Model|Reasoning|Retry limit)\s*(?::\*\*|\*\*\s*:)(.*)$", re.IGNORECASE)
-BULLET = re.compile(r"^\s*(?:[-*+]|\d{1,9}[.)])\s(.*)$")
+BULLET = re.compile(r"^\s*(?:[-*+•‣▪◦●·–—]|\d{1,9}[.)])\s(.*)$")  # with those that word processors and chats put there
 CODE_SPANS = re.compile(r"^`[^`]+`(?:\s*(?:,|and)\s*`[^`]+`)*")
 PATH = re.compile(r"[/*]|\.\w+$")
 NO_PATH = re.compile(r"n/a\.?|https?://.*", re.IGNORECASE)

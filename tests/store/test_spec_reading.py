@@ -187,7 +187,10 @@ def test_patterns_of_another_syntax_are_told_with_git_s(tmp_path: Path, key: str
     assert [line.partition(" Did you mean ")[2] for line in told] == ([f"`{meant}`?"] if meant else [])
 
 
-@pytest.mark.parametrize("heading", ["# Scope", "## 2. Scope", "### Scope", "## Files in scope (may be changed)"])
+@pytest.mark.parametrize(
+    "heading",
+    ["# Scope", "## 2. Scope", "### Scope", "## Files in scope (may be changed)", "##Scope", "##\xa0Scope", "##📁 Scope"],
+)
 def test_a_scope_of_another_level_or_with_a_number_is_one(tmp_path: Path, heading: str) -> None:
     """It was prose without a word, and work outside of it landed."""
     spec = spec_of(tmp_path, f"# T\nDo it.\n\n{heading}\n\n- `src/**`\n\n# Offlimits\n- `docs/**`\n## 3. Notes\nn\n")
@@ -306,6 +309,8 @@ def test_a_key_goes_before_its_section(tmp_path: Path) -> None:
         ("Only these:\n\nsrc/a.py\nsrc/b.py, docs/**\n", ("src/a.py", "src/b.py", "docs/**")),
         ("- **`src/a.py`**\n- [`b.js`](../b.js) — the file\n- [ ] c/d.py (only f)", ("src/a.py", "b.js", "c/d.py")),
         ("- src/**/*.py,tests/**\n- src/*.py, a/{b/c,d/e}.py", ("src/**/*.py", "tests/**", "src/*.py", "a/{b/c,d/e}.py")),
+        ("• src/a.py\n• `b/**`\n– c.py", ("src/a.py", "b/**", "c.py")),
+        ("#define src/a.py", ()),
         ("See src/a.py for more.", ()),
         ("N/A", ()),
         ("The parser.\n\n***\n<br/>\n**Parser:**\n*None.*", ()),
