@@ -20,7 +20,8 @@ from orchestrator.store.metricsources import Said
 from orchestrator.store.model import FrontMatter, MetricModel
 from orchestrator.store.sections import PATH, Body, Line, globs
 
-SPAN = re.compile(r"`([^`\s]+)`")
+SPAN = re.compile(r"`([^`\s]+)`|(?<![\w`</.:~@*-])([\w.*-]+/[\w.*/-]*)")
+NAMING = re.compile(r"/$|\*|\.\w+$")  # of what stands in a sentence without backticks: `src/` and `a/b.py`, not `and/or`
 LABELS = {"model": "model", "reasoning": "effort", "retry limit": "max_failures"}
 
 
@@ -280,7 +281,9 @@ def _globs(draft: Draft, name: str, said: Sequence[str] | None) -> tuple[str, ..
 
 def _spans(prose: Sequence[Line]) -> list[str]:
     """The paths in the middle of what items say: "Don't touch `tests/**`"."""
-    return [path for line in prose for path in SPAN.findall(line.text) if PATH.search(path)]
+    found = (each for line in prose for each in SPAN.findall(line.text))
+    said = (span if PATH.search(span) else bare.rstrip(".") if NAMING.search(bare.rstrip(".")) else "" for span, bare in found)
+    return [path for path in said if path]
 
 
 def _as_key(name: str, paths: Sequence[str]) -> str:

@@ -5,16 +5,28 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 
 from orchestrator.core.spec import MEANT
 from orchestrator.store.header import shorten
 from orchestrator.store.sections import Body, Line, Section, globs, heading_of, section_name
 
-LABEL = re.compile(r"\s*(?:[-*+]\s+)?(?:\*\*([^*`]{3,60})\*\*|([A-Z][\w /'-]{3,40}:))\s*:?\s*(.*)")
+LABEL = re.compile(r"\s*(?:[-*+]\s+)?(?:\*\*([^*`]{3,60})\*\*|([A-Z][\w /'-]{1,40}:))\s*:?\s*(.*)")
 LIKE = {
-    "off_limits": re.compile(r"\bout of scope\b|\boff.?limits?\b|\b(?:do not|don't|never) (?:touch|modify|change|edit)\b"),
-    "scope": re.compile(r"\bscope\b"),  # scopes are what a token has
+    "off_limits": re.compile(
+        r"\bout of scope\b|\boff.?limits?\b"
+        r"|\b(?:(?:do|may|must|should) not|don't|never|not to)(?: be)? (?:touch|modif|chang|edit)"
+        r"|\b(?:forbidden|protected|read.?only) (?:files|paths)\b"
+    ),
+    "scope": re.compile(  # scopes are what a token has
+        r"\bscope\b|\b(?:allowed|editable|writable) (?:files|paths)\b"
+        r"|\b(?:files|paths) (?:you|that) (?:may|can)(?: be)? (?:touch|modif|chang|edit)"
+    ),
+}
+INNER = {  # what the parts of a Scope are called
+    **dict.fromkeys(("in", "included", "include", "allowed"), "scope"),
+    **dict.fromkeys(("out", "excluded", "exclude", "except", "not included", "not allowed", "forbidden"), "off_limits"),
 }
 OTHERS = frozenset({"score", "slope", "files in score", "soft limits"})  # as near as a slip of the pen, and words of their own
 MOST = 200  # headings and labels that are looked at
@@ -24,10 +36,11 @@ NAMES = {"scope": "Scope", "off_limits": "Off limits"}
 def lookalikes(body: Body, said: Iterable[str]) -> Iterator[str]:
     """One sentence for each of the two that nothing says, and that this is most likely meant for. `said` are keys."""
     missing = set(NAMES) - set(said) - set(body.sections)
-    lines = [line for part in body.parts for line in (part.heading, *part.lines) if line]
+    within = [(part.name, line) for part in body.parts for line in (part.heading, *part.lines) if line]
+    lines = [line for _, line in within]
     begun = ((number, *_begun(line)) for number, line in enumerate(lines) if missing)
     for number, words, rest in islice((each for each in begun if each[1]), MOST):
-        name, line = _meant(words), lines[number]
+        name, line = _meant(words, within[number][0]), lines[number]
         if name in missing and _paths(line, rest, lines[number + 1 :]):
             missing.remove(name)
             yield f"Line {line.number}: `{shorten(line.text.strip())}` is read as prose.{MEANT.format(f'## {NAMES[name]}')}"
@@ -48,9 +61,10 @@ def own(section: Section, name: str) -> Section:
     kept, mine = [], True
     for line in section.lines:
         words, rest = _begun(line)
-        meant = _meant(words) if words else None
+        meant = _meant(words, name) if words else None
         mine = meant in (None, name) if words else mine
-        kept += [line] if mine and (rest or meant is None) else []
+        if mine and (rest or meant is None):
+            kept.append(replace(line, text=f"- {rest}") if meant else line)
     return Section(section.number, tuple(kept))
 
 
@@ -62,11 +76,13 @@ def _begun(line: Line) -> tuple[str, str]:
     return (label[1] or label[2], label[3]) if label else ("", "")
 
 
-def _meant(words: str) -> str | None:
-    """The section that it reads like."""
+def _meant(words: str, within: str) -> str | None:
+    """The section that it reads like, or the part of one that it stands in."""
     if name := section_name(words):
         return name
     plain = shorten(words).casefold().replace("’", "'").strip(" :")
+    if within == "scope" and plain in INNER:
+        return INNER[plain]
     like = next((name for name, pattern in LIKE.items() if pattern.search(plain)), None)
     near = [] if plain in OTHERS else ["scope", "files in scope", "off limits"]
     close = difflib.get_close_matches(plain, near, n=1, cutoff=0.8)

@@ -209,6 +209,10 @@ def test_a_scope_of_another_level_or_with_a_number_is_one(tmp_path: Path, headin
         ("## Scpoe\n- `src/**`\n", "Scope"),
         ("## Out of scope\n- `vendor/**`\n", "Off limits"),
         ("## Do not touch\n```\nvendor/**\n```\n", "Off limits"),
+        ("## Files that must not be changed\n- vendor/**\n", "Off limits"),
+        ("## Protected files\n- vendor/**\n", "Off limits"),
+        ("## Files you may change\n- vendor/**\n", "Scope"),
+        ("**Allowed files:** src/**\n", "Scope"),
     ],
 )
 def test_what_reads_like_a_scope_with_paths_and_is_none_is_told(tmp_path: Path, text: str, meant: str) -> None:
@@ -321,7 +325,7 @@ def test_a_key_goes_before_its_section(tmp_path: Path) -> None:
 def test_a_scope_section_is_enforced_only_where_every_item_is_a_path(tmp_path: Path, items: str, scope: tuple[str, ...]) -> None:
     spec = spec_of(tmp_path, f"# T\n## Scope\n{items}\n")
     assert spec.scope == scope
-    assert bool(spec.warnings) == any(sign in items for sign in ("anything", "{", "all but"))
+    assert bool(spec.warnings) == any(sign in items for sign in ("anything", "{", "all but", "See", "#"))
 
 
 @pytest.mark.parametrize(("heading", "key"), [("Scope", "scope"), ("Off limits", "off_limits")])
@@ -346,6 +350,15 @@ def test_a_key_of_another_tool_is_not_taken_for_a_metric_s(tmp_path: Path, key: 
     assert told.partition(" Did you mean ")[2] == (f"`{meant}`?" if meant else "")
 
 
+@pytest.mark.parametrize("within", ["In scope", "In", "Included", "Allowed"])
+@pytest.mark.parametrize("without", ["Out of scope", "Out", "Excluded", "Except", "Forbidden"])
+def test_the_parts_of_a_scope_are_told_from_each_other_however_they_are_called(tmp_path: Path, within: str, without: str) -> None:
+    """`src/gen/**` below 'Out' was in scope, and paths behind '**In scope:**' held nobody, without a word."""
+    for text in (f"### {within}\n- src/**\n### {without}\n- src/gen/**\n", f"**{within}:** src/**\n**{without}:** src/gen/**\n"):
+        spec = spec_of(tmp_path, f"# T\n## Scope\n{text}")
+        assert (spec.scope, [line[-28:] for line in spec.misspelt]) == (("src/**",), [" Did you mean `## Off limits`?"[-28:]])
+
+
 @pytest.mark.parametrize("mark", ["### {}", "**{}:**", "- **{}**:", "{}:"])
 def test_what_a_scope_says_is_out_of_it_is_not_in_it(tmp_path: Path, mark: str) -> None:
     """`docs/**` below 'Out of scope' could be changed, and that landed."""
@@ -355,7 +368,7 @@ def test_what_a_scope_says_is_out_of_it_is_not_in_it(tmp_path: Path, mark: str) 
     assert "Did you mean `## Off limits`?" in " ".join(spec.misspelt)
 
 
-@pytest.mark.parametrize("said", ["Only `src/a.py`, please.", "| File |\n|---|\n| `src/a.py` |"])
+@pytest.mark.parametrize("said", ["Only `src/a.py`, please.", "| File |\n|---|\n| `src/a.py` |", "Files: and/or src/a.py."])
 @pytest.mark.parametrize(("heading", "key"), [("Scope", "scope"), ("Off limits", "off_limits")])
 def test_a_path_in_the_prose_of_a_scope_is_told(tmp_path: Path, heading: str, key: str, said: str) -> None:
     spec = spec_of(tmp_path, f"# T\n## {heading}\n{said}\n")
