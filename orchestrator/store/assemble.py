@@ -45,6 +45,7 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
     """The spec these parts make. Raises SpecError with all problems found, in the order of the file."""
     model = validation.validated(path, front)
     warned = [*validation.warnings(model), *validation.misplaced(front, body), *validation.cut_off(front), *fenced(body)]
+    warned += validation.labels(front, body)
     draft = Draft(path, front, body, model, warnings=[*warned, *validation.milliseconds(front)])
     metrics = _metrics(draft, log)
     labelled = _labelled(draft)

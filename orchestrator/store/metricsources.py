@@ -59,6 +59,7 @@ AIMED = re.compile(
 )
 ABOUT = re.compile(r"\bmetrics?\b", re.IGNORECASE)
 CRITERIA = re.compile(r"\b(?:criteri(?:a|on)|acceptance|stop conditions|targets?|kpis?)\b", re.IGNORECASE)
+LABEL = re.compile(r"\**Metrics?\**\s*:", re.IGNORECASE)
 DETAIL = re.compile(r"^\**(?:Direction|Target)\**\s*:\**\s*.+$", re.IGNORECASE)
 
 
@@ -110,8 +111,9 @@ def unread(body: Body) -> Line | None:
         if CRITERIA.search(said) and (found := next(filter(_aims, prose), None)):
             return found
         for line in prose:
-            role = ROLE.match((bullet_text(line) or line.text.strip())[:LONGEST])
-            if role and role[1].lower() == "primary" and AIMED.search(line.text):
+            said = (bullet_text(line) or line.text.strip())[:LONGEST]
+            role = ROLE.match(said)
+            if (LABEL.match(said) or (role and role[1].lower() == "primary")) and AIMED.search(said):
                 return line
     return None
 

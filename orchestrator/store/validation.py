@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 from orchestrator.core import gates
 from orchestrator.core.spec import MEANT, RESERVED
 from orchestrator.errors import Problem, SpecError
-from orchestrator.store.header import MOST, NOTHING, Header, shorten
+from orchestrator.store.header import MOST, NOTHING, Header, read_header, shorten
 from orchestrator.store.model import BudgetModel, FilesModel, FrontMatter, MetricModel
-from orchestrator.store.sections import Body
+from orchestrator.store.sections import EMPTY, Body
 
 EXPECTED = {
     "string_type": "text",
@@ -39,6 +40,13 @@ MISPLACED = re.compile(
     r"(?P<remark>(?!%).*\n\s*)??(?:%.*\n)?(?:-{3,}|[–—]{1,3}-?|\+{3}|(?P<fence>`{3,})[ \t]*(?:ya?ml|markdown|md))[ \t]*\n"
     r"(?:---[ \t]*\n)?\s*(?P<key>[a-z_]+)[ \t]*[:=]"
 )
+# A key as a label, such as people write below a title because `**Model:**` is read there.
+LABEL = re.compile(
+    r"\s*(?:[-*+]\s+)?\*\*(?P<key>[A-Za-z][\w -]{2,30})(?::\*\*|\*\*\s*:)\s*(?P<value>`?[^\s,`]+(?:, [^\s,`]+)*`?)\s*"
+)
+ASKED = FrontMatter.model_fields.keys() - RESERVED
+ASKED -= {"title", "goal", "labels", "scope", "off_limits", "metric", "benchmark", "setup"}  # told elsewhere, or as good as said
+ASKED -= {"model", "effort", "max_failures"}  # and these are read
 REMARK = re.compile(r"#[^\s#]")
 DAY = 86400
 CLOSE = 0.7  # what belongs below another key has to be closer: `tags` is no `target`
@@ -94,6 +102,25 @@ def misplaced(front: Header, body: Body) -> Iterator[str]:
     if not (match["fence"] and front.body_line > 1) and not (match["remark"] and titled):
         key = match["key"]
         yield f"`{key}` is read as prose: front matter begins in the first line, with three hyphens.{MEANT.format('---')}"
+
+
+def labels(front: Header, body: Body) -> Iterator[str]:
+    """Lines before the first section that a key would have understood: `**Review:** required` lets all work land."""
+    matches = ((line, LABEL.fullmatch(line.text)) for line in body.parts[0].lines if not line.code)
+    for line, match in islice(((line, match) for line, match in matches if match), MOST):
+        key, said = _folded(match["key"].strip().replace(" ", "_")), match["value"].strip("`")
+        written = f"{key}: {f'[{said}]' if ', ' in said else said}"
+        if key in ASKED and key not in front.data and said.lower() not in EMPTY and _understood(written):
+            yield f"Line {line.number}: `{shorten(line.text.strip())}` is read as prose.{MEANT.format(shorten(written))}"
+
+
+def _understood(written: str) -> bool:
+    """Whether front matter of this one line is right."""
+    try:
+        front = read_header(Path(), f"---\n{written}\n---\n")
+        return any(value is not None for value in front.data.values()) and bool(validated(Path(), front))
+    except SpecError:
+        return False
 
 
 def cut_off(front: Header) -> Iterator[str]:

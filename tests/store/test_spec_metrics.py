@@ -291,6 +291,7 @@ def test_a_log_that_is_no_file_does_no_harm(tmp_path: Path) -> None:
         "## Success metrics\n- **Primary**: p95 (target 120)\n",
         "## 2. Key Metrics 🎯\n- p95 latency < 120 ms\n",
         "**Primary metric:** `p95` (lower is better, target 120)\n",
+        "**Metric:** p95 (lower is better)\n**Target:** 120\n",
         "## Metric: p95 (lower is better, target 120)\n",
         "## Acceptance criteria\n- tests pass\n- `p95` <= 120.\n",
         "## Success criteria\n- p95 must be at most 120\n",

@@ -441,6 +441,30 @@ def test_a_line_across_the_prose_is_not_taken_for_front_matter(tmp_path: Path, t
 @pytest.mark.parametrize(
     ("line", "meant"),
     [
+        ("**Review:** required", "review: required"),
+        ("- **Depends on**: set-up", "depends_on: set-up"),
+        ("**Depends on:** set-up, more", "depends_on: [set-up, more]"),
+        ("**Base:** `dev`", "base: dev"),
+        ("**Timeout:** 30m", "timeout: 30m"),
+        ("**Timeout:** requests have 5 s", ""),
+        ("**Priority:** high", ""),
+        ("**Base:** none", ""),
+        ("**Status:** open", ""),
+        ("**Kind:** fix", ""),
+        ("```\n**Base:** dev\n```", ""),
+        ("## Notes\n**Base:** dev", ""),
+    ],
+)
+def test_a_key_that_stands_as_a_label_below_the_title_is_told(tmp_path: Path, line: str, meant: str) -> None:
+    """`**Model:**` is read there, so others are written there, too: work landed without a review, or on the wrong base."""
+    told = spec_of(tmp_path, f"# T\n\n{line}\n").misspelt
+    assert [warning.partition(" Did you mean ")[2] for warning in told] == ([f"`{meant}`?"] if meant else [])
+    assert spec_of(tmp_path, f"---\n{meant or 'title: T'}\n---\n# T\n\n{line}\n").misspelt == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
         ("issue: #12", 'issue: "#12"'),
         ("title: Fix bug #12 in it", 'title: "Fix bug #12 in it"'),
         ("goal: Fix\n  all of #12", 'goal: "Fix all of #12"'),
