@@ -47,11 +47,29 @@ LABEL = re.compile(
 ASKED = FrontMatter.model_fields.keys() - RESERVED
 ASKED -= {"title", "goal", "labels", "scope", "off_limits", "metric", "benchmark", "setup"}  # told elsewhere, or as good as said
 ASKED -= {"model", "effort", "max_failures"}  # and these are read
+METRICS = re.compile(r"metrics\..*\.")
 REMARK = re.compile(r"#[^\s#]")
 DAY = 86400
 CLOSE = 0.7  # what belongs below another key has to be closer: `tags` is no `target`
 SAME = 0.85  # `check` and `tests` are gates, `text` is none
 RESERVED_PARTS = ("samples", "reads")
+
+
+# What other tools, and people, call a key of ours; nothing in the letters tells it. Without `_`, as `maxAttempts` is written.
+CALLED = {
+    **dict.fromkeys(("exclude", "excludes", "forbidden", "protected", "outofscope", "readonly", "donottouch"), "off_limits"),
+    **dict.fromkeys(("include", "includes", "allowedfiles", "allowedpaths", "filesinscope", "paths"), "scope"),
+    **dict.fromkeys(("needs", "requires", "after", "blockedby"), "depends_on"),
+    **dict.fromkeys(("branch", "basebranch", "targetbranch"), "base"),
+    **dict.fromkeys(("command", "cmd", "run", "script"), "benchmark"),
+    **dict.fromkeys(("attempts", "maxattempts", "maxiterations"), "budget.attempts"),
+    **dict.fromkeys(("retries", "maxretries", "retrylimit"), "max_failures"),
+    **dict.fromkeys(("reasoning", "thinking"), "effort"),
+    "environment": "env",
+    "optimize": "mode",
+    **dict.fromkeys(("metric.goal", "metric.threshold", "metric.limit", "metric.max", "metric.min"), "target"),
+    **dict.fromkeys(("metric.better", "metric.optimizefor", "metric.mode"), "direction"),
+}
 
 
 def validated(path: Path, front: Header) -> FrontMatter:
@@ -88,7 +106,8 @@ def warnings(model: FrontMatter) -> Iterator[str]:
             yield "There are more keys that are not known."
             return
         close = difflib.get_close_matches(_folded(key.rpartition(".")[2]), known, n=1)
-        hint = MEANT.format(known[close[0]]) if close else ""
+        meant = CALLED.get(METRICS.sub("metric.", _folded(key)).replace("_", "")) or (known[close[0]] if close else "")
+        hint = MEANT.format(meant) if meant else ""
         yield f"The key `{shorten(key)}` is not known and does nothing.{hint}"
 
 

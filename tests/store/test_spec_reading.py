@@ -342,12 +342,31 @@ def test_paths_that_one_item_keeps_from_being_a_scope_are_told_to_who_looks_at_m
 
 
 @pytest.mark.parametrize(
-    ("key", "meant"), [("tags", ""), ("description", ""), ("targets", "metric.target"), ("dependencies", "depends_on")]
+    ("key", "meant"),
+    [
+        ("tags", ""),
+        ("description", ""),
+        ("targets", "metric.target"),
+        ("dependencies", "depends_on"),
+        ("blocked-by", "depends_on"),
+        ("out_of_scope", "off_limits"),
+        ("Allowed_Paths", "scope"),
+        ("maxRetries", "max_failures"),
+        ("base_branch", "base"),
+    ],
 )
 def test_a_key_of_another_tool_is_not_taken_for_a_metric_s(tmp_path: Path, key: str, meant: str) -> None:
     """Tags were proposed as `metric.target`, and status told so of each folder that has them."""
     (told,) = spec_of(tmp_path, f"---\n{key}: [a]\n---\n# T\n").warnings
     assert told.partition(" Did you mean ")[2] == (f"`{meant}`?" if meant else "")
+
+
+@pytest.mark.parametrize(("key", "meant"), [("goal: 90", "target"), ("threshold: 90", "target"), ("better: higher", "direction")])
+@pytest.mark.parametrize("metric", ["metric: {{name: a.b, target: 1, {}}}", "metrics: [{{name: a.b, target: 1, {}}}]"])
+def test_a_key_of_a_metric_that_others_call_so_is_told(tmp_path: Path, metric: str, key: str, meant: str) -> None:
+    """0 was the target then, and lower was better; status said nothing."""
+    (told,) = spec_of(tmp_path, f"---\n{metric.format(key)}\n---\n# T\n").misspelt
+    assert told.endswith(f" Did you mean `{meant}`?")
 
 
 @pytest.mark.parametrize("within", ["In scope", "In", "Included", "Allowed"])
