@@ -59,7 +59,7 @@ AIMED = re.compile(
 )
 ABOUT = re.compile(r"\bmetrics?\b", re.IGNORECASE)
 CRITERIA = re.compile(r"\b(?:criteri(?:a|on)|acceptance|stop conditions|targets?|kpis?)\b", re.IGNORECASE)
-LABEL = re.compile(r"\**Metrics?\**\s*:", re.IGNORECASE)
+LABEL = re.compile(r"(?:\*\*)?Metrics?\**\s*:")
 DETAIL = re.compile(r"^\**(?:Direction|Target)\**\s*:\**\s*.+$", re.IGNORECASE)
 
 

@@ -38,16 +38,18 @@ WORD = re.compile(r"'([^']*)'")
 # marks, in a fence.
 MISPLACED = re.compile(
     r"(?P<remark>(?!%).*\n\s*)??(?:%.*\n)?(?:-{3,}|[–—]{1,3}-?|\+{3}|(?P<fence>`{3,})[ \t]*(?:ya?ml|markdown|md))[ \t]*\n"
-    r"(?:---[ \t]*\n)?\s*(?P<key>[a-z_]+)[ \t]*[:=]"
+    r"(?:---[ \t]*\n)?\s*(?P<key>[a-z_]+)[ \t]*[:=]|\{\s*\"(?P<json>[a-z_]+)\"\s*:"
 )
 # A key as a label, such as people write below a title because `**Model:**` is read there.
 LABEL = re.compile(
     r"\s*(?:[-*+]\s+)?\*\*(?P<key>[A-Za-z][\w -]{2,30})(?::\*\*|\*\*\s*:)\s*(?P<value>`?[^\s,`]+(?:, [^\s,`]+)*`?)\s*"
 )
-ASKED = FrontMatter.model_fields.keys() - RESERVED
-ASKED -= {"title", "goal", "labels", "scope", "off_limits", "metric", "benchmark", "setup"}  # told elsewhere, or as good as said
-ASKED -= {"model", "effort", "max_failures"}  # and these are read
+MEANT_AS_KEYS = FrontMatter.model_fields.keys() - RESERVED - {"title", "goal", "labels", "benchmark", "setup"}
+AS_LABELS = MEANT_AS_KEYS - {"model", "effort", "max_failures", "scope", "off_limits", "metric"}  # read, or told elsewhere
 METRICS = re.compile(r"metrics\..*\.")
+# What begins a body as front matter does whose marks were left out, or that goes on behind them.
+UNMARKED = re.compile(r"(?P<key>[a-z_]+):(?: +(?:\S+|[\[{].*)[ \t]*$|(?:\n *(?:- |\w+:).*)+)", re.MULTILINE)
+BEGINS = "front matter begins in the first line, with three hyphens"
 REMARK = re.compile(r"#[^\s#]")
 DAY = 86400
 CLOSE = 0.7  # what belongs below another key has to be closer: `tags` is no `target`
@@ -114,13 +116,17 @@ def warnings(model: FrontMatter) -> Iterator[str]:
 def misplaced(front: Header, body: Body) -> Iterator[str]:
     """What the first words of the body ask for in vain: `review: required` below the title lets all work land. Of who knows
     where front matter goes, a block of code is a quotation; and what is said below a title is no remark about the file."""
-    match = MISPLACED.match("\n".join(line.text for line in body.parts[0].lines).strip())
-    if match is None or match["key"] not in FrontMatter.model_fields:
-        return
-    titled = body.parts[0].lines[0].number > front.body_line
-    if not (match["fence"] and front.body_line > 1) and not (match["remark"] and titled):
-        key = match["key"]
-        yield f"`{key}` is read as prose: front matter begins in the first line, with three hyphens.{MEANT.format('---')}"
+    lines = body.parts[0].lines
+    first = "\n".join(line.text for line in lines).strip()
+    begun, titled = front.body_line > 1, bool(lines) and lines[0].number > front.body_line
+    if match := MISPLACED.match(first):
+        key = match["key"] or match["json"]
+        if key in FrontMatter.model_fields and not (match["fence"] and begun) and not (match["remark"] and titled):
+            yield f"`{key}` is read as prose: {BEGINS}.{MEANT.format('---')}"
+    elif not titled and (match := UNMARKED.match(first)) and match["key"] in MEANT_AS_KEYS and _understood(match[0]):
+        line = shorten(match[0].partition("\n")[0])
+        meant = f"{MEANT.format(line).rstrip('?')} above its end?" if begun else MEANT.format("---")
+        yield f"`{match['key']}` is read as prose: {'the front matter has ended there' if begun else BEGINS}.{meant}"
 
 
 def labels(front: Header, body: Body) -> Iterator[str]:
@@ -129,7 +135,7 @@ def labels(front: Header, body: Body) -> Iterator[str]:
     for line, match in islice(((line, match) for line, match in matches if match), MOST):
         key, said = _folded(match["key"].strip().replace(" ", "_")), match["value"].strip("`")
         written = f"{key}: {f'[{said}]' if ', ' in said else said}"
-        if key in ASKED and key not in front.data and said.lower() not in EMPTY and _understood(written):
+        if key in AS_LABELS and key not in front.data and said.lower() not in EMPTY and _understood(written):
             yield f"Line {line.number}: `{shorten(line.text.strip())}` is read as prose.{MEANT.format(shorten(written))}"
 
 

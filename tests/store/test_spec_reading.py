@@ -425,6 +425,10 @@ def test_unknown_keys_are_kept_and_the_known_one_is_proposed(tmp_path: Path) -> 
         "Here is your spec:\n\n---\nreview: required\n---\n# T\n",
         "Here it is:\n```markdown\n---\nreview: required\n---\n# T\n```\n",
         "---\npriority: 5\n---\n---\nreview: required\n---\n# T\n",
+        "---\npriority: 5\n---\nreview: required\n---\n# T\n",
+        "review: required\nscope: [src/**]\n---\n# T\n",
+        "review: required\n\n# T\n",
+        '{\n "review": "required"\n}\n# T\n',
     ],
 )
 def test_front_matter_in_the_wrong_place_or_marks_is_warned_about(tmp_path: Path, text: str) -> None:
@@ -451,6 +455,10 @@ def test_a_spec_that_stands_in_a_block_of_code_as_a_whole_is_told(tmp_path: Path
         "# T\nIn config.yaml, set\n```yaml\ntimeout: 30\n```\n",
         "# T\nA page of the site begins so:\n\n```markdown\n---\ntitle: About\n---\n```\n",
         "# T\nBoth count.\n\n---\nmode: fast or small\n",
+        "goal: all pass\n",
+        "base: the class that all others are made of\nmode: fast or small\n",
+        "# T\nreview: required\n",
+        '# T\nIt takes\n{"review": 1}\n',
     ],
 )
 def test_a_line_across_the_prose_is_not_taken_for_front_matter(tmp_path: Path, text: str) -> None:
