@@ -12,6 +12,8 @@ BRACES = re.compile(r"\{([^{},]*,[^{}]*)\}")
 LISTED = re.compile(r"(?:\{[^{}]*\}|[^,])+")  # what stands between commas; one in braces divides nothing
 PAGE = r"\.(?:[jt]sx?|vue|svelte|astro|mdx?)$"  # `pages/[slug].tsx`; before another ending, brackets are what they say
 ROUTE = re.compile(rf"(?:(?<=/)|^)\[((?:\.{{3}})?[A-Za-z_]\w+)\](?=/|$|{PAGE})")  # `app/[id]/page.tsx`: a name, no set of letters
+BACKSLASH = re.compile(r"(?<=\w)\\(?=[\w.*])")  # `src\a.py`, as Windows has it
+QUOTES = "“”„‟‘’‚«»\N{NO-BREAK SPACE}"  # what word processors and chats make of `"` and of a blank
 LONGEST = 4096  # characters of a pattern, as of a path; reading one takes time by the square of them
 Match = Callable[[str], bool]
 FORBIDDEN = "no task may change it"
@@ -71,7 +73,8 @@ def meant(glob: str) -> str:
     if braces := BRACES.search(glob):
         before, after = glob[: braces.start()], glob[braces.end() :]
         return "`, `".join(f"{before}{part.strip()}{after}" for part in braces[1].split(","))
-    escaped = ROUTE.sub(r"\\[\1\\]", glob)
+    plain = BACKSLASH.sub("/", glob.strip(QUOTES).removeprefix("-\N{NO-BREAK SPACE}"))
+    escaped = ROUTE.sub(r"\\[\1\\]", plain)
     return escaped if escaped != glob else ""
 
 

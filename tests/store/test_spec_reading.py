@@ -178,6 +178,10 @@ def test_heading_aliases_are_folded(tmp_path: Path, heading: str, field: str) ->
         ("src/[a]/x", ""),
         ("a,b.txt", ""),
         ("{{cookiecutter.name}}/x", ""),
+        ("“src/**”", "src/**"),
+        ("-\xa0src/**", "src/**"),
+        ("src\\gen\\*.py", "src/gen/*.py"),
+        (r"\!a/\[b\] \#1", ""),
     ],
 )
 @pytest.mark.parametrize("key", ["scope", "off_limits"])
