@@ -31,7 +31,13 @@ EXPECTED = {
     "model_attributes_type": "a mapping such as {name: value}",
     "finite_number": "a finite number",
 }
-MAPPINGS = {"budget": "{usd: 5, minutes: 60}", "files": "{writes: [src/**]}"}
+FORMS = {
+    "budget": "a mapping such as {usd: 5, minutes: 60}",
+    "files": "a mapping such as {writes: [src/**]}",
+    "gates": "a mapping such as {test: pytest -rA}",
+    "metric": "a mapping such as {name: failures, target: 0}; several of them as a list below `metrics`",
+    "metrics": "a list such as [{name: failures, target: 0}]",
+}
 LIMITS = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most"), "greater_than": ("gt", "more than")}
 WORD = re.compile(r"'([^']*)'")
 # What people, editors and models write for front matter that is none: below the title or a remark, in smart dashes, in TOML's
@@ -221,8 +227,8 @@ def _expected(item: Any, where: Sequence[str | int]) -> str:
     if kind in LIMITS:
         name, words = LIMITS[kind]
         return f"{words} {context[name]:g}"
-    if kind.startswith("model_") and where[-1] in MAPPINGS:
-        return f"a mapping such as {MAPPINGS[where[-1]]}"
+    if kind.startswith(("model_", "dict_", "list_")) and where[-1] in FORMS:
+        return FORMS[str(where[-1])]
     return EXPECTED.get(kind) or str(context.get("expected") or item["msg"])
 
 
