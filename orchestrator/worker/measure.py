@@ -31,6 +31,7 @@ from orchestrator.worker.execution import FULL, OUTPUT, Conditions, Output, Samp
 
 LEFT = "sealed"  # what a copy is called between two samples
 SILENT = "The benchmark wrote nothing to ${}, as it did on the base; what is printed doesn't count."
+SHOWN = 200  # bytes of a line that is no METRIC line
 TWICE = "The benchmark wrote numbers to $ORCH_METRICS_FILE and to $ORCH_METRICS_FD; say them by one of the two."
 TOO_MUCH = f"The benchmark wrote more than {OUTPUT // 1024 // 1024} MiB to $ORCH_METRICS_FILE."  # cut, it may say another number
 # A shell reads its script line by line: what a product adds to it meanwhile is run, too.
@@ -148,8 +149,8 @@ def _judged(
         broken += last_word(output.tail())
     edited = WRITTEN.format(changed, "benchmark") if changed else None
     defect = broken or edited or metrics.defect(spec.metrics, reading, known)
-    if defect == metrics.NOTHING:
-        defect += last_word(output.tail())  # `tool | filter` ends well without its tool, and says here which one isn't there
+    if defect == metrics.NOTHING:  # `tool | filter` ends well without its tool, and says here which one isn't there
+        defect += _almost(output.full()) or last_word(output.tail())
     stopped = finished.end is ProcessEnd.STOPPED
     return Sample(
         values={} if defect else reading.values,
@@ -265,6 +266,14 @@ def _leads_out(sealed: Sealed, path: str, copy: Path) -> bool:
     """Whether a link takes `path` out of the copy; hardly any evaluator has a link."""
     linked = any(file.link is not None for file in sealed.files)
     return linked and not (copy / path).resolve().is_relative_to(copy.resolve())
+
+
+def _almost(full: bytes) -> str:
+    """The first line that was meant as one of METRIC and is none: shown without its blanks and colours, it looks like one."""
+    line = next((line for line in full.splitlines() if b"METRIC" in line.upper() and b"=" in line), b"")[:SHOWN]
+    if line.startswith((b"METRIC ", b"METRIC\t")):
+        return f" It printed {line.decode(errors='replace')!r} on standard error."
+    return f" It printed {line.decode(errors='replace')!r}, which doesn't begin with METRIC and a blank." if line else ""
 
 
 def _explained(defect: str | None, tail: str) -> str:

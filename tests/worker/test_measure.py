@@ -208,7 +208,10 @@ def test_a_command_is_run_by_the_shell_in_the_worktree(bench: Bench) -> None:
         ("echo METRIC n=inf", "METRIC n=inf"),
         ("echo METRIC n=0x10", "METRIC n=0x10"),
         ("echo METRIC n=1_000", "METRIC n=1_000"),
-        ("echo METRIC n=0 >&2", "printed no METRIC line"),
+        ("echo METRIC n=0 >&2", "printed 'METRIC n=0' on standard error"),
+        ("echo '  METRIC n=0'", "printed '  METRIC n=0', which doesn't begin with METRIC and a blank"),
+        ("printf '\\033[32mMETRIC n=0\\033[0m\\n'; echo done", r"printed '\x1b[32mMETRIC n=0\x1b[0m', which"),
+        ("echo metric n=0; echo done", "printed 'metric n=0', which doesn't begin"),
         ("no-such-tool | sed s/x/METRIC/", "on standard output. It printed last: "),
     ],
 )
