@@ -200,24 +200,26 @@ Environment = Annotated[
     ),
 ]
 AMode = Annotated[gates.Mode, BeforeValidator(_mode), WithJsonSchema({"enum": [*gates.Mode, False]})]
-TEXT = {"type": "string"}
-AGate = Annotated[
-    Any,
+TEXT = {"type": "string", "pattern": r"\S"}
+
+
+def _gate(**more: object) -> dict[str, object]:
+    """A gate's shape; `more` are the keys that only this one has."""
+    mapping = {"command": TEXT, "mode": {"enum": [*gates.Mode, False]}, **more}
+    return {"anyOf": [TEXT, {"const": False}, {"type": "object", "additionalProperties": False, "properties": mapping}]}
+
+
+Gates = Annotated[
+    dict[str, Any],
     WithJsonSchema(
         {
-            "anyOf": [
-                {"type": "string"},
-                {"const": False},
-                {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": {
-                        **dict.fromkeys(("command", "agent", "model", "effort", "ask"), TEXT),
-                        "mode": {"enum": [*gates.Mode, False]},
-                        "allow": {"anyOf": [TEXT, {"type": "array", "items": TEXT}]},
-                    },
-                },
-            ]
+            "type": "object",
+            "propertyNames": {"pattern": r"^[^\x00-,./:-@\[-^`{-\x7f]+$", "not": {"enum": sorted(gates.TAKEN)}},
+            "properties": {
+                gates.VALIDATOR: _gate(allow={"anyOf": [TEXT, {"type": "array", "items": TEXT}]}),
+                gates.JUDGE: _gate(agent=TEXT, model=TEXT, effort=TEXT, ask=TEXT),
+            },
+            "additionalProperties": _gate(),
         }
     ),
 ]
@@ -328,7 +330,7 @@ class FrontMatter(BaseModel):
     enforcement: AMode = Field(
         gates.Mode.BLOCK, description="What a change outside of these means: off (as no and false are read, too), warn or block."
     )
-    gates: dict[str, AGate] | None = Field(
+    gates: Gates | None = Field(
         None,
         description="What must hold before work lands: test, lint, doctor, checks, test-validator, judge or any other name, "
         "each a command, a mode (off, warn, block) or {command, mode}.",

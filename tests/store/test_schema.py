@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.core.spec import RESERVED
 from orchestrator.errors import SpecError
-from orchestrator.store import header, validation
+from orchestrator.store import specfile
 from orchestrator.store.schema import json_schema
 
 CONTRACT = """title goal labels draft priority repo base worktree setup env metric metrics benchmark holdout converge mode scope
@@ -68,7 +68,10 @@ CASES = [
         ("metric", value, good)
         for value, good in (("n", 1), ("a b", 0), ("", 0), ("__proto__", 0), ({}, 0), ({"name": "a=b"}, 0))
     ),
-    *(("metric", {"name": "n", "guard": value}, good) for value, good in ((True, True), (None, True), ("yes", False))),
+    *(
+        ("metrics", [{"name": "m", "target": 0}, {"name": "n", "guard": value}], good)
+        for value, good in ((True, True), (None, True), ("yes", False))
+    ),
     *((key, None, True) for key in ("draft", "priority", "land", "review", "mode", "tty", "enforcement", "agent", "kind")),
     *(("agent", value, good) for value, good in (("claude", True), ("", False), ("a\nb", False), (5, False))),
     *(
@@ -77,6 +80,19 @@ CASES = [
     ),
     *(("phases", value, good) for value, good in (("do-task", True), (["a b"], False), ("a,b", False))),
     *(("depends_on", value, good) for value, good in ((["a b"], True), ("-a", False), (["a/b"], False), (".a", False))),
+    *(
+        ("gates", value, good)
+        for value, good in (
+            ({"test": "pytest", "lint": {"command": "x", "mode": "warn"}, "checks": False, "typ-es_2": "mypy"}, True),
+            ({"test-validator": {"allow": ["a"]}, "judge": {"agent": "claude", "ask": "x"}, "prüfung": "x"}, True),
+            *(
+                ({"test": value}, False)
+                for value in ("", " ", None, True, 5, ["a"], {"command": ""}, {"allow": "x"}, {"agent": "x"})
+            ),
+            *(({name: "x"}, False) for name in ("a b", "", "scope", "verify", "a.b", "a/b")),
+            ("pytest", False),
+        )
+    ),
     *(
         ("enforcement", value, good)
         for value, good in (("off", True), (False, True), ("warn", True), (True, False), ("on", False))
@@ -113,6 +129,7 @@ def _all_allowed(shape: dict[str, Any], value: dict[str, object]) -> bool:
     described, others = shape.get("properties", {}), shape.get("additionalProperties", True)
     rules = ((described.get(key, others if isinstance(others, dict) else {}), each) for key, each in value.items())
     names = all(allows(shape.get("propertyNames", {}), key) for key in value)
+    names = names and (others is not False or set(value) <= set(described))
     return names and set(shape.get("required", ())) <= set(value) and all(allows(rule, each) for rule, each in rules)
 
 
@@ -120,7 +137,7 @@ def _all_allowed(shape: dict[str, Any], value: dict[str, object]) -> bool:
 def test_it_allows_what_is_read_and_nothing_else(key: str, value: object, good: bool) -> None:
     text = f"---\n{json.dumps({key: value})}\n---\n# Title\n"
     try:
-        validation.validated(SPEC, header.read_header(SPEC, text))
+        specfile.parse(SPEC, text)
         read = True
     except SpecError:
         read = False
