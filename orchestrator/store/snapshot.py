@@ -13,7 +13,7 @@ from pathlib import Path
 from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
 from orchestrator.core.lease import Lease
 from orchestrator.core.record import Record
-from orchestrator.core.spec import Spec
+from orchestrator.core.spec import MEANT, Spec
 from orchestrator.core.task import Place, State, name_problem
 from orchestrator.core.value import Value
 from orchestrator.errors import SpecError, StoreError
@@ -159,7 +159,7 @@ class Look(Value):
             record = None  # a copy: what another task waits for, used or landed is nothing to it; its claim sets that aside
         return Candidate(
             place=place,
-            spec=_judging(place, folder, reading.spec, record, lease),
+            spec=_judging(place, folder, _warned(reading.spec, listing), record, lease),
             record=record,
             problems=tuple(problems),
             holds=holds,
@@ -292,6 +292,14 @@ def _name_problems(place: Place, double: str | None) -> Iterator[str]:
         yield f"{place.name!r} can't be a task's name: {problem}; rename the folder"
     if double:
         yield double
+
+
+def _warned(spec: Spec | None, listing: Listing | None) -> Spec | None:
+    """The spec with what the folder's other files ask for in vain."""
+    if not spec or not listing or not (name := layouts.misnamed_checks(listing.top, spec)):
+        return spec
+    told = f"Nobody runs `{name}`: a script of checks is known by its name.{MEANT.format('checks.sh')}"
+    return replace(spec, warnings=(*spec.warnings, told))
 
 
 def _evaluator_problems(folder: str, spec: Spec, listing: Listing) -> list[str]:

@@ -138,6 +138,27 @@ def test_a_task_whose_holdout_is_missing_is_no_candidate_until_it_is_there(queue
     assert look(queue, "t").problems == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "spec", "told"),
+    [
+        ("check.sh", "# T\n", True),
+        ("Checks.sh", "# T\n", True),
+        ("checks.py", "# T\n", True),
+        ("checks.py", "---\ngates: {style: python3 $ORCH_TASK_DIR/checks.py}\n---\n# T\n", False),
+        ("checks.sh", "# T\n", False),
+        ("checks.md", "# T\n", False),
+        ("recheck.sh", "# T\n", False),
+    ],
+)
+def test_a_script_of_checks_by_another_name_is_told(queue: Queue, name: str, spec: str, told: bool) -> None:
+    """Nobody ran it, nothing said so, and work landed unchecked."""
+    folder = drop(queue, "x", spec=spec)
+    (folder / name).write_text("exit 1\n")
+    found = look(queue, "x").spec
+    assert found is not None
+    assert [line.partition(" Did you mean ")[2] for line in found.misspelt] == (["`checks.sh`?"] if told else [])
+
+
 def test_a_linked_task_or_spec_is_shown(queue: Queue, tmp_path: Path) -> None:
     folder = drop(queue, "real")
     (queue.folder(State.PENDING) / "linked").symlink_to(folder)
