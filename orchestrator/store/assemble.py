@@ -53,7 +53,7 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
     scope = _globs(draft, "scope", _writes(model))
     off_limits = _globs(draft, "off_limits", model.off_limits)
     said = {"scope": _writes(model), "off_limits": model.off_limits}
-    draft.warnings += lookalikes(body, (name for name, value in said.items() if value is not None))
+    draft.warnings += lookalikes(body, (name for name, value in said.items() if value))
     draft.warnings += [*_idle(model), *_shares(metrics), *_foreign("scope", scope), *_foreign("off_limits", off_limits)]
     asked = tuple(_gates(draft))
     if draft.problems:
@@ -254,8 +254,9 @@ def _label_value(key: str, text: str) -> str | int | None:
 
 
 def _globs(draft: Draft, name: str, said: Sequence[str] | None) -> tuple[str, ...]:
-    """The patterns of a key, else of its section. Scope is enforced only where every item of its section is a path."""
-    if said is not None or (section := draft.body.sections.get(name)) is None:
+    """The patterns of a key, else of its section: a key with an empty list says nothing. Scope is enforced only where every item
+    of its section is a path."""
+    if said or (section := draft.body.sections.get(name)) is None:
         return tuple(said or ())
     patterns, prose = globs(own(section, name))
     if not patterns and not prose and (paths := _spans(section.lines)[:1]):

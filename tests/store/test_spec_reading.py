@@ -306,6 +306,12 @@ def test_a_key_goes_before_its_section(tmp_path: Path) -> None:
     assert (spec.goal, spec.scope) == ("key", ("a/**",))
 
 
+def test_a_key_with_an_empty_list_leaves_it_to_its_section(tmp_path: Path) -> None:
+    """Work outside of the section's paths landed, since a template had `scope: []` above it."""
+    spec = spec_of(tmp_path, "---\nscope: []\noff_limits: []\n---\n# T\n## Scope\n- `src/**`\n## Off limits\n- `docs/**`\n")
+    assert (spec.scope, spec.off_limits) == (("src/**",), ("docs/**",))
+
+
 @pytest.mark.parametrize(
     ("items", "scope"),
     [
