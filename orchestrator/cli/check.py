@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.git.repository import Repository
 
 FEW_BYTES = 1 << 30
+FILES = 5  # that are named, at most
 FEWEST_BYTES = 100 << 20
 FEW_WATCHES = 2048
 FEW_INSTANCES = 16
@@ -123,7 +124,16 @@ def _tasks(app: App) -> Iterator[Finding]:
         )
     if invalid := _invalid(app):
         yield Finding("tasks", WARNING, invalid, "`orchestrator list` names them.")
+    yield from _files(root / State.PENDING.value)
     yield from _disk("tasks", root)
+
+
+def _files(pending: Path) -> Iterator[Finding]:
+    """Texts that lie beside the tasks and were most likely dropped as such."""
+    texts = (path.name for path in pending.glob("[!.]*.md") if path.is_file() and path.name.lower() != "readme.md")
+    for name in sorted(texts)[:FILES]:
+        helps = "A task is a folder: put it into one as its autoresearch.md, with a benchmark."
+        yield Finding("tasks", WARNING, f"{name} lies in {pending.name} and is no task", helps)
 
 
 def _own(root: Path) -> Iterator[Path]:

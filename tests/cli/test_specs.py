@@ -490,6 +490,15 @@ def test_a_check_counts_the_tasks_that_are_invalid(project: Project) -> None:
     assert "-> `orchestrator list` names them." in told
 
 
+def test_a_check_names_a_text_that_lies_where_tasks_are_folders(project: Project) -> None:
+    """A task that was dropped as a file was seen by nobody, and nothing said so."""
+    pending = project.drop("fine").parent
+    for name in ("fix.md", "README.md", ".x.md"):
+        (pending / name).write_text("# T\n")
+    told = [each["detail"] for each in project.json("--check", code=None)["checks"] if "no task" in each["detail"]]
+    assert told == ["fix.md lies in pending and is no task"]
+
+
 def test_a_runner_that_nobody_wrote_follows_the_benchmark(empty: Project) -> None:
     empty.run("add", "x", "--goal", "g", "--benchmark", "make count")
     runner = empty.tasks / "pending/x/autoresearch.sh"
