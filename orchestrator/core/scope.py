@@ -14,6 +14,7 @@ PAGE = r"\.(?:[jt]sx?|vue|svelte|astro|mdx?)$"  # `pages/[slug].tsx`; before ano
 ROUTE = re.compile(rf"(?:(?<=/)|^)\[((?:\.{{3}})?[A-Za-z_]\w+)\](?=/|$|{PAGE})")  # `app/[id]/page.tsx`: a name, no set of letters
 BACKSLASH = re.compile(r"(?<=\w)\\(?=[\w.*])")  # `src\a.py`, as Windows has it
 QUOTES = "“”„‟‘’‚«»\N{NO-BREAK SPACE}"  # what word processors and chats make of `"` and of a blank
+ALL = frozenset({"all", "any", "anything", "everything"})
 LONGEST = 4096  # characters of a pattern, as of a path; reading one takes time by the square of them
 Match = Callable[[str], bool]
 FORBIDDEN = "no task may change it"
@@ -68,6 +69,8 @@ def meant(glob: str) -> str:
 
     Where it takes several, each is a code span of its own: "`a, b`, did you mean `a, b`?" would help nobody.
     """
+    if glob.lower() in ALL:
+        return "*"
     if (parts := listed(glob)) != (glob,):
         return "`, `".join(parts)
     if braces := BRACES.search(glob):

@@ -35,7 +35,9 @@ EDGES = re.compile(rf"\A{RULE.pattern}(?:\n|\Z)|\n{RULE.pattern}\Z")
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 LABELLED = re.compile(r"^\s*(?:[-*+]\s+)?\*\*(Model|Reasoning|Retry limit)\s*(?::\*\*|\*\*\s*:)(.*)$", re.IGNORECASE)
 BULLET = re.compile(r"^\s*(?:[-*+•‣▪◦●·–—]|\d{1,9}[.)])\s(.*)$")  # with those that word processors and chats put there
-CODE_SPANS = re.compile(r"^`[^`]+`(?:\s*(?:,|and)\s*`[^`]+`)*")
+CODE_SPANS = re.compile(r"^`[^`]+`(?:\s*\([^)]*\))?(?:\s*(?:[,;&+]|and|or)\s*`[^`]+`(?:\s*\([^)]*\))?)*")
+SPANNED = re.compile(r"`([^`]+)`|\([^)]*\)")  # a path, or the remark behind one
+AROUND = "` \"'<>“”‘’"  # of a path in a list
 PATH = re.compile(r"[/*]|\.\w+$")
 NO_PATH = re.compile(r"n/a\.?|https?://.*", re.IGNORECASE)
 NO_PATTERN = re.compile(r"\*{3,}|\*{1,3}[^*/]+\*{1,3}\W?|<.*>")  # of a line of its own: a rule, words in bold, a tag of HTML
@@ -211,13 +213,13 @@ def bare_list(part: Part) -> frozenset[str] | None:
 def _patterns(item: str) -> list[str]:
     item = LINK.sub(r"\1", STRONG.sub(r"\1", CHECKBOX.sub("", item)))
     if spans := CODE_SPANS.match(item):
-        return re.findall(r"`([^`]+)`", spans[0])
+        return [path for path in SPANNED.findall(spans[0]) if path]
     return _bare(re.split(r" (?:(?:—|–|-|#) |\()|: ", " ".join(item.split()), maxsplit=1)[0])
 
 
 def _bare(words: str) -> list[str]:
     """The paths of a list that holds nothing else; an item or a line that says more is prose."""
-    found = [word.strip("` ") for word in scope.LISTED.findall(words.strip())]
+    found = [word.strip(AROUND) for word in scope.LISTED.findall(words.strip())]
     named = all(PATH.search(word) and not NO_PATH.fullmatch(word) and not re.search(r"\s", word) for word in found)
     return found if named else []
 
