@@ -92,6 +92,12 @@ def misnamed_checks(top: Mapping[str, os.stat_result], spec: Spec) -> str | None
     return next((name for name in near if name not in said), None)
 
 
+def beside(top: Mapping[str, os.stat_result], command: str) -> str | None:
+    """The file of the task folder that a command names as if it began there: it is run in the worktree."""
+    words = (word.strip("'\"").removeprefix("./") for word in command.split())
+    return next((word for word in words if word in top and word[:1] != "." and stat.S_ISREG(top[word].st_mode)), None)
+
+
 def command_for(path: Path) -> tuple[str, ...]:
     """How to run `path`: by its shebang, as a program where it is one, by its extension. Raises SpecError."""
     head, executable = _head(path)

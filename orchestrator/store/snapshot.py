@@ -295,11 +295,26 @@ def _name_problems(place: Place, double: str | None) -> Iterator[str]:
 
 
 def _warned(spec: Spec | None, listing: Listing | None) -> Spec | None:
-    """The spec with what the folder's other files ask for in vain."""
-    if not spec or not listing or not (name := layouts.misnamed_checks(listing.top, spec)):
+    """The spec with what its folder's other files tell."""
+    if not spec or not listing:
         return spec
-    told = f"Nobody runs `{name}`: a script of checks is known by its name.{MEANT.format('checks.sh')}"
-    return replace(spec, warnings=(*spec.warnings, told))
+    told = [*_misnamed(spec, listing.top), *_beside(spec, listing.top)]
+    return replace(spec, warnings=(*spec.warnings, *told)) if told else spec
+
+
+def _misnamed(spec: Spec, top: Mapping[str, os.stat_result]) -> Iterator[str]:
+    if name := layouts.misnamed_checks(top, spec):
+        yield f"Nobody runs `{name}`: a script of checks is known by its name.{MEANT.format('checks.sh')}"
+
+
+def _beside(spec: Spec, top: Mapping[str, os.stat_result]) -> Iterator[str]:
+    """Commands that name a file as if they ran where it lies. A gate can't even by `ORCH_TASK_DIR`, which it isn't given."""
+    for command in filter(None, (spec.benchmark, spec.holdout)):
+        if (name := layouts.beside(top, command)) and command.strip().removeprefix("./") != name:
+            yield f"`{command.strip()}` is run in the worktree, where `{name}` is not.{MEANT.format(f'$ORCH_TASK_DIR/{name}')}"
+    for gate in spec.gates:
+        if gate.asked and gate.command and (name := layouts.beside(top, gate.command.replace("$ORCH_TASK_DIR/", ""))):
+            yield f"The gate {gate.name} is run in the worktree, where `{name}` of the task is not.{MEANT.format('checks.sh')}"
 
 
 def _evaluator_problems(folder: str, spec: Spec, listing: Listing) -> list[str]:

@@ -144,7 +144,7 @@ def test_a_task_whose_holdout_is_missing_is_no_candidate_until_it_is_there(queue
         ("check.sh", "# T\n", True),
         ("Checks.sh", "# T\n", True),
         ("checks.py", "# T\n", True),
-        ("checks.py", "---\ngates: {style: python3 $ORCH_TASK_DIR/checks.py}\n---\n# T\n", False),
+        ("checks.py", "---\nholdout: python3 $ORCH_TASK_DIR/checks.py\n---\n# T\n", False),
         ("checks.sh", "# T\n", False),
         ("checks.md", "# T\n", False),
         ("recheck.sh", "# T\n", False),
@@ -157,6 +157,29 @@ def test_a_script_of_checks_by_another_name_is_told(queue: Queue, name: str, spe
     found = look(queue, "x").spec
     assert found is not None
     assert [line.partition(" Did you mean ")[2] for line in found.misspelt] == (["`checks.sh`?"] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("benchmark: ./x.sh 4", "$ORCH_TASK_DIR/x.sh"),
+        ("benchmark: sh $ORCH_TASK_DIR/x.sh", ""),
+        ("benchmark: x.sh", ""),
+        ("holdout: ./x.sh", ""),
+        ("holdout: python3 'x.sh'", "$ORCH_TASK_DIR/x.sh"),
+        ("gates: {own: sh x.sh}", "checks.sh"),
+        ("gates: {own: sh $ORCH_TASK_DIR/x.sh}", "checks.sh"),
+        ("gates: {own: {command: sh x.sh, mode: off}}", ""),
+        ("gates: {own: sh tools/x.sh}", ""),
+    ],
+)
+def test_a_command_that_names_a_file_beside_the_spec_is_told_that_it_runs_elsewhere(queue: Queue, line: str, meant: str) -> None:
+    """A gate that wasn't found failed each attempt, agents and all."""
+    folder = drop(queue, "x", spec=f"---\n{line}\n---\n# T\n")
+    (folder / "x.sh").write_text("exit 0\n")
+    found = look(queue, "x").spec
+    assert found is not None
+    assert [told.partition(" Did you mean ")[2] for told in found.misspelt] == ([f"`{meant}`?"] if meant else [])
 
 
 def test_a_linked_task_or_spec_is_shown(queue: Queue, tmp_path: Path) -> None:
