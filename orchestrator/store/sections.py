@@ -48,6 +48,7 @@ BARE = re.compile(r"`[^`]+`(?:\s*(?:,|and)\s*`[^`]+`)*|\S+")
 PREFIX = re.compile(r"^autoresearch\s*:\s*", re.IGNORECASE)
 NUMBER = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3})*|[a-z](?=[.):])|[ivx]{1,4}(?=[.):]))\W+")
 REMARK = re.compile(r"\s\([^()]*\)[^\w()]*$")
+MARKS = re.compile(r"(?<=\w)\W+$")  # behind a heading's words: a colon, an emoji
 NO_LEVEL = 7  # below what no heading stands
 EMPTY = frozenset({"", "-", "default", "auto", "none", "n/a", "(default)", "(optional)"})
 
@@ -166,7 +167,7 @@ def heading_of(text: str) -> tuple[int, str]:
 
 def section_name(heading: str) -> str:
     """The section that a heading begins, however it is numbered or marked; empty for every other heading."""
-    return ALIASES.get(_plain(heading), "")
+    return ALIASES.get(words_of(heading), "")
 
 
 def heading_text(text: str) -> str:
@@ -290,7 +291,8 @@ def _labelled(lines: tuple[Line, ...]) -> Iterator[Labelled]:
                 yield Labelled(match[1].lower(), value, line.number)
 
 
-def _plain(heading: str) -> str:
+def words_of(heading: str) -> str:
+    """What a heading says without its number, marks and remarks, in small letters."""
     words = re.sub(r"[-*_`]", " ", REMARK.sub("", heading.replace("’", "'"))).casefold()
     words = NUMBER.sub("", re.sub(r"^\W+", "", words))
-    return " ".join(words.rstrip(":. ").split())
+    return " ".join(MARKS.sub("", words).split())

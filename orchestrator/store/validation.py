@@ -17,7 +17,7 @@ from orchestrator.core.spec import MEANT, RESERVED
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store.header import MOST, NOTHING, Header, read_header, shorten
 from orchestrator.store.model import BudgetModel, FilesModel, FrontMatter, MetricModel
-from orchestrator.store.sections import EMPTY, Body
+from orchestrator.store.sections import EMPTY, Body, Line, bullet_text, heading_of, words_of
 
 EXPECTED = {
     "string_type": "text",
@@ -50,6 +50,7 @@ MISPLACED = re.compile(
 LABEL = re.compile(
     r"\s*(?:[-*+]\s+)?\*\*(?P<key>[A-Za-z][\w -]{2,30})(?::\*\*|\*\*\s*:)\s*(?P<value>`?[^\s,`]+(?:, [^\s,`]+)*`?)\s*"
 )
+COMMAND = re.compile(r"`([a-z][^`]*)`")
 MEANT_AS_KEYS = FrontMatter.model_fields.keys() - RESERVED - {"title", "goal", "labels", "benchmark", "setup"}
 AS_LABELS = MEANT_AS_KEYS - {"model", "effort", "max_failures", "scope", "off_limits", "metric"}  # read, or told elsewhere
 METRICS = re.compile(r"metrics\..*\.")
@@ -136,13 +137,37 @@ def misplaced(front: Header, body: Body) -> Iterator[str]:
 
 
 def labels(front: Header, body: Body) -> Iterator[str]:
-    """Lines before the first section that a key would have understood: `**Review:** required` lets all work land."""
-    matches = ((line, LABEL.fullmatch(line.text)) for line in body.parts[0].lines if not line.code)
-    for line, match in islice(((line, match) for line, match in matches if match), MOST):
-        key, said = _folded(match["key"].strip().replace(" ", "_")), match["value"].strip("`")
+    """What a key would have understood and stands as a label before the first section, or as a section: `**Review:** required`
+    lets all work land."""
+    for line, label, said in islice((*_labels(body), *_sections(body)), MOST):
+        key = _key(label)
         written = f"{key}: {f'[{said}]' if ', ' in said else said}"
         if key in AS_LABELS and key not in front.data and said.lower() not in EMPTY and _understood(written):
             yield f"Line {line.number}: `{shorten(line.text.strip())}` is read as prose.{MEANT.format(shorten(written))}"
+
+
+def _key(label: str) -> str:
+    key = _folded(label.strip().replace(" ", "_"))
+    return key if key == "branch" else CALLED.get(key.replace("_", ""), key)  # a task's own branch is no base
+
+
+def _labels(body: Body) -> Iterator[tuple[Line, str, str]]:
+    for line in body.parts[0].lines:
+        if not line.code and (match := LABEL.fullmatch(line.text)):
+            yield line, match["key"], match["value"].strip("`")
+
+
+def _sections(body: Body) -> Iterator[tuple[Line, str, str]]:
+    """The sections that we don't know and that hold one word, or a list of such; of gates the first command."""
+    for part in body.parts:
+        said = [bullet_text(line) or line.text.strip() for line in part.lines if line.text.strip()] if not part.name else []
+        if part.heading and 0 < len(said) <= MOST:
+            label = words_of(heading_of(part.heading.text)[1])
+            command = next(filter(None, map(COMMAND.search, said)), None) if label in ("gates", "checks") else None
+            if command:
+                yield part.heading, "gates", f"{{test: {command[1]}}}"
+            elif not any(word.split()[1:] for word in said):
+                yield part.heading, label, ", ".join(word.strip("`") for word in said)
 
 
 def _understood(written: str) -> bool:

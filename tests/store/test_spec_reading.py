@@ -159,6 +159,8 @@ def test_line_ends_and_a_byte_order_mark_make_no_difference(tmp_path: Path, newl
         ("IV. Goal", "goal"),
         ("3 — Goal", "goal"),
         ("📁 Notes (as of today)", "notes"),
+        ("Notes 📁", "notes"),
+        ("**Goal:** 🎯", "goal"),
         ("`Goal`", "goal"),
     ],
 )
@@ -494,6 +496,15 @@ def test_a_line_across_the_prose_is_not_taken_for_front_matter(tmp_path: Path, t
         ("**Kind:** fix", ""),
         ("```\n**Base:** dev\n```", ""),
         ("## Notes\n**Base:** dev", ""),
+        ("**Base branch:** dev", "base: dev"),
+        ("**Branch:** fix-it", ""),
+        ("## Review\n\nrequired", "review: required"),
+        ("## 3. Depends on 🔗\n- `set-up`\n- more", "depends_on: [set-up, more]"),
+        ("## Depends on\nnothing but the clock", ""),
+        ("## Base\nThe class of all others.", ""),
+        ("## Gates\n- run `ruff check` on all\n", "gates: {test: ruff check}"),
+        ("## Gates\nThose of the garden.", ""),
+        ("## Mode\n```\noptimize\n```", ""),
     ],
 )
 def test_a_key_that_stands_as_a_label_below_the_title_is_told(tmp_path: Path, line: str, meant: str) -> None:
