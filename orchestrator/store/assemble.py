@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,13 +14,11 @@ from orchestrator.core.spec import INFINITE, MEANT, UNLIMITED, Direction, Metric
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store import metricsources, validation
 from orchestrator.store.header import MOST, Header, shorten
-from orchestrator.store.lookalikes import fenced, lookalikes, own
+from orchestrator.store.lookalikes import fenced, lookalikes, own, spans
 from orchestrator.store.metricsources import Said
 from orchestrator.store.model import FrontMatter, MetricModel
-from orchestrator.store.sections import PATH, Body, Line, globs
+from orchestrator.store.sections import Body, globs
 
-SPAN = re.compile(r"`([^`\s]+)`|(?<![\w`</.:~@*-])([\w.*-]+/[\w.*/-]*)")
-NAMING = re.compile(r"/$|\*|\.\w+$")  # of what stands in a sentence without backticks: `src/` and `a/b.py`, not `and/or`
 LABELS = {"model": "model", "reasoning": "effort", "retry limit": "max_failures"}
 
 
@@ -259,7 +256,7 @@ def _globs(draft: Draft, name: str, said: Sequence[str] | None) -> tuple[str, ..
     if said or (section := draft.body.sections.get(name)) is None:
         return tuple(said or ())
     patterns, prose = globs(own(section, name))
-    if not patterns and not prose and (paths := _spans(section.lines)[:1]):
+    if not patterns and not prose and (paths := spans(section.lines)[:1]):
         hint = _as_key(name, paths)
         draft.warnings.append(f"Line {section.number}: {shorten(f'`{paths[0]}`')} is only prose here, not enforced.{hint}")
     draft.problems += [
@@ -268,24 +265,17 @@ def _globs(draft: Draft, name: str, said: Sequence[str] | None) -> tuple[str, ..
         if (problem := globbing.problem((pattern,)))
     ]
     if prose and name == "scope":
-        hint = _as_key(name, [pattern for pattern, _ in patterns] or _spans(prose))
+        hint = _as_key(name, [pattern for pattern, _ in patterns] or spans(prose))
         draft.warnings.append(
             f"Line {prose[0].number}: the scope names no path here, so none is enforced; write `scope:` as a key.{hint}"
         )
         return ()
     if prose:
-        hint = _as_key(name, _spans(prose))
+        hint = _as_key(name, spans(prose))
         draft.warnings.append(
             f"Line {prose[0].number}: no path is named here, so only the agent is told; write `{name}:` to enforce it.{hint}"
         )
     return tuple(dict.fromkeys(pattern for pattern, _ in patterns))
-
-
-def _spans(prose: Sequence[Line]) -> list[str]:
-    """The paths in the middle of what items say: "Don't touch `tests/**`"."""
-    found = (each for line in prose for each in SPAN.findall(line.text))
-    said = (span if PATH.search(span) else bare.rstrip(".") if NAMING.search(bare.rstrip(".")) else "" for span, bare in found)
-    return [path for path in said if path]
 
 
 def _as_key(name: str, paths: Sequence[str]) -> str:

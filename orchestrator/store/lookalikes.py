@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from orchestrator.core.spec import MEANT
 from orchestrator.store.header import shorten
-from orchestrator.store.sections import Body, Line, Section, globs, heading_of, section_name
+from orchestrator.store.sections import PATH, Body, Line, Section, bullet_text, globs, heading_of, section_name
 
 LABEL = re.compile(r"\s*(?:[-*+]\s+)?(?:\*\*([^*`]{3,60})\*\*|([A-Z][\w /'-]{1,40}:))\s*:?\s*(.*)")
 LIKE = {
@@ -28,6 +28,15 @@ INNER = {  # what the parts of a Scope are called
     **dict.fromkeys(("in", "included", "include", "allowed"), "scope"),
     **dict.fromkeys(("out", "excluded", "exclude", "except", "not included", "not allowed", "forbidden"), "off_limits"),
 }
+SPAN = re.compile(r"`([^`\s]+)`|(?<![\w`</.:~@*-])([\w.*-]+/[\w.*/-]*)")
+NAMING = re.compile(r"/$|\*|\.\w+$")  # of what stands in a sentence without backticks: `src/` and `a/b.py`, not `and/or`
+# What an item begins with that forbids the files behind it, and not only something in them.
+FORBIDS = re.compile(
+    r"(?:do not|don't|never|must not) (?:touch|modify|change|edit) "
+    r"(?:(?:any|anything|everything|the|files?|folders?|director(?:y|ies)|in|under|below|inside|within|of) )*(?=[`\w.*])(.*)",
+    re.IGNORECASE,
+)
+FILE = re.compile(r"(?!/)(?:.*[/*].*|.*\.(?:py|[jt]sx?|sh|md|json|toml|ya?ml|lock|txt|[ch]|cpp|go|rs|java|rb|php|css|html|sql))$")
 OTHERS = frozenset({"score", "slope", "files in score", "soft limits"})  # as near as a slip of the pen, and words of their own
 MOST = 200  # headings and labels that are looked at
 NAMES = {"scope": "Scope", "off_limits": "Off limits"}
@@ -44,6 +53,29 @@ def lookalikes(body: Body, said: Iterable[str]) -> Iterator[str]:
         if name in missing and _paths(line, rest, lines[number + 1 :]):
             missing.remove(name)
             yield f"Line {line.number}: `{shorten(line.text.strip())}` is read as prose.{MEANT.format(f'## {NAMES[name]}')}"
+
+    if "off_limits" in missing:
+        yield from _forbidden(lines)
+
+
+def _forbidden(lines: Sequence[Line]) -> Iterator[str]:
+    """One sentence where items of other sections forbid files, as "Don't modify `tests/**`" among constraints does."""
+    found: dict[str, int] = {}
+    for line in lines:
+        said = "" if line.code else (bullet_text(line) or line.text.strip()).replace("’", "'")
+        first = spans([replace(line, text=match[1])])[:1] if (match := FORBIDS.match(said)) else []
+        if match and first and FILE.match(first[0]) and match[1].lstrip("`").startswith(first[0]):
+            found.setdefault(first[0], line.number)
+    if found:
+        meant = MEANT.format(shorten(f"off_limits: [{', '.join(found)}]"))
+        yield f"Line {min(found.values())}: only the agent is told, and nobody holds the work to it.{meant}"
+
+
+def spans(prose: Sequence[Line]) -> list[str]:
+    """The paths in the middle of what items say: "Don't touch `tests/**`"."""
+    found = (each for line in prose for each in SPAN.findall(line.text))
+    said = (span if PATH.search(span) else bare.rstrip(".") if NAMING.search(bare.rstrip(".")) else "" for span, bare in found)
+    return [path for path in said if path]
 
 
 def fenced(body: Body) -> Iterator[str]:

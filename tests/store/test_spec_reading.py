@@ -246,6 +246,26 @@ def test_prose_about_a_scope_is_not_taken_for_one(tmp_path: Path, text: str) -> 
     assert spec_of(tmp_path, text).warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("items", "meant"),
+    [
+        (
+            "- Be quick.\n- Do not modify `tests/**` or docs.\n- Never touch anything in vendor/.",
+            "off_limits: [tests/**, vendor/]",
+        ),
+        ("Don’t edit `setup.py`", "off_limits: [setup.py]"),
+        ("- Do not change the names in `src/api.py`\n- Never edit `config.timeout`\n- Never touch `/api/users`", ""),
+        ("- Never change behaviour, see docs/a.md", ""),
+        ("```\ndo not edit tests/\n```", ""),
+    ],
+)
+def test_files_that_constraints_forbid_are_told(tmp_path: Path, items: str, meant: str) -> None:
+    """Only the agent was told, and work on them landed."""
+    told = spec_of(tmp_path, f"# T\n## Constraints\n{items}\n").misspelt
+    assert [warning.partition(" Did you mean ")[2] for warning in told] == ([f"`{meant}`?"] if meant else [])
+    assert spec_of(tmp_path, f"---\noff_limits: [x]\n---\n# T\n## Constraints\n{items}\n").misspelt == ()
+
+
 def test_a_second_section_with_a_remark_is_no_more_of_the_first(tmp_path: Path) -> None:
     """What is for later was in scope now, and the goal asked for what was only wished."""
     text = "# T\n## Goal\na\n## Goal (stretch)\nb\n## Scope (now)\n- a/**\n## Scope (later)\n- b/**\n## Goal\nc\n"
