@@ -48,7 +48,7 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
     labelled = _labelled(draft)
     goal, title = _goal(draft)
     scope = _globs(draft, "scope", _writes(model))
-    off_limits = _globs(draft, "off_limits", model.off_limits)
+    off_limits = _globs(draft, "off_limits", model.off_limits, scope)
     said = {"scope": _writes(model), "off_limits": model.off_limits}
     draft.warnings += lookalikes(body, (name for name, value in said.items() if value))
     draft.warnings += [*_idle(model), *_shares(metrics), *_foreign("scope", scope), *_foreign("off_limits", off_limits)]
@@ -250,9 +250,9 @@ def _label_value(key: str, text: str) -> str | int | None:
     return text if len(text.split()) == 1 else None
 
 
-def _globs(draft: Draft, name: str, said: Sequence[str] | None) -> tuple[str, ...]:
+def _globs(draft: Draft, name: str, said: Sequence[str] | None, scope: Sequence[str] = ()) -> tuple[str, ...]:
     """The patterns of a key, else of its section: a key with an empty list says nothing. Scope is enforced only where every item
-    of its section is a path."""
+    of its section is a path. What is in `scope` isn't proposed as off limits: "all but what `src/a.py` needs"."""
     if said or (section := draft.body.sections.get(name)) is None:
         return tuple(said or ())
     patterns, prose = globs(own(section, name))
@@ -271,7 +271,7 @@ def _globs(draft: Draft, name: str, said: Sequence[str] | None) -> tuple[str, ..
         )
         return ()
     if prose:
-        hint = _as_key(name, spans(prose))
+        hint = _as_key(name, [path for path in spans(prose) if path not in scope])
         draft.warnings.append(
             f"Line {prose[0].number}: no path is named here, so only the agent is told; write `{name}:` to enforce it.{hint}"
         )

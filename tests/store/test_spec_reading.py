@@ -371,6 +371,12 @@ def test_paths_that_stand_in_items_of_prose_are_told_to_who_looks_at_many_tasks(
     assert told.endswith(f"Did you mean `{key}: [tests/**, a.lock]`?")
 
 
+def test_a_path_in_scope_is_not_proposed_as_off_limits(tmp_path: Path) -> None:
+    """Who had followed that would have forbidden the one file that the task is about."""
+    spec = spec_of(tmp_path, "# T\n## Scope\n- `src/a.py`\n## Off limits\n- Other files unless `src/a.py` needs them\n")
+    assert (len(spec.warnings), spec.misspelt) == (1, ())
+
+
 def test_paths_that_one_item_keeps_from_being_a_scope_are_told_to_who_looks_at_many_tasks(tmp_path: Path) -> None:
     told = spec_of(tmp_path, "# T\n## Scope\n- `src/**`\n- `a`\n- anything that helps\n").misspelt
     assert [line.partition(" Did you mean ")[2] for line in told] == ["`scope: [src/**, a]`?"]
