@@ -59,7 +59,11 @@ AIMED = re.compile(
 )
 ABOUT = re.compile(r"\bmetrics?\b", re.IGNORECASE)
 CRITERIA = re.compile(r"\b(?:criteri(?:a|on)|acceptance|stop conditions|targets?|kpis?)\b", re.IGNORECASE)
-LABEL = re.compile(r"(?:\*\*)?Metrics?\**\s*:")
+# A line that names a metric: by a label (`**metric:** p95`, or a table's row), or with what is better behind a name.
+LABEL = re.compile(
+    r"\*\*[Mm]etric\**\s*:\**\s*`?[^\s`]+`?\.?$|\|\s*\*\*[Mm]etric\*\*\s*\|\s*`[^`]+`"
+    rf"|(?:\*\*)?Metrics?\**\s*:.*(?:{AIMED.pattern})|(?:\*\*)?`?\w+`?(?:\*\*)? \((?:[^()]*\W)?(?:lower|higher) is better\W"
+)
 DETAIL = re.compile(r"^\**(?:Direction|Target)\**\s*:\**\s*.+$", re.IGNORECASE)
 
 
@@ -113,7 +117,7 @@ def unread(body: Body) -> Line | None:
         for line in prose:
             said = (bullet_text(line) or line.text.strip())[:LONGEST]
             role = ROLE.match(said)
-            if (LABEL.match(said) or (role and role[1].lower() == "primary")) and AIMED.search(said):
+            if LABEL.match(said) or (role and role[1].lower() == "primary" and AIMED.search(said)):
                 return line
     return None
 
