@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli import output
+from orchestrator.cli import output, specs
 from orchestrator.cli.app import App
 from orchestrator.cli.options import common, name_argument, pass_app
 from orchestrator.core.task import check_name
@@ -19,13 +19,17 @@ from orchestrator.core.task import check_name
 @pass_app
 def import_session(app: App, folder: Path, name: str | None) -> int:
     """Make a task of a session: autoresearch.md with autoresearch.sh, or a folder .auto/. Its log is kept as it is."""
-    from orchestrator.store import sessions
+    from orchestrator.store import sessions, specfile
 
     place = sessions.take_in(app.new_queue, folder, check_name(name or folder.resolve().name))
     path = app.queue.path(place)
     if app.json:
         output.document({"schema": 1, "name": place.name, "path": str(path)})
+        return 0
     app.say(f"{output.name_text(str(path))} is pending.")
+    spec = specfile.read_if_any(path)
+    for line in (*(f"warning: {warning}" for warning in spec.warnings), *specs.doubts(app, spec)):
+        app.say(line)
     return 0
 
 

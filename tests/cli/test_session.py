@@ -55,6 +55,13 @@ def test_a_log_of_theirs_is_kept_byte_for_byte(project: Project, sample: str, ki
     assert (project.tasks / "pending/x" / LOG[kind]).read_bytes() == (SAMPLES / sample / LOG[kind]).read_bytes()
 
 
+def test_what_a_session_asks_for_in_vain_is_told_as_add_does(project: Project) -> None:
+    (session(project, "flat") / "autoresearch.md").write_text("# T\n## Success metrics\n- left below 3\n")
+    (project.top / "session/autoresearch.jsonl").unlink()
+    assert "warning: Line 2: no metric is read here" in project.run("import", "session", "--name", "x").stdout
+    assert list(project.json("import", "session", "--name", "y")) == ["schema", "name", "path"]
+
+
 def test_a_task_is_written_as_a_session_whose_script_measures(project: Project) -> None:
     project.drop("x")
     project.agent(": > todo.txt")
