@@ -64,8 +64,9 @@ def _forbidden(lines: Sequence[Line]) -> Iterator[str]:
     for line in lines:
         said = "" if line.code else (bullet_text(line) or line.text.strip()).replace("’", "'")
         first = spans([replace(line, text=match[1])])[:1] if (match := FORBIDS.match(said)) else []
-        if match and first and FILE.match(first[0]) and match[1].lstrip("`").startswith(first[0]):
-            found.setdefault(first[0], line.number)
+        head, path, rest = match[1].partition(first[0]) if match and first else ("", "", "")
+        if not head.strip("`") and FILE.match(path) and not rest.lstrip("`").startswith("'s "):
+            found.setdefault(path, line.number)
     if found:
         meant = MEANT.format(shorten(f"off_limits: [{', '.join(found)}]"))
         yield f"Line {min(found.values())}: only the agent is told, and nobody holds the work to it.{meant}"

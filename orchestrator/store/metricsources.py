@@ -18,7 +18,7 @@ from orchestrator.core import reading
 from orchestrator.core.spec import Direction
 from orchestrator.core.value import Value
 from orchestrator.errors import Problem
-from orchestrator.store.sections import Body, Line, Section, bullet_text
+from orchestrator.store.sections import CHECKBOX, Body, Line, Section, bullet_text
 from orchestrator.store.specfile import careful
 
 MAX_LOG = 16 * 1024 * 1024
@@ -123,9 +123,10 @@ def unread(body: Body) -> Line | None:
 
 
 def _aims(line: Line) -> bool:
-    """Whether an item is about nothing else than a number that isn't to reach 0: `p95_ms <= 100`."""
-    item = bullet_text(line)[:LONGEST]
-    bound = BOUND.match(item, named.end(1)) if (named := NAMED.match(item)) else None
+    """Whether an item is about nothing else than a number that isn't to reach 0: `p95_ms <= 100`, not `Python >= 3.11`."""
+    item = CHECKBOX.sub("", bullet_text(line)[:LONGEST])
+    named = NAMED.match(item)
+    bound = BOUND.match(item, named.end(1)) if named and not named[1][0].isupper() else None
     return bound is not None and bound[2].strip(AROUND) != "0" and not item[bound.end() :].strip(AROUND)
 
 

@@ -50,7 +50,7 @@ MISPLACED = re.compile(
 LABEL = re.compile(
     r"\s*(?:[-*+]\s+)?\*\*(?P<key>[A-Za-z][\w -]{2,30})(?::\*\*|\*\*\s*:)\s*(?P<value>`?[^\s,`]+(?:, [^\s,`]+)*`?)\s*"
 )
-COMMAND = re.compile(r"`([a-z][^`]*)`")
+COMMAND = re.compile(r"`([a-z][^` ]* [^`]+)`")
 MEANT_AS_KEYS = FrontMatter.model_fields.keys() - RESERVED - {"title", "goal", "labels", "benchmark", "setup"}
 AS_LABELS = MEANT_AS_KEYS - {"model", "effort", "max_failures", "scope", "off_limits", "metric"}  # read, or told elsewhere
 METRICS = re.compile(r"metrics\..*\.")

@@ -297,7 +297,7 @@ def test_a_log_that_is_no_file_does_no_harm(tmp_path: Path) -> None:
         "## Objective\n1. **p95** (ms, lower is better) — of all\n",
         "## Metric: p95 (lower is better, target 120)\n",
         "## Acceptance criteria\n- tests pass\n- `p95` <= 120.\n",
-        "## Success criteria\n- p95 must be at most 120\n",
+        "## Success criteria\n- [ ] p95 must be at most 120\n",
     ],
 )
 def test_a_metric_that_stands_where_none_is_read_is_told(tmp_path: Path, text: str) -> None:
@@ -311,7 +311,7 @@ def test_a_metric_that_stands_where_none_is_read_is_told(tmp_path: Path, text: s
 
 
 def test_a_criterion_that_asks_for_none_or_for_more_than_a_number_is_not_taken_for_a_metric(tmp_path: Path) -> None:
-    said = "- failures <= 0\n- lists > 10 entries are cut\n- no file is > 5 MB\n"
+    said = "- failures <= 0\n- Python >= 3.11\n- lists > 10 entries are cut\n- no file is > 5 MB\n"
     assert read(tmp_path, f"# T\n## Acceptance criteria\n{said}").warnings == ()
 
 

@@ -254,7 +254,10 @@ def test_prose_about_a_scope_is_not_taken_for_one(tmp_path: Path, text: str) -> 
             "off_limits: [tests/**, vendor/]",
         ),
         ("Don’t edit `setup.py`", "off_limits: [setup.py]"),
-        ("- Do not change the names in `src/api.py`\n- Never edit `config.timeout`\n- Never touch `/api/users`", ""),
+        (
+            "- Do not change the names in `src/api.py`\n- Never change `src/api.py`'s names\n- Never edit `config.timeout`\n- Never touch `/api/users`",
+            "",
+        ),
         ("- Never change behaviour, see docs/a.md", ""),
         ("```\ndo not edit tests/\n```", ""),
     ],
@@ -530,6 +533,7 @@ def test_a_line_across_the_prose_is_not_taken_for_front_matter(tmp_path: Path, t
         ("## Base\nThe class of all others.", ""),
         ("## Gates\n- run `ruff check` on all\n", "gates: {test: ruff check}"),
         ("## Gates\nThose of the garden.", ""),
+        ("## Checks\n- `ruff` is clean", ""),
         ("## Mode\n```\noptimize\n```", ""),
     ],
 )
