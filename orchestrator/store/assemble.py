@@ -163,6 +163,7 @@ def _metrics(draft: Draft, log: Path | None) -> tuple[Metric, ...]:
     if not (declared or told or logged) and (unread := metricsources.unread(draft.body)):
         meant = MEANT.format("- **Primary**: NAME (lower is better, target 0)" if section else "## Metrics")
         draft.warnings.append(f"Line {unread.number}: no metric is read here, so every printed number must reach 0.{meant}")
+    draft.warnings += _strictly(told)
     merged, disagreements = metricsources.merge((declared, told, [logged] if logged else []))
     draft.problems += disagreements
     draft.warnings += [
@@ -178,6 +179,13 @@ def _metrics(draft: Draft, log: Path | None) -> tuple[Metric, ...]:
     if not metrics or draft.model.mode is Mode.OPTIMIZE or any(metric.target is not None for metric in metrics):
         return metrics
     return _with_target(draft, metrics, merged)
+
+
+def _strictly(told: Sequence[Said]) -> Iterator[str]:
+    for said in told:
+        if said.strict and "target" in said.values:
+            target = digits.text(said.values["target"])
+            yield f"Line {said.line}: {target} itself is at the target of {said.name}, though `{said.strict}` is said."
 
 
 def _something_to_optimize(draft: Draft, metrics: Sequence[Metric]) -> None:

@@ -51,6 +51,7 @@ GROWING = re.compile(
     re.IGNORECASE,
 )
 SHRINKING = re.compile(r"err|fail|miss|loss|uncover|complex|time|latency|_[mu]?s$", re.IGNORECASE)
+STRICT = frozenset({"<", ">", "less than", "more than", "under", "below", "above"})
 CLAUSE = re.compile(rf"{COMMA}|[;()]|\s[—–-]\s")
 # What is said of a metric that isn't to reach just 0.
 AIMED = re.compile(
@@ -69,7 +70,8 @@ DETAIL = re.compile(r"^\**(?:Direction|Target)\**\s*:\**\s*.+$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Said(Value):
-    """What one place says of one metric: `values` holds only what it really says; `doubt` is a target that is no plain number."""
+    """What one place says of one metric: `values` holds only what it really says; `doubt` is a target that is no plain number,
+    `strict` the sign in front of one that is not to be reached itself."""
 
     name: str
     path: Path
@@ -77,6 +79,7 @@ class Said(Value):
     primary: bool
     values: dict[str, Any] = field(default_factory=dict)
     doubt: str = ""
+    strict: str = ""
 
     @property
     def where(self) -> str:
@@ -145,7 +148,8 @@ def _said(path: Path, line: int, text: str, primary: bool, *, guard: bool) -> Sa
     aim = aim or TARGET.search(text) or (BOUND.match(text.strip(), match.end(1)) if primary else None)
     if direction := _direction(text, aim[1] if aim else None):
         values["direction"] = direction
-    return _aimed(Said(match[1].rstrip(":;"), path, line, primary, values), aim[2].rstrip(AROUND) if aim else "")
+    strict = aim[1] if aim and (aim[1] or "").lower() in STRICT else ""
+    return _aimed(Said(match[1].rstrip(":;"), path, line, primary, values, strict=strict), aim[2].rstrip(AROUND) if aim else "")
 
 
 def _direction(text: str, sign: str | None) -> Direction | None:

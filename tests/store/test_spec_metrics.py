@@ -149,6 +149,17 @@ def test_a_direction_counts_wherever_an_item_says_it(tmp_path: Path, line: str) 
     assert read(tmp_path, f"# T\n## Metrics\n- **Primary**: {line}\n").metrics == (Metric("rps", Direction.HIGHER, target=500.0),)
 
 
+@pytest.mark.parametrize(
+    ("said", "told"), [("< 1", "<"), ("(target: below 1)", "below"), ("(target < 1)", "<"), ("<= 1", ""), ("(target 1)", "")]
+)
+def test_a_target_that_is_not_to_be_reached_itself_is_told(tmp_path: Path, said: str, told: str) -> None:
+    """One failure was at the target of `failures < 1`."""
+    spec = read(tmp_path, f"# T\n## Metrics\n- **Primary**: failures {said}\n")
+    assert spec.metrics == (Metric("failures", target=1.0),)
+    words = f"Line 3: 1 itself is at the target of failures, though `{told}` is said."
+    assert spec.warnings == ((words,) if told else ())
+
+
 @pytest.mark.parametrize("target", ["1,000", "1 000", "1_000", "1,5", "1/3", "50-60", "50ms", "5%", "~50", "0x10", "1e400", "−5"])
 @pytest.mark.parametrize("line", ["- **Primary**: x (higher is better), target {}", "- Primary: x (lower, target {}, ms)"])
 def test_a_target_in_prose_that_is_no_plain_number_is_told_and_never_read_in_part(tmp_path: Path, line: str, target: str) -> None:
