@@ -79,7 +79,7 @@ def sample(
         told = private.told()
     reading = _reading(told, private.own, heard.printed(), channels)
     judged = _judged(spec, finished, under.limits, reading, heard.output, changed, known)
-    return _by_channel(judged, told, channels)
+    return _by_channel(_by_line_ends(judged, sealed, evaluator), told, channels)
 
 
 class _Heard:
@@ -123,6 +123,17 @@ def _reading(
         channel, data = next(iter(told.items()))
         return since(written(own.get(channel, b"")).values, written(data))
     return Reading() if len(channels) == 1 else printed
+
+
+def _by_line_ends(judged: Sample, sealed: Sealed, evaluator: Evaluator) -> Sample:
+    """`judged`, with what makes most shell scripts from Windows fail and can't be seen in what they print."""
+    path = evaluator.path or ""
+    if not judged.defect or not path.endswith("sh"):
+        return judged
+    if not any(file.path == path and b"\r\n" in (file.data or b"") for file in sealed.files):
+        return judged
+    told = f" {path} has Windows line ends, which a shell takes for parts of its words."
+    return replace(judged, defect=judged.defect + told, output=judged.output + told)
 
 
 def _by_channel(judged: Sample, told: Mapping[Channel, bytes], channels: Sequence[Channel]) -> Sample:

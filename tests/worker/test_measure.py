@@ -212,6 +212,7 @@ def test_a_command_is_run_by_the_shell_in_the_worktree(bench: Bench) -> None:
         ("echo '  METRIC n=0'", "printed '  METRIC n=0', which doesn't begin with METRIC and a blank"),
         ("printf '\\033[32mMETRIC n=0\\033[0m\\n'; echo done", r"printed '\x1b[32mMETRIC n=0\x1b[0m', which"),
         ("echo metric n=0; echo done", "printed 'metric n=0', which doesn't begin"),
+        ('n=0\r\necho "METRIC n=$n"\r', "benchmark.sh has Windows line ends, which a shell takes for parts of its words."),
         ("no-such-tool | sed s/x/METRIC/", "on standard output. It printed last: "),
     ],
 )
