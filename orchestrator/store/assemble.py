@@ -227,7 +227,8 @@ def _with_target(draft: Draft, metrics: tuple[Metric, ...], merged: Sequence[Sai
         found = f"`{metric.name}` with direction higher and no target"
         draft.problems.append(Problem(said.path, said.line, 1, found, "the `target` at which the task is done"))
         return metrics
-    draft.warnings.append(f"The metric {metric.name} has no target; 0 is taken. Say `target:` to be done earlier.")
+    hint = MEANT.format(said.meant) if said.meant else " Say `target:` to be done earlier."
+    draft.warnings.append(f"The metric {metric.name} has no target; 0 is taken.{hint}")
     return (*metrics[:index], replace(metric, target=0.0), *metrics[index + 1 :])
 
 

@@ -30,6 +30,8 @@ NUMBER = r" ?([-+−–~≈]?\.?\d[^\s(—;]*(?:(?<=\d) \d[^\s(—;]*)*)"
 SIGN = r"<=|>=|≤|≥|<|>|at least|at most"
 AIM = rf"[ :*`]{{0,4}}(?:is |of )?({SIGN}|=|less than|more than|under|below|above|max|min)?{NUMBER}"
 BOUND = re.compile(rf"`?\**\s*(?:\([^)]*\))?\s*(?:(?:must|should) be )?({SIGN}){NUMBER}", re.IGNORECASE)  # right behind a name
+# A number behind a name of which nothing says what it is.
+BARE = re.compile(r"`?\**\s*(?:\([^)]*\))?\s*(?:[=:→]|->)?\s*(?:at (?:least|most) )?(\d+(?:\.\d+)?)(?![\w%])")
 TARGET = re.compile(rf"\btarget\b{AIM}", re.IGNORECASE)
 # In prose, a goal is rarely a number for the metric, and the 95th of something is none.
 GOAL = re.compile(rf"\b(?:target|goal(?!\W*\d+(?:st|nd|rd|th)\b))\b{AIM}", re.IGNORECASE)
@@ -71,7 +73,7 @@ DETAIL = re.compile(r"^\**(?:Direction|Target)\**\s*:\**\s*.+$", re.IGNORECASE)
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Said(Value):
     """What one place says of one metric: `values` holds only what it really says; `doubt` is a target that is no plain number,
-    `strict` the sign in front of one that is not to be reached itself."""
+    `strict` the sign in front of one that is not to be reached itself, `meant` what most likely was to be one and isn't read."""
 
     name: str
     path: Path
@@ -80,6 +82,7 @@ class Said(Value):
     values: dict[str, Any] = field(default_factory=dict)
     doubt: str = ""
     strict: str = ""
+    meant: str = ""
 
     @property
     def where(self) -> str:
@@ -149,7 +152,16 @@ def _said(path: Path, line: int, text: str, primary: bool, *, guard: bool) -> Sa
     if direction := _direction(text, aim[1] if aim else None):
         values["direction"] = direction
     strict = aim[1] if aim and (aim[1] or "").lower() in STRICT else ""
-    return _aimed(Said(match[1].rstrip(":;"), path, line, primary, values, strict=strict), aim[2].rstrip(AROUND) if aim else "")
+    meant = "" if aim else _meant(text.strip(), match.end(1))
+    said = Said(match[1].rstrip(":;"), path, line, primary, values, strict=strict, meant=meant)
+    return _aimed(said, aim[2].rstrip(AROUND) if aim else "")
+
+
+def _meant(text: str, behind: int) -> str:
+    """The target that was most likely meant: the number behind a metric's name, or some number where a target is spoken of."""
+    if (found := BARE.match(text, behind)) and float(found[1]):
+        return f"target {found[1]}"
+    return "target NUMBER" if re.search(r"\btarget\b", text, re.IGNORECASE) else ""
 
 
 def _direction(text: str, sign: str | None) -> Direction | None:
@@ -211,7 +223,8 @@ def _log_lines(path: Path) -> list[bytes]:
 def upside_down(said: Said) -> bool:
     """Whether nobody says of a metric which way is better, so that lower is, though its name tells that higher was meant."""
     grows = GROWING.search(said.name) and not SHRINKING.search(said.name)
-    return bool(grows) and "direction" not in said.values and said.values.get("target") != 0
+    decides = said.primary or said.values.get("guard") or said.values.get("target")
+    return bool(grows and decides) and "direction" not in said.values and said.values.get("target") != 0
 
 
 def merge(sources: Sequence[Sequence[Said]]) -> tuple[list[Said], list[Problem]]:
@@ -226,7 +239,7 @@ def merge(sources: Sequence[Sequence[Said]]) -> tuple[list[Said], list[Problem]]
             continue
         problems += [_disagree(known, said, key) for key, value in said.values.items() if known.values.get(key, value) != value]
         merged[said.name] = Said(
-            known.name, known.path, known.line, known.primary or said.primary, {**said.values, **known.values}
+            known.name, known.path, known.line, known.primary or said.primary, {**said.values, **known.values}, meant=said.meant
         )
     doubted = (said for source in sources for said in source if said.doubt and "target" not in merged[said.name].values)
     return list(merged.values()), [*problems, *map(_doubtful, doubted)]

@@ -251,6 +251,23 @@ def test_a_higher_metric_needs_a_target(tmp_path: Path) -> None:
         read(tmp_path, "---\nmetric: {name: score, direction: higher}\n---\n# T\n")
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("p95: 100", "target 100"),
+        ("p95 = 0.5 (lower)", "target 0.5"),
+        ("p95 → at most 100 ms", "target 100"),
+        ("p95 (target: TBD)", "target NUMBER"),
+        ("p95: 0", ""),
+        ("p95 (lower is better, 5 runs)", ""),
+    ],
+)
+def test_a_target_that_is_not_read_as_one_is_told_where_0_is_taken(tmp_path: Path, said: str, meant: str) -> None:
+    """0 had to be reached, and of many tasks at a glance nobody saw that."""
+    told = read(tmp_path, f"# T\n## Metrics\n- **Primary**: {said}\n- **Secondary**: coverage\n").misspelt
+    assert [warning.partition(" 0 is taken. Did you mean ")[2] for warning in told] == ([f"`{meant}`?"] if meant else [])
+
+
 def test_a_guard_alone_decides_nothing(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="only guards"):
         read(tmp_path, "---\nmetrics: [{name: errors, guard: true}]\n---\n# T\n")
