@@ -14,6 +14,7 @@ PAGE = r"\.(?:[jt]sx?|vue|svelte|astro|mdx?)$"  # `pages/[slug].tsx`; before ano
 ROUTE = re.compile(rf"(?:(?<=/)|^)\[((?:\.{{3}})?[A-Za-z_]\w+)\](?=/|$|{PAGE})")  # `app/[id]/page.tsx`: a name, no set of letters
 BACKSLASH = re.compile(r"(?<=\w)\\(?=[\w.*])")  # `src\a.py`, as Windows has it
 QUOTES = "“”„‟‘’‚«»\N{NO-BREAK SPACE}"  # what word processors and chats make of `"` and of a blank
+PATHLIKE = re.compile(r"[/*]|\.\w+$")
 ALL = frozenset({"all", "any", "anything", "everything"})
 LONGEST = 4096  # characters of a pattern, as of a path; reading one takes time by the square of them
 Match = Callable[[str], bool]
@@ -73,6 +74,8 @@ def meant(glob: str) -> str:
         return "*"
     if (parts := listed(glob)) != (glob,):
         return "`, `".join(parts)
+    if len(items := glob.split(" - ")) > 1 and all(map(PATHLIKE.search, items)):  # an item of a list that is indented further
+        return "`, `".join(items)
     if braces := BRACES.search(glob):
         before, after = glob[: braces.start()], glob[braces.end() :]
         return "`, `".join(f"{before}{part.strip()}{after}" for part in braces[1].split(","))

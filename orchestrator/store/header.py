@@ -168,7 +168,9 @@ def _problems(path: Path, first_line: int, root: yaml.Node) -> Iterator[Problem]
         return Problem(path, first_line + node.start_mark.line + 1, node.start_mark.column + 1, found, expected)
 
     if not isinstance(root, yaml.MappingNode):
-        yield at(root, "something else than `key: value` lines", "a mapping, such as `priority: 5`")
+        odd = isinstance(root, yaml.ScalarNode) and "\N{NO-BREAK SPACE}" in root.value
+        wanted = "ordinary spaces: there is one that doesn't break" if odd else "a mapping, such as `priority: 5`"
+        yield at(root, "something else than `key: value` lines", wanted)
         return
     try:
         size = _size(root, {}, 0)
@@ -257,7 +259,8 @@ def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node | None, y
 
 
 def _marked(path: Path, first_line: int, error: yaml.MarkedYAMLError) -> Problem:
-    mark = error.problem_mark or error.context_mark
+    below = "scanning a simple key" in (error.context or "") or "end of stream" in (error.problem or "")  # found out only there
+    mark = (below and error.context_mark) or error.problem_mark or error.context_mark
     line, column = (first_line + mark.line + 1, mark.column + 1) if mark else (first_line + 1, 1)
     found = " ".join(part for part in (error.problem, error.context and f"({error.context})") if part) or "broken YAML"
     return Problem(path, line, column, NOT_FOUND.sub("something else than ", found).removeprefix("found "), _advice(found))
@@ -266,6 +269,10 @@ def _marked(path: Path, first_line: int, error: yaml.MarkedYAMLError) -> Problem
 def _advice(found: str) -> str:
     if "mapping values are not allowed" in found:
         return "`key: value`, with quotes around a value that contains a colon"
+    if "scanning a simple key" in found:
+        return "`key: value` or `- item`, with a blank behind the mark"
+    if "end of stream" in found and "quoted scalar" in found:
+        return "a quote at its end, too"
     if MARKED.search(found):
         return "valid YAML: spaces instead of tabs, quotes around a value that begins with @ ` % * & or !"
     return "valid YAML"

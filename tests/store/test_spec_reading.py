@@ -182,6 +182,8 @@ def test_heading_aliases_are_folded(tmp_path: Path, heading: str, field: str) ->
         ("{{cookiecutter.name}}/x", ""),
         ("“src/**”", "src/**"),
         ("all", "*"),
+        ("src/** - a.py", "src/**`, `a.py"),
+        ("My file - copy.txt", ""),
         ("-\xa0src/**", "src/**"),
         ("src\\gen\\*.py", "src/gen/*.py"),
         (r"\!a/\[b\] \#1", ""),
