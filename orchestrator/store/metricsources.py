@@ -29,7 +29,9 @@ NAMED = re.compile(r"^\**`?([^\s`*(,=]+)`?\**\s*(?:\(([^)]*)\))?")
 NUMBER = r" ?([-+−–~≈]?\.?\d[^\s(—;]*(?:(?<=\d) \d[^\s(—;]*)*)"
 SIGN = r"<=|>=|≤|≥|<|>|at least|at most"
 AIM = rf"[ :*`]{{0,4}}(?:is |of )?({SIGN}|=|less than|more than|under|below|above|max|min)?{NUMBER}"
-BOUND = re.compile(rf"`?\**\s*(?:\([^)]*\))?\s*(?:(?:must|should) be )?({SIGN}){NUMBER}", re.IGNORECASE)  # right behind a name
+ENDED = re.compile(r"[\s*`_]*(?:$|[,;()—–])")  # what stands behind a number that is all that is said
+# Right behind a name. "must be < 1" asks for 0.
+BOUND = re.compile(rf"`?\**\s*(?:\([^)]*\))?\s*(?:(?:must|should) be (?=[<>]=|[≤≥a]))?({SIGN}){NUMBER}", re.IGNORECASE)
 # A number behind a name of which nothing says what it is.
 BARE = re.compile(r"`?\**\s*(?:\([^)]*\))?\s*(?:[=:→]|->)?\s*(?:at (?:least|most) )?(\d+(?:\.\d+)?)(?![\w%])")
 TARGET = re.compile(rf"\btarget\b{AIM}", re.IGNORECASE)
@@ -39,20 +41,21 @@ PLAIN = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 AROUND = ".,:!?)]*`_"  # what a sentence or markdown puts behind a number
 COMMA = r",(?!(?<=\d,)\d)"  # of a list; one between digits may be a number's
 DIRECTION = re.compile(
-    r"\b(lower|smaller|less|fewer|higher|bigger|larger|greater|more)(?: \w+)?(?:\W{1,3}(?:is|are|the))?\W{1,3}better\b"
-    r"|^\W*(?:direction\W+|should )?(lower|higher|minimi[sz]e|maximi[sz]e|decrease|increase)\W*$"
-    r"|\bas (low|high) as possible\b|([↓⬇↑⬆])",
+    r"\b(lower|smaller|less|fewer|higher|bigger|larger|greater|more)(?:(?: \w+)?[ -](?:is|are)[ -]|[ -]the[ -]| ?= ?| )better\b"
+    r"|^\W*(?:direction\W+)?(lower|higher|minimi[sz]e|maximi[sz]e)\W*$",
     re.IGNORECASE,
 )
-LOWER = frozenset({"lower", "smaller", "less", "fewer", "minimise", "minimize", "decrease", "low", "↓", "⬇"})
+# The same in a clause that says nothing else; with more words, as in "↑ from 80", it may be about something else.
+WISHED = re.compile(r"\W*(?:(?:should |to )?(?:be )?(decrease|increase|as (?:low|high) as possible)|([↓⬇↑⬆]))\W*", re.IGNORECASE)
+LOWER = frozenset({"lower", "smaller", "less", "fewer", "minimise", "minimize", "decrease", "as low as possible", "↓", "⬇"})
 # In front of a target, where nothing else says the direction.
 UPWARDS = frozenset({">=", "≥", ">", "at least", "more than", "above", "min"})
-# Names of what most likely gets better as it grows; not `error_score`, or `time_to_pass`.
+# Names of what gets better as it grows; not `missing_coverage`, or `score`, which may be one of errors.
 GROWING = re.compile(
-    r"(?:^|[_.-])(?:coverage|accuracy|throughput|score|pass(?:ed|es|ing)?|recall|precision|speedup|[rqtf]ps)(?:$|[_.-])",
+    r"(?:(?:test|line|branch|code|mutation|total|mean|val)s?[_.-])?"
+    r"(?:coverage|accuracy|throughput|passed|passing|pass_rate|recall|precision|speedup)(?:_(?:pct|percent|rate))?",
     re.IGNORECASE,
 )
-SHRINKING = re.compile(r"err|fail|miss|loss|uncover|complex|time|latency|_[mu]?s$", re.IGNORECASE)
 STRICT = frozenset({"<", ">", "less than", "more than", "under", "below", "above"})
 CLAUSE = re.compile(rf"{COMMA}|[;()]|\s[—–-]\s")
 # What is said of a metric that isn't to reach just 0.
@@ -142,14 +145,15 @@ def _said(path: Path, line: int, text: str, primary: bool, *, guard: bool) -> Sa
     values: dict[str, Any] = {"guard": True} if guard else {}
     aim = None
     for item in re.split(rf"{COMMA}|;", match[2] or ""):
-        if DIRECTION.search(item):
+        if DIRECTION.search(item) or WISHED.fullmatch(item):
             continue
-        if found := GOAL.search(item):
+        if (found := GOAL.search(item)) and _alone(found, values.get("unit", "")):
             aim = found
         elif (unit := item.strip()) and unit.lower() != "unitless" and len(unit) <= 20:
             values.setdefault("unit", unit)
-    aim = aim or TARGET.search(text) or (BOUND.match(text.strip(), match.end(1)) if primary else None)
-    if direction := _direction(text, aim[1] if aim else None):
+    found = TARGET.search(text) or (BOUND.match(text.strip(), match.end(1)) if primary else None)
+    aim = aim or (found if found and _alone(found, values.get("unit", "")) else None)
+    if direction := _direction(text.strip(), match.end(1), aim[1] if aim else None):
         values["direction"] = direction
     strict = aim[1] if aim and (aim[1] or "").lower() in STRICT else ""
     meant = "" if aim else _meant(text.strip(), match.end(1))
@@ -164,11 +168,21 @@ def _meant(text: str, behind: int) -> str:
     return "target NUMBER" if re.search(r"\btarget\b", text, re.IGNORECASE) else ""
 
 
-def _direction(text: str, sign: str | None) -> Direction | None:
-    """The direction that the first clause says which says one; else a target with `>=` does."""
+def _alone(aim: re.Match[str], unit: str) -> bool:
+    """Whether a number behind words is the target: with more behind it, it may be of something else, as in "at least 3 runs"."""
+    if not (aim[1] or "")[:1].isalpha():
+        return True
+    rest = aim.string[aim.end() :].lstrip().removeprefix(unit)
+    return PLAIN.fullmatch(aim[2].rstrip(AROUND)) is not None and (aim[2][-1:] in AROUND or ENDED.match(rest) is not None)
+
+
+def _direction(text: str, behind: int, sign: str | None) -> Direction | None:
+    """The direction that the first clause says which says one, or that is wished for behind the name; else a target with `>=`
+    does."""
     found = next(filter(None, map(DIRECTION.search, CLAUSE.split(text))), None)
+    found = found or next(filter(None, map(WISHED.fullmatch, CLAUSE.split(text[behind:]))), None)
     if found:
-        return Direction.LOWER if found[found.lastindex or 0].lower() in LOWER else Direction.HIGHER
+        return Direction.LOWER if (found[1] or found[2]).lower() in LOWER else Direction.HIGHER
     return Direction.HIGHER if sign and sign.lower() in UPWARDS else None
 
 
@@ -222,7 +236,7 @@ def _log_lines(path: Path) -> list[bytes]:
 
 def upside_down(said: Said) -> bool:
     """Whether nobody says of a metric which way is better, so that lower is, though its name tells that higher was meant."""
-    grows = GROWING.search(said.name) and not SHRINKING.search(said.name)
+    grows = GROWING.fullmatch(said.name)
     decides = said.primary or said.values.get("guard") or said.values.get("target")
     return bool(grows and decides) and "direction" not in said.values and said.values.get("target") != 0
 

@@ -150,6 +150,38 @@ def test_a_direction_counts_wherever_an_item_says_it(tmp_path: Path, line: str) 
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        "at least 3 runs are measured",
+        "(target at least 3 runs at 600)",
+        "(lower is better, target under 10 minutes)",
+        "should be at most 3 in each run",
+        "(target max 3 attempts)",
+        "must be < 1",
+        "— ↑ see above",
+        "↓ see below",
+        "⬆ from 80",
+        "at a load as high as possible",
+        "(lower is better), at a load as high as possible",
+        "more: better docs",
+        "; target at least 90%",
+    ],
+)
+def test_words_that_may_be_about_something_else_say_nothing_of_a_metric(tmp_path: Path, said: str) -> None:
+    """A spec that was right was invalid then, or was done too early."""
+    spec = read(
+        tmp_path, f"---\nmetric: {{name: s, target: 600, direction: lower}}\n---\n# T\n## Metrics\n- **Primary**: s {said}\n"
+    )
+    assert (spec.metrics, spec.warnings) == ((Metric("s", target=600.0),), ())
+    (metric,) = read(tmp_path, f"# T\n## Metrics\n- **Primary**: s {said}\n").metrics
+    assert (metric.direction, metric.target) == (Direction.LOWER, 0.0)
+
+
+def test_a_target_that_is_not_to_be_reached_itself_is_only_told_where_that_is_something_else(tmp_path: Path) -> None:
+    assert read(tmp_path, "# T\n## Metrics\n- **Primary**: p95 (target < 100)\n").warnings == ()
+
+
+@pytest.mark.parametrize(
     ("said", "told"), [("< 1", "<"), ("(target: below 1)", "below"), ("(target < 1)", "<"), ("<= 1", ""), ("(target 1)", "")]
 )
 def test_a_target_that_is_not_to_be_reached_itself_is_told(tmp_path: Path, said: str, told: str) -> None:
@@ -236,6 +268,9 @@ def test_a_lower_metric_without_target_means_zero_and_says_so(tmp_path: Path) ->
         ("{name: coverage, target: 90, direction: lower}", False),
         ("{name: tests_passed, target: 0}", False),
         ("{name: error_score, target: 5}", False),
+        ("{name: score, target: 5}", False),
+        ("{name: missing_coverage, target: 5}", False),
+        ("{name: line_coverage_pct, target: 90}", True),
         ("{name: pass_time, target: 5}", False),
         ("{name: bypasses, target: 5}", False),
     ],
