@@ -97,7 +97,8 @@ def own(section: Section, name: str) -> Section:
         meant = _meant(words, name) if words else None
         mine = meant in (None, name) if words else mine
         if mine and (rest or meant is None):
-            kept.append(replace(line, text=f"- {rest}") if meant else line)
+            listed = replace(line, text=f"- {rest}")
+            kept.append(listed if meant and globs(Section(0, (listed,)))[0] else line)
     return Section(section.number, tuple(kept))
 
 

@@ -27,15 +27,21 @@ ALIASES = {
     "notes": "notes",
     "what's been tried": "notes",
 }
-HEADING = re.compile(r"^ {0,3}(#{1,6})(?:\s|(?<=##)(?=[^\W\d_]|[^\x00-\x7f]))(.*)$")  # `##Scope` is one, `#define` is not
+HEADING = re.compile(r"^ {0,3}(#{1,6})\s(.*)$")
+GLUED = re.compile(r"^ {0,3}(#{2,6})([^\s#\d_].*)$")  # `##Scope`, for which markdown asks a blank
 UNDERLINE = re.compile(r"^ {0,3}(?:(=)=+|--+)[ \t]*$")
 NO_HEADING = re.compile(r"^(?:\s*$| {4}|\t|\s*(?:[-*+]\s|[>|]|--|==))")  # what no underline makes one of
 RULE = re.compile(r"[ \t]*(?:-{3,}|\*{3,}|_{3,})[ \t]*")
 EDGES = re.compile(rf"\A{RULE.pattern}(?:\n|\Z)|\n{RULE.pattern}\Z")
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 LABELLED = re.compile(r"^\s*(?:[-*+]\s+)?\*\*(Model|Reasoning|Retry limit)\s*(?::\*\*|\*\*\s*:)(.*)$", re.IGNORECASE)
-BULLET = re.compile(r"^\s*(?:[-*+•‣▪◦●·–—]|\d{1,9}[.)])\s(.*)$")  # with those that word processors and chats put there
-CODE_SPANS = re.compile(r"^`[^`]+`(?:\s*\([^)]*\))?(?:\s*(?:[,;&+]|and|or)\s*`[^`]+`(?:\s*\([^)]*\))?)*")
+BULLET = re.compile(r"^\s*(?:[-*+•‣▪◦●·]|\d{1,9}[.)])\s(.*)$")  # with those that word processors and chats put there
+CODE_SPANS = (
+    re.compile(  # what stands in other words between them, or behind remarks, counts where nothing but paths stands there
+        r"^`[^`]+`(?:\s*\([^)]*\))?(?:\s*(?:[,;&+]|(?:, ?)?(?:and|or))\s*`[^`]+`(?:\s*\([^)]*\))?)*(?=[.;]?\s*$|:|\s+[—–#-]\s)"
+        r"|^`[^`]+`(?:\s*(?:,|and)\s*`[^`]+`)*"
+    )
+)
 SPANNED = re.compile(r"`([^`]+)`|\([^)]*\)")  # a path, or the remark behind one
 AROUND = "` \"'<>“”‘’"  # of a path in a list
 PATH = re.compile(r"[/*]|\.\w+$")
@@ -48,7 +54,7 @@ BARE = re.compile(r"`[^`]+`(?:\s*(?:,|and)\s*`[^`]+`)*|\S+")
 PREFIX = re.compile(r"^autoresearch\s*:\s*", re.IGNORECASE)
 NUMBER = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3})*|[a-z](?=[.):])|[ivx]{1,4}(?=[.):]))\W+")
 REMARK = re.compile(r"\s\([^()]*\)[^\w()]*$")
-MARKS = re.compile(r"(?<=\w)\W+$")  # behind a heading's words: a colon, an emoji
+MARKS = re.compile(r"(?<=\w)[^\w?~]+$")  # behind a heading's words: a colon, an emoji; not what asks, or strikes them out
 NO_LEVEL = 7  # below what no heading stands
 EMPTY = frozenset({"", "-", "default", "auto", "none", "n/a", "(default)", "(optional)"})
 
@@ -108,7 +114,7 @@ class Body(Value):
 
 def read_body(text: str, first_line: int = 1) -> Body:
     """The parts of `text`, which begins on line `first_line` of its file."""
-    lines = _headed(tuple(_lines(text, first_line)))
+    lines = _headed(_spaced(tuple(_lines(text, first_line))))
     title, parts = _parts(lines)
     found: dict[str, list[Part]] = {}
     for part in parts:
@@ -244,6 +250,14 @@ def _lines(text: str, first_line: int) -> Iterator[Line]:
             yield Line(number, kept, code=True)
         else:
             yield Line(number, kept)
+
+
+def _spaced(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """The same with a blank behind the marks of headings, where some section's has none: `##foo` alone may be anything."""
+    found = {at: match for at, line in enumerate(lines) if not line.code and (match := GLUED.match(line.text))}
+    if not any(section_name(heading_text(match[2])) for match in found.values()):
+        return lines
+    return tuple(replace(line, text=f"{found[at][1]} {found[at][2]}") if at in found else line for at, line in enumerate(lines))
 
 
 def _headed(lines: tuple[Line, ...]) -> tuple[Line, ...]:

@@ -206,6 +206,12 @@ def test_a_scope_of_another_level_or_with_a_number_is_one(tmp_path: Path, headin
     assert (spec.title, spec.goal, spec.notes, spec.scope, spec.off_limits) == ("T", "Do it.", "n", ("src/**",), ("docs/**",))
 
 
+def test_a_line_that_begins_like_a_heading_without_a_blank_is_none_where_no_section_does(tmp_path: Path) -> None:
+    said = "Keep\n#define X\n##foo bar\n##Scope of it\n"
+    spec = spec_of(tmp_path, f"# T\n## Goal\n{said}\n## ~~Scope~~\n- `src/a.py`\n## Scope?\n- `src/a.py`")
+    assert (spec.goal, spec.scope) == (said.strip(), ())
+
+
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
@@ -352,9 +358,16 @@ def test_a_key_with_an_empty_list_leaves_it_to_its_section(tmp_path: Path) -> No
         ("- **`src/a.py`**\n- [`b.js`](../b.js) — the file\n- [ ] c/d.py (only f)", ("src/a.py", "b.js", "c/d.py")),
         ("- src/**/*.py,tests/**\n- src/*.py, a/{b/c,d/e}.py", ("src/**/*.py", "tests/**", "src/*.py", "a/{b/c,d/e}.py")),
         ("- `(a)/b.py` (x), `c.py`", ("(a)/b.py", "c.py")),
-        ("- `a/` (all of `it`), `b/**`; `c.py` (see `d.py`) for `e.py`", ("a/", "b/**", "c.py")),
+        ("- `a/` (all of `it`), `b/**`; `c.py` (see `d.py`) — for `e.py`", ("a/", "b/**", "c.py")),
+        (
+            "- `a/` (all), `b/**` may be made\n- `c.py`; `d.py` is what it makes\n- `e.py` or `f.py` as it is",
+            ("a/", "c.py", "e.py"),
+        ),
+        ("- `a.py`, `b.py`, and `c.py`.", ("a.py", "b.py", "c.py")),
+        ("- `a.py` holds the rules\n  — only the first\n- `b.py`\n  – `c.py` stays", ("a.py", "b.py")),
+        ("In scope: the parser and its tests.\n\n- `src/a.py`", ("src/a.py",)),
         ("- \"src/a.py\"\n- 'b/**', <c.py>\n- “d.py” — why", ("src/a.py", "b/**", "c.py", "d.py")),
-        ("• src/a.py\n• `b/**`\n– c.py", ("src/a.py", "b/**", "c.py")),
+        ("• src/a.py\n• `b/**`", ("src/a.py", "b/**")),
         ("#define src/a.py", ()),
         ("See src/a.py for more.", ()),
         ("N/A", ()),
