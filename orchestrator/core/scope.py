@@ -12,7 +12,7 @@ BRACES = re.compile(r"\{([^{},]*,[^{}]*)\}")
 LISTED = re.compile(r"(?:\{[^{}]*\}|[^,])+")  # what stands between commas; one in braces divides nothing
 PAGE = r"\.(?:[jt]sx?|vue|svelte|astro|mdx?)$"  # `pages/[slug].tsx`; before another ending, brackets are what they say
 ROUTE = re.compile(rf"(?:(?<=/)|^)\[((?:\.{{3}})?[A-Za-z_]\w+)\](?=/|$|{PAGE})")  # `app/[id]/page.tsx`: a name, no set of letters
-BACKSLASH = re.compile(r"(?<=\w)\\(?=[\w.*])")  # `src\a.py`, as Windows has it
+BACKSLASH = re.compile(r"(?<=\w)\\(?=\w|\*[*.])")  # `src\a.py`, as Windows has it
 QUOTES = "“”„‟‘’‚«»\N{NO-BREAK SPACE}"  # what word processors and chats make of `"` and of a blank
 PATHLIKE = re.compile(r"[/*]|\.\w+$")
 ALL = frozenset({"all", "any", "anything", "everything"})

@@ -17,7 +17,6 @@ from orchestrator.store.specfile import careful
 BENCHMARK = "benchmark"
 RUNNERS = ("autoresearch.sh", ".auto/measure.sh")
 CHECKS = ("checks.sh", "autoresearch.checks.sh", ".auto/checks.sh")
-NEARLY_CHECKS = re.compile(r"(?:autoresearch\.)?checks?(?:\.(?:sh|bash|py|js|ts|rb|pl))?", re.IGNORECASE)
 # The first program found is taken. A shebang goes before this table.
 INTERPRETERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ".sh": (("bash",), ("sh",)),
@@ -81,21 +80,6 @@ def holdout(folder: Path | str, spec: Spec) -> Evaluator | None:
     if path := _file_named(folder, spec.holdout, "holdout"):
         return Evaluator(path=path)
     return Evaluator(command=spec.holdout)
-
-
-def misnamed_checks(top: Mapping[str, os.stat_result], spec: Spec) -> str | None:
-    """A script that was most likely meant as the one of checks, of which nobody says that it is run: `check.sh`, `checks.py`."""
-    if top.keys() & set(CHECKS) or ".auto" in top:
-        return None
-    said = " ".join(filter(None, (spec.benchmark, spec.holdout, *(gate.command for gate in spec.gates))))
-    near = (name for name in sorted(top) if NEARLY_CHECKS.fullmatch(name) and stat.S_ISREG(top[name].st_mode))
-    return next((name for name in near if name not in said), None)
-
-
-def beside(top: Mapping[str, os.stat_result], command: str) -> str | None:
-    """The file of the task folder that a command names as if it began there: it is run in the worktree."""
-    words = (word.strip("'\"").removeprefix("./") for word in command.split())
-    return next((word for word in words if word in top and word[:1] != "." and stat.S_ISREG(top[word].st_mode)), None)
 
 
 def command_for(path: Path) -> tuple[str, ...]:

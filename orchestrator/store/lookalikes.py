@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
+from orchestrator.core.scope import Scope
 from orchestrator.core.spec import MEANT
 from orchestrator.store.header import shorten
 from orchestrator.store.sections import PATH, Body, Line, Section, bullet_text, globs, heading_of, section_name
@@ -37,13 +38,17 @@ FORBIDS = re.compile(
     re.IGNORECASE,
 )
 FILE = re.compile(r"(?!/)(?:.*[/*].*|.*\.(?:py|[jt]sx?|sh|md|json|toml|ya?ml|lock|txt|[ch]|cpp|go|rs|java|rb|php|css|html|sql))$")
+OURS = re.compile(
+    r"(?:.*/)?(?:(?:benchmark|autoresearch|checks|measure)\.\w+|tasks/.*|\.auto/.*)$"
+)  # no task may change these anyway
 OTHERS = frozenset({"score", "slope", "files in score", "soft limits"})  # as near as a slip of the pen, and words of their own
 MOST = 200  # headings and labels that are looked at
 NAMES = {"scope": "Scope", "off_limits": "Off limits"}
 
 
-def lookalikes(body: Body, said: Iterable[str]) -> Iterator[str]:
-    """One sentence for each of the two that nothing says, and that this is most likely meant for. `said` are keys."""
+def lookalikes(body: Body, said: Iterable[str], scope: Sequence[str]) -> Iterator[str]:
+    """One sentence for each of the two that nothing says, and that this is most likely meant for. `said` are keys; `scope` is
+    what is enforced."""
     missing = set(NAMES) - set(said) - set(body.sections)
     within = [(part.name, line) for part in body.parts for line in (part.heading, *part.lines) if line]
     lines = [line for _, line in within]
@@ -53,20 +58,22 @@ def lookalikes(body: Body, said: Iterable[str]) -> Iterator[str]:
         if name in missing and _paths(line, rest, lines[number + 1 :]):
             missing.remove(name)
             yield f"Line {line.number}: `{shorten(line.text.strip())}` is read as prose.{MEANT.format(f'## {NAMES[name]}')}"
-
     if "off_limits" in missing:
-        yield from _forbidden(lines)
+        yield from _forbidden(lines, scope)
 
 
-def _forbidden(lines: Sequence[Line]) -> Iterator[str]:
-    """One sentence where items of other sections forbid files, as "Don't modify `tests/**`" among constraints does."""
+def _forbidden(lines: Sequence[Line], scope: Sequence[str]) -> Iterator[str]:
+    """One sentence where items of other sections forbid files, as "Don't modify `tests/**`" among constraints does, and nothing
+    else keeps the work from them."""
     found: dict[str, int] = {}
     for line in lines:
         said = "" if line.code else (bullet_text(line) or line.text.strip()).replace("’", "'")
         first = spans([replace(line, text=match[1])])[:1] if (match := FORBIDS.match(said)) else []
         head, path, rest = match[1].partition(first[0]) if match and first else ("", "", "")
-        if not head.strip("`") and FILE.match(path) and not rest.lstrip("`").startswith("'s "):
+        if not head.strip("`") and FILE.match(path) and not OURS.match(path) and not rest.lstrip("`").startswith("'s "):
             found.setdefault(path, line.number)
+    outside = Scope(scope).violations([path.rstrip("/*") for path in found])
+    found = {path: number for path, number in found.items() if path.rstrip("/*") not in outside}
     if found:
         meant = MEANT.format(shorten(f"off_limits: [{', '.join(found)}]"))
         yield f"Line {min(found.values())}: only the agent is told, and nobody holds the work to it.{meant}"

@@ -13,12 +13,12 @@ from pathlib import Path
 from orchestrator.core.candidate import Candidate, Waiting, WaitingKind
 from orchestrator.core.lease import Lease
 from orchestrator.core.record import Record
-from orchestrator.core.spec import MEANT, Spec
+from orchestrator.core.spec import Spec
 from orchestrator.core.task import Place, State, name_problem
 from orchestrator.core.value import Value
 from orchestrator.errors import SpecError, StoreError
 from orchestrator.store import cache as specs
-from orchestrator.store import durable, layouts, leases, records, specfile
+from orchestrator.store import durable, layouts, leases, records, specfile, unrun
 from orchestrator.store.cache import SpecCache
 from orchestrator.store.queue import Queue
 
@@ -159,7 +159,7 @@ class Look(Value):
             record = None  # a copy: what another task waits for, used or landed is nothing to it; its claim sets that aside
         return Candidate(
             place=place,
-            spec=_judging(place, folder, _warned(reading.spec, listing), record, lease),
+            spec=_judging(place, folder, _warned(folder, reading.spec, listing), record, lease),
             record=record,
             problems=tuple(problems),
             holds=holds,
@@ -294,27 +294,10 @@ def _name_problems(place: Place, double: str | None) -> Iterator[str]:
         yield double
 
 
-def _warned(spec: Spec | None, listing: Listing | None) -> Spec | None:
+def _warned(folder: str, spec: Spec | None, listing: Listing | None) -> Spec | None:
     """The spec with what its folder's other files tell."""
-    if not spec or not listing:
-        return spec
-    told = [*_misnamed(spec, listing.top), *_beside(spec, listing.top)]
-    return replace(spec, warnings=(*spec.warnings, *told)) if told else spec
-
-
-def _misnamed(spec: Spec, top: Mapping[str, os.stat_result]) -> Iterator[str]:
-    if name := layouts.misnamed_checks(top, spec):
-        yield f"Nobody runs `{name}`: a script of checks is known by its name.{MEANT.format('checks.sh')}"
-
-
-def _beside(spec: Spec, top: Mapping[str, os.stat_result]) -> Iterator[str]:
-    """Commands that name a file as if they ran where it lies. A gate can't even by `ORCH_TASK_DIR`, which it isn't given."""
-    for command in filter(None, (spec.benchmark, spec.holdout)):
-        if (name := layouts.beside(top, command)) and command.strip().removeprefix("./") != name:
-            yield f"`{command.strip()}` is run in the worktree, where `{name}` is not.{MEANT.format(f'$ORCH_TASK_DIR/{name}')}"
-    for gate in spec.gates:
-        if gate.asked and gate.command and (name := layouts.beside(top, gate.command.replace("$ORCH_TASK_DIR/", ""))):
-            yield f"The gate {gate.name} is run in the worktree, where `{name}` of the task is not.{MEANT.format('checks.sh')}"
+    told = tuple(unrun.warnings(folder, listing.top, spec)) if spec and listing else ()
+    return replace(spec, warnings=(*spec.warnings, *told)) if spec and told else spec
 
 
 def _evaluator_problems(folder: str, spec: Spec, listing: Listing) -> list[str]:

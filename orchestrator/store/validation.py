@@ -52,7 +52,9 @@ LABEL = re.compile(
 )
 COMMAND = re.compile(r"`([a-z][^` ]* [^`]+)`")
 MEANT_AS_KEYS = FrontMatter.model_fields.keys() - RESERVED - {"title", "goal", "labels", "benchmark", "setup"}
-AS_LABELS = MEANT_AS_KEYS - {"model", "effort", "max_failures", "scope", "off_limits", "metric"}  # read, or told elsewhere
+READ = {"model", "effort", "max_failures", "scope", "off_limits", "metric"}  # as labels, or told elsewhere
+AS_LABELS = MEANT_AS_KEYS - READ - {"repo", "skills"}  # in prose, those are what a project and a person have
+ORDINARY = frozenset({"branch", "needs", "requires", "after"})  # a task's own branch is no base, and it may need a tool
 METRICS = re.compile(r"metrics\..*\.")
 # What begins a body as front matter does whose marks were left out, or that goes on behind them.
 UNMARKED = re.compile(r"(?P<key>[a-z_]+):(?: +(?:\S+|[\[{].*)[ \t]*$|(?:\n *(?:- |\w+:).*)+)", re.MULTILINE)
@@ -148,7 +150,7 @@ def labels(front: Header, body: Body) -> Iterator[str]:
 
 def _key(label: str) -> str:
     key = _folded(label.strip().replace(" ", "_"))
-    return key if key == "branch" else CALLED.get(key.replace("_", ""), key)  # a task's own branch is no base
+    return key if key in ORDINARY else CALLED.get(key.replace("_", ""), key)
 
 
 def _labels(body: Body) -> Iterator[tuple[Line, str, str]]:
@@ -163,7 +165,7 @@ def _sections(body: Body) -> Iterator[tuple[Line, str, str]]:
         said = [bullet_text(line) or line.text.strip() for line in part.lines if line.text.strip()] if not part.name else []
         if part.heading and 0 < len(said) <= MOST:
             label = words_of(heading_of(part.heading.text)[1])
-            command = next(filter(None, map(COMMAND.search, said)), None) if label in ("gates", "checks") else None
+            command = next(filter(None, map(COMMAND.search, said)), None) if label == "gates" else None
             if command:
                 yield part.heading, "gates", f"{{test: {command[1]}}}"
             elif not any(word.split()[1:] for word in said):

@@ -160,8 +160,21 @@ def test_a_script_of_checks_by_another_name_is_told(queue: Queue, name: str, spe
 
 
 @pytest.mark.parametrize(
+    ("name", "line"), [("check.sh", 'sh "$ORCH_TASK_DIR/check.sh"'), ("checks.py", "python3 -c 'import checks'")]
+)
+def test_a_script_of_checks_that_the_benchmark_runs_is_not_told(queue: Queue, name: str, line: str) -> None:
+    folder = drop(queue, "x")
+    (folder / name).write_text("exit 1\n")
+    (folder / "benchmark.sh").write_text(f"{line}\n")
+    found = look(queue, "x").spec
+    assert found is not None
+    assert found.misspelt == ()
+
+
+@pytest.mark.parametrize(
     ("line", "meant"),
     [
+        ("benchmark: cd $ORCH_TASK_DIR && sh x.sh", ""),
         ("benchmark: ./x.sh 4", "$ORCH_TASK_DIR/x.sh"),
         ("benchmark: sh $ORCH_TASK_DIR/x.sh", ""),
         ("benchmark: x.sh", ""),

@@ -187,6 +187,7 @@ def test_heading_aliases_are_folded(tmp_path: Path, heading: str, field: str) ->
         ("-\xa0src/**", "src/**"),
         ("src\\gen\\*.py", "src/gen/*.py"),
         (r"\!a/\[b\] \#1", ""),
+        (r"a\*b\.py", ""),
     ],
 )
 @pytest.mark.parametrize("key", ["scope", "off_limits"])
@@ -274,7 +275,14 @@ def test_files_that_constraints_forbid_are_told(tmp_path: Path, items: str, mean
     """Only the agent was told, and work on them landed."""
     told = spec_of(tmp_path, f"# T\n## Constraints\n{items}\n").misspelt
     assert [warning.partition(" Did you mean ")[2] for warning in told] == ([f"`{meant}`?"] if meant else [])
-    assert spec_of(tmp_path, f"---\noff_limits: [x]\n---\n# T\n## Constraints\n{items}\n").misspelt == ()
+    for key in ("off_limits: [x]", "off_limits: []", "scope: [src/**]"):
+        assert spec_of(tmp_path, f"---\n{key}\n---\n# T\n## Constraints\n{items}\n").misspelt == ()
+
+
+def test_of_files_that_constraints_forbid_those_are_told_that_nothing_else_keeps_the_work_from(tmp_path: Path) -> None:
+    said = "- Don't modify `tests/**`.\n- Never edit `benchmark.sh`.\n- Don't touch `src/gen/`."
+    (told,) = spec_of(tmp_path, f"---\nscope: [src/**]\n---\n# T\n## Constraints\n{said}\n").misspelt
+    assert told.endswith(" Did you mean `off_limits: [src/gen/]`?")
 
 
 def test_a_second_section_with_a_remark_is_no_more_of_the_first(tmp_path: Path) -> None:
@@ -549,6 +557,10 @@ def test_a_line_across_the_prose_is_not_taken_for_front_matter(tmp_path: Path, t
         ("## Gates\n- run `ruff check` on all\n", "gates: {test: ruff check}"),
         ("## Gates\nThose of the garden.", ""),
         ("## Checks\n- `ruff` is clean", ""),
+        ("## Checks\n- `ruff check .` is clean", ""),
+        ("**Requires:** Docker", ""),
+        ("**Skills:** Python", ""),
+        ("**Repo:** https://example.org/a/b", ""),
         ("## Mode\n```\noptimize\n```", ""),
     ],
 )
