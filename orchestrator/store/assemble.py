@@ -50,7 +50,9 @@ def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
     scope = _globs(draft, "scope", _writes(model))
     off_limits = _globs(draft, "off_limits", model.off_limits, scope)
     said = {"scope": _writes(model), "off_limits": model.off_limits}
-    draft.warnings += lookalikes(body, (name for name, value in said.items() if value is not None), scope)
+    draft.warnings += lookalikes(
+        body, (name for name, value in said.items() if value is not None), () if draft.problems else scope
+    )
     draft.warnings += [*_idle(model), *_shares(metrics), *_foreign("scope", scope), *_foreign("off_limits", off_limits)]
     asked = tuple(_gates(draft))
     if draft.problems:

@@ -46,7 +46,7 @@ MOST = 200  # headings and labels that are looked at
 NAMES = {"scope": "Scope", "off_limits": "Off limits"}
 
 
-def lookalikes(body: Body, said: Iterable[str], scope: Sequence[str]) -> Iterator[str]:
+def lookalikes(body: Body, said: Iterable[str], scope: tuple[str, ...]) -> Iterator[str]:
     """One sentence for each of the two that nothing says, and that this is most likely meant for. `said` are keys; `scope` is
     what is enforced."""
     missing = set(NAMES) - set(said) - set(body.sections)
@@ -58,11 +58,12 @@ def lookalikes(body: Body, said: Iterable[str], scope: Sequence[str]) -> Iterato
         if name in missing and _paths(line, rest, lines[number + 1 :]):
             missing.remove(name)
             yield f"Line {line.number}: `{shorten(line.text.strip())}` is read as prose.{MEANT.format(f'## {NAMES[name]}')}"
-    if "off_limits" in missing:
+    text = "\n".join(line.text for line in lines).lower() if "off_limits" in missing else ""
+    if any(verb in text for verb in ("touch", "modify", "change", "edit")):  # of most specs that is all there is to look at
         yield from _forbidden(lines, scope)
 
 
-def _forbidden(lines: Sequence[Line], scope: Sequence[str]) -> Iterator[str]:
+def _forbidden(lines: Sequence[Line], scope: tuple[str, ...]) -> Iterator[str]:
     """One sentence where items of other sections forbid files, as "Don't modify `tests/**`" among constraints does, and nothing
     else keeps the work from them."""
     found: dict[str, int] = {}
@@ -72,7 +73,7 @@ def _forbidden(lines: Sequence[Line], scope: Sequence[str]) -> Iterator[str]:
         head, path, rest = match[1].partition(first[0]) if match and first else ("", "", "")
         if not head.strip("`") and FILE.match(path) and not OURS.match(path) and not rest.lstrip("`").startswith("'s "):
             found.setdefault(path, line.number)
-    outside = Scope(scope).violations([path.rstrip("/*") for path in found])
+    outside = Scope(scope).violations([path.rstrip("/*") for path in found]) if found and scope else {}
     found = {path: number for path, number in found.items() if path.rstrip("/*") not in outside}
     if found:
         meant = MEANT.format(shorten(f"off_limits: [{', '.join(found)}]"))

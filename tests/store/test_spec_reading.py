@@ -283,6 +283,8 @@ def test_of_files_that_constraints_forbid_those_are_told_that_nothing_else_keeps
     said = "- Don't modify `tests/**`.\n- Never edit `benchmark.sh`.\n- Don't touch `src/gen/`."
     (told,) = spec_of(tmp_path, f"---\nscope: [src/**]\n---\n# T\n## Constraints\n{said}\n").misspelt
     assert told.endswith(" Did you mean `off_limits: [src/gen/]`?")
+    with pytest.raises(SpecError):
+        spec_of(tmp_path, f"# T\n## Scope\n- `[z-a]/x`\n## Constraints\n{said}\n")
 
 
 def test_a_second_section_with_a_remark_is_no_more_of_the_first(tmp_path: Path) -> None:
