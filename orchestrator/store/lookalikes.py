@@ -13,7 +13,7 @@ from orchestrator.core.spec import MEANT
 from orchestrator.store.header import shorten
 from orchestrator.store.sections import PATH, Body, Line, Section, bullet_text, globs, heading_of, section_name
 
-LABEL = re.compile(r"\s*(?:[-*+]\s+)?(?:\*\*([^*`]{3,60})\*\*|([A-Z][\w /'-]{1,40}:))\s*:?\s*(.*)")
+LABEL = re.compile(r"\s*(?:[-*+]\s+)?(?:\*\*([^*`]{2,60})\*\*|([A-Z][\w /'-]{1,40}:))\s*:?\s*(.*)")
 LIKE = {
     "off_limits": re.compile(
         r"\bout of scope\b|\boff.?limits?\b"
@@ -37,6 +37,7 @@ FORBIDS = re.compile(
     r"(?:(?:any|anything|everything|the|files?|folders?|director(?:y|ies)|in|under|below|inside|within|of) )*(?=[`\w.*])(.*)",
     re.IGNORECASE,
 )
+WHOLE = re.compile(r"`?(?:\s+(?:or|and)\b|\s*(?:$|[.,;:!(—–]|-\s))")  # behind a file that is forbidden itself, not its format
 FILE = re.compile(r"(?!/)(?:.*[/*].*|.*\.(?:py|[jt]sx?|sh|md|json|toml|ya?ml|lock|txt|[ch]|cpp|go|rs|java|rb|php|css|html|sql))$")
 OURS = re.compile(
     r"(?:.*/)?(?:(?:benchmark|autoresearch|checks|measure)\.\w+|tasks/.*|\.auto/.*)$"
@@ -71,7 +72,7 @@ def _forbidden(lines: Sequence[Line], scope: tuple[str, ...]) -> Iterator[str]:
         said = "" if line.code else (bullet_text(line) or line.text.strip()).replace("’", "'")
         first = spans([replace(line, text=match[1])])[:1] if (match := FORBIDS.match(said)) else []
         head, path, rest = match[1].partition(first[0]) if match and first else ("", "", "")
-        if not head.strip("`") and FILE.match(path) and not OURS.match(path) and not rest.lstrip("`").startswith("'s "):
+        if not head.strip("`") and FILE.match(path) and not OURS.match(path) and WHOLE.match(rest):
             found.setdefault(path, line.number)
     outside = Scope(scope).violations([path.rstrip("/*") for path in found]) if found and scope else {}
     found = {path: number for path, number in found.items() if path.rstrip("/*") not in outside}

@@ -47,6 +47,7 @@ AROUND = "` \"'<>“”‘’"  # of a path in a list
 PATH = re.compile(r"[/*]|\.\w+$")
 NO_PATH = re.compile(r"n/a\.?|https?://.*", re.IGNORECASE)
 NO_PATTERN = re.compile(r"\*{3,}|\*{1,3}[^*/]+\*{1,3}\W?|<.*>")  # of a line of its own: a rule, words in bold, a tag of HTML
+BOLD = re.compile(r"\*\*[^*/.]+\*\*:?")  # `**Parser**: the rules` names no path
 CHECKBOX = re.compile(r"^\[[ xX]\]\s+")
 STRONG = re.compile(r"^\*\*(`[^`]+`)\*\*")
 LINK = re.compile(r"^\[(`?[^\]`]+`?)\]\([^)]*\)")
@@ -56,7 +57,7 @@ NUMBER = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3})*|[a-z](?=[.):])|[ivx]{1,4}(?=[.):
 REMARK = re.compile(r"\s\([^()]*\)[^\w()]*$")
 MARKS = re.compile(r"(?<=\w)[^\w?~]+$")  # behind a heading's words: a colon, an emoji; not what asks, or strikes them out
 NO_LEVEL = 7  # below what no heading stands
-EMPTY = frozenset({"", "-", "default", "auto", "none", "n/a", "(default)", "(optional)"})
+EMPTY = frozenset({"", "-", "default", "auto", "none", "n/a", "nothing", "(default)", "(optional)"})
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -221,7 +222,8 @@ def _patterns(item: str) -> list[str]:
     item = LINK.sub(r"\1", STRONG.sub(r"\1", CHECKBOX.sub("", item)))
     if spans := CODE_SPANS.match(item):
         return [path for path in SPANNED.findall(spans[0]) if path]
-    return _bare(re.split(r" (?:(?:—|–|-|#) |\()|: ", " ".join(item.split()), maxsplit=1)[0])
+    words = re.split(r" (?:(?:—|–|-|#) |\()|: ", " ".join(item.split()), maxsplit=1)[0]
+    return [] if BOLD.fullmatch(words) else _bare(words)
 
 
 def _bare(words: str) -> list[str]:

@@ -144,7 +144,7 @@ def labels(front: Header, body: Body) -> Iterator[str]:
     for line, label, said in islice((*_labels(body), *_sections(body)), MOST):
         key = _key(label)
         written = f"{key}: {f'[{said}]' if ', ' in said else said}"
-        if key in AS_LABELS and key not in front.data and said.lower() not in EMPTY and _understood(written):
+        if key in AS_LABELS and key not in front.data and said.lower().rstrip(".") not in EMPTY and _understood(written):
             yield f"Line {line.number}: `{shorten(line.text.strip())}` is read as prose.{MEANT.format(shorten(written))}"
 
 

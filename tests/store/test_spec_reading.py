@@ -264,7 +264,7 @@ def test_prose_about_a_scope_is_not_taken_for_one(tmp_path: Path, text: str) -> 
         ),
         ("Don’t edit `setup.py`", "off_limits: [setup.py]"),
         (
-            "- Do not change the names in `src/api.py`\n- Never change `src/api.py`'s names\n- Never edit `config.timeout`\n- Never touch `/api/users`",
+            "- Never change `config.yaml` format\n- Don't edit `a.md` unless needed\n- Do not change the names in `src/api.py`\n- Never change `src/api.py`'s names\n- Never edit `config.timeout`\n- Never touch `/api/users`",
             "",
         ),
         ("- Never change behaviour, see docs/a.md", ""),
@@ -375,6 +375,7 @@ def test_a_key_with_an_empty_list_leaves_it_to_its_section(tmp_path: Path) -> No
         ),
         ("- `a.py`, `b.py`, and `c.py`.", ("a.py", "b.py", "c.py")),
         ("- `a.py` holds the rules\n  — only the first\n- `b.py`\n  – `c.py` stays", ("a.py", "b.py")),
+        ("- `src/a.py`\n- **Parser**: the rules", ()),
         ("In scope: the parser and its tests.\n\n- `src/a.py`", ("src/a.py",)),
         ("- \"src/a.py\"\n- 'b/**', <c.py>\n- “d.py” — why", ("src/a.py", "b/**", "c.py", "d.py")),
         ("• src/a.py\n• `b/**`", ("src/a.py", "b/**")),
@@ -389,7 +390,7 @@ def test_a_key_with_an_empty_list_leaves_it_to_its_section(tmp_path: Path) -> No
 def test_a_scope_section_is_enforced_only_where_every_item_is_a_path(tmp_path: Path, items: str, scope: tuple[str, ...]) -> None:
     spec = spec_of(tmp_path, f"# T\n## Scope\n{items}\n")
     assert spec.scope == scope
-    assert bool(spec.warnings) == any(sign in items for sign in ("anything", "{", "all but", "See", "#"))
+    assert bool(spec.warnings) == any(sign in items for sign in ("anything", "**Parser**: ", "{", "all but", "See", "#"))
 
 
 @pytest.mark.parametrize(("heading", "key"), [("Scope", "scope"), ("Off limits", "off_limits")])
@@ -443,7 +444,11 @@ def test_a_key_of_a_metric_that_others_call_so_is_told(tmp_path: Path, metric: s
 @pytest.mark.parametrize("without", ["Out of scope", "Out", "Excluded", "Except", "Forbidden"])
 def test_the_parts_of_a_scope_are_told_from_each_other_however_they_are_called(tmp_path: Path, within: str, without: str) -> None:
     """`src/gen/**` below 'Out' was in scope, and paths behind '**In scope:**' held nobody, without a word."""
-    for text in (f"### {within}\n- src/**\n### {without}\n- src/gen/**\n", f"**{within}:** src/**\n**{without}:** src/gen/**\n"):
+    for text in (
+        f"### {within}\n- src/**\n### {without}\n- src/gen/**\n",
+        f"**{within}:** src/**\n**{without}:** src/gen/**\n",
+        f"- **{within}**: src/**\n- **{without}**: src/gen/**\n",
+    ):
         spec = spec_of(tmp_path, f"# T\n## Scope\n{text}")
         assert (spec.scope, [line[-28:] for line in spec.misspelt]) == (("src/**",), [" Did you mean `## Off limits`?"[-28:]])
 
@@ -561,6 +566,7 @@ def test_a_line_across_the_prose_is_not_taken_for_front_matter(tmp_path: Path, t
         ("## Checks\n- `ruff` is clean", ""),
         ("## Checks\n- `ruff check .` is clean", ""),
         ("**Requires:** Docker", ""),
+        ("## Depends on\nNothing.", ""),
         ("**Skills:** Python", ""),
         ("**Repo:** https://example.org/a/b", ""),
         ("## Mode\n```\noptimize\n```", ""),
