@@ -12,7 +12,7 @@ from orchestrator.core import scope as globbing
 from orchestrator.core.gates import Gate
 from orchestrator.core.spec import INFINITE, MEANT, UNLIMITED, Direction, Metric, Mode, Spec
 from orchestrator.errors import Problem, SpecError
-from orchestrator.store import metricsources, validation
+from orchestrator.store import metricsources, misplaced, validation
 from orchestrator.store.header import MOST, Header, shorten
 from orchestrator.store.lookalikes import fenced, lookalikes, own, spans
 from orchestrator.store.metricsources import Said
@@ -41,8 +41,8 @@ class Draft:
 def spec(path: Path, front: Header, body: Body, log: Path | None) -> Spec:
     """The spec these parts make. Raises SpecError with all problems found, in the order of the file."""
     model = validation.validated(path, front)
-    warned = [*validation.warnings(model), *validation.misplaced(front, body), *validation.cut_off(front), *fenced(body)]
-    warned += validation.labels(front, body)
+    warned = [*validation.warnings(model), *misplaced.header(front, body), *validation.cut_off(front), *fenced(body)]
+    warned += misplaced.labels(front, body)
     draft = Draft(path, front, body, model, warnings=[*warned, *validation.milliseconds(front)])
     metrics = _metrics(draft, log)
     labelled = _labelled(draft)
