@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from enum import Enum
+from pathlib import Path
 
 from orchestrator.core.lease import Lease
 from orchestrator.core.outcome import TAKEN_OUT, Reason
@@ -19,7 +20,7 @@ from orchestrator.store.claim import Claim
 from orchestrator.store.queue import Queue
 
 POLL = 0.05
-CLAIM_WITHIN = 5.0  # a task whose last worker is still stopping can be claimed soon
+CLAIM_WITHIN = 5.0  # a task whose last worker is still stopping can be claimed soon, and its worktree be touched
 FOLLOW_WITHIN = 15.0  # a worker looks once a second, ends its agent and saves the work
 
 
@@ -33,13 +34,17 @@ class Held(Enum):
 
 @contextmanager
 def claimed(queue: Queue, place: Place) -> Iterator[Claim]:
-    """A claim on a pending task. Release it within the block. Raises OrchestratorError where it can't be had."""
+    """A claim on a pending task, what a dead worker left at it ended first: with our lease in place nobody finds that any more.
+    Release it within the block. Raises OrchestratorError where it can't be had."""
+    from orchestrator.loop.takeover import end_left
+
     queue.ensure()
     deadline = time.monotonic() + CLAIM_WITHIN
     while (claim := queue.take(place.name)) is None:
         if time.monotonic() > deadline or queue.find(place.name).state is not State.PENDING:
             raise _moved(place)
         time.sleep(POLL)
+    end_left(queue, claim.previous)
     with _ours(queue, claim):
         yield claim
 
@@ -50,17 +55,34 @@ def block(queue: Queue, place: Place, reason: Reason) -> None:
         _end(claim, reason)
 
 
-def cancel_blocked(queue: Queue, place: Place) -> None:
-    """Make `cancelled` the reason of a task that lies in blocked. Nobody holds it there, and a claim would be the wrong tool:
+def give_reason(queue: Queue, place: Place, reason: Reason) -> None:
+    """Make this the reason of a task that lies in blocked. Nobody holds it there, and a claim would be the wrong tool:
     who dies with one leaves a running task, which the next loop starts again. Raises BadRecord, and Gone where it moved on."""
     folder = queue.path(place)
     found = records.latest(folder)
     if found is None or queue.copied(folder, place.name, place.inode):  # a copy's record tells of another task
         task_id = os.urandom(8).hex()
         found = Record(task_id, place.name, place.inode, slug(place.name, task_id), created=time.time())
-    records.put(folder, _reasoned(found, Reason.CANCELLED))
+    records.put(folder, _reasoned(found, reason))
     with suppress(StoreError):  # the record says it all
-        events.append(folder, "cancelled", task=place.name, attempt=found.attempts, before=found.reason)
+        events.append(folder, str(reason), task=place.name, attempt=found.attempts, before=found.reason)
+
+
+def still_at_work(queue: Queue, folder: Path) -> str | None:
+    """Who may yet write into the worktree of a task that was taken from its worker, as words; waited for, a moment. What a dead
+    one left running there is ended."""
+    from orchestrator.loop.takeover import end_left
+
+    lease = leases.last(folder)
+    if lease is None:
+        return None
+    _wait_for_owner(queue, lease.token, time.monotonic() + CLAIM_WITHIN)
+    if queue.owner_alive(lease.token):
+        return f"its last worker (process {lease.owner.pid}) is still stopping"
+    if _unheard(queue, folder, lease):
+        return f"its last worker, on {lease.owner.host}, may still be at work"
+    end_left(queue, lease)
+    return None
 
 
 def ask(queue: Queue, place: Place, kind: inbox.Kind, reason: Reason) -> Held:
@@ -80,8 +102,8 @@ def ask(queue: Queue, place: Place, kind: inbox.Kind, reason: Reason) -> Held:
             _end_dead(queue, place, reason)
             return Held.DEAD
         time.sleep(POLL)
-    held = _taken(queue, place)
-    _wait_for_owner(queue, place, deadline)
+    held = _taken(queue, place, reason)
+    _wait_for_owner(queue, place.token, deadline)
     if (now := queue.find(place.name)).state is not State.BLOCKED:
         raise OrchestratorError(
             f"{place.name!r} ended as {now.state} before it could be stopped.", hint="Look at it with `orchestrator show`."
@@ -89,19 +111,26 @@ def ask(queue: Queue, place: Place, kind: inbox.Kind, reason: Reason) -> Held:
     return held
 
 
-def _taken(queue: Queue, place: Place) -> Held:
+def _taken(queue: Queue, place: Place, reason: Reason) -> Held:
     """The folder of a worker that did not follow in time is taken from it."""
     if durable.is_folder(queue.path(place)):
         with suppress(durable.Gone):  # it followed at the last moment
-            queue.move(place, State.BLOCKED)
+            give_reason(queue, queue.move(place, State.BLOCKED), reason)
             return Held.TAKEN
     return Held.FOLLOWED
 
 
-def _wait_for_owner(queue: Queue, place: Place, deadline: float) -> None:
+def _wait_for_owner(queue: Queue, token: str, deadline: float) -> None:
     """The folder has moved; the worker's last steps come after that."""
-    while place.token and queue.owner_alive(place.token) and time.monotonic() < deadline:
+    while queue.owner_alive(token) and time.monotonic() < deadline:
         time.sleep(POLL)
+
+
+def _unheard(queue: Queue, folder: Path, lease: Lease) -> bool:
+    """Whether the owner lives on another host, for all that is known: it has not let go, and its last word is not that old."""
+    if lease.owner.host == queue.me().host or not queue.owners.known(lease.token):
+        return False
+    return (leases.age(folder, queue.now()) or 0.0) < lease.ttl
 
 
 def _dead(queue: Queue, place: Place) -> bool:
@@ -115,7 +144,7 @@ def _end_dead(queue: Queue, place: Place, reason: Reason) -> None:
     from orchestrator.loop.takeover import end_orphans
 
     if place.token is None:
-        queue.move(place, State.BLOCKED)
+        give_reason(queue, queue.move(place, State.BLOCKED), reason)
         return
     end_orphans(queue.root, place.token, leases.read(queue.path(place)))
     claim = queue.reclaim(place)

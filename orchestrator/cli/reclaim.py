@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.cli import output, worktrees
+from orchestrator.cli import hold, output, worktrees
 from orchestrator.cli.app import App
 from orchestrator.core import retention
 from orchestrator.core.record import Record
@@ -198,6 +198,8 @@ def _discard(repo: Repository, tree: Worktree) -> str | None:
 def _retire(app: App, owner: Known, tree: Worktree) -> str | None:
     if owner.record is None or app.queue.find(owner.place.name) != owner.place:
         return "its task has moved on"
+    if worker := hold.still_at_work(app.queue, owner.folder):  # a person moved it to converged
+        return worker
     return worktrees.retire(owner.folder, owner.record, tree, "prune", pooled=0)
 
 

@@ -210,7 +210,7 @@ def _stop(app: App, place: Place, reason: Reason) -> Done:
         hold.block(app.queue, place, reason)
         text = f"is {words} and lies in blocked"
     elif reason is Reason.CANCELLED:
-        hold.cancel_blocked(app.queue, place)
+        hold.give_reason(app.queue, place, reason)
         text = "lay in blocked and is cancelled now"
     else:
         text = "was blocked already"

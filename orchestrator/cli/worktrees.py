@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
+from orchestrator.cli import hold
 from orchestrator.cli.app import App
 from orchestrator.core.record import Record
 from orchestrator.core.task import RIVAL, VERIFY
@@ -20,6 +22,8 @@ def remove(app: App, name: str) -> str:
     record = records.peek(folder)
     if record is None or record.repo is None or record.branch is None:
         return ""
+    if worker := hold.still_at_work(app.queue, folder):
+        return f"; its worktree stays, as {worker}: `orchestrator cancel {quote(name)}` once more removes it"
     try:
         repo = repository_of(app, folder, record)
         root = root_of(app, folder, record, repo)

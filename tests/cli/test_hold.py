@@ -11,7 +11,7 @@ import pytest
 from orchestrator.cli import hold, loop, specs, view, words
 from orchestrator.cli.app import App
 from orchestrator.core.lease import Lease
-from orchestrator.core.outcome import Reason
+from orchestrator.core.outcome import TAKEN_OUT, Reason
 from orchestrator.core.settings import Settings
 from orchestrator.core.task import Place, State
 from orchestrator.errors import OrchestratorError
@@ -44,6 +44,45 @@ def test_a_holder_that_does_not_follow_loses_the_folder(queue: Queue, claim: Cla
     assert queue.find("fix").state is State.BLOCKED
     assert not claim.held()
     claim.abandon()
+
+
+@pytest.mark.parametrize("reason", [Reason.STOPPED, Reason.CANCELLED])
+def test_what_was_asked_of_a_holder_that_does_not_follow_is_why_the_task_is_blocked(
+    queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch, reason: Reason
+) -> None:
+    monkeypatch.setattr(hold, "FOLLOW_WITHIN", 0.1)
+    hold.ask(queue, queue.find("fix"), inbox.Kind.BLOCK, reason)
+    found = records.peek(queue.path(queue.find("fix")))
+    assert found is not None
+    assert (found.reason, found.detail) == (reason, TAKEN_OUT[reason])
+    claim.abandon()
+
+
+def test_a_holder_that_has_not_let_go_may_still_be_at_work(queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hold, "FOLLOW_WITHIN", 0.1)
+    monkeypatch.setattr(hold, "CLAIM_WITHIN", 0.1)
+    hold.ask(queue, queue.find("fix"), inbox.Kind.CANCEL, Reason.CANCELLED)
+    folder = queue.path(queue.find("fix"))
+    assert f"process {os.getpid()}" in str(hold.still_at_work(queue, folder))
+    claim.abandon()
+    assert hold.still_at_work(queue, folder) is None
+
+
+def test_another_host_s_holder_may_be_at_work_until_it_lets_go_or_was_not_heard_for_its_lease(
+    queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hold, "FOLLOW_WITHIN", 0.1)
+    hold.ask(queue, queue.find("fix"), inbox.Kind.CANCEL, Reason.CANCELLED)
+    folder = queue.path(queue.find("fix"))
+    assert claim.lock is not None
+    claim.lock.close()  # as the lock of another host's owner looks where locks aren't shared
+    monkeypatch.setenv("ORCH_HOST", "elsewhere")
+    other = Queue(queue.root)
+    assert f"on {queue.me().host}" in str(hold.still_at_work(other, folder))
+    lease = folder / ".orch" / "lease.json"
+    heard = lease.stat().st_mtime - 301
+    os.utime(lease, (heard, heard))
+    assert hold.still_at_work(other, folder) is None
 
 
 def test_a_holder_that_follows_decides_where_the_task_goes(queue: Queue, claim: Claim) -> None:

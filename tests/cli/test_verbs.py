@@ -198,6 +198,45 @@ def test_a_task_whose_worker_and_loop_died_can_be_stopped_and_its_orphans_end(
     wait(lambda: not project.survivors(), "the orphans' end")
 
 
+def orphaned(project: Project, loop: subprocess.Popen[str], state: str) -> None:
+    """Loop and worker have died, the agent works on, and a person moves the task."""
+    (running,) = (project.tasks / "running").iterdir()
+    lease = json.loads((running / ".orch" / "lease.json").read_text())
+    os.kill(loop.pid, signal.SIGKILL)
+    os.kill(lease["owner"]["pid"], signal.SIGKILL)
+    running.rename(project.tasks / state / "slow")
+    wait(lambda: not project.json("--status")["loop"]["running"], "the loop's end")
+
+
+@pytest.mark.parametrize(
+    ("state", "verb"), [("pending", "block"), ("pending", "cancel"), ("blocked", "cancel"), ("converged", "prune")]
+)
+def test_no_verb_leaves_an_agent_behind_at_a_task_that_was_moved_by_hand(
+    project: Project, busy: subprocess.Popen[str], state: str, verb: str
+) -> None:
+    orphaned(project, busy, state)
+    project.run(verb, *([] if verb == "prune" else ["slow"]))
+    wait(lambda: not project.survivors(), "the orphans' end")
+    assert (project.top / ".worktrees/slow").exists() == (verb == "block")
+
+
+@pytest.mark.parametrize(("state", "verb"), [("blocked", "cancel"), ("converged", "prune")])
+def test_a_worktree_stays_while_its_worker_has_not_ended(
+    project: Project, busy: subprocess.Popen[str], state: str, verb: str
+) -> None:
+    (running,) = (project.tasks / "running").iterdir()
+    worker = json.loads((running / ".orch" / "lease.json").read_text())["owner"]["pid"]
+    os.kill(worker, signal.SIGSTOP)
+    running.rename(project.tasks / state / "slow")
+    told = project.run(verb, *([] if verb == "prune" else ["slow"]), code=int(verb == "prune")).stdout
+    assert f"its last worker (process {worker}) is still stopping" in told
+    assert (project.top / ".worktrees/slow/begun").exists()
+    os.kill(worker, signal.SIGCONT)
+    wait(lambda: not project.survivors() or project.survivors() == [busy.pid], "the worker's end")
+    project.run(verb, *([] if verb == "prune" else ["slow"]))
+    assert not (project.top / ".worktrees/slow").exists()
+
+
 @pytest.mark.parametrize("state", ["blocked", "converged"])
 def test_what_was_measured_of_a_task_that_is_moved_out_of_running_by_hand_is_still_shown(
     project: Project, busy: subprocess.Popen[str], state: str
@@ -213,7 +252,10 @@ def test_what_was_measured_of_a_task_that_is_moved_out_of_running_by_hand_is_sti
 def test_an_orphaned_folder_in_running_can_be_stopped(project: Project) -> None:
     project.drop("fix", state="running")
     project.run("block", "fix")
-    assert project.state("fix") == "blocked"
+    assert (project.state("fix"), project.task("fix")["reason"]) == ("blocked", "stopped")
+    project.drop("other", state="running")
+    project.run("cancel", "other")
+    assert (project.state("other"), project.task("other")["reason"]) == ("blocked", "cancelled")
 
 
 def test_stop_ends_the_loop_and_puts_its_task_back(project: Project, busy: subprocess.Popen[str]) -> None:
