@@ -100,10 +100,18 @@ def _in_editor(app: App, place: Place, path: Path, seen: specfile.Key) -> None:
 
 def _given_up(copy: Path, before: str) -> str:
     """What a person is told of the copy; one in which nothing was changed is removed without a word."""
-    if copy.exists() and copy.read_bytes() != before.encode(errors="surrogateescape"):
+    if os.path.lexists(copy) and not _as_given(copy, before):
         return f"Your version is kept at {copy}."
-    shutil.rmtree(copy.parent)
+    shutil.rmtree(copy.parent, ignore_errors=True)
     return ""
+
+
+def _as_given(copy: Path, before: str) -> bool:
+    """Whether nothing was changed. An editor may leave anything there, of which only a file is read."""
+    try:
+        return copy.is_file() and copy.read_bytes() == before.encode(errors="surrogateescape")
+    except OSError:
+        return False
 
 
 def _edited(copy: Path, path: Path) -> str:

@@ -421,6 +421,18 @@ def test_no_copy_is_left_that_says_nothing_new(project: Project, tmp_path: Path,
     assert "error of the orchestrator" not in told
 
 
+@pytest.mark.parametrize(
+    ("script", "stays"),
+    [('rm "$file"; mkdir "$file"', True), ('rm "$file"; mkfifo "$file"', True), ('rm -r "$(dirname "$file")"', False)],
+)
+def test_what_an_editor_leaves_in_place_of_the_copy_is_told_as_what_it_is(project: Project, script: str, stays: bool) -> None:
+    project.drop("fix")
+    ended, told = project.in_terminal(
+        "edit", "fix", EDITOR=editor(project, script), typed=[("Edit again? [Y/n]: ", b"n\n")], columns=300
+    )
+    assert (ended, "kept at" in told) == (1, stays)
+
+
 def test_failures_without_a_limit_are_added_edited_and_shown(empty: Project, benchmark: str) -> None:
     empty.run("init")
     empty.run("add", "fix", "--goal", "x", "--benchmark", benchmark, "--max-failures", "Infinite")
