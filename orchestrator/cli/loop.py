@@ -149,9 +149,13 @@ def _ask(queue: Queue, place: Place) -> int | None:
     from orchestrator.executors import registry
 
     lease = leases.read(queue.path(place))
-    if lease is None or not _alive(queue, place) or lease.owner.host != queue.me().host:
+    if lease is None or not _alive(queue, place) or (lease.loop is not None and queue.owner_alive(lease.loop)):
         return None
-    if lease.loop is not None and queue.owner_alive(lease.loop):
+    if lease.owner.host != queue.me().host:
+        output.error(
+            f"{place.name} goes on: its worker is on {lease.owner.host}, and nothing is stopped from here.",
+            f"`orchestrator --stop` there, or `orchestrator stop {quote(place.name)}` has it let go of the task.",
+        )
         return None
     try:
         executor = registry.find(lease.executor)

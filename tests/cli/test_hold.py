@@ -200,6 +200,16 @@ def test_a_stop_says_whose_worker_it_can_not_stop(
     claim.abandon()
 
 
+def test_a_stop_says_which_worker_is_on_another_host(
+    queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ORCH_HOST", "elsewhere")
+    loop.stop(App(flags={"tasks": str(queue.root)}))
+    assert f"fix goes on: its worker is on {queue.me().host}" in capsys.readouterr().err
+    assert claim.held()
+    claim.abandon()
+
+
 def test_a_stop_says_whose_worker_has_not_put_its_task_back(
     queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
