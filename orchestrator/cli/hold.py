@@ -41,8 +41,10 @@ def claimed(queue: Queue, place: Place) -> Iterator[Claim]:
     queue.ensure()
     deadline = time.monotonic() + CLAIM_WITHIN
     while (claim := queue.take(place.name)) is None:
-        if time.monotonic() > deadline or queue.find(place.name).state is not State.PENDING:
+        if queue.find(place.name).state is not State.PENDING:
             raise _moved(place)
+        if time.monotonic() > deadline:
+            raise _stopping(queue, place)
         time.sleep(POLL)
     end_left(queue, claim.previous)
     with _ours(queue, claim):
@@ -173,6 +175,14 @@ def _end(claim: Claim, reason: Reason) -> None:
 
 def _reasoned(record: Record, reason: Reason) -> Record:
     return replace(record, reason=reason, detail=TAKEN_OUT[reason], not_before=None, stage=None, streak=0, updated=time.time())
+
+
+def _stopping(queue: Queue, place: Place) -> OrchestratorError:
+    lease = leases.last(queue.path(place))
+    if lease is None or not queue.owner_alive(lease.token):
+        return _moved(place)
+    told = f"{place.name!r} can't be had: its last worker (process {lease.owner.pid} on {lease.owner.host}) is still stopping."
+    return OrchestratorError(told, hint="Nothing was changed; try again once that has ended.")
 
 
 def _moved(place: Place) -> OrchestratorError:

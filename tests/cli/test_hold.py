@@ -162,6 +162,17 @@ def test_a_task_that_is_taken_meanwhile_cannot_be_held(queue: Queue, claim: Clai
     claim.abandon()
 
 
+def test_a_task_whose_last_worker_still_stops_has_not_moved_on(
+    queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hold, "CLAIM_WITHIN", 0.1)
+    queue.move(queue.find("fix"), State.PENDING)
+    with pytest.raises(OrchestratorError, match=f"its last worker .process {os.getpid()} on .* is still stopping"):
+        hold.block(queue, queue.find("fix"), Reason.STOPPED)
+    assert queue.find("fix").state is State.PENDING
+    claim.abandon()
+
+
 def test_what_is_not_released_goes_back_to_pending(queue: Queue) -> None:
     def interrupted() -> None:
         with hold.claimed(queue, queue.find("fix")):
