@@ -192,6 +192,7 @@ def task(look: Look, candidate: Candidate) -> dict[str, Any]:
         "stage": record.stage if record and state is State.RUNNING else None,
         "reason": record.reason.value if record and record.reason and state is not State.RUNNING else None,
         "detail": held_back(look, candidate)
+        or candidate.unread
         or (record.detail if record and (state is not State.RUNNING or record.stage == Stage.LAND) else None),
         "title": spec.title if spec else None,
         "labels": list(spec.labels) if spec else [],

@@ -43,6 +43,7 @@ NEXT = {
     WaitingKind.EDITOR: "Close the editor, or delete its left-over file.",
     WaitingKind.STOPPING: "It becomes ready by itself within seconds.",
 }
+RECORD = "Mend that file: nothing else tells what was done and where it went. The next claim sets it aside and begins afresh."
 EVENTS = 10
 NUMBERS = 20  # of an event that are shown in its line
 TOLD_APART = frozenset({"schema", "at", "task", "event", "attempt", "detail", "output"})
@@ -104,6 +105,8 @@ def reasons(seen: Look, candidate: Candidate) -> Iterator[Reason]:
         yield from _pending(seen, candidate)
     elif state is State.RUNNING:
         yield from _running(seen, candidate)
+    elif candidate.unread:
+        yield Reason("record", candidate.unread, RECORD)
     elif state is State.BLOCKED:
         record = view.facts(candidate)
         kind = str(record.reason) if record and record.reason else "moved"

@@ -139,7 +139,7 @@ def what_text(look: Look, candidate: Candidate) -> str:
         return _running_text(look, candidate)
     if state is State.BLOCKED:
         if record is None or record.reason is None:
-            return "moved here by hand"
+            return candidate.unread or "moved here by hand"
         return f"{record.reason}: {record.detail}" if record.detail else str(record.reason)
     return landed_text(candidate)
 
@@ -192,7 +192,7 @@ def landed_text(candidate: Candidate) -> str:
     """Where converged work went."""
     record = candidate.record
     if record is None or not record.converged:
-        return "moved here by hand, nothing was verified or landed"
+        return candidate.unread or "moved here by hand, nothing was verified or landed"
     return "; ".join(filter(None, (whereabouts(record), record.detail, _undoing(record))))
 
 

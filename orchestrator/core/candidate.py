@@ -40,7 +40,8 @@ class Waiting(Value):
 class Candidate(Value):
     """`spec` is None while the file is unreadable; `problems` then says why, with file and line. `holds` are reasons only
     the files can tell: settling, an editor, a stopping owner. `arrived` (epoch) orders equals. `heartbeat_age` is seconds.
-    `accounts` are those that its agent and the ones that may stand in use (`core.accounts`), as far as that is known."""
+    `accounts` are those that its agent and the ones that may stand in use (`core.accounts`), as far as that is known. `unread`:
+    why the record of a task that lies in blocked or converged can't be read."""
 
     place: Place
     spec: Spec | None
@@ -51,6 +52,7 @@ class Candidate(Value):
     lease: Lease | None = None
     heartbeat_age: float | None = None
     accounts: tuple[str, ...] = ()
+    unread: str | None = None
 
     @property
     def name(self) -> str:

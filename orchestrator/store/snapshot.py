@@ -145,6 +145,7 @@ class Look(Value):
             controlled = listing is None or CONTROL in listing.top
             problems = [*_name_problems(place, double), *reading.lines(folder), *_immovable(place, folder, controlled=controlled)]
             record = _record(place, folder) if controlled else None
+            unread = _unread(folder) if record is None and place.state in MOVED and not link else None
             if listing and controlled and record is None:
                 problems += _record_problems(folder)
             if listing and reading.spec and not problems:
@@ -167,6 +168,7 @@ class Look(Value):
             lease=lease,
             heartbeat_age=leases.age(Path(folder), self.now) if lease else None,
             accounts=self._accounts(place, reading.spec),
+            unread=unread,
         )
 
     def _accounts(self, place: Place, spec: Spec | None) -> tuple[str, ...]:
@@ -275,6 +277,15 @@ def _immovable(place: Place, folder: str, *, controlled: bool) -> Iterator[str]:
     for path in (folder, f"{folder}/{CONTROL}") if controlled else (folder,):
         if not os.access(path, os.W_OK) and durable.is_folder(path) and os.access(f"{folder}/..", os.W_OK):
             yield f"{path}: found a folder that you may not write to, expected one of yours; `chown` or copy it"
+
+
+def _unread(folder: str) -> str | None:
+    """Why a record that is there can't be read: without it nobody knows of what was done, and that is no move by hand."""
+    try:
+        records.read(folder)
+    except StoreError as error:
+        return error.message
+    return None
 
 
 def _record_problems(folder: str) -> Iterator[str]:

@@ -29,6 +29,21 @@ def converged(project: Project) -> Project:
     return project
 
 
+@pytest.mark.parametrize("broken", ["", "{", "[1]"])
+def test_a_record_that_can_not_be_read_is_no_move_by_hand(converged: Project, broken: str) -> None:
+    path = converged.tasks / "converged/fix/.orch/state.json"
+    path.write_text(broken)
+    told = (converged.run("--status").stdout, converged.run("why", "fix").stdout, converged.task("fix")["detail"])
+    for each in told:
+        assert "state.json is no record" in each
+        assert "by hand" not in each
+    assert "nothing else tells what was done" in told[1]
+    (converged.tasks / "converged/fix").rename(converged.tasks / "blocked/fix")
+    assert "record: " in converged.run("why", "fix").stdout
+    shutil.rmtree(path.parent.parent.parent.parent / "blocked/fix/.orch")
+    assert "moved here by hand" in converged.run("why", "fix").stdout
+
+
 def test_a_drain_tells_each_happening_and_ends_with_0(project: Project) -> None:
     project.agent(EMPTY_BY_ONE)
     project.drop("fix")
