@@ -68,6 +68,16 @@ def end_left(queue: Queue, previous: Lease | None) -> None:
         queue.bury(previous.token)
 
 
+def end_strays(queue: Queue) -> None:
+    """The same for dead workers whose task a person has moved out of running since: nobody reclaims it, and its agent would go
+    on without an end."""
+    for token in queue.left():
+        owner = queue.owners.read(token)
+        if owner and owner.kind is Kind.WORKER and owner.identity.host == queue.me().host:
+            end_orphans(queue.root, token, None)
+            queue.bury(token)
+
+
 def _take_over(loop: Loop, place: Place, moment: Moment) -> None:
     assert place.token is not None
     lease = leases.read(loop.queue.path(place))

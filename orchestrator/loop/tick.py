@@ -93,6 +93,7 @@ def prepare(loop: Loop, moment: Moment) -> None:
     control.register_again(loop.queue, loop.me)
     if loop.looked is not None:
         complete()
+    takeover.end_strays(loop.queue)
     if loop.swept is None or moment.mono - loop.swept >= SWEEP:
         loop.swept = moment.mono
         loop.queue.sweep()
@@ -152,6 +153,7 @@ def tell_end(loop: Loop, worker: Worker, code: int | None, moment: Moment) -> No
     if place is not None and place.state is State.RUNNING:
         return
     if code:
+        takeover.end_orphans(loop.queue.root, worker.token, None)
         loop.queue.bury(worker.token)
     else:
         loop.losses.pop(worker.name, None)

@@ -175,15 +175,16 @@ class Owners:
         return tuple(sorted((o for o in owners if o and o.kind in LOOPS and self.alive(o.token)), key=lambda o: o.since))
 
     def sweep(self, named: Callable[[], frozenset[str]], now: float) -> None:
-        """Remove the files of dead owners that no folder names. `now` by the file system's clock.
+        """Remove the files of dead owners that no folder names. `now` by the file system's clock."""
+        for token in self.left(named):
+            self._forget(token, now)
 
-        `named` is asked after an owner was found dead: the dead rename nothing, so a token not named then never will be.
-        """
+    def left(self, named: Callable[[], frozenset[str]]) -> list[str]:
+        """The dead owners that are not `named`, which is asked after they were found dead: the dead rename nothing, so a token
+        not named then never will be."""
         dead = [token for token in self.tokens() if not self.alive(token)]
         used = named() if dead else frozenset()
-        for token in dead:
-            if token not in used:
-                self._forget(token, now)
+        return [token for token in dead if token not in used]
 
     def bury(self, token: str, now: float) -> bool:
         """Remove the file of a dead owner that no folder names any more; whether there is none now."""

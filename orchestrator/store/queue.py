@@ -149,6 +149,10 @@ class Queue:
             self.bury(place.token)
         return claim
 
+    def left(self) -> list[str]:
+        """The dead owners of which no folder's name tells any more."""
+        return self.owners.left(self._named)
+
     def bury(self, token: str) -> None:
         """Remove what a dead owner left that no folder is named after: its scratch folder and its lock file. What can't be
         removed, or belongs to another host's owner, waits for `sweep`; a living owner's is left alone."""

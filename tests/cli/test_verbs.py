@@ -220,6 +220,28 @@ def test_no_verb_leaves_an_agent_behind_at_a_task_that_was_moved_by_hand(
     assert (project.top / ".worktrees/slow").exists() == (verb == "block")
 
 
+@pytest.mark.parametrize("state", ["blocked", "converged"])
+def test_a_loop_ends_the_agent_of_a_dead_worker_whose_task_was_moved_by_hand(
+    project: Project, busy: subprocess.Popen[str], state: str
+) -> None:
+    orphaned(project, busy, state)
+    assert project.survivors()
+    project.run(code=None)
+    assert not project.survivors()
+
+
+def test_a_worker_that_dies_once_its_task_was_moved_by_hand_leaves_no_agent(
+    project: Project, busy: subprocess.Popen[str]
+) -> None:
+    (running,) = (project.tasks / "running").iterdir()
+    lease = json.loads((running / ".orch" / "lease.json").read_text())
+    os.kill(lease["owner"]["pid"], signal.SIGSTOP)  # it doesn't see the move
+    running.rename(project.tasks / "blocked" / "slow")
+    os.kill(lease["owner"]["pid"], signal.SIGKILL)
+    wait(lambda: lease["agent"]["pid"] not in project.survivors(), "the agent's end")
+    assert busy.poll() is None
+
+
 @pytest.mark.parametrize(("state", "verb"), [("blocked", "cancel"), ("converged", "prune")])
 def test_a_worktree_stays_while_its_worker_has_not_ended(
     project: Project, busy: subprocess.Popen[str], state: str, verb: str
