@@ -91,7 +91,7 @@ def ask(queue: Queue, place: Place, kind: inbox.Kind, reason: Reason) -> Held:
     """Have the worker of a running task put it into blocked. One that has died is answered for; one that doesn't follow
     loses the folder, which every worker notices within seconds."""
     folder = queue.path(place)
-    if place.token is None or _dead(queue, place):
+    if place.token is None or dead(queue, place):
         _end_dead(queue, place, reason)
         return Held.DEAD
     try:
@@ -100,7 +100,7 @@ def ask(queue: Queue, place: Place, kind: inbox.Kind, reason: Reason) -> Held:
         raise _moved(place) from None
     deadline = time.monotonic() + FOLLOW_WITHIN
     while durable.is_folder(folder) and time.monotonic() < deadline:
-        if _dead(queue, place) and durable.is_folder(folder):  # in this order: one that followed moved the folder first
+        if dead(queue, place) and durable.is_folder(folder):  # in this order: one that followed moved the folder first
             _end_dead(queue, place, reason)
             return Held.DEAD
         time.sleep(POLL)
@@ -135,7 +135,7 @@ def _unheard(queue: Queue, folder: Path, lease: Lease) -> bool:
     return (leases.age(folder, queue.now()) or 0.0) < lease.ttl
 
 
-def _dead(queue: Queue, place: Place) -> bool:
+def dead(queue: Queue, place: Place) -> bool:
     """Whether the owner on this host has died. Of another host's nothing is known."""
     lease = leases.read(queue.path(place))
     here = lease is None or lease.owner.host == queue.me().host

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from orchestrator.cli import output
+from orchestrator.cli import hold, output
 from orchestrator.cli.app import App
 from orchestrator.core.task import Place, State
 from orchestrator.errors import OrchestratorError
@@ -117,6 +117,8 @@ def stop(app: App) -> int:
         app.say(f"No loop was running; stopped {output.count(left, 'worker')} that an ended one had left.")
     else:
         app.say("No loop was running.")
+    for place in _end_agents(queue):
+        app.say(f"{output.name_text(place.name)}: what its dead worker left running is ended; the next loop goes on with it.")
     return 0
 
 
@@ -142,6 +144,16 @@ def _stop_orphans(queue: Queue) -> int:
             f"`kill -9 {pid}` ends it; the next loop puts its task back.",
         )
     return len(asked) - len(deaf)
+
+
+def _end_agents(queue: Queue) -> Iterator[Place]:
+    """Where a worker on this host has died, and its loop with it, an agent may go on: it is ended. The tasks are told."""
+    lost = [place for place in queue.places((State.RUNNING,)) if place.token and hold.dead(queue, place)]
+    if not lost:
+        return
+    from orchestrator.loop.takeover import end_orphans
+
+    yield from (each for each in lost if end_orphans(queue.root, str(each.token), leases.read(queue.path(each))))
 
 
 def _ask(queue: Queue, place: Place) -> int | None:

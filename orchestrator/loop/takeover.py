@@ -50,12 +50,15 @@ def adopt(loop: Loop) -> None:
             _adopt(loop, place, lease)
 
 
-def end_orphans(root: Path, token: str, lease: Lease | None) -> None:
+def end_orphans(root: Path, token: str, lease: Lease | None) -> bool:
     """End what a dead owner left running, before anybody else works on its task: by its mark, and the agent it named. An owner
-    that lives, and holds nothing here, holds the original of a queue that was copied."""
-    tree.end_marked(mark(root, token))
-    if lease is not None and lease.agent is not None and not identity.alive(lease.owner):
-        tree.end_process(lease.agent, grace=0.0)
+    that lives, and holds nothing here, holds the original of a queue that was copied. Whether there was anything to end."""
+    ended = bool(tree.end_marked(mark(root, token)))
+    agent = lease.agent if lease is not None and not identity.alive(lease.owner) else None
+    if agent is None or not identity.alive(agent):
+        return ended
+    tree.end_process(agent, grace=0.0)
+    return True
 
 
 def end_left(queue: Queue, previous: Lease | None) -> None:

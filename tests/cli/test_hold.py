@@ -102,7 +102,7 @@ def test_a_holder_that_follows_and_ends_between_two_looks_has_followed(
     queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[bool] = []
-    dead = hold._dead
+    dead = hold.dead
 
     def follow(queue: Queue, place: Place) -> bool:
         looks.append(dead(queue, place))
@@ -111,7 +111,7 @@ def test_a_holder_that_follows_and_ends_between_two_looks_has_followed(
             looks.append(dead(queue, place))
         return looks[-1]
 
-    monkeypatch.setattr(hold, "_dead", follow)
+    monkeypatch.setattr(hold, "dead", follow)
     hold.ask(queue, queue.find("fix"), inbox.Kind.BLOCK, Reason.STOPPED)
     assert looks == [False, False, True]
     assert queue.find("fix").state is State.BLOCKED

@@ -310,6 +310,18 @@ def test_stop_also_ends_workers_whose_loop_was_killed(project: Project, busy: su
     wait(lambda: project.state("slow") == "pending", "the task's way back")
 
 
+def test_stop_also_ends_the_agent_of_a_worker_that_died_with_its_loop(project: Project, busy: subprocess.Popen[str]) -> None:
+    lease = json.loads(next(project.tasks.glob("running/slow.*/.orch/lease.json")).read_text())
+    os.kill(busy.pid, signal.SIGKILL)
+    os.kill(lease["owner"]["pid"], signal.SIGKILL)
+    wait(lambda: "lost" in project.run("list").stdout, "the loss in the list")
+    told = project.run("--stop").stdout
+    assert told == "No loop was running.\nslow: what its dead worker left running is ended; the next loop goes on with it.\n"
+    wait(lambda: not project.survivors(), "the end of what a spare left")
+    assert (project.top / ".worktrees/slow/begun").exists()
+    assert project.run("--stop").stdout == "No loop was running.\n"
+
+
 def test_the_status_tells_of_a_running_task(project: Project, busy: subprocess.Popen[str]) -> None:
     project.drop("next")
     wait(lambda: project.task("slow")["stage"] == "agent", "the stage")
