@@ -121,7 +121,7 @@ def _own(app: App, place: Place) -> Place:
 
 def _queue(app: App, place: Place) -> Done:
     if place.state is State.RUNNING:
-        return Done(place.name, place.state, "is running already")
+        return _runs(app, place)
     undrafted = _undraft(app, place)
     if place.state is State.PENDING and not undrafted and _waits(app, place):
         return _retry(app, place)
@@ -148,7 +148,7 @@ def _undraft(app: App, place: Place) -> bool:
 
 def _retry(app: App, place: Place) -> Done:
     if place.state is State.RUNNING:
-        return Done(place.name, place.state, "is running already")
+        return _runs(app, place)
     if place.state is State.CONVERGED:
         raise OrchestratorError(
             f"{place.name!r} has converged; there is nothing to retry.",
@@ -166,6 +166,12 @@ def _retry(app: App, place: Place) -> Done:
         fresh = requeued(claim.record() or claim.fresh_record())
         claim.release(State.PENDING, replace(fresh, forced=time.time()))
     return Done(place.name, State.PENDING, f"need not wait any longer; its counters begin anew{doubt}")
+
+
+def _runs(app: App, place: Place) -> Done:
+    lost = place.token is None or hold.dead(app.queue, place)
+    told = "lies in running, its worker has died; the next loop goes on with it" if lost else "is running already"
+    return Done(place.name, place.state, told)
 
 
 def _kept(app: App, place: Place) -> str:

@@ -191,6 +191,8 @@ def test_a_task_whose_worker_and_loop_died_can_be_stopped_and_its_orphans_end(
     os.kill(lease["owner"]["pid"], signal.SIGKILL)
     wait(lambda: "lost" in project.run("list").stdout, "the loss in the list")
     assert "worker has died" in project.run("why", "slow").stdout
+    for verb in ("retry", "queue"):
+        assert "its worker has died" in project.run(verb, "slow").stdout
     told = project.run("stop", "slow").stdout
     assert ("its work is saved" in told, "what is not saved stays in its worktree" in told) == (False, True)
     assert (project.top / ".worktrees/slow/begun").exists()
