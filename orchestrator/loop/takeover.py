@@ -57,8 +57,7 @@ def end_orphans(root: Path, token: str, lease: Lease | None) -> bool:
     agent = lease.agent if lease is not None and not identity.alive(lease.owner) else None
     if agent is None or not identity.alive(agent):
         return ended
-    tree.end_process(agent, grace=0.0)
-    return True
+    return tree.end_process(agent, grace=0.0) or ended  # another user's goes on
 
 
 def end_left(queue: Queue, previous: Lease | None) -> None:
@@ -73,10 +72,11 @@ def end_left(queue: Queue, previous: Lease | None) -> None:
 
 def end_strays(queue: Queue) -> None:
     """The same for dead workers whose task a person has moved out of running since: nobody reclaims it, and its agent would go
-    on without an end."""
+    on without an end. An owner that was only being made when it was looked for is asked for again: by now it may be at work."""
     for token in queue.left():
         owner = queue.owners.read(token)
-        if owner and owner.kind is Kind.WORKER and owner.identity.host == queue.me().host:
+        local = owner is not None and owner.kind is Kind.WORKER and owner.identity.host == queue.me().host
+        if local and not queue.owner_alive(token):
             end_orphans(queue.root, token, None)
             queue.bury(token)
 
@@ -92,6 +92,8 @@ def _take_over(loop: Loop, place: Place, moment: Moment) -> None:
     claim = loop.queue.reclaim(place)
     if claim is None:
         return
+    if claim.previous and claim.previous.token != place.token:  # who claimed it since died before that one's were ended
+        end_left(loop.queue, claim.previous)
     with suppress(ClaimLost):
         claim.event("reclaimed", attempt=dispatch.attempts(claim), token=claim.token, previous=place.token)
     at_once = dispatch.lost(loop, claim, moment)

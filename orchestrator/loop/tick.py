@@ -125,6 +125,7 @@ def settle_names(loop: Loop, moment: Moment) -> None:
             after.name, f"moved by hand: {before.state}/{before.folder} is {after.state}/{after.folder} now", "settled"
         )
     if moved:
+        takeover.end_strays(loop.queue)  # by its token a folder told of a worker until now
         loop.index.refresh(moment.mono)
 
 

@@ -200,13 +200,13 @@ def test_a_task_whose_worker_and_loop_died_can_be_stopped_and_its_orphans_end(
     wait(lambda: not project.survivors(), "the orphans' end")
 
 
-def orphaned(project: Project, loop: subprocess.Popen[str], state: str) -> None:
+def orphaned(project: Project, loop: subprocess.Popen[str], to: str) -> None:
     """Loop and worker have died, the agent works on, and a person moves the task."""
     (running,) = (project.tasks / "running").iterdir()
     lease = json.loads((running / ".orch" / "lease.json").read_text())
     os.kill(loop.pid, signal.SIGKILL)
     os.kill(lease["owner"]["pid"], signal.SIGKILL)
-    running.rename(project.tasks / state / "slow")
+    running.rename(project.tasks / to.format(running.name))
     wait(lambda: not project.json("--status")["loop"]["running"], "the loop's end")
 
 
@@ -216,17 +216,17 @@ def orphaned(project: Project, loop: subprocess.Popen[str], state: str) -> None:
 def test_no_verb_leaves_an_agent_behind_at_a_task_that_was_moved_by_hand(
     project: Project, busy: subprocess.Popen[str], state: str, verb: str
 ) -> None:
-    orphaned(project, busy, state)
+    orphaned(project, busy, f"{state}/slow")
     project.run(verb, *([] if verb == "prune" else ["slow"]))
     wait(lambda: not project.survivors(), "the orphans' end")
     assert (project.top / ".worktrees/slow").exists() == (verb == "block")
 
 
-@pytest.mark.parametrize("state", ["blocked", "converged"])
+@pytest.mark.parametrize("to", ["blocked/slow", "blocked/{}", "converged/slow"])  # {}: with its token, as `mv` leaves it
 def test_a_loop_ends_the_agent_of_a_dead_worker_whose_task_was_moved_by_hand(
-    project: Project, busy: subprocess.Popen[str], state: str
+    project: Project, busy: subprocess.Popen[str], to: str
 ) -> None:
-    orphaned(project, busy, state)
+    orphaned(project, busy, to)
     assert project.survivors()
     project.run(code=None)
     assert not project.survivors()
@@ -280,6 +280,14 @@ def test_an_orphaned_folder_in_running_can_be_stopped(project: Project) -> None:
     project.drop("other", state="running")
     project.run("cancel", "other")
     assert (project.state("other"), project.task("other")["reason"]) == ("blocked", "cancelled")
+
+
+def test_an_orphaned_folder_whose_record_can_not_be_read_can_be_stopped(project: Project) -> None:
+    project.drop("fix", state="running")
+    (project.tasks / "running/fix/.orch").mkdir(exist_ok=True)
+    (project.tasks / "running/fix/.orch/state.json").write_text("{")
+    assert "lies in blocked" in project.run("stop", "fix").stdout
+    assert project.state("fix") == "blocked"
 
 
 def test_stop_ends_the_loop_and_puts_its_task_back(project: Project, busy: subprocess.Popen[str]) -> None:
