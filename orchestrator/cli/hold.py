@@ -34,10 +34,7 @@ class Held(Enum):
 
 @contextmanager
 def claimed(queue: Queue, place: Place) -> Iterator[Claim]:
-    """A claim on a pending task, what a dead worker left at it ended first: with our lease in place nobody finds that any more.
-    Release it within the block. Raises OrchestratorError where it can't be had."""
-    from orchestrator.loop.takeover import end_left
-
+    """A claim on a pending task. Release it within the block. Raises OrchestratorError where it can't be had."""
     queue.ensure()
     deadline = time.monotonic() + CLAIM_WITHIN
     while (claim := queue.take(place.name)) is None:
@@ -46,7 +43,6 @@ def claimed(queue: Queue, place: Place) -> Iterator[Claim]:
         if time.monotonic() > deadline:
             raise _stopping(queue, place)
         time.sleep(POLL)
-    end_left(queue, claim.previous)
     with _ours(queue, claim):
         yield claim
 
@@ -117,9 +113,16 @@ def _taken(queue: Queue, place: Place, reason: Reason) -> Held:
     """The folder of a worker that did not follow in time is taken from it."""
     if durable.is_folder(queue.path(place)):
         with suppress(durable.Gone):  # it followed at the last moment
-            give_reason(queue, queue.move(place, State.BLOCKED), reason)
+            _move(queue, place, reason)
             return Held.TAKEN
     return Held.FOLLOWED
+
+
+def _move(queue: Queue, place: Place, reason: Reason) -> None:
+    """To blocked by the rename alone, which needs no space and no record that can be read; the reason is told where it can."""
+    moved = queue.move(place, State.BLOCKED)
+    with suppress(StoreError):
+        give_reason(queue, moved, reason)
 
 
 def _wait_for_owner(queue: Queue, token: str, deadline: float) -> None:
@@ -136,17 +139,18 @@ def _unheard(queue: Queue, folder: Path, lease: Lease) -> bool:
 
 
 def dead(queue: Queue, place: Place) -> bool:
-    """Whether the owner on this host has died. Of another host's nothing is known."""
+    """Whether the owner on this host has died. Of another host's nothing is known, nor of one that an executor still starts."""
     lease = leases.read(queue.path(place))
     here = lease is None or lease.owner.host == queue.me().host
-    return here and place.token is not None and not queue.owner_alive(place.token)
+    starting = lease is not None and (lease.starting_until or 0.0) > time.time()
+    return here and not starting and place.token is not None and not queue.owner_alive(place.token)
 
 
 def _end_dead(queue: Queue, place: Place, reason: Reason) -> None:
     from orchestrator.loop.takeover import end_orphans
 
     if place.token is None:
-        give_reason(queue, queue.move(place, State.BLOCKED), reason)
+        _move(queue, place, reason)
         return
     end_orphans(queue.root, place.token, leases.read(queue.path(place)))
     claim = queue.reclaim(place)
@@ -158,8 +162,12 @@ def _end_dead(queue: Queue, place: Place, reason: Reason) -> None:
 
 @contextmanager
 def _ours(queue: Queue, claim: Claim) -> Iterator[None]:
-    """While the block runs, the claim has a lease that names us. What isn't released at its end goes back."""
+    """While the block runs, the claim has a lease that names us, what a dead worker left at the task ended before: nobody would
+    find that any more. What isn't released at its end goes back."""
+    from orchestrator.loop.takeover import end_left
+
     try:
+        end_left(queue, claim.previous)
         claim.begin(Lease(claim.token, queue.me()))
         yield
     except ClaimLost as error:

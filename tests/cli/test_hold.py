@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from orchestrator.core.outcome import TAKEN_OUT, Reason
 from orchestrator.core.settings import Settings
 from orchestrator.core.task import Place, State
 from orchestrator.errors import OrchestratorError
-from orchestrator.store import durable, inbox, records, specfile
+from orchestrator.loop import takeover
+from orchestrator.store import durable, inbox, leases, records, specfile
 from orchestrator.store.claim import Claim
 from orchestrator.store.queue import Queue
 
@@ -171,6 +173,30 @@ def test_a_task_whose_last_worker_still_stops_has_not_moved_on(
         hold.block(queue, queue.find("fix"), Reason.STOPPED)
     assert queue.find("fix").state is State.PENDING
     claim.abandon()
+
+
+def test_a_holder_that_an_executor_still_starts_is_not_dead(queue: Queue, claim: Claim) -> None:
+    claim.begin(Lease(claim.token, queue.me(), starting_until=time.time() + 60))
+    claim.detach()
+    assert not hold.dead(queue, queue.find("fix"))
+    claim.begin(Lease(claim.token, queue.me(), starting_until=time.time() - 1))
+    assert hold.dead(queue, queue.find("fix"))
+
+
+def test_who_is_interrupted_while_it_ends_what_was_left_puts_the_task_back_as_it_was(
+    queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    claim.release(State.PENDING)
+    monkeypatch.setattr(takeover, "end_left", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        hold.block(queue, queue.find("fix"), Reason.STOPPED)
+    lease = leases.last(queue.path(queue.find("fix")))
+    assert queue.find("fix").state is State.PENDING
+    assert lease is not None
+    assert lease.token == claim.token  # so that the next one finds what was left
 
 
 def test_what_is_not_released_goes_back_to_pending(queue: Queue) -> None:
