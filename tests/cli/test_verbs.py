@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support.commands import Project, wait
 
-SLOW = "echo begun; touch $ORCH_WORKTREE/begun; sleep 60"
+SLOW = "echo begun; touch $ORCH_WORKTREE/begun; sleep 600"  # longer than anything here waits: what ends, was ended
 
 
 def record(project: Project, state: str, name: str) -> dict[str, Any]:
