@@ -40,7 +40,7 @@ from orchestrator.git.worktree import (
     reset,
 )
 from orchestrator.store import locks
-from orchestrator.store.clearing import remove
+from orchestrator.store.clearing import let_in, remove
 from orchestrator.store.failpoints import hit
 from orchestrator.store.locks import LockProof
 
@@ -181,6 +181,7 @@ def _hardly_begun(admin: Path) -> bool:
 def _move(worktree: Worktree, path: Path, _: LockProof) -> Worktree:
     """What `git worktree move` does: the files, then git's note of where they are. A kill in between is found by `find`."""
     hit("worktree.move:before")
+    let_in(worktree.path)
     worktree.path.rename(path)
     hit("worktree.move:after")
     overwrite(worktree.admin / "gitdir", f"{path / '.git'}\n")
@@ -223,6 +224,7 @@ def _aside(worktree: Worktree, _: LockProof) -> None:
     trash = pool / f"{TRASH}{os.urandom(4).hex()}"
     if os.path.lexists(worktree.path):
         hit("worktree.aside:before")
+        let_in(worktree.path)
         try:
             worktree.path.rename(trash)
         except OSError as error:

@@ -147,13 +147,13 @@ def tidy(tree: Worktree, keep: Collection[str] = ()) -> None:
     worktree.clear_locks(tree)
     status = snapshot.look(tree.git, tree.repo.hash_size)
     if status.changed:
-        tree.git.run("checkout", "-q", "-f")
+        worktree.removing(tree, "checkout", "-q", "-f")
     kept = tuple(path for path in keep if path.endswith("/"))
     left = (*status.untracked, *hollow(tree.git))
     if litter := [path for path in left if path not in keep and not path.startswith(kept)]:
         stays = (*nested.survey(tree.git, litter, ()).unwanted, *keep)
         paths = [*(f":(top,literal){path}" for path in litter), *(f":(top,exclude,literal){path}" for path in stays)]
-        tree.git.run("clean", "-ffdq", "--", *paths)
+        worktree.removing(tree, "clean", "-ffdq", "--", *paths)
 
 
 def untracked(tree: Worktree) -> tuple[str, ...]:

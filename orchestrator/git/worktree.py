@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core.value import Value
-from orchestrator.errors import RepositoryError
+from orchestrator.errors import GitError, RepositoryError
 from orchestrator.git import indexfile, refs, snapshot, untracked
 from orchestrator.git.atomicfile import ROOM, overwrite, write
-from orchestrator.git.command import Git
+from orchestrator.git.command import Git, Output
 from orchestrator.git.repository import OPERATIONS, Repository, head
-from orchestrator.store.clearing import remove
+from orchestrator.store import clearing
 from orchestrator.store.failpoints import hit
 
 MARK = "orchestrator"
@@ -28,6 +28,7 @@ HALF = " unfinished"
 POOL = ".pool"
 TRASH = "trash-"
 POINTER = "gitdir: "
+DENIED = "Permission denied"
 FOUND_BY = ("HEAD", "commondir", "gitdir", MARK)
 UNFINISHED = frozenset(
     {
@@ -129,7 +130,18 @@ def reset(worktree: Worktree, *, branch: str | None, commit: str) -> None:
 
 def clean(worktree: Worktree, *, keep_ignored: bool = False) -> None:
     """Remove what git doesn't track, repositories of their own included; on request only what it doesn't ignore."""
-    worktree.git.run("clean", "-ffdq" if keep_ignored else "-ffdxq")
+    removing(worktree, "clean", "-ffdq" if keep_ignored else "-ffdxq")
+
+
+def removing(worktree: Worktree, *command: str) -> Output:
+    """Git, where it removes files: should some program have closed folders here, they are opened, and it tries again."""
+    try:
+        return worktree.git.run(*command)
+    except GitError as error:
+        if DENIED not in error.stderr:
+            raise
+        clearing.let_in_all(worktree.path)
+        return worktree.git.run(*command)
 
 
 def checkout(worktree: Worktree, *, branch: str | None, commit: str) -> None:
@@ -140,7 +152,7 @@ def checkout(worktree: Worktree, *, branch: str | None, commit: str) -> None:
         (worktree.admin / "index").unlink()
     where = ("-B", branch) if branch else ("--detach",)
     with _changing(worktree):
-        done = worktree.git.run("checkout", "-q", "-f", *where, commit)
+        done = removing(worktree, "checkout", "-q", "-f", *where, commit)
     if "could not read" in done.stderr.lower():  # of a damaged repository: git leaves an empty checkout and exits with 0
         raise RepositoryError(
             f"{worktree.repo.top} is damaged: {done.stderr.strip()}.", hint="See what `git fsck` says; fetch what is missing."
@@ -149,6 +161,7 @@ def checkout(worktree: Worktree, *, branch: str | None, commit: str) -> None:
 
 def usable(worktree: Worktree) -> bool:
     """Whether git's folder and the files are both there and belong together: an agent, or a person, may have removed either."""
+    clearing.let_in(worktree.path)
     head_file = worktree.admin / "HEAD"
     if not worktree.path.is_dir() or not (head_file.is_file() or head_file.is_symlink()):
         return False
@@ -174,7 +187,7 @@ def forget_operation(worktree: Worktree, *, keep: Collection[str] = ()) -> None:
     """End a merge, rebase or the like that was left half-way, without touching a file of the checkout."""
     for name in refs.names(worktree.admin):
         if name in UNFINISHED and name not in keep:
-            remove(worktree.admin / name)
+            clearing.remove(worktree.admin / name)
 
 
 def pooled(pool: Path) -> list[Path]:
@@ -194,8 +207,10 @@ def initializing(admin: Path) -> bool:
 
 
 def admin_of(path: Path) -> Path | None:
-    """The folder that the `.git` file in `path` names."""
-    text = refs.content(f"{path}/.git") if not os.path.islink(path) else None  # noqa: PTH114 - asked twenty times a task
+    """The folder that the `.git` file in `path` names, None where it names none or may not be read."""
+    text = None
+    with contextlib.suppress(PermissionError):
+        text = refs.content(f"{path}/.git") if not os.path.islink(path) else None  # noqa: PTH114 - asked twenty times a task
     return Path(text.removeprefix(POINTER)) if text and text.startswith(POINTER) else None
 
 
@@ -242,6 +257,7 @@ def correct(worktree: Worktree) -> None:
     and what is checked out, should these be gone, or empty files since a power cut. Without them no git works in there any more,
     not even to save what an agent left."""
     admin = worktree.admin
+    clearing.let_in(worktree.path)
     if place_of(admin) != worktree.path:
         overwrite(admin / "gitdir", f"{worktree.path / '.git'}\n")
     if not refs.content(admin / "commondir"):
@@ -262,8 +278,8 @@ def forget(admin: Path) -> None:
     ours, and of which place."""
     with contextlib.suppress(OSError):  # then all of it goes as it comes
         for name in set(refs.names(admin)).difference(FOUND_BY):
-            remove(admin / name)
+            clearing.remove(admin / name)
         hit("worktree.forget:half")
         for name in FOUND_BY:
             (admin / name).unlink(missing_ok=True)
-    remove(admin)
+    clearing.remove(admin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from pathlib import Path
 
 from orchestrator.store import durable
@@ -29,6 +30,23 @@ def remove(path: Path) -> None:
     for folder in reversed(folders):
         with contextlib.suppress(OSError):
             os.rmdir(folder)  # noqa: PTH106
+
+
+def let_in(folder: Path | str) -> None:
+    """Let this user into a folder of his that a program has closed; one that is read-only can't even be moved."""
+    with contextlib.suppress(OSError):
+        mode = os.lstat(folder).st_mode
+        if stat.S_ISDIR(mode) and mode & stat.S_IRWXU != stat.S_IRWXU:
+            os.chmod(folder, stat.S_IMODE(mode) | stat.S_IRWXU)  # noqa: PTH101
+
+
+def let_in_all(top: Path) -> None:
+    """The same for every folder of a tree: nothing can be removed from a read-only one, as Go's modules are."""
+    folders = [os.fspath(top)]
+    for folder in folders:
+        let_in(folder)
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def _raised(folder: str, top: str) -> str:

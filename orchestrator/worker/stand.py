@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.errors import GitError
 from orchestrator.git import given, pool, save, worktree
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
@@ -24,13 +25,9 @@ class Stand:
 
     def at(self, work: Work, commit: str) -> Path:
         """A clean checkout of `commit`, furnished like the agent's. The same commit is not checked out twice in a row."""
-        if self.tree is None or self.furnished != commit or not worktree.usable(self.tree):
+        if self.tree is None or self.furnished != commit or not worktree.usable(self.tree) or not _cleaned(self.tree, commit):
             setup.furnish_or_raise(work, self.repo, self.bare(work, commit))
             self.furnished = commit
-        else:  # what setup made stays, what a benchmark left goes
-            worktree.checkout(self.tree, branch=None, commit=commit)
-            made = given.entries(self.tree)
-            save.tidy(self.tree, made) if made else worktree.clean(self.tree, keep_ignored=True)
         self.head = (self.tree.head if self.tree else None) or ""
         return self.path
 
@@ -44,3 +41,14 @@ class Stand:
         self.furnished = self.head = ""
         self.tree = pool.prepare(self.repo, self.path, owner=work.record.id, branch=None, commit=commit, pump=work.pulse.wait)
         return self.tree
+
+
+def _cleaned(tree: Worktree, commit: str) -> bool:
+    """Whether what a benchmark left is gone; what setup made stays. What can't be removed goes with the whole worktree."""
+    try:
+        worktree.checkout(tree, branch=None, commit=commit)
+        made = given.entries(tree)
+        save.tidy(tree, made) if made else worktree.clean(tree, keep_ignored=True)
+    except GitError:
+        return False
+    return True

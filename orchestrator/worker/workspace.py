@@ -13,7 +13,7 @@ from pathlib import Path
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Intent
 from orchestrator.core.task import RIVAL, VERIFY, Stage
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import GitError, OrchestratorError
 from orchestrator.git import (
     changes,
     checkouts,
@@ -88,14 +88,7 @@ class Workspace:
             return None
         if found is None and work.record.seal is not None:
             save.keep_lost(self.repo, self._place(work), work.record.slug, self._cut(work), base=work.record.base_commit)
-        self._tree = pool.prepare(
-            self.repo,
-            self._place(work),
-            owner=work.record.id,
-            branch=self._branch(work),
-            commit=beginning.branch_tip(work, self.repo),
-            pump=work.pulse.wait,
-        )
+        self._tree = self._prepared(work, beginning.branch_tip(work, self.repo), work.pulse.wait)
         self.tip = beginning.branch_tip(work, self.repo)
         self._cleared = work.record.base_commit or ""
         try:
@@ -104,6 +97,10 @@ class Workspace:
         except SetupFailed as error:
             return blocked(Reason.SETUP, error.message)
         return None
+
+    def _prepared(self, work: Work, commit: str, pump: pool.Pump) -> Worktree:
+        place, branch = self._place(work), self._branch(work)
+        return pool.prepare(self.repo, place, owner=work.record.id, branch=branch, commit=commit, pump=pump)
 
     def _furnish(self, work: Work) -> None:
         """Make the worktree ready for an agent. With a conflict's markers in the files a set-up may well fail, and that is the
@@ -214,7 +211,9 @@ class Workspace:
         """How things are before the agent starts, to see afterwards what it touched."""
         self.hold(work)
         self._guard.release()
-        self._tidy()
+        self._tidy(work)
+        if not self.tree.finished:
+            self._reset(work, self.tip)
         if work.route is not None and (litter := routes.traits(work).leaves):
             repository.exclude(self.repo, litter)
         self._began = loose.clock(self.tree)
@@ -225,16 +224,22 @@ class Workspace:
         stands beside it holds nobody's work, and would take as much of the disk for each task that is blocked."""
         with suppress(OrchestratorError, OSError):  # then it does: the litter is kept, and judged by the scope
             self.hold(work)
-            self._tidy()
+            self._tidy(work)
             self._stands.clear()
             retiring.give_back_beside(work, self.repo, self._place(work))
 
-    def _tidy(self) -> None:
-        """Take away what a benchmark left: all work was committed before it ran."""
+    def _tidy(self, work: Work) -> None:
+        """Take away what a benchmark left: all work was committed before it ran. Where that can't be removed, as what a container
+        makes in there as another user, none of it is work, and the worktree is to be made anew."""
         if self._litter is not None and self._tree is not None and worktree.usable(self._tree):
-            save.tidy(self._tree, self._litter)
-            if self._litter:  # what setup made, and a benchmark may have used
-                given.note(self._tree)
+            try:
+                save.tidy(self._tree, self._litter)
+            except GitError as error:
+                work.event("notice", detail=f"the worktree is made anew: {error.message}")
+                worktree.begin(self._tree)
+            else:
+                if self._litter:  # what setup made, and a benchmark may have used
+                    given.note(self._tree)
         self._litter = None
 
     def hide(self, *patterns: str) -> None:
@@ -330,7 +335,7 @@ class Workspace:
         self.hold(work)
         self._guard.release()
         self._mend(work)
-        self._tidy()
+        self._tidy(work)
         save.keep_everything(self._tree, work.record.slug, self._cut(work), base=work.record.base_commit)
         if work.record.stage == Stage.MEASURE or not self._tree.finished:
             worktree.begin(self._tree)
@@ -353,9 +358,7 @@ class Workspace:
         save.keep_lost(self.repo, self.tree.path, slug, self._cut(work), base=base)
         if self._began is not None and not self.tree.admin.is_dir():
             collecting.keep_unnamed(work, self.repo, self._began)
-        branch, commit = self._branch(work), beginning.branch_tip(work, self.repo)
-        path, pump = self.tree.path, work.pulse.nap
-        self._tree = pool.prepare(self.repo, path, owner=work.record.id, branch=branch, commit=commit, pump=pump)
+        self._tree = self._prepared(work, beginning.branch_tip(work, self.repo), work.pulse.nap)
         self._furnish(work)
 
     def _reset(self, work: Work, commit: str) -> None:
@@ -363,7 +366,10 @@ class Workspace:
         self._guard.release()
         retiring.keep_copies(work, self.tree)
         worktree.begin(self.tree)
-        worktree.reset(self.tree, branch=self._branch(work), commit=commit)
+        try:
+            worktree.reset(self.tree, branch=self._branch(work), commit=commit)
+        except GitError:  # another user's files, as a container leaves them: those go with the folder
+            self._tree = self._prepared(work, commit, work.pulse.nap)
         self.tip = commit
         self._furnish(work)  # what was copied in and set up went with the rest
 

@@ -11,6 +11,7 @@ from support.desk import COUNT, DONE, LESS, Desk, me
 from orchestrator.core.outcome import Reason
 from orchestrator.core.record import Result
 from orchestrator.core.task import Stage, State
+from orchestrator.errors import GitError
 from orchestrator.git import save, worktree
 from orchestrator.git.command import Git
 from orchestrator.worker import setup, verify
@@ -44,6 +45,35 @@ def test_an_empty_folder_that_a_benchmark_leaves_is_gone_before_the_next_sample(
     desk.set(converge=1)
     desk.serve()
     assert (desk.state(), set(results(desk))) == (State.CONVERGED, {Result.IMPROVED, Result.CONVERGED})
+
+
+def test_what_can_not_be_removed_of_a_benchmark_goes_with_its_worktree(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(tree: worktree.Worktree, *command: str) -> None:  # as of root's files, which a container leaves
+        if command[0] == "clean" and (tree.path / "result.log").exists():
+            raise GitError(command, 1, "warning: failed to remove result.log: Permission denied")
+        return removing(tree, *command)
+
+    removing = worktree.removing
+    monkeypatch.setattr(worktree, "removing", refused)
+    desk.drop(benchmark="touch result.log\n" + COUNT)
+    desk.agent(LESS)
+    desk.serve()
+    assert (desk.state(), set(results(desk))) == (State.CONVERGED, {Result.IMPROVED, Result.CONVERGED})
+    assert desk.git("ls-tree", "--name-only", "main").split() == [".gitignore", "README", "todo.txt"]
+    assert "made anew" in desk.events(event="notice")[0]["detail"]
+
+
+def test_a_claim_that_ends_on_what_can_not_be_removed_leaves_no_work(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise GitError(("clean",), 1, "warning: failed to remove result.log: Permission denied")
+
+    desk.drop()
+    work, space = desk.opened()
+    with space.at_tip(work):
+        (space.path / "result.log").touch()
+    monkeypatch.setattr(save, "tidy", refused)
+    space.leave(work)
+    assert not space.tree.finished
 
 
 def test_a_benchmark_killed_in_the_middle_leaves_no_work_but_a_ref(desk: Desk) -> None:

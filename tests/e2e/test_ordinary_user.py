@@ -1,0 +1,59 @@
+"""What whoever runs the tests as root never meets: files and folders that may not be touched, though they are the user's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+from support.project import Project
+
+ORDINARY = ("unshare", "--user", "--map-user=1000", "--map-group=1000") if os.geteuid() == 0 else ("env",)
+
+
+def may_be_ordinary() -> bool:
+    """Whether this machine lets root be a user without its powers, in a user namespace of his own."""
+    return subprocess.run([*ORDINARY, "true"], capture_output=True, check=False).returncode == 0
+
+
+pytestmark = pytest.mark.skipif(not may_be_ordinary(), reason="needs a user namespace to be no root in")
+
+
+def drain(project: Project) -> str:
+    """One drain to its end, by a user who is not root."""
+    done = project.start_as(ORDINARY)
+    done.wait(120)
+    return (project.top / "out-0.txt").read_text()
+
+
+def done_at_once(project: Project, name: str, *files: str) -> None:
+    """The task has landed these files, without one wait, and nothing of its worktrees is left."""
+    told = drain(project)
+    assert project.where(name) == "converged", told
+    assert "waits" not in told
+    assert set(project.git("ls-tree", "-r", "--name-only", "main").split()) == {"README", "todo.txt", *files}
+    assert not (project.repo / ".worktrees").exists()
+
+
+@pytest.mark.parametrize("setup", ["", "setup: mkdir -p made; touch made/tool"])
+def test_read_only_folders_that_a_benchmark_leaves_are_nobodys_work(project: Project, setup: str) -> None:
+    closed = "mkdir -p mod/pkg; : > mod/pkg/file; chmod -R a-w mod\n"  # as Go leaves its modules
+    count = 'echo "METRIC left=$(grep -c . todo.txt)"\n'
+    project.drop("mod", front=setup, benchmark=f"#!/bin/sh\n{closed}{count}")
+    project.agent("sed -i 1d todo.txt")
+    done_at_once(project, "mod")
+
+
+@pytest.mark.parametrize("mode", ["500", "000"])
+def test_a_worktree_that_its_agent_closed_is_gone_on_with(project: Project, mode: str) -> None:
+    project.drop("closed")
+    project.agent(f"sed -i 1d todo.txt; chmod {mode} .")
+    done_at_once(project, "closed")
+
+
+def test_refused_work_in_a_read_only_folder_is_taken_back(project: Project) -> None:
+    project.commit({"lib/code": "x\n"})
+    project.drop("refused", front="scope: [todo.txt]")
+    project.agent('[ "$ORCH_ATTEMPT" = 2 ] || echo y > lib/code; : > todo.txt; chmod 500 lib')
+    done_at_once(project, "refused", "lib/code")
+    assert project.git("show", "main:lib/code") == "x"
