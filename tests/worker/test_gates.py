@@ -77,6 +77,14 @@ def test_a_failure_known_before_excuses_no_command_that_says_nothing_of_the_othe
     assert (said["ok"], said["places"]) == (ok, [] if ok else ["test_good (test_it.T.test_good)"]), said
 
 
+def test_a_command_that_finds_no_tests_any_more_is_told_with_those_that_are_gone(desk: Desk) -> None:
+    """As pytest does, and unittest since Python 3.12. The base fails as well: that is what the task is about."""
+    desk.commit({"test_it.py": TESTS})
+    command = f"test -e test_it.py || exit 5; {UNITTEST}"
+    said = served(desk, f"gates: {{test: '{command}'}}", f"{DONE}; rm test_it.py")["test"]
+    assert said["reason"].startswith("The test command ended with exit code 5, and of 2 that ran before nothing is said"), said
+
+
 @pytest.mark.parametrize(
     ("command", "why"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from orchestrator.core import gates, testresults
@@ -28,16 +29,21 @@ def test(trial: Comparable, gate: Gate) -> Verdict:
         return replace(
             now.verdict, ok=False, reason=f"{_tests(len(introduced))} that did not fail before", places=tuple(introduced)
         )
-    if not failing:
+    silent = _silent(trial, now, before)
+    if not failing and not silent:
         return now.incomparable(before, "test")
-    return _as_before(trial, now, before, len(failing)) if before and before.ended else now.verdict
+    return _as_before(now, failing, silent) if before and before.ended else now.verdict
 
 
-def _as_before(trial: Comparable, now: Ran, before: Ran, failing: int) -> Verdict:
-    """The verdict where all that fail did so on the base: good, unless the command may have failed before it came to the rest."""
+def _silent(trial: Comparable, now: Ran, before: Ran | None) -> tuple[str, ...]:
     allow = next((gate.allow for gate in trial.asked if gate.name == gates.VALIDATOR), ())
-    told = f"{_tests(failing)}, as before"
-    if silent := testresults.silent(before.tests, now.tests, allow):
+    return testresults.silent(before.tests, now.tests, allow) if before else ()
+
+
+def _as_before(now: Ran, failing: Collection[str], silent: tuple[str, ...]) -> Verdict:
+    """The verdict where all that fail did so on the base: good, unless the command may have failed before it came to the rest."""
+    told = f"{_tests(len(failing))}, as before" if failing else now.verdict.reason.removesuffix(".")
+    if silent:
         reason = f"{told}, and of {len(silent)} that ran before nothing is said: the command may have ended before them"
         return replace(now.verdict, ok=False, reason=reason, places=silent)
     return replace(now.verdict, ok=True, reason=told)
