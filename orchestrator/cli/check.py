@@ -226,6 +226,9 @@ def _unusable(error: OrchestratorError | OSError, named: Path | None, task: str)
 def _one_repository(app: App, repo: Repository) -> Iterator[Finding]:
     from orchestrator.git import repository
 
+    if refused := _others(repo):
+        problem = f"{refused} can't be written: permission denied"
+        yield Finding("repository", MISSING, problem, "Make the repository writable for this user.")
     if repo.shallow:
         yield Finding(
             "repository", WARNING, "it is a shallow clone", "git fetch --unshallow, if merges fail for want of history."
@@ -238,6 +241,19 @@ def _one_repository(app: App, repo: Repository) -> Iterator[Finding]:
             "repository", WARNING, f"git tracks files in {root}", "Keep the queue out of commits: git rm -r --cached it."
         )
     yield from _worktrees(app, repo)
+
+
+def _others(repo: Repository) -> Path | None:
+    """The first that this user may not write of what git and we write in: one command by root there leaves much of root's."""
+    if not os.access(repo.common, os.W_OK):
+        return repo.common
+    for name in ("objects", "refs", "logs", "worktrees", "orchestrator"):
+        for folder, _, files in os.walk(repo.common / name):
+            written = files if name in ("logs", "worktrees", "orchestrator") else ()  # others are replaced, and objects read-only
+            for path in (Path(folder), *(Path(folder, file) for file in written)):
+                if not os.access(path, os.W_OK):
+                    return path
+    return None
 
 
 def _default_repository(root: Path) -> Repository:

@@ -113,7 +113,8 @@ def system_said(error: OSError, record: Record | None, settings: Settings) -> st
     """What the system refused, and where: a write to an open file names none, so the places that may be full are looked at."""
     problem = error.strerror or str(error)
     if error.filename is not None:
-        return f"{problem}: {os.fsdecode(error.filename)}"
+        told = f"{problem}: {os.fsdecode(error.filename)}"
+        return f"{told}. See whose that is: this user needs permission there." if isinstance(error, PermissionError) else told
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return problem
     import tempfile

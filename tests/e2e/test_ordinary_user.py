@@ -57,3 +57,28 @@ def test_refused_work_in_a_read_only_folder_is_taken_back(project: Project) -> N
     project.agent('[ "$ORCH_ATTEMPT" = 2 ] || echo y > lib/code; : > todo.txt; chmod 500 lib')
     done_at_once(project, "refused", "lib/code")
     assert project.git("show", "main:lib/code") == "x"
+
+
+@pytest.mark.parametrize("place", ["refs/heads", "objects/pack", "logs/HEAD", "orchestrator/slugs"])
+def test_check_names_what_in_the_repository_is_not_the_users(project: Project, place: str) -> None:
+    """As one `sudo git` leaves it: --check said that everything was here, and every task waited for ever."""
+    (project.repo / ".git/orchestrator/slugs").mkdir(parents=True)
+    (project.repo / ".git" / place).chmod(0o500)
+    try:
+        loop = project.start_as(ORDINARY, "--check")
+        told = (loop.wait(60), (project.top / "out-0.txt").read_text())
+    finally:
+        (project.repo / ".git" / place).chmod(0o700)
+    assert told[0] == 1
+    assert f"missing  repository   {project.repo}/.git/{place} can't be written: permission denied" in told[1]
+
+
+def test_a_wait_for_permission_says_what_it_waits_for(project: Project) -> None:
+    project.drop("x")
+    project.agent("true")
+    (project.repo / ".git/orchestrator").mkdir()
+    (project.repo / ".git/orchestrator/slugs").mkdir(mode=0o500)
+    project.start_as(ORDINARY, "--once").wait(60)
+    told = (project.top / "out-0.txt").read_text()
+    assert f"Permission denied: {project.repo}/.git/orchestrator/slugs" in told
+    assert "this user needs permission there" in told
