@@ -17,6 +17,7 @@ from orchestrator.cli.finding import ABSENT, COLORS, MISSING, OK, WARNING, Findi
 from orchestrator.core.spec import Spec
 from orchestrator.core.task import State
 from orchestrator.errors import LACKING, OrchestratorError
+from orchestrator.proc import identity
 
 if TYPE_CHECKING:
     from orchestrator.git.repository import Repository
@@ -82,6 +83,12 @@ def _safely(part: Callable[[App], Iterator[Finding]], app: App) -> Iterator[Find
 
 def _python(_app: App) -> Iterator[Finding]:
     yield Finding("python", OK, f"{sys.version.split()[0]} ({sys.executable})")
+
+
+def _processes(_app: App) -> Iterator[Finding]:
+    """Nothing is started where processes can't be told apart."""
+    identity.boot()
+    yield from ()
 
 
 def _settings(app: App) -> Iterator[Finding]:
@@ -292,4 +299,4 @@ def _watching(_app: App) -> Iterator[Finding]:
         yield Finding("inotify", WARNING if fix else OK, f"{name} = {limit:,}", fix)
 
 
-PARTS = (_python, _git, _settings, _tasks, _repository, trackers.tracker, _watching)
+PARTS = (_python, _processes, _git, _settings, _tasks, _repository, trackers.tracker, _watching)

@@ -13,6 +13,7 @@ PROC = Path("/proc")
 DEAD = ("Z", "X", "x")
 STOPPED = "T"
 MOUNT = "Mount it (mount -t proc proc /proc), or start the container with it."
+WHOLE = "Mount the whole of it; in a systemd unit that is ProcSubset=all."
 
 
 def here() -> Identity:
@@ -70,7 +71,13 @@ def boot() -> str:
         try:
             return f"{psutil.boot_time():.0f}"
         except OSError as error:
-            raise OrchestratorError("Processes can't be told apart: /proc is not mounted here.", hint=MOUNT) from error
+            raise _untold() from error
+
+
+def _untold() -> OrchestratorError:
+    if (PROC / "self").exists():
+        return OrchestratorError("Processes can't be told apart: /proc has nothing but processes here (subset=pid).", hint=WHOLE)
+    return OrchestratorError("Processes can't be told apart: /proc is not mounted here.", hint=MOUNT)
 
 
 @functools.cache

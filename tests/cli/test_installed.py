@@ -9,12 +9,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from support.project import Project
 
 from orchestrator.agents.protocol import Traits
 from orchestrator.cli import check, installed
 from orchestrator.cli.app import App
+from orchestrator.proc import identity
 
 
 @pytest.fixture
@@ -208,3 +210,12 @@ def test_the_queue_s_own_folders_have_to_be_writable_too_where_it_does_not_work_
     monkeypatch.setattr(Path, "touch", refuse)
     check.check(App(flags={"tasks": str(tmp_path / "tasks")}))
     assert (f"{theirs} can't be written: permission denied" in capsys.readouterr().out) == needed
+
+
+def test_check_says_that_without_proc_nothing_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(identity, "PROC", tmp_path)
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    assert check.check(App(flags={"tasks": str(tmp_path / "tasks")})) == 1
+    assert "missing  processes    Processes can't be told apart: /proc is not mounted here." in capsys.readouterr().out

@@ -50,12 +50,16 @@ def test_a_living_owner_keeps_its_task_however_old_the_lease(tmp_path: Path) -> 
     assert [reclaimable(queue, now, seen) for now in (0.0, 1e6)] == [[], []]
 
 
-def test_without_proc_nobody_becomes_an_owner_and_is_told_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container without procfs: a file of the owners' folder was said to be missing."""
+@pytest.mark.parametrize(("has", "told"), [("", "/proc is not mounted"), ("self", "/proc has nothing but processes")])
+def test_without_proc_nobody_becomes_an_owner_and_is_told_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has: str, told: str
+) -> None:
+    """A container without procfs, or with half of it: a file of the owners' folder was said to be missing."""
     queue = new_queue(tmp_path)
+    (tmp_path / "no-proc" / has).mkdir(parents=True)
     monkeypatch.setattr(identity, "PROC", tmp_path / "no-proc")
     monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path / "no-proc"))
-    with pytest.raises(OrchestratorError, match="/proc is not mounted"):
+    with pytest.raises(OrchestratorError, match=told):
         queue.owners.acquire(Kind.LOOP)
     assert queue.owners.tokens() == []
 
