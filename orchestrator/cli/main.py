@@ -72,7 +72,10 @@ def _run(argv: Sequence[str] | None) -> int:
     except Exception as error:  # noqa: BLE001 - our own fault: never a traceback in a person's face
         if isinstance(error, OSError) and error.errno in LACKING:
             return _lacking(error)
-        return _nowhere() if isinstance(error, FileNotFoundError) and not _somewhere() else _fault(error)
+        if isinstance(error, FileNotFoundError | PermissionError) and (why := _nowhere()):
+            output.error(f"The current folder {why}.", "`cd` to another one, or name the project: `orchestrator -C DIR …`.")
+            return MISUSE
+        return _refused(error) if isinstance(error, PermissionError) and error.filename else _fault(error)
 
 
 def _status(*, json: bool = False) -> int:
@@ -158,18 +161,21 @@ def _sentence(text: str) -> str:
     return plain if plain.endswith((".", "?", "!")) else f"{plain}."
 
 
-def _somewhere() -> bool:
+def _nowhere() -> str:
+    """What is wrong with the folder that the command was called in, from where all is looked for; nothing where it is one."""
     try:
-        os.getcwd()  # noqa: PTH109
+        os.stat(f"{os.getcwd()}/.")  # noqa: PTH109, PTH116
     except FileNotFoundError:
-        return False
-    return True
+        return "is gone"
+    except PermissionError:  # `sudo -u somebody`, or `su`, in a folder of one's own
+        return "is closed to this user"
+    return ""
 
 
-def _nowhere() -> int:
-    """The folder that the command was called in is none any more: what is looked for from there can't be found."""
-    output.error("The current folder is gone.", "`cd` to one that exists, or name the project: `orchestrator -C DIR …`.")
-    return MISUSE
+def _refused(error: PermissionError) -> int:
+    """What lies in a folder of another user's, or was made by one command as root."""
+    output.error(f"{error.strerror}: {os.fsdecode(error.filename)}.", "See whose that is: this user needs permission there.")
+    return 1
 
 
 def _fault(error: Exception) -> int:

@@ -82,3 +82,30 @@ def test_a_wait_for_permission_says_what_it_waits_for(project: Project) -> None:
     told = (project.top / "out-0.txt").read_text()
     assert f"Permission denied: {project.repo}/.git/orchestrator/slugs" in told
     assert "this user needs permission there" in told
+
+
+@pytest.mark.parametrize("words", [("--status",), ("list",), ("--check",), ("init",), ()])
+def test_a_current_folder_that_is_closed_to_the_user_is_told_and_no_fault_of_ours(
+    project: Project, words: tuple[str, ...]
+) -> None:
+    """As `sudo -u somebody` leaves one in."""
+    here = project.top / "closed" / "here"
+    here.mkdir(parents=True)
+    prefix = (*ORDINARY, "sh", "-c", 'cd closed/here && chmod 000 .. && exec "$@"', "sh")
+    try:
+        done = project.start_as(prefix, *words)
+        told = (done.wait(60), (project.top / "out-0.txt").read_text().splitlines()[0])
+    finally:
+        here.parent.chmod(0o700)
+    assert told == (2, "orchestrator: The current folder is closed to this user.")
+
+
+def test_the_project_can_be_named_from_such_a_folder(project: Project) -> None:
+    (project.top / "closed" / "here").mkdir(parents=True)
+    prefix = (*ORDINARY, "sh", "-c", 'cd closed/here && chmod 000 .. && exec "$@"', "sh")
+    try:
+        done = project.start_as(prefix, "-C", str(project.top), "list")
+        told = (done.wait(60), (project.top / "out-0.txt").read_text())
+    finally:
+        (project.top / "closed").chmod(0o700)
+    assert (told[0], "No tasks" in told[1]) == (0, True)
