@@ -16,6 +16,7 @@ from orchestrator.store.options import HOOKS, OPTIONS, OWN_VARIABLES
 PROJECT_FILE, DOTENV, PYPROJECT = "orchestrator.toml", ".env", "pyproject.toml"
 XDG = sys.platform.startswith("linux")  # where configuration lies as freedesktop.org's base directory specification says
 TABLES = ("hooks", "gates", "agents")
+CLOSED = "Let this user read it; where it is somebody else's own, set HOME, or ORCH_CONFIG_DIR, to a folder of this user's."
 ARGS = re.compile(r"ORCH_(\w+)_ARGS", re.ASCII)
 HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
 KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
@@ -178,7 +179,8 @@ def _read(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8") if path.is_file() else None
     except (OSError, UnicodeDecodeError) as error:
-        raise Misuse(f"{path} can't be read: {_words(error)}.", hint="Make it readable UTF-8 text, or remove it.") from error
+        hint = CLOSED if isinstance(error, PermissionError) else "Make it readable UTF-8 text, or remove it."
+        raise Misuse(f"{path} can't be read: {_words(error)}.", hint=hint) from error
 
 
 def _from_table(data: Mapping[str, object], path: Path, table: tuple[str, ...], lines: Mapping[tuple[str, ...], int]) -> Layer:

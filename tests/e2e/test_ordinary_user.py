@@ -109,3 +109,14 @@ def test_the_project_can_be_named_from_such_a_folder(project: Project) -> None:
     finally:
         (project.top / "closed").chmod(0o700)
     assert (told[0], "No tasks" in told[1]) == (0, True)
+
+
+def test_a_home_that_is_somebody_elses_is_told_with_what_to_set(project: Project) -> None:
+    """As of an image that says HOME=/root, run as another user."""
+    home = project.top / "home"
+    home.mkdir(mode=0o000)
+    env = {"HOME": str(home), "XDG_CONFIG_HOME": ""}
+    told = (project.start_as(ORDINARY, "list", **env).wait(60), (project.top / "out-0.txt").read_text().splitlines())
+    assert told[0] == 2
+    assert told[1][0].startswith(f"orchestrator: {home}/.config/orchestrator/config.toml can't be read: Permission denied")
+    assert "set HOME, or ORCH_CONFIG_DIR" in told[1][1]
