@@ -84,7 +84,7 @@ def retire(worktree: Worktree, *, most: int = POOLED, pump: Pump = time.sleep) -
         _forget_begun(worktree.repo, pool, proof)
         if not (_poolable(worktree) and len(_idle(worktree.repo, pool)) < most and _rest(worktree, pool, proof)):
             _aside(worktree, proof)
-    _empty_trash(pool)
+    empty_trash(pool)
     return None
 
 
@@ -94,7 +94,7 @@ def empty_pool(repo: Repository, folder: Path, *, pump: Pump = time.sleep) -> No
     with locks.acquire(repo.worktree_lock, pump) as proof:
         for worktree in _resting(repo, pool):
             _aside(worktree, proof)
-    _empty_trash(pool)
+    empty_trash(pool)
     leave_no_folder(folder)
 
 
@@ -109,7 +109,7 @@ def discard(worktree: Worktree, *, pump: Pump = time.sleep) -> None:
     """Remove a worktree of ours for good, in whatever state it is. The files go after the lock was given back."""
     with locks.acquire(worktree.repo.worktree_lock, pump) as proof:
         _aside(worktree, proof)
-    _empty_trash(_pool(worktree))
+    empty_trash(_pool(worktree))
 
 
 def _make(repo: Repository, path: Path, *, owner: str, branch: str | None, commit: str, pump: Pump) -> Worktree:
@@ -221,12 +221,12 @@ def _aside(worktree: Worktree, _: LockProof) -> None:
     """Take the files out of the way and make git forget them. Files first: git's folder without files is found and removed."""
     pool = _pool(worktree)
     pool.mkdir(parents=True, exist_ok=True)
-    trash = pool / f"{TRASH}{os.urandom(4).hex()}"
+    aside = pool / f"{TRASH}{os.urandom(4).hex()}"
     if os.path.lexists(worktree.path):
         hit("worktree.aside:before")
         let_in(worktree.path)
         try:
-            worktree.path.rename(trash)
+            worktree.path.rename(aside)
         except OSError as error:
             _fixed(error)
             remove(worktree.path)
@@ -241,11 +241,16 @@ def _pool(worktree: Worktree) -> Path:
     return folder if folder.name == POOL else folder / POOL
 
 
-def _empty_trash(pool: Path) -> None:
-    """Delete what was put aside, also by someone who was killed before it was deleted."""
-    for trash in refs.entries(pool):
-        if trash.name.startswith(TRASH):
-            remove(trash)
+def trash(pool: Path) -> list[Path]:
+    """What was put aside there to be deleted, and is not yet."""
+    return [path for path in refs.entries(pool) if path.name.startswith(TRASH)]
+
+
+def empty_trash(pool: Path) -> str | None:
+    """Delete what was put aside, also by someone who was killed before it was deleted. Returns why some of it is still there."""
+    for aside in trash(pool):
+        remove(aside)
+    return "another user's files, which only that one or root may remove" if trash(pool) else None
 
 
 def _clear(repo: Repository, path: Path) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from support.commands import Project
 
+from orchestrator.git import pool
+
 LANDED = ("refs", "x: commits of 1 attempt")
 
 
@@ -48,6 +50,22 @@ def test_a_dry_run_says_what_uses_disk_and_changes_nothing(project: Project) -> 
     assert "would be given back" in told
     assert refs(project)
     assert list((project.top / ".worktrees/.pool").iterdir())
+
+
+def test_what_could_not_be_deleted_of_worktrees_is_told_until_it_can_be(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As files that a container made as root: they filled the disk, and prune said that there was nothing."""
+    landed(project)
+    left = project.top / ".worktrees/.pool/trash-0000"
+    (left / "out").mkdir(parents=True)
+    (left / "out/file").write_text("x" * 9000)
+    assert items(project, "--dry-run")["worktree", "trash-*"] == ("removed, and left over", True)
+    with monkeypatch.context() as refused:
+        refused.setattr(pool, "remove", lambda path: None)
+        assert "only that one or root may remove" in (pool.empty_trash(left.parent) or "")
+    assert project.json("prune")["bytes"] > 9000
+    assert not left.exists()
 
 
 def test_idle_worktrees_old_refs_and_logs_go(project: Project) -> None:
