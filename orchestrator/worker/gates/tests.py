@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from orchestrator.core import gates, testresults
@@ -29,24 +28,34 @@ def test(trial: Comparable, gate: Gate) -> Verdict:
         return replace(
             now.verdict, ok=False, reason=f"{_tests(len(introduced))} that did not fail before", places=tuple(introduced)
         )
-    silent = _silent(trial, now, before)
-    if not failing and not silent:
+    if not failing:
+        return _without_a_failure(trial, now, before)
+    return _as_before(trial, now, before, len(failing)) if before and before.ended else now.verdict
+
+
+def _without_a_failure(trial: Comparable, now: Ran, before: Ran | None) -> Verdict:
+    """The no of a command that fails though no test does: as some do where they find none any more, or all are skipped."""
+    gone = testresults.gone(before.tests, now.tests, _allowed(trial)) if before else ()
+    if not gone:
         return now.incomparable(before, "test")
-    return _as_before(now, failing, silent) if before and before.ended else now.verdict
+    return replace(now.verdict, reason=f"{now.verdict.reason.removesuffix('.')}: {_gone(len(gone))}", places=gone)
 
 
-def _silent(trial: Comparable, now: Ran, before: Ran | None) -> tuple[str, ...]:
-    allow = next((gate.allow for gate in trial.asked if gate.name == gates.VALIDATOR), ())
-    return testresults.silent(before.tests, now.tests, allow) if before else ()
-
-
-def _as_before(now: Ran, failing: Collection[str], silent: tuple[str, ...]) -> Verdict:
+def _as_before(trial: Comparable, now: Ran, before: Ran, failing: int) -> Verdict:
     """The verdict where all that fail did so on the base: good, unless the command may have failed before it came to the rest."""
-    told = f"{_tests(len(failing))}, as before" if failing else now.verdict.reason.removesuffix(".")
-    if silent:
+    told = f"{_tests(failing)}, as before"
+    if silent := testresults.silent(before.tests, now.tests, _allowed(trial)):
         reason = f"{told}, and of {len(silent)} that ran before nothing is said: the command may have ended before them"
         return replace(now.verdict, ok=False, reason=reason, places=silent)
     return replace(now.verdict, ok=True, reason=told)
+
+
+def _allowed(trial: Comparable) -> tuple[str, ...]:
+    return next((gate.allow for gate in trial.asked if gate.name == gates.VALIDATOR), ())
+
+
+def _gone(count: int) -> str:
+    return f"{count} that ran before no longer run{'s' if count == 1 else ''} (deleted, renamed or skipped)"
 
 
 def _tests(count: int) -> str:
@@ -67,7 +76,7 @@ def validator(trial: Trial, gate: Gate) -> Verdict:
     idle = testresults.never_run(testresults.added(trial.patch()), now.tests, gate.allow)
     empty = emptied.emptied(trial.revised(emptied.holds_tests), gate.allow)
     reasons = [
-        f"{len(gone)} that ran before no longer run{'s' if len(gone) == 1 else ''} (deleted, renamed or skipped)" if gone else "",
+        _gone(len(gone)) if gone else "",
         f"{len(idle)} new {'is' if len(idle) == 1 else 'are'} not run" if idle else "",
         f"{len(empty)} lost all {'its' if len(empty) == 1 else 'their'} assertions" if empty else "",
     ]
