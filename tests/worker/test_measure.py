@@ -118,7 +118,7 @@ SPOILING = {
     "nothing": "",
     "a file": 'echo spoiled > "$ORCH_TASK_DIR/data"',
     "a file of the same length": 'printf FRESH > "$ORCH_TASK_DIR/data"',
-    "a mode": 'chmod -x "$ORCH_TASK_DIR/tool"',
+    "a mode": 'chmod a-x "$ORCH_TASK_DIR/tool"',
     "one more": 'touch "$ORCH_TASK_DIR/sub/__pycache__"',
     "one more hidden one": 'touch "$ORCH_TASK_DIR/.data.swp"',
     "one less": 'rm "$ORCH_TASK_DIR/sub/more"',
