@@ -252,15 +252,15 @@ def _one_repository(app: App, repo: Repository) -> Iterator[Finding]:
 
 def _others(repo: Repository) -> Path | None:
     """The first that this user may not write of what git and we write in: one command by root there leaves much of root's."""
-    if not os.access(repo.common, os.W_OK):
-        return repo.common
-    for name in ("objects", "refs", "logs", "worktrees", "orchestrator"):
+    from orchestrator.git import worktree
+
+    folders = (repo.common, repo.common / "worktrees", *(tree.admin for tree in worktree.ours(repo)))  # others' are theirs
+    places = [folder for folder in folders if folder.is_dir()]
+    for name in ("objects", "refs", "logs", "orchestrator"):
         for folder, _, files in os.walk(repo.common / name):
-            written = files if name in ("logs", "worktrees", "orchestrator") else ()  # others are replaced, and objects read-only
-            for path in (Path(folder), *(Path(folder, file) for file in written)):
-                if not os.access(path, os.W_OK):
-                    return path
-    return None
+            written = files if name in ("logs", "orchestrator") else ()  # others are replaced, and objects are read-only
+            places += [Path(folder), *(Path(folder, file) for file in written)]
+    return next((place for place in places if not os.access(place, os.W_OK)), None)
 
 
 def _default_repository(root: Path) -> Repository:

@@ -368,7 +368,10 @@ class Workspace:
         worktree.begin(self.tree)
         try:
             worktree.reset(self.tree, branch=self._branch(work), commit=commit)
-        except GitError:  # another user's files, as a container leaves them: those go with the folder
+        except GitError as error:
+            if worktree.DENIED not in error.stderr:
+                raise
+            # another user's files, as a container leaves them: those go with the folder
             self._tree = self._prepared(work, commit, work.pulse.nap)
         self.tip = commit
         self._furnish(work)  # what was copied in and set up went with the rest

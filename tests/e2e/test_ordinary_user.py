@@ -73,6 +73,15 @@ def test_check_names_what_in_the_repository_is_not_the_users(project: Project, p
     assert f"missing  repository   {project.repo}/.git/{place} can't be written: permission denied" in told[1]
 
 
+def test_read_only_objects_of_a_submodule_in_a_worktree_are_as_git_makes_them(project: Project) -> None:
+    folder = project.repo / ".git/worktrees/x/modules/sub/objects/ab"
+    folder.mkdir(parents=True)
+    (folder / "cdef").touch(mode=0o444)
+    project.agent("true")
+    told = (project.start_as(ORDINARY, "--check").wait(60), (project.top / "out-0.txt").read_text())
+    assert told[0] == 0, told[1]
+
+
 def test_a_wait_for_permission_says_what_it_waits_for(project: Project) -> None:
     project.drop("x")
     project.agent("true")
