@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.core.value import Value
@@ -15,9 +16,11 @@ from orchestrator.errors import GitError, RepositoryError
 from orchestrator.git import stale
 from orchestrator.proc.capture import Captured, capture
 from orchestrator.proc.spawn import locate
+from orchestrator.store import clearing
 from orchestrator.store.failpoints import hit
 
 TIMEOUT = 900.0
+DENIED = "Permission denied"
 
 # What the caller may have set for good reasons. All else called GIT_* is dropped: a hook exports GIT_DIR and
 # GIT_INDEX_FILE, which would turn every call of ours against the repository that the hook runs in.
@@ -131,6 +134,17 @@ class Git(Value):
         if lock := _lock_in_the_way(self.cwd, ended):
             raise Locked(lock, args, ended.code)
         raise GitError(args, ended.code, os.fsdecode(ended.stderr) or ended.detail)
+
+    def reach(self, *args: str, **how: Any) -> Output:
+        """The same in a worktree of ours, where an agent or a benchmark may have closed folders. Git only warns that it can't see
+        what lies in there, though it may be work, and removes nothing: they are opened, and it tries again."""
+        try:
+            done = self.run(*args, **how)
+        except GitError as error:
+            if DENIED not in error.stderr or not clearing.let_in_all(self.cwd):
+                raise
+            return self.run(*args, **how)
+        return self.run(*args, **how) if DENIED in done.stderr and clearing.let_in_all(self.cwd) else done
 
     def text(self, *args: str) -> str:
         """What the command printed, as one stripped string."""

@@ -81,8 +81,8 @@ def commit_all(tree: Worktree, message: str, *, trailers: Mapping[str, str] | No
 
     A merge that still has its conflict markers is committed and put aside again: `collect` finds that commit as extra."""
     worktree.clear_locks(tree)
-    apart = given.unchanged(tree)
-    status = snapshot.UNASKED if not apart and _plain(tree) else snapshot.look(tree.git, tree.repo.hash_size)
+    status = snapshot.UNASKED if not given.entries(tree) and _plain(tree) else snapshot.look(tree.git, tree.repo.hash_size)
+    apart = given.unchanged(tree)  # in a closed folder that could not be told before
     if not status.dirty and not status.links:
         return Made()
     if status.unresolved:
@@ -147,13 +147,13 @@ def tidy(tree: Worktree, keep: Collection[str] = ()) -> None:
     worktree.clear_locks(tree)
     status = snapshot.look(tree.git, tree.repo.hash_size)
     if status.changed:
-        worktree.removing(tree, "checkout", "-q", "-f")
+        tree.git.reach("checkout", "-q", "-f")
     kept = tuple(path for path in keep if path.endswith("/"))
     left = (*status.untracked, *hollow(tree.git))
     if litter := [path for path in left if path not in keep and not path.startswith(kept)]:
         stays = (*nested.survey(tree.git, litter, ()).unwanted, *keep)
         paths = [*(f":(top,literal){path}" for path in litter), *(f":(top,exclude,literal){path}" for path in stays)]
-        worktree.removing(tree, "clean", "-ffdq", "--", *paths)
+        tree.git.reach("clean", "-ffdq", "--", *paths)
 
 
 def untracked(tree: Worktree) -> tuple[str, ...]:

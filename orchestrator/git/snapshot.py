@@ -117,7 +117,7 @@ def _add(
         given = join([f":(top,literal){path}" for path in paths])
     chosen = ("--pathspec-from-file=-", "--pathspec-file-nul")
     try:
-        done = git.run("add", "-A", "--sparse", "--ignore-errors", *chosen, input=given, env=env, ok=(0, 1))
+        done = git.reach("add", "-A", "--sparse", "--ignore-errors", *chosen, input=given, env=env, ok=(0, 1))
     except GitError:
         if given == survey.pathspecs:
             raise
@@ -132,7 +132,7 @@ def _add(
 
 
 def _status(git: Git) -> bytes:
-    return git.run("status", "--porcelain=v2", "-z", "--branch", "--no-renames", "-unormal", "--ignore-submodules=dirty").stdout
+    return git.reach("status", "--porcelain=v2", "-z", "--branch", "--no-renames", "-unormal", "--ignore-submodules=dirty").stdout
 
 
 def _parse(git: Git, entries: list[str], links: tuple[str, ...]) -> Status:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core.value import Value
-from orchestrator.errors import GitError, RepositoryError
+from orchestrator.errors import RepositoryError
 from orchestrator.git import indexfile, refs, snapshot, untracked
 from orchestrator.git.atomicfile import ROOM, overwrite, write
-from orchestrator.git.command import Git, Output
+from orchestrator.git.command import Git
 from orchestrator.git.repository import OPERATIONS, Repository, head
-from orchestrator.store import clearing
+from orchestrator.store.clearing import let_in, remove
 from orchestrator.store.failpoints import hit
 
 MARK = "orchestrator"
@@ -28,7 +27,6 @@ HALF = " unfinished"
 POOL = ".pool"
 TRASH = "trash-"
 POINTER = "gitdir: "
-DENIED = "Permission denied"
 FOUND_BY = ("HEAD", "commondir", "gitdir", MARK)
 UNFINISHED = frozenset(
     {
@@ -75,7 +73,6 @@ class Worktree(Value):
 
 def find(repo: Repository, path: Path) -> Worktree | None:
     """Our worktree at `path`, be it whole or broken; None where there is none of ours."""
-    _open(repo, path)
     here = admin_of(path)
     if here and owned(repo, here):
         found = Worktree(repo, path, here)
@@ -130,18 +127,7 @@ def reset(worktree: Worktree, *, branch: str | None, commit: str) -> None:
 
 def clean(worktree: Worktree, *, keep_ignored: bool = False) -> None:
     """Remove what git doesn't track, repositories of their own included; on request only what it doesn't ignore."""
-    removing(worktree, "clean", "-ffdq" if keep_ignored else "-ffdxq")
-
-
-def removing(worktree: Worktree, *command: str) -> Output:
-    """Git, where it removes files: should some program have closed folders here, they are opened, and it tries again."""
-    try:
-        return worktree.git.run(*command)
-    except GitError as error:
-        if DENIED not in error.stderr:
-            raise
-        clearing.let_in_all(worktree.path)
-        return worktree.git.run(*command)
+    worktree.git.reach("clean", "-ffdq" if keep_ignored else "-ffdxq")
 
 
 def checkout(worktree: Worktree, *, branch: str | None, commit: str) -> None:
@@ -152,7 +138,7 @@ def checkout(worktree: Worktree, *, branch: str | None, commit: str) -> None:
         (worktree.admin / "index").unlink()
     where = ("-B", branch) if branch else ("--detach",)
     with _changing(worktree):
-        done = removing(worktree, "checkout", "-q", "-f", *where, commit)
+        done = worktree.git.reach("checkout", "-q", "-f", *where, commit)
     if "could not read" in done.stderr.lower():  # of a damaged repository: git leaves an empty checkout and exits with 0
         raise RepositoryError(
             f"{worktree.repo.top} is damaged: {done.stderr.strip()}.", hint="See what `git fsck` says; fetch what is missing."
@@ -161,11 +147,10 @@ def checkout(worktree: Worktree, *, branch: str | None, commit: str) -> None:
 
 def usable(worktree: Worktree) -> bool:
     """Whether git's folder and the files are both there and belong together: an agent, or a person, may have removed either."""
-    clearing.let_in(worktree.path)
+    let_in(worktree.path)
     head_file = worktree.admin / "HEAD"
     if not worktree.path.is_dir() or not (head_file.is_file() or head_file.is_symlink()):
         return False
-    _open(worktree.repo, worktree.path)
     if admin_of(worktree.path) != worktree.admin:
         _point(worktree)
     return True
@@ -187,7 +172,7 @@ def forget_operation(worktree: Worktree, *, keep: Collection[str] = ()) -> None:
     """End a merge, rebase or the like that was left half-way, without touching a file of the checkout."""
     for name in refs.names(worktree.admin):
         if name in UNFINISHED and name not in keep:
-            clearing.remove(worktree.admin / name)
+            remove(worktree.admin / name)
 
 
 def pooled(pool: Path) -> list[Path]:
@@ -212,16 +197,6 @@ def admin_of(path: Path) -> Path | None:
     with contextlib.suppress(PermissionError):
         text = refs.content(f"{path}/.git") if not os.path.islink(path) else None  # noqa: PTH114 - asked twenty times a task
     return Path(text.removeprefix(POINTER)) if text and text.startswith(POINTER) else None
-
-
-def _open(repo: Repository, path: Path) -> None:
-    """An agent may have closed its own folder (`chmod 000 .`, `chmod -R a-w .`): nobody could go on there, or save its work. A
-    folder that git doesn't know as one of ours is a person's."""
-    with contextlib.suppress(OSError):
-        mode = path.lstat().st_mode
-        closed = stat.S_ISDIR(mode) and mode & stat.S_IRWXU != stat.S_IRWXU
-        if closed and any(place_of(admin) == path and owned(repo, admin) for admin in refs.entries(repo.common / "worktrees")):
-            path.chmod(stat.S_IMODE(mode) | stat.S_IRWXU)
 
 
 def _point(worktree: Worktree) -> None:
@@ -257,7 +232,7 @@ def correct(worktree: Worktree) -> None:
     and what is checked out, should these be gone, or empty files since a power cut. Without them no git works in there any more,
     not even to save what an agent left."""
     admin = worktree.admin
-    clearing.let_in(worktree.path)
+    let_in(worktree.path)
     if place_of(admin) != worktree.path:
         overwrite(admin / "gitdir", f"{worktree.path / '.git'}\n")
     if not refs.content(admin / "commondir"):
@@ -278,8 +253,8 @@ def forget(admin: Path) -> None:
     ours, and of which place."""
     with contextlib.suppress(OSError):  # then all of it goes as it comes
         for name in set(refs.names(admin)).difference(FOUND_BY):
-            clearing.remove(admin / name)
+            remove(admin / name)
         hit("worktree.forget:half")
         for name in FOUND_BY:
             (admin / name).unlink(missing_ok=True)
-    clearing.remove(admin)
+    remove(admin)

@@ -32,21 +32,30 @@ def remove(path: Path) -> None:
             os.rmdir(folder)  # noqa: PTH106
 
 
-def let_in(folder: Path | str) -> None:
-    """Let this user into a folder of his that a program has closed; one that is read-only can't even be moved."""
-    with contextlib.suppress(OSError):
-        mode = os.lstat(folder).st_mode
-        if stat.S_ISDIR(mode) and mode & stat.S_IRWXU != stat.S_IRWXU:
-            os.chmod(folder, stat.S_IMODE(mode) | stat.S_IRWXU)  # noqa: PTH101
+def let_in(path: Path | str) -> bool:
+    """Let this user into a folder of his that a program has closed, and at such a file; a folder that is read-only can't even be
+    moved. A file with more than one name may be somebody else's elsewhere. Returns whether that was needed, and done."""
+    with contextlib.suppress(OSError, NotImplementedError):
+        facts = os.lstat(path)
+        folder = stat.S_ISDIR(facts.st_mode)
+        wanted = stat.S_IRWXU if folder else stat.S_IRUSR if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 else 0
+        if facts.st_mode & wanted != wanted:
+            # as root through no link that an agent has put there meanwhile: root is let in anyway
+            os.chmod(path, stat.S_IMODE(facts.st_mode) | wanted, follow_symlinks=os.geteuid() != 0)  # noqa: PTH101
+            return True
+    return False
 
 
-def let_in_all(top: Path) -> None:
-    """The same for every folder of a tree: nothing can be removed from a read-only one, as Go's modules are."""
-    folders = [os.fspath(top)]
+def let_in_all(top: Path) -> bool:
+    """The same for everything in a tree: nothing can be removed from a read-only folder, as Go's modules are."""
+    opened, folders = let_in(top), [os.fspath(top)] if durable.is_folder(top) else []
     for folder in folders:
-        let_in(folder)
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
-            folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+            for entry in entries:
+                opened |= let_in(entry.path)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+    return opened
 
 
 def _raised(folder: str, top: str) -> str:

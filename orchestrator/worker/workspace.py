@@ -31,6 +31,7 @@ from orchestrator.git import (
     worktree,
 )
 from orchestrator.git.changes import Change
+from orchestrator.git.command import DENIED
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.proc.stillness import Stillness
@@ -369,7 +370,7 @@ class Workspace:
         try:
             worktree.reset(self.tree, branch=self._branch(work), commit=commit)
         except GitError as error:
-            if worktree.DENIED not in error.stderr:
+            if DENIED not in error.stderr:
                 raise
             # another user's files, as a container leaves them: those go with the folder
             self._tree = self._prepared(work, commit, work.pulse.nap)

@@ -51,6 +51,24 @@ def test_a_worktree_that_its_agent_closed_is_gone_on_with(project: Project, mode
     done_at_once(project, "closed")
 
 
+@pytest.mark.parametrize("mode", ["000", "100", "400"])
+@pytest.mark.parametrize("where", ["lib/code", "lib", "new"])
+def test_work_in_what_an_agent_has_closed_is_work(project: Project, where: str, mode: str) -> None:
+    """Git only warns of what it can't see there: the next cleaning would have taken it away."""
+    project.commit({"lib/code": "x\n"})
+    project.drop("work")
+    file = where if "/" in where else f"{where}/file"
+    project.agent(f"mkdir -p new; echo work > {file}; : > todo.txt; chmod {mode} {where}")
+    done_at_once(project, "work", *{"lib/code", file})
+    assert project.git("show", f"main:{file}") == "work"
+
+
+def test_what_setup_made_stays_nobodys_work_where_an_agent_has_closed_it(project: Project) -> None:
+    project.drop("given", front="setup: mkdir -p made; touch made/tool")
+    project.agent(": > todo.txt; chmod 000 made")
+    done_at_once(project, "given")
+
+
 def test_refused_work_in_a_read_only_folder_is_taken_back(project: Project) -> None:
     project.commit({"lib/code": "x\n"})
     project.drop("refused", front="scope: [todo.txt]")

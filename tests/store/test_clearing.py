@@ -51,3 +51,24 @@ def test_a_tree_of_another_user_goes_as_far_as_its_group_may_remove_it(tmp_path:
         patch.setattr(os, "unlink", lambda path: refused() if path == str(held) else unlink(path))
         clearing.remove(top)
     assert sorted(top.rglob("*")) == [held.parent, held]
+
+
+def test_only_what_is_in_the_tree_itself_is_opened(tmp_path: Path) -> None:
+    """A link, and a second name of a file, may lead to what is a person's."""
+    top, theirs = tmp_path / "top", tmp_path / "theirs"
+    (theirs / "inner").mkdir(parents=True)
+    (top / "folder").mkdir(parents=True)
+    for file in (theirs / "file", top / "own"):
+        file.touch(0o200)
+    (top / "link").symlink_to(theirs)
+    (top / "same").hardlink_to(theirs / "file")
+    for folder in (theirs / "inner", theirs, top / "folder"):
+        folder.chmod(0o500)
+    assert not clearing.let_in_all(top / "link")
+    assert clearing.let_in_all(top)
+    assert not clearing.let_in_all(top)
+    modes = [
+        oct(path.stat().st_mode & 0o777) for path in (top / "folder", top / "own", theirs, theirs / "inner", theirs / "file")
+    ]
+    assert modes == ["0o700", "0o600", "0o500", "0o500", "0o200"]
+    theirs.chmod(0o700)

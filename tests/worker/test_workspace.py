@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.desk import COUNT, DONE, LESS, Desk, me
@@ -13,7 +14,7 @@ from orchestrator.core.record import Result
 from orchestrator.core.task import Stage, State
 from orchestrator.errors import GitError
 from orchestrator.git import save, worktree
-from orchestrator.git.command import Git
+from orchestrator.git.command import Git, Output
 from orchestrator.worker import setup, verify
 from orchestrator.worker.workspace import Workspace
 
@@ -48,13 +49,13 @@ def test_an_empty_folder_that_a_benchmark_leaves_is_gone_before_the_next_sample(
 
 
 def test_what_can_not_be_removed_of_a_benchmark_goes_with_its_worktree(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(tree: worktree.Worktree, *command: str) -> None:  # as of root's files, which a container leaves
-        if command[0] == "clean" and (tree.path / "result.log").exists():
+    def refused(git: Git, *command: str, **how: Any) -> Output:  # as of root's files, which a container leaves
+        if command[0] == "clean" and (git.cwd / "result.log").exists():
             raise GitError(command, 1, "warning: failed to remove result.log: Permission denied")
-        return removing(tree, *command)
+        return run(git, *command, **how)
 
-    removing = worktree.removing
-    monkeypatch.setattr(worktree, "removing", refused)
+    run = Git.run
+    monkeypatch.setattr(Git, "run", refused)
     desk.drop(benchmark="touch result.log\n" + COUNT)
     desk.agent(LESS)
     desk.serve()
