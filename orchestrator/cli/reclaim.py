@@ -61,12 +61,15 @@ def find(app: App, age: float, *, now: float | None = None) -> list[Item]:
     known = [_known(app, place) for place in app.queue.places()]
     removed = app.queue.removed.records()
     found: list[Item] = []
-    for repo in repositories(app, {each.place: each.record for each in known}):
+    repos = list(repositories(app, {each.place: each.record for each in known}))
+    for repo in repos:
         gone = [each for each in removed if each.slug and slugs.holder(repo, each.slug) == each.id]
-        found += [*_worktrees(app, repo, known), *_left(app, repo)]
+        found += _worktrees(app, repo, known)
         found += refs(repo, known, moment, age, gone)
         found += branches(repo, moment, age, gone)
         found += names(repo, known, moment, age, gone, [ref for item in found for ref in item.refs])
+    for folder in sorted({app.settings.worktrees_of(repo.top) for repo in repos}):  # several may share one
+        found += _left(folder / worktree.POOL)
     return [*found, *_logs(known, moment, age)]
 
 
@@ -189,9 +192,8 @@ def _worktrees(app: App, repo: Repository, known: list[Known]) -> Iterator[Item]
             yield Item("worktree", str(tree.path), size, "converged", lambda o=owners[0], t=tree: _retire(app, o, t))  # type: ignore[misc]
 
 
-def _left(app: App, repo: Repository) -> Iterator[Item]:
+def _left(place: Path) -> Iterator[Item]:
     """What lies there of worktrees that are gone, for a moment or, as files that a container made as root, for good."""
-    place = app.settings.worktrees_of(repo.top) / worktree.POOL
     if left := pool.trash(place):
         told = f"{place / worktree.TRASH}*"
         yield Item("worktree", told, sum(map(disk, left)), "removed, and left over", lambda: pool.empty_trash(place))

@@ -250,7 +250,7 @@ def empty_trash(pool: Path) -> str | None:
     """Delete what was put aside, also by someone who was killed before it was deleted. Returns why some of it is still there."""
     for aside in trash(pool):
         remove(aside)
-    return "another user's files, which only that one or root may remove" if trash(pool) else None
+    return "this user can't delete all of it: see whose it is" if trash(pool) else None
 
 
 def _clear(repo: Repository, path: Path) -> None:

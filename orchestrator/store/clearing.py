@@ -20,7 +20,7 @@ def remove(path: Path) -> None:
         return
     folders = [top]
     for folder in folders:  # grows while it is walked, so that no depth is too deep
-        _open(folder)
+        let_in(folder)
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
@@ -37,13 +37,18 @@ def let_in(path: Path | str) -> bool:
     moved. A file with more than one name may be somebody else's elsewhere. Returns whether that was needed, and done."""
     with contextlib.suppress(OSError, NotImplementedError):
         facts = os.lstat(path)
-        folder = stat.S_ISDIR(facts.st_mode)
-        wanted = stat.S_IRWXU if folder else stat.S_IRUSR if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 else 0
+        wanted = _needed(facts)
         if facts.st_mode & wanted != wanted:
             # as root through no link that an agent has put there meanwhile: root is let in anyway
             os.chmod(path, stat.S_IMODE(facts.st_mode) | wanted, follow_symlinks=os.geteuid() != 0)  # noqa: PTH101
             return True
     return False
+
+
+def _needed(facts: os.stat_result) -> int:
+    if stat.S_ISDIR(facts.st_mode):
+        return stat.S_IRWXU
+    return stat.S_IRUSR if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 else 0
 
 
 def let_in_all(top: Path) -> bool:
@@ -61,18 +66,12 @@ def let_in_all(top: Path) -> bool:
 def _raised(folder: str, top: str) -> str:
     """Where `folder` is by now: right below `top` where it can be moved there."""
     raised = f"{top}/{os.urandom(8).hex()}"
-    _open(folder)
+    let_in(folder)
     try:
         os.rename(folder, raised)  # noqa: PTH104
     except OSError:  # another file system's
         return folder
     return raised
-
-
-def _open(folder: str) -> None:
-    """Let this user in; one of another user, in a queue that a group shares, may be open as it is."""
-    with contextlib.suppress(OSError):
-        os.chmod(folder, 0o700)  # noqa: PTH101 - strings throughout: this runs after every sample
 
 
 def _unlink(path: str) -> None:
