@@ -398,3 +398,14 @@ def test_a_repository_that_tasks_use_by_two_of_its_checkouts_is_told_of_once(pro
     told = [item["what"] for item in project.json("prune", "--older-than", "0")["items"]]
     assert len(told) == len(set(told))
     assert refs(project) == ""
+
+
+def test_what_is_left_over_in_a_pool_that_repositories_share_is_told_once(project: Project) -> None:
+    shared = {"ORCH_WORKTREES": str(project.top / "trees")}
+    project.git("clone", "-q", ".", "other")
+    project.drop("there", "{metric: {name: left, target: 0}, repo: other}")
+    project.agent(": > todo.txt")
+    project.run(**shared)
+    (project.top / "trees/.pool/trash-0000").mkdir(parents=True)
+    told = [item["what"] for item in project.json("prune", "--dry-run", **shared)["items"]]
+    assert sum(what.endswith("trash-*") for what in told) == 1
