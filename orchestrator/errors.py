@@ -13,6 +13,8 @@ from pathlib import Path
 # What a command ends with; an error has its own `exit_code`. INTERRUPTED: somebody ended it by Ctrl-C or a signal.
 DONE, STUCK, LATER, INTERRUPTED = 0, 1, 75, 130
 
+DENIED = "Permission denied"  # as git says it, which we have speak English
+
 # What the machine lacks: no fault of ours or of what was asked, it passes by itself or with some room. What to do about each.
 LACKING = {
     errno.ENOSPC: "The disk is full: free some space, or files where it has no inodes left (`df -i`); nothing was lost.",
@@ -94,6 +96,11 @@ class GitError(OrchestratorError):
         self.argv = argv
         self.code = code
         self.stderr = stderr
+
+    @property
+    def denied(self) -> bool:
+        """Whether this user was refused a file or a folder."""
+        return DENIED in self.stderr
 
 
 class AgentError(OrchestratorError):

@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.core.outcome import ProcessEnd
 from orchestrator.core.value import Value
-from orchestrator.errors import GitError, RepositoryError
+from orchestrator.errors import DENIED, GitError, RepositoryError
 from orchestrator.git import stale
 from orchestrator.proc.capture import Captured, capture
 from orchestrator.proc.spawn import locate
@@ -20,7 +20,6 @@ from orchestrator.store import clearing
 from orchestrator.store.failpoints import hit
 
 TIMEOUT = 900.0
-DENIED = "Permission denied"
 
 # What the caller may have set for good reasons. All else called GIT_* is dropped: a hook exports GIT_DIR and
 # GIT_INDEX_FILE, which would turn every call of ours against the repository that the hook runs in.
@@ -141,7 +140,7 @@ class Git(Value):
         try:
             done = self.run(*args, **how)
         except GitError as error:
-            if DENIED not in error.stderr or not clearing.let_in_all(self.cwd):
+            if not error.denied or not clearing.let_in_all(self.cwd):
                 raise
             return self.run(*args, **how)
         return self.run(*args, **how) if DENIED in done.stderr and clearing.let_in_all(self.cwd) else done

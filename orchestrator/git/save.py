@@ -91,7 +91,7 @@ def commit_all(tree: Worktree, message: str, *, trailers: Mapping[str, str] | No
         return Made()
     commit = tree.head
     if status.unresolved and status.head:
-        tree.git.run("reset", "-q", "--hard", status.head)
+        tree.git.reach("reset", "-q", "--hard", status.head)
         return Made(None, commit, status.unresolved)
     return Made(commit)
 

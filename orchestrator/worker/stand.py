@@ -49,6 +49,8 @@ def _cleaned(tree: Worktree, commit: str) -> bool:
         worktree.checkout(tree, branch=None, commit=commit)
         made = given.entries(tree)
         save.tidy(tree, made) if made else worktree.clean(tree, keep_ignored=True)
-    except GitError:
+    except GitError as error:
+        if not error.denied:
+            raise
         return False
     return True

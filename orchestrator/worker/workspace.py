@@ -31,7 +31,6 @@ from orchestrator.git import (
     worktree,
 )
 from orchestrator.git.changes import Change
-from orchestrator.git.command import DENIED
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
 from orchestrator.proc.stillness import Stillness
@@ -235,12 +234,13 @@ class Workspace:
         if self._litter is not None and self._tree is not None and worktree.usable(self._tree):
             try:
                 save.tidy(self._tree, self._litter)
-            except GitError as error:
-                work.event("notice", detail=f"the worktree is made anew: {error.message}")
-                worktree.begin(self._tree)
-            else:
                 if self._litter:  # what setup made, and a benchmark may have used
                     given.note(self._tree)
+            except GitError as error:
+                if not error.denied:
+                    raise
+                work.event("notice", detail=f"the worktree is made anew: {error.message}")
+                worktree.begin(self._tree)
         self._litter = None
 
     def hide(self, *patterns: str) -> None:
@@ -370,7 +370,7 @@ class Workspace:
         try:
             worktree.reset(self.tree, branch=self._branch(work), commit=commit)
         except GitError as error:
-            if DENIED not in error.stderr:
+            if not error.denied:
                 raise
             # another user's files, as a container leaves them: those go with the folder
             self._tree = self._prepared(work, commit, work.pulse.nap)
