@@ -260,7 +260,7 @@ def _others(repo: Repository) -> Path | None:
         for folder, _, files in os.walk(repo.common / name):
             written = files if name in ("logs", "orchestrator") else ()  # others are replaced, and objects are read-only
             places += [Path(folder), *(Path(folder, file) for file in written)]
-    return next((place for place in places if not os.access(place, os.W_OK)), None)
+    return next((place for place in places if not os.access(place, os.W_OK) and place.exists()), None)  # a loop may be at work
 
 
 def _default_repository(root: Path) -> Repository:

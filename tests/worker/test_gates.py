@@ -83,7 +83,7 @@ def test_a_command_that_finds_no_test_to_run_any_more_is_told_with_those_that_ar
     desk.commit({"test_it.py": TESTS})
     command = f"grep -q unittest.skip test_it.py && {UNITTEST} && exit 5; test -e test_it.py || exit 5; {UNITTEST}"
     said = served(desk, f"gates: {{test: '{command}'}}", f"{DONE}; {does}")["test"]
-    told = "The test command ended with exit code 5: 2 that ran before no longer run (deleted, renamed or skipped)"
+    told = "The test command ended with exit code 5: 2 that ran before no longer run"
     assert (said["ok"], said["reason"], len(said["places"])) == (False, told, 2), said
 
 

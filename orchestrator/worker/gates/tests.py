@@ -55,7 +55,7 @@ def _allowed(trial: Comparable) -> tuple[str, ...]:
 
 
 def _gone(count: int) -> str:
-    return f"{count} that ran before no longer run{'s' if count == 1 else ''} (deleted, renamed or skipped)"
+    return f"{count} that ran before no longer run{'s' if count == 1 else ''}"
 
 
 def _tests(count: int) -> str:
@@ -76,7 +76,7 @@ def validator(trial: Trial, gate: Gate) -> Verdict:
     idle = testresults.never_run(testresults.added(trial.patch()), now.tests, gate.allow)
     empty = emptied.emptied(trial.revised(emptied.holds_tests), gate.allow)
     reasons = [
-        _gone(len(gone)) if gone else "",
+        f"{_gone(len(gone))} (deleted, renamed or skipped)" if gone else "",
         f"{len(idle)} new {'is' if len(idle) == 1 else 'are'} not run" if idle else "",
         f"{len(empty)} lost all {'its' if len(empty) == 1 else 'their'} assertions" if empty else "",
     ]
