@@ -211,6 +211,7 @@ class Workspace:
         """How things are before the agent starts, to see afterwards what it touched."""
         self.hold(work)
         self._guard.release()
+        self._mend(work)
         self._tidy(work)
         if not self.tree.finished:
             self._reset(work, self.tip)
@@ -350,7 +351,8 @@ class Workspace:
             self._reset(work, start)
 
     def _mend(self, work: Work) -> None:
-        """The agent removed its worktree, or git's folder for it: there is one again, and what can be found of it has refs."""
+        """An agent or a benchmark removed its worktree, or git's folder for it: there is one again, and what can be found of it
+        has refs."""
         if worktree.usable(self.tree):
             return
         slug, base = work.record.slug, work.record.base_commit

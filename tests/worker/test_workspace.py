@@ -64,6 +64,14 @@ def test_what_can_not_be_removed_of_a_benchmark_goes_with_its_worktree(desk: Des
     assert "made anew" in desk.events(event="notice")[0]["detail"]
 
 
+@pytest.mark.parametrize("removed", ['"$PWD"', ".git"])
+def test_a_benchmark_that_removes_the_worktree_keeps_no_agent_from_it(desk: Desk, removed: str) -> None:
+    desk.drop(benchmark=f"{COUNT}\nrm -rf {removed}\n")
+    desk.agent(DONE)
+    desk.serve()
+    assert (desk.state(), desk.merges()) == (State.CONVERGED, 1)
+
+
 def test_a_claim_that_ends_on_what_can_not_be_removed_leaves_no_work(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
         raise GitError(("clean",), 1, "warning: failed to remove result.log: Permission denied")
