@@ -182,7 +182,7 @@ def _astray(repo: Repository, base: str) -> tuple[Blocker, ...]:
 
 
 def _blockers(places: Iterable[Checkout], changed: Sequence[Change]) -> tuple[Blocker, ...]:
-    added = [change for change in changed if change.old_mode == changes.ABSENT]
+    added = [change for change in changed if change.old_mode == changes.ABSENT or _ends_submodule(change)]
     found = []
     for place in places:
         if place.busy:
@@ -190,6 +190,12 @@ def _blockers(places: Iterable[Checkout], changed: Sequence[Change]) -> tuple[Bl
         elif paths := _untracked(place.git, added):
             found.append(Blocker(place.path, "files that git doesn't track there would be overwritten", paths))
     return tuple(found)
+
+
+def _ends_submodule(change: Change) -> bool:
+    """Whether a file or link takes a submodule's place: git removes its whole checkout for that, with all edits in there. One
+    that is only taken out stays on the disk."""
+    return change.old_mode == changes.SUBMODULE and change.mode not in (changes.SUBMODULE, changes.ABSENT)
 
 
 def _untracked(git: Git, added: Iterable[Change]) -> tuple[str, ...]:
@@ -214,7 +220,8 @@ def _in_the_way(top: Path, name: str) -> Iterator[str]:
             return
     path = top / name
     if path.is_dir() and not path.is_symlink():
-        for folder, _, files in os.walk(path):
-            yield from (str(Path(folder, file).relative_to(top)) for file in files)
+        for folder, folders, files in os.walk(path):
+            links = (each for each in folders if Path(folder, each).is_symlink())
+            yield from (str(Path(folder, file).relative_to(top)) for file in (*files, *links))
     elif os.path.lexists(path):
         yield name

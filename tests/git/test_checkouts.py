@@ -259,6 +259,17 @@ class TestAdvance:
         assert outcome.blockers[0].paths == ("place/x.ignored",)
         assert (repo.top / "place" / "x.ignored").read_text() == "precious"
 
+    def test_a_link_to_a_folder_in_a_folder_where_a_file_comes_makes_it_wait(
+        self, repo: Repository, tree: Worktree, base: str, proof: LockProof, tmp_path: Path, commit
+    ) -> None:
+        new = commit(tree.path, "place", "landed\n")
+        (repo.top / "place").mkdir()
+        (repo.top / "place" / "x.ignored").symlink_to(tmp_path)
+        outcome = checkouts.advance(repo, "main", base, new, proof)
+        assert isinstance(outcome, Blocked)
+        assert outcome.blockers[0].paths == ("place/x.ignored",)
+        assert (repo.top / "place" / "x.ignored").is_symlink()
+
     def test_a_link_where_a_folder_comes_makes_it_wait(
         self, repo: Repository, tree: Worktree, base: str, proof: LockProof, tmp_path: Path, commit
     ) -> None:
@@ -434,6 +445,30 @@ class TestAdvance:
         assert checkouts.advance(repo, "main", old, new, proof) == Advanced()
         assert (repo.top / "lib" / "x").read_text() == "x\n"
         assert git(repo.top, "status", "--porcelain") == ""
+
+    @pytest.mark.parametrize("link", [False, True])
+    def test_a_submodule_with_files_where_a_file_or_link_comes_makes_it_wait(
+        self, repo: Repository, tree: Worktree, proof: LockProof, tmp_path: Path, git, commit, link: bool
+    ) -> None:
+        git(tmp_path, "init", "-q", "library")
+        commit(tmp_path / "library", "x", "x\n")
+        git(repo.top, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(tmp_path / "library"), "lib")
+        git(repo.top, "commit", "-q", "-m", "with it")
+        (repo.top / "lib" / "x").write_text("not committed")
+        old = git(repo.top, "rev-parse", "HEAD")
+        git(tree.path, "reset", "-q", "--hard", old)
+        git(tree.path, "rm", "-q", "lib")
+        if link:
+            (tree.path / "lib").symlink_to("one")
+            git(tree.path, "add", "lib")
+        new = commit(tree.path, "one" if link else "lib", "landed\n")
+        outcome = checkouts.advance(repo, "main", old, new, proof)
+        assert isinstance(outcome, Blocked)
+        assert set(outcome.blockers[0].paths) == {"lib/.git", "lib/x"}
+        assert (repo.top / "lib" / "x").read_text() == "not committed"
+        git(repo.top, "submodule", "deinit", "-q", "-f", "lib")
+        assert checkouts.advance(repo, "main", old, new, proof) == Advanced()
+        assert (repo.top / "lib").is_symlink() == link
 
     def test_a_submodule_that_a_landing_took_out_is_no_obstacle_to_taking_the_landing_back(
         self, repo: Repository, proof: LockProof, tmp_path: Path, git
