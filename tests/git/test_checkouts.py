@@ -714,6 +714,27 @@ class TestRecover:
         assert (repo.top / "one").read_text() == "one\n" * 3
         assert git(repo.top, "status", "--porcelain") == ""
 
+    @pytest.mark.parametrize("becomes", ["file", "link", "folder"])
+    def test_what_took_an_empty_submodule_s_place_goes_back_too(
+        self, repo: Repository, tree: Worktree, base: str, git, becomes: str
+    ) -> None:
+        git(repo.top, "update-index", "--add", "--cacheinfo", f"160000,{base},lib")
+        git(repo.top, "commit", "-qm", "lib")
+        (repo.top / "lib").mkdir()
+        git(tree.path, "reset", "-q", "--hard", "main")
+        git(tree.path, "rm", "-q", "lib")
+        place = tree.path / "lib"
+        if becomes == "folder":
+            place.mkdir()
+        place.symlink_to("one") if becomes == "link" else (place / "x" if becomes == "folder" else place).write_text("landed\n")
+        git(tree.path, "add", "lib")
+        git(tree.path, "commit", "-qm", "landing")
+        landing = (git(repo.top, "rev-parse", "HEAD"), tree.head or "")
+        self.kill_at(repo, landing, "land.read-tree:after")
+        assert not checkouts.recover(repo, "main", *landing)
+        assert git(repo.top, "status", "--porcelain") == ""
+        assert list((repo.top / "lib").iterdir()) == []
+
     def test_odd_names_go_back_too(self, repo: Repository, tree: Worktree, base: str, git, commit) -> None:
         names = ("-rf", "new\nline", "späce ü", "a\tb", "*", '"quoted"')
         for name in names:
