@@ -28,6 +28,10 @@ REFUSED = re.compile(
     r"not uptodate|would be (overwritten|removed|lost)|Cannot merge|need to resolve|unmerged|Unable to create '.+\.lock'"
 )
 UNPLACED = "its own checkout of {} can't be found, since git notes nowhere where it is; run in it: git config core.worktree $PWD"
+UNWATCHED = (
+    "files would be overwritten whose edits git was told to hide "
+    "(git update-index --no-assume-unchanged, or --no-skip-worktree, shows them)"
+)
 MESSAGE = "orchestrator: land tested work"
 
 
@@ -169,9 +173,17 @@ def _refusal(place: Checkout, changed: Sequence[Change], old: str, stderr: str) 
     if lock := re.search(r"Unable to create '(.+)': File exists", stderr):
         return Blocker(place.path, "another git is at work there, or one was killed", (lock[1],))
     ours = {change.path for change in changed}
-    dirty = [path for path in place.git.split("diff-index", "-z", "--name-only", old) if path in ours]
-    reason = "uncommitted changes would be overwritten" if dirty else stderr.strip().removeprefix("error: ")
-    return Blocker(place.path, reason, tuple(dirty))
+    if dirty := [path for path in place.git.split("diff-index", "-z", "--name-only", old) if path in ours]:
+        return Blocker(place.path, "uncommitted changes would be overwritten", tuple(dirty))
+    if hidden := [path for path in _unwatched(place) if path in ours]:
+        return Blocker(place.path, UNWATCHED, tuple(hidden))
+    return Blocker(place.path, stderr.strip().removeprefix("error: "))
+
+
+def _unwatched(place: Checkout) -> Iterator[str]:
+    """The files there whose edits git was told not to show: no status names what keeps the landing waiting."""
+    flagged = (row[2:] for row in place.git.split("ls-files", "-v", "-z") if row[0] in "hsS")
+    return (path for path in flagged if os.path.lexists(place.path / path))
 
 
 def _astray(repo: Repository, base: str) -> tuple[Blocker, ...]:

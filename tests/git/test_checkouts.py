@@ -227,6 +227,19 @@ class TestAdvance:
         assert repository.tip(repo, "main") == landing[0]
         assert (repo.top / "two").exists()
 
+    @pytest.mark.parametrize("flag", ["assume-unchanged", "skip-worktree"])
+    def test_an_edit_that_git_was_told_to_hide_is_named(
+        self, repo: Repository, landing, proof: LockProof, git, flag: str
+    ) -> None:
+        (repo.top / "one").write_text("the user's\n")
+        git(repo.top, "update-index", f"--{flag}", "one", "three")
+        assert git(repo.top, "status", "--porcelain") == ""
+        outcome = checkouts.advance(repo, "main", *landing, proof)
+        assert isinstance(outcome, Blocked)
+        assert outcome.blockers[0].paths == ("one",)
+        assert f"--no-{flag}" in str(outcome.blockers[0])
+        assert (repo.top / "one").read_text() == "the user's\n"
+
     @pytest.mark.parametrize("name", ["new", "x.ignored"])
     def test_an_untracked_or_ignored_file_in_the_way_makes_it_wait(
         self, repo: Repository, tree: Worktree, base: str, proof: LockProof, commit, name: str
