@@ -13,7 +13,7 @@ import pytest
 from orchestrator.errors import GitError
 from orchestrator.git import kept, nested, pool, refs, repository, save, snapshot
 from orchestrator.git.repository import Repository
-from orchestrator.git.save import Before
+from orchestrator.git.save import Before, Made
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import clearing
 
@@ -196,6 +196,20 @@ class TestCommitAll:
         place.unlink()
         made = save.commit_all(tree, "x").commit
         assert git(tree.path, "show", f"{made}:{edited}") == f"work {number}"
+
+    def test_what_git_tells_of_its_own_is_no_work_that_could_not_be_written(self, repo: Repository, tree: Worktree, git) -> None:
+        """After a power cut, or with the repository gone that it once borrowed from: each command says so and works."""
+        git(repo.top, "repack", "-adq")
+        git(repo.top, "commit-graph", "write", "--reachable")
+        (repo.common / "objects" / "info" / "alternates").write_text("/nowhere/objects\n")
+        graph = repo.common / "objects" / "info" / "commit-graph"
+        graph.unlink()
+        graph.write_text("garbage")
+        assert save.commit_all(tree, "x") == Made()
+        (tree.path / "one").write_text("work\n")
+        made = save.commit_all(tree, "x").commit
+        assert git(tree.path, "show", f"{made}:one") == "work"
+        assert save.commit_all(tree, "x") == Made()
 
     @pytest.mark.parametrize("form", [("--index-version", "2"), ("--index-version", "4"), ("--split-index",)], ids=" ".join)
     @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
