@@ -11,7 +11,7 @@ import json
 import os
 from contextlib import suppress
 
-from orchestrator.git import nested, snapshot
+from orchestrator.git import nested, snapshot, worktree
 from orchestrator.git.atomicfile import write
 from orchestrator.git.untracked import hollow
 from orchestrator.git.worktree import Worktree
@@ -23,7 +23,8 @@ Print = list[int]
 def note(tree: Worktree) -> None:
     """Take what lies in the worktree now, uncommitted and not ignored, as given, and folders without a file."""
     untracked = snapshot.look(tree.git, tree.repo.hash_size).untracked
-    entries = (*untracked, *hollow(tree.git))
+    beyond = loose(tree)
+    entries = (*untracked, *hollow(tree.git), *beyond)
     if not entries:
         forget(tree)
         return
@@ -31,8 +32,15 @@ def note(tree: Worktree) -> None:
     listed = tree.git.run("ls-files", "-z", "-o", "--exclude-standard", "--", *survey.paths).stdout
     names = [name for name in os.fsdecode(listed).split("\0") if name and not name.endswith("/")]
     names += [name for repository in survey.repositories for name in nested.files(tree.git, repository)]
-    files = {name: print_ for name in names if (print_ := _print(tree, name))}
+    files = {name: print_ for name in (*names, *beyond) if (print_ := _print(tree, name))}
     write(tree.admin / FILE, json.dumps({"entries": entries, "files": files}))
+
+
+def loose(tree: Worktree) -> frozenset[str]:
+    """Files that lie where a submodule would be that was not initialised, but for what belongs in no commit: no status tells of
+    them."""
+    found = (name for path in worktree.unfilled(tree) for name in nested.walk(tree.path, f"{path}/"))
+    return frozenset(name for name in found if not any(nested.unwanted(part) for part in name.split("/")))
 
 
 def forget(tree: Worktree) -> None:

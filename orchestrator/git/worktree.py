@@ -125,11 +125,31 @@ def reset(worktree: Worktree, *, branch: str | None, commit: str) -> None:
         checkout(worktree, branch=branch, commit=commit)
         if not untracked.none(worktree.path, worktree.admin / "index", worktree.repo.hash_size):
             clean(worktree)
+            if branch is None:  # else an agent's work may lie in there, which can be kept nowhere else
+                clean_unfilled(worktree)
 
 
 def clean(worktree: Worktree, *, keep_ignored: bool = False) -> None:
     """Remove what git doesn't track, repositories of their own included; on request only what it doesn't ignore."""
     worktree.git.run("clean", "-ffdq" if keep_ignored else "-ffdxq")
+
+
+def clean_unfilled(worktree: Worktree) -> None:
+    """Remove what lies where submodules would be: git doesn't, and it was somebody else's, or a benchmark left it."""
+    for path in unfilled(worktree):
+        for left in refs.entries(worktree.path / path):
+            remove(left)
+
+
+def unfilled(worktree: Worktree) -> Iterator[str]:
+    """The submodules that git has put no files of into the worktree. Whatever lies in such a folder all the same is nothing that
+    git would tell of, commit, or clean away."""
+    for path in indexfile.links(worktree.admin / "index", worktree.repo.hash_size):
+        folder = worktree.path / path
+        repository = admin_of(folder)
+        filled = repository and (folder / repository).resolve().is_relative_to((worktree.admin / "modules").resolve())
+        if not filled and folder.is_dir() and not folder.is_symlink():
+            yield path
 
 
 def checkout(worktree: Worktree, *, branch: str | None, commit: str) -> None:

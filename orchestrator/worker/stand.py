@@ -30,7 +30,11 @@ class Stand:
         else:  # what setup made stays, what a benchmark left goes
             worktree.checkout(self.tree, branch=None, commit=commit)
             made = given.entries(self.tree)
-            save.tidy(self.tree, made) if made else worktree.clean(self.tree, keep_ignored=True)
+            if made:
+                save.tidy(self.tree, made)
+            else:
+                worktree.clean(self.tree, keep_ignored=True)
+                worktree.clean_unfilled(self.tree)
         self.head = (self.tree.head if self.tree else None) or ""
         return self.path
 

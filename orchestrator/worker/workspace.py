@@ -272,7 +272,7 @@ class Workspace:
         if collected.tip != watch.start or extra:  # its own ref last: after a kill that says that all of it is taken in
             kept.keep_all(self.repo, work.record.slug, {**extra, label: collected.tip})
         self.tip = collected.tip
-        if edits := submodules.edited(self.tree.admin):
+        if edits := submodules.edited(self.tree):
             work.event("notice", detail=f"{edits}: they can't be taken, and are in no commit")
         left = self._left = findings.judge(work, self.repo, watch, collected)
         if self._cleared == watch.start and not left.finding:
