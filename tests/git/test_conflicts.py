@@ -44,6 +44,22 @@ def test_every_file_with_markers_is_named_and_no_other(repo: Repository, tree: W
     assert conflicts.marked(repo, commit(tree.path, ODD, "theirs\n"), base, tip) == ()
 
 
+def test_whether_a_worktree_can_hold_the_markers_is_what_its_filters_say(
+    repo: Repository, tree: Worktree, hold, git, commit
+) -> None:
+    git(repo.top, "config", "filter.kept.clean", "sed 's/^/kept /'")
+    git(repo.top, "config", "filter.kept.smudge", "awk '!/^kept/ { exit 1 }'")
+    for place, text in ((tree.path, "mine\n"), (repo.top, "theirs\n")):
+        commit(place, ".gitattributes", "odd* filter=kept\n")
+        for name in ("one", ODD):
+            commit(place, name, text)
+    held, _, _ = hold()
+    assert conflicts.fillable(tree, held, ("one", ODD, "elsewhere"))
+    git(repo.top, "config", "filter.kept.required", "true")
+    assert conflicts.fillable(tree, held, ("one", "elsewhere"))
+    assert not conflicts.fillable(tree, held, ("one", ODD))
+
+
 def test_markers_that_moved_with_their_file_are_found(repo: Repository, tree: Worktree, hold, git, commit) -> None:
     commit(tree.path, "one", "mine\n")
     commit(repo.top, "one", "theirs\n")
