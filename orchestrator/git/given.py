@@ -39,7 +39,10 @@ def note(tree: Worktree) -> None:
 def loose(tree: Worktree) -> frozenset[str]:
     """Files that lie where a submodule would be that was not initialised, but for what belongs in no commit: no status tells of
     them."""
-    found = (name for path in worktree.unfilled(tree) for name in nested.walk(tree.path, f"{path}/"))
+    found = set[str]()
+    with suppress(OSError):  # a folder that is too deep, or not to be read: what was found before it tells enough
+        for path in worktree.unfilled(tree):
+            found.update(nested.walk(tree.path, f"{path}/"))
     return frozenset(name for name in found if not any(nested.unwanted(part) for part in name.split("/")))
 
 

@@ -137,8 +137,8 @@ def clean(worktree: Worktree, *, keep_ignored: bool = False) -> None:
 def clean_unfilled(worktree: Worktree) -> None:
     """Remove what lies where submodules would be: git doesn't, and it was somebody else's, or a benchmark left it."""
     for path in unfilled(worktree):
-        for left in refs.entries(worktree.path / path):
-            remove(left)
+        remove(worktree.path / path)
+        (worktree.path / path).mkdir()
 
 
 def unfilled(worktree: Worktree) -> Iterator[str]:

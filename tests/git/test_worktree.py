@@ -399,6 +399,19 @@ def test_files_where_a_submodule_would_be_keep_the_worktree(unfilled: Worktree) 
     assert pool.retire(unfilled) is None
 
 
+def test_a_folder_too_deep_where_a_submodule_would_be_is_in_nobody_s_way(repo: Repository, unfilled: Worktree) -> None:
+    at = os.open(unfilled.path / "lib", os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir("x" * 200, dir_fd=at)
+        deeper = os.open("x" * 200, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = deeper
+    os.close(at)
+    assert submodules.edited(unfilled) is None
+    worktree.reset(unfilled, branch=None, commit=unfilled.head or "")
+    assert list((unfilled.path / "lib").iterdir()) == []
+
+
 def test_what_a_setup_left_where_a_submodule_would_be_keeps_nothing(unfilled: Worktree) -> None:
     (unfilled.path / "lib" / "copied").write_text("given\n")
     given.note(unfilled)
