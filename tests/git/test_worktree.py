@@ -412,6 +412,30 @@ def test_a_folder_too_deep_where_a_submodule_would_be_is_in_nobody_s_way(repo: R
     assert list((unfilled.path / "lib").iterdir()) == []
 
 
+def test_a_link_that_stands_for_a_folder_of_submodules_is_not_gone_beyond(
+    repo: Repository, tree: Worktree, tmp_path: Path, git
+) -> None:
+    """Such as a setup makes, so that nobody has to fetch them again: what is behind it is the user's."""
+    git(repo.top, "update-index", "--add", "--cacheinfo", f"160000,{tree.head},all/lib")
+    git(repo.top, "commit", "-qm", "all/lib")
+    git(tree.path, "reset", "-q", "--hard", "main")
+    theirs = tmp_path / "all" / "lib" / "precious"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("theirs\n")
+    shutil.rmtree(tree.path / "all")
+    (tree.path / "all").symlink_to(tmp_path / "all")
+    worktree.clean_unfilled(tree)
+    assert theirs.read_text() == "theirs\n"
+    assert submodules.edited(tree) is None
+
+
+def test_what_can_t_be_removed_where_a_submodule_would_be_ends_no_making(unfilled: Worktree, monkeypatch) -> None:
+    (unfilled.path / "lib" / "another_user_s").touch()
+    monkeypatch.setattr(worktree, "remove", lambda path: None)
+    worktree.clean_unfilled(unfilled)
+    assert (unfilled.path / "lib" / "another_user_s").exists()
+
+
 def test_what_a_setup_left_where_a_submodule_would_be_keeps_nothing(unfilled: Worktree) -> None:
     (unfilled.path / "lib" / "copied").write_text("given\n")
     given.note(unfilled)
