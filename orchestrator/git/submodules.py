@@ -45,7 +45,7 @@ def edited(tree: Worktree) -> str | None:
             return f"its submodule {module.name} can't be read ({error.stderr.strip()})"
         if paths:
             return f"its submodule {module.name} has uncommitted edits ({_some(paths)})"
-    if paths := sorted(given.loose(tree).difference(given.unchanged(tree))):
+    if paths := sorted(given.beyond(tree)):
         return f"files lie where a submodule would be that was not initialised ({_some(paths)})"
     return None
 

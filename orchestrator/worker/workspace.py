@@ -234,7 +234,7 @@ class Workspace:
         if self._litter is not None and self._tree is not None and worktree.usable(self._tree):
             save.tidy(self._tree, self._litter)
             if self._litter:  # what setup made, and a benchmark may have used
-                given.note(self._tree)
+                given.note(self._tree, given.beyond(self._tree))
         self._litter = None
 
     def hide(self, *patterns: str) -> None:

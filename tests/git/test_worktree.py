@@ -444,6 +444,25 @@ def test_what_a_setup_left_where_a_submodule_would_be_keeps_nothing(unfilled: Wo
     assert "lib/copied" in (submodules.edited(unfilled) or "")
 
 
+def test_noted_again_an_agent_s_work_where_a_submodule_would_be_stays_its_work(unfilled: Worktree) -> None:
+    (unfilled.path / "lib" / "copied").write_text("given\n")
+    (unfilled.path / "lib" / "taken").write_text("given\n")
+    given.note(unfilled)
+    (unfilled.path / "lib" / "copied").write_text("edited\n")
+    (unfilled.path / "lib" / "made").write_text("work\n")
+    given.note(unfilled, given.beyond(unfilled))
+    why = submodules.edited(unfilled)
+    assert why == "files lie where a submodule would be that was not initialised (lib/copied, lib/made)"
+
+
+def test_what_a_setup_installed_where_a_submodule_would_be_is_noted(unfilled: Worktree) -> None:
+    (unfilled.path / "lib" / ".venv").mkdir()
+    (unfilled.path / "lib" / ".venv" / "tool").touch()
+    given.note(unfilled)
+    assert given.entries(unfilled) == ("lib/",)
+    assert submodules.edited(unfilled) is None
+
+
 @pytest.mark.parametrize("branch", [None, "orchestrator/next"])
 def test_the_next_task_finds_nothing_where_a_submodule_would_be(repo: Repository, unfilled: Worktree, branch) -> None:
     (unfilled.path / "lib" / "made").write_text("given\n")
