@@ -205,8 +205,8 @@ def _commit(tree: Worktree, status: snapshot.Status, apart: frozenset[str], mess
 def _differs(git: Git, staged: snapshot.Staged) -> bool:
     """Whether there is something to be committed, which then could not be written. Git tells of other errors, too, in each
     command: a commit-graph that a power cut damaged, an alternate that is gone and not needed."""
-    where = () if staged.rest else ("--cached",)
-    return bool(git.run("diff", "--quiet", "--no-ext-diff", *where, "HEAD", env=staged.env, ok=(0, 1)).code)
+    how = ("--quiet", "--no-ext-diff", "--ignore-submodules=dirty", *(() if staged.rest else ("--cached",)))
+    return bool(git.run("diff", *how, "HEAD", env=staged.env, ok=(0, 1)).code)
 
 
 def _uncommitted(tree: Worktree) -> Iterator[str]:
