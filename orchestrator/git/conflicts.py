@@ -27,10 +27,15 @@ def brought(repo: Repository, base: str, tip: str, files: tuple[str, ...], most:
     return tuple(repo.git.split("log", "-z", f"--max-count={most}", "--format=%h %s", base, f"^{tip}", "--", *paths))
 
 
-def fillable(tree: Worktree, commit: str, files: tuple[str, ...]) -> bool:
-    """Whether git can put these files of `commit` into the worktree. Of one that is kept encrypted, or as a pointer, the markers
-    stand in what only its filter reads: one that must succeed says no to it, and so git would to the checkout, each time."""
-    there = [each for each in changes.entries(tree.repo, commit, files) if each.mode in REGULAR]
+def fillable(tree: Worktree, merged: str, tip: str, files: tuple[str, ...]) -> bool:
+    """Whether git can put these files, as they are `merged`, into the worktree. Of one that is kept encrypted, or as a pointer,
+    the markers stand in what only its filter reads: one that must succeed says no to it, and so git would to the checkout, each
+    time. One that says no to what is at the `tip` as well lacks its key, server or program: another try may go better."""
+    return _read(tree, merged, files) or not _read(tree, tip, files)
+
+
+def _read(tree: Worktree, where: str, files: tuple[str, ...]) -> bool:
+    there = [each for each in changes.entries(tree.repo, where, files) if each.mode in REGULAR]
     asked = join([f"{each.new} {each.path}" for each in there])
     return tree.git.run("cat-file", "--filters", "--batch", "-z", input=asked, ok=(0, 128)).code == 0
 

@@ -35,10 +35,11 @@ def plan(work: Work, space: Space, outcome: LandOutcome) -> bool:
     found, base, began = outcome.conflict, outcome.base, work.record.base_commit
     if work.optimizing or not isinstance(space, Workspace) or found is None or not (found.tree and base and began):
         return False
-    commit = hold(work, space, found.tree, base)
-    if not conflicts.fillable(space.tree, commit, found.files):
+    files = found.files[:FILES]
+    if not conflicts.fillable(space.tree, found.tree, space.tip, files):
         return False
-    resolving = Resolving(commit, base, space.tip, began, found.files[:FILES], work.record.attempts)
+    commit = hold(work, space, found.tree, base)
+    resolving = Resolving(commit, base, space.tip, began, files, work.record.attempts)
     work.record = replace(work.record, resolving=resolving, restart=Restart(commit, base))
     work.feedback = ""
     return True

@@ -53,11 +53,23 @@ def test_whether_a_worktree_can_hold_the_markers_is_what_its_filters_say(
         commit(place, ".gitattributes", "odd* filter=kept\n")
         for name in ("one", ODD):
             commit(place, name, text)
-    held, _, _ = hold()
-    assert conflicts.fillable(tree, held, ("one", ODD, "elsewhere"))
+    held, _, tip = hold()
+    assert conflicts.fillable(tree, held, tip, ("one", ODD, "elsewhere"))
     git(repo.top, "config", "filter.kept.required", "true")
-    assert conflicts.fillable(tree, held, ("one", "elsewhere"))
-    assert not conflicts.fillable(tree, held, ("one", ODD))
+    assert conflicts.fillable(tree, held, tip, ("one", "elsewhere"))
+    assert not conflicts.fillable(tree, held, tip, ("one", ODD))
+
+
+def test_a_filter_that_reads_nothing_at_the_moment_tells_nothing_of_the_markers(
+    repo: Repository, tree: Worktree, hold, git, commit
+) -> None:
+    for place, text in ((tree.path, "mine\n"), (repo.top, "theirs\n")):
+        commit(place, ".gitattributes", "one filter=kept\n")
+        commit(place, "one", text)
+    held, _, tip = hold()
+    git(repo.top, "config", "filter.kept.smudge", "exit 1  # as without its key")
+    git(repo.top, "config", "filter.kept.required", "true")
+    assert conflicts.fillable(tree, held, tip, ("one",))
 
 
 def test_markers_that_moved_with_their_file_are_found(repo: Repository, tree: Worktree, hold, git, commit) -> None:
