@@ -227,6 +227,19 @@ class TestAdvance:
         assert repository.tip(repo, "main") == landing[0]
         assert (repo.top / "two").exists()
 
+    def test_a_conflict_that_a_stash_left_elsewhere_makes_it_wait_in_git_s_words(
+        self, repo: Repository, tree: Worktree, landing, proof: LockProof, git, commit
+    ) -> None:
+        (repo.top / "three").write_text("stashed\n")
+        git(repo.top, "stash", "-q")
+        base = commit(repo.top, "three", "the user's\n")
+        git(tree.path, "merge", "-q", "main", "-m", "both")
+        git(repo.top, "stash", "pop", "-q", ok=False)
+        outcome = checkouts.advance(repo, "main", base, tree.head or "", proof)
+        assert isinstance(outcome, Blocked)
+        assert "resolve your current index" in outcome.blockers[0].reason
+        assert outcome.blockers[0].paths == ()
+
     @pytest.mark.parametrize("flag", ["assume-unchanged", "skip-worktree"])
     def test_an_edit_that_git_was_told_to_hide_is_named(
         self, repo: Repository, landing, proof: LockProof, git, flag: str
