@@ -82,11 +82,7 @@ def _steps(place: Checkout, changed: tuple[Change, ...], wanted: Mapping[str, En
         yield Step(
             change.path,
             entry,
-            file=change.path not in good
-            and writable
-            and change.path not in sparse
-            and change.mode != SUBMODULE
-            and (entry.mode != SUBMODULE or change.path in is_new),
+            file=change.path not in good and writable and change.path not in sparse and change.mode != SUBMODULE,
             index=current != entry and current in (_old(change), _new(change)),
             sparse=change.path in sparse,
         )

@@ -761,6 +761,21 @@ class TestRecover:
         assert git(repo.top, "status", "--porcelain") == ""
         assert list((repo.top / "lib").iterdir()) == []
 
+    @pytest.mark.parametrize("half", ["", "land"])
+    def test_an_empty_submodule_s_place_that_was_being_taken_goes_back_too(
+        self, repo: Repository, tree: Worktree, base: str, git, commit, half: str
+    ) -> None:
+        git(repo.top, "update-index", "--add", "--cacheinfo", f"160000,{base},lib")
+        git(repo.top, "commit", "-qm", "lib")
+        git(tree.path, "reset", "-q", "--hard", "main")
+        git(tree.path, "rm", "-q", "lib")
+        old, new = git(repo.top, "rev-parse", "HEAD"), commit(tree.path, "lib", "landed\n")
+        if half:
+            (repo.top / "lib").write_text(half)
+        assert not checkouts.recover(repo, "main", old, new)
+        assert git(repo.top, "status", "--porcelain") == ""
+        assert list((repo.top / "lib").iterdir()) == []
+
     def test_odd_names_go_back_too(self, repo: Repository, tree: Worktree, base: str, git, commit) -> None:
         names = ("-rf", "new\nline", "späce ü", "a\tb", "*", '"quoted"')
         for name in names:
