@@ -21,7 +21,7 @@ from orchestrator.git.filling import Rules
 from orchestrator.git.repository import Repository
 from orchestrator.store import seal, specfile
 from orchestrator.store.seal import SealedFile
-from orchestrator.worker import meddling, scope, scripts
+from orchestrator.worker import meddling, scope, shellwords
 from orchestrator.worker.gates import asked
 from orchestrator.worker.work import Leaving, Work, blocked
 
@@ -290,7 +290,7 @@ def seal_scripts(work: Work, repo: Repository) -> None:
     if command is None:
         return
     assert work.record.base_commit is not None
-    found = files.at(repo.git, work.record.base_commit, scripts.named(command))
+    found = files.at(repo.git, work.record.base_commit, shellwords.named(command))
     work.sealed = work.sealed.with_scripts(
         {file.path: SealedFile(file.path, 0o755 if file.executable else 0o644, data=file.data) for file in found}
     )
