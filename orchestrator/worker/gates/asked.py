@@ -5,14 +5,14 @@ from __future__ import annotations
 from shlex import quote
 
 from orchestrator.core import gates
-from orchestrator.core.gates import CHECKS, JUDGE, SCOPE, VALIDATOR, VERIFY, Gate, Mode
+from orchestrator.core.gates import CHECKS, SCOPE, VALIDATOR, VERIFY, Gate, Mode
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store import specfile
 from orchestrator.worker import shellwords
 from orchestrator.worker.work import Work
 
 # Their commands name what the task may well have to change: tests, and what is linted.
-OPEN = frozenset({"test", "lint", VALIDATOR, JUDGE})
+OPEN = frozenset({"test", "lint", VALIDATOR})
 
 
 def asked(work: Work) -> tuple[Gate, ...]:
