@@ -283,15 +283,15 @@ def hide_queue(repo: Repository, root: Path, worktrees: Path) -> None:
 
 
 def seal_scripts(work: Work, repo: Repository) -> None:
-    """The repository's files that a benchmark's command or the holdout's runs are from the base commit and count in the seal."""
-    if words := asked.named(work):
-        work.guarded = tuple(file.path for file in files.at(repo.git, work.record.base_commit or "HEAD", words))
-    commands = [program.command for program in (work.evaluator, work.hidden) if program and program.command]
-    if not commands:
-        return
+    """The repository's files that a benchmark's command or the holdout's runs are from the base commit and count in the seal.
+    What gates run may not be changed either, and no link by which any of them is found."""
     assert work.record.base_commit is not None
+    base = work.record.base_commit
+    gates, ways = files.led_to(repo.git, base, asked.named(work))
+    commands = [program.command for program in (work.evaluator, work.hidden) if program and program.command]
     run = dict.fromkeys(word for command in commands for word in shellwords.named(command))
-    found = files.at(repo.git, work.record.base_commit, tuple(run))
+    found, links = files.led_to(repo.git, base, tuple(run))
+    work.guarded = (*(file.path for file in gates), *ways, *links)
     work.sealed = work.sealed.with_scripts(
         {file.path: SealedFile(file.path, 0o755 if file.executable else 0o644, data=file.data) for file in found}
     )
