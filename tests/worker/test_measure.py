@@ -278,6 +278,17 @@ def _sleeps(pid: int) -> bool:
         return False
 
 
+@pytest.mark.parametrize("said", ["n=3", "\\n[1, 2]\\nx", "METRIC: n=3"])
+def test_a_metrics_file_without_a_number_is_a_defect_that_shows_what_stands_there(bench: Bench, said: str) -> None:
+    bench.write(f"echo METRIC n=0; printf '{said}' > $ORCH_METRICS_FILE")
+    result = bench.sample(channels=tuple(Channel))
+    shown = said.replace("\\n", "\n").strip().splitlines()[0]
+    assert (
+        result.defect
+        == f"The benchmark printed {shown!r}, which is no METRIC line; expected 'METRIC name=number', finite and decimal."
+    )
+
+
 def test_a_metrics_file_that_is_too_large_to_be_read_whole_is_a_defect_that_says_so(bench: Bench) -> None:
     bench.write("(echo METRIC n=0; head -c 17000000 /dev/zero | tr '\\0' '\\n'; echo METRIC n=5) > $ORCH_METRICS_FILE")
     result = bench.sample(channels=tuple(Channel))
