@@ -47,6 +47,7 @@ GIVEN = (
         "-r --require --import --loader --experimental-loader --preload -I -L -J",
     ),
 )
+BY_OPTION = re.compile(r"[gmn]?awk|sed|jq|g?make")  # these are given a script by -f
 
 
 def named(command: str) -> tuple[str, ...]:
@@ -95,6 +96,8 @@ class _Reader:
             self._folders[-1] = self._beyond([word for word in words if not word.startswith("-")])
         if "/" in program or PurePosixPath(program).suffix in INTERPRETERS:
             yield from self._file(program)
+        if BY_OPTION.fullmatch(name) and "-f" in words[:-1]:
+            yield from self._file(words[words.index("-f") + 1])
         for pattern, inline, valued in GIVEN:
             if pattern.fullmatch(name):
                 yield from self._given(words, inline, valued.split(), shell=bool(SHELL.fullmatch(name)))

@@ -504,6 +504,7 @@ def test_a_disk_that_keeps_no_modes_is_not_taken_for_a_benchmark_that_changes_it
         ("cd bench && cd .. && sh c.sh; cd /opt && ./d.sh", ("c.sh",)),
         ('cd "$(dirname "$0")" && python3 "$ORCH_WORKTREE/bench.py" && ${PWD}/x.sh', ("bench.py", "x.sh")),
         ("cd bench && ../tools/x.py", ("tools/x.py",)),
+        ("awk -v x=1 -f a.awk in.txt; make -s -f b.mk bench; sed -f", ("a.awk", "b.mk")),
         ("timeout 60 wc -l todo.txt; nice grep -c x lib/a.py", ()),
         ("../up.sh; /abs/x.sh; $HOME/y.sh; ~/z.sh; ./*.sh", ()),
         ("make test", ()),
