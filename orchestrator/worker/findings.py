@@ -21,7 +21,7 @@ from orchestrator.git.filling import Rules
 from orchestrator.git.repository import Repository
 from orchestrator.store import seal, specfile
 from orchestrator.store.seal import SealedFile
-from orchestrator.worker import meddling, scope, shellwords
+from orchestrator.worker import meddling, scope, scripts, shellwords
 from orchestrator.worker.gates import asked
 from orchestrator.worker.work import Leaving, Work, blocked
 
@@ -288,12 +288,32 @@ def seal_scripts(work: Work, repo: Repository) -> None:
     assert work.record.base_commit is not None
     base = work.record.base_commit
     gates, ways = files.led_to(repo.git, base, asked.named(work))
-    commands = [program.command for program in (work.evaluator, work.hidden) if program and program.command]
-    run = dict.fromkeys(word for command in commands for word in shellwords.named(command))
-    found, links = files.led_to(repo.git, base, tuple(run))
+    found, links = files.led_to(repo.git, base, _run(work))
     work.guarded = (*(file.path for file in gates), *ways, *links)
-    work.sealed = work.sealed.with_scripts(
-        {file.path: SealedFile(file.path, 0o755 if file.executable else 0o644, data=file.data) for file in found}
-    )
+    _seal(work, {file.path: SealedFile(file.path, 0o755 if file.executable else 0o644, data=file.data) for file in found})
+
+
+def seal_lying(work: Work, folder: Path) -> None:
+    """The same of a folder without git: the scripts are as they lie there now."""
+    found = scripts.found(folder, _run(work))
+    _seal(work, {path: SealedFile(path, mode, data=data) for path, (mode, data) in found.items()})
+
+
+def rewritten(work: Work, folder: Path) -> str | None:
+    """Whether the benchmark's scripts in a folder without git are others by now: nobody can take that back."""
+    if changed := scripts.edited(work.sealed, folder):
+        named = ", ".join(changed[: scope.SHOWN])
+        return f"{named}, which the benchmark runs, changed while the agent ran; put it back, or `retry` if that was you"
+    return None
+
+
+def _run(work: Work) -> tuple[str, ...]:
+    """What the words of the benchmark's command and the holdout's run."""
+    commands = [program.command for program in (work.evaluator, work.hidden) if program and program.command]
+    return tuple(dict.fromkeys(word for command in commands for word in shellwords.named(command)))
+
+
+def _seal(work: Work, found: Mapping[str, SealedFile]) -> None:
+    work.sealed = work.sealed.with_scripts(found)
     if found:
         work.sealed.keep(work.claim)  # under the digest that the record names

@@ -45,6 +45,7 @@ class PlainFolder:
         start = f"start-{work.claim.token}"
         self.tip = f"left-{work.claim.token}" if work.record.attempts else start
         work.save(repo=str(self.path), base_commit=start)
+        findings.seal_lying(work, self.path)
         problem = setup.run(work, "setup", work.spec.setup, self.path) if work.spec.setup else None
         return blocked(Reason.SETUP, problem) if problem else None
 
@@ -90,8 +91,9 @@ class PlainFolder:
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Without git nobody can tell whether the agent changed something: the measurement decides."""
         self.tip = f"attempt-{number}-{work.claim.token}"
-        problem = findings.tampered(work, watch)
-        return Left(watch.start, self.tip, Result.TAMPERED if problem else None, problem or "")
+        spoilt = findings.rewritten(work, self.path)
+        problem = findings.tampered(work, watch) or spoilt
+        return Left(watch.start, self.tip, Result.TAMPERED if problem else None, problem or "", final=spoilt is not None)
 
     def outside(self, work: Work) -> str | None:
         return None

@@ -37,6 +37,17 @@ def lying(sealed: Sealed, worktree: Path) -> Mapping[str, Content]:
     return {path: _found(worktree / path) for path in sealed.scripts}
 
 
+def found(folder: Path, paths: Iterable[str]) -> Mapping[str, tuple[int, bytes]]:
+    """Those of `paths` that are regular files in `folder` and can be swapped there, with mode and content."""
+    lying = ((path, _found(folder / path)) for path in paths if not _linked((path,), folder))
+    return {path: content for path, content in lying if content}
+
+
+def edited(sealed: Sealed, folder: Path) -> tuple[str, ...]:
+    """Those that are others there than the sealed ones."""
+    return tuple(path for path, now in lying(sealed, folder).items() if now != _wanted(sealed.scripts[path]))
+
+
 def _linked(paths: Iterable[str], worktree: Path) -> str | None:
     """A link or a folder where a script belongs: writing through it could leave the worktree."""
     for path in paths:

@@ -374,6 +374,8 @@ def test_a_plain_folder_is_worked_on_in_place(desk: Desk) -> None:
     assert record.landed is not None
     assert (record.landed.how, record.landed.commit, record.branch) == ("none", None, None)
     assert sorted(path.name for path in folder.iterdir()) == ["ready", "todo.txt"]
+    page = (desk.folder() / ".orch/report.md").read_text()
+    assert "Evidence: 2 of 2 samples in the folder itself, which has no git, were at target;" in page
 
 
 def test_a_plain_folder_at_its_target_needs_no_agent(desk: Desk) -> None:
@@ -401,6 +403,31 @@ def test_tampering_in_a_plain_folder_is_a_finding(desk: Desk) -> None:
     desk.agent("for f in $ORCH_TASK_DIR/benchmark.sh; do echo echo METRIC left=0 > $f; done")
     desk.serve()
     assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.TAMPERED)
+
+
+def test_a_script_that_the_benchmark_runs_in_a_plain_folder_is_no_agent_s_to_change(desk: Desk) -> None:
+    script = plain(desk) / "count.sh"
+    script.write_text("echo METRIC left=$(grep -c . todo.txt)\n")
+    (desk.drop(front="benchmark: timeout 60 sh count.sh") / "benchmark.sh").unlink()
+    desk.agent(f"{desk.call} echo echo METRIC left=0 > count.sh; {DONE}")
+    desk.serve()
+    assert (desk.state(), desk.record().reason, desk.calls()) == (State.BLOCKED, Reason.TAMPERED, 1)
+    assert "count.sh, which the benchmark runs, changed while the agent ran" in (desk.record().detail or "")
+    script.write_text("# mine\necho METRIC left=$(grep -c . todo.txt)\n")
+    desk.move("x", State.PENDING)
+    desk.serve()
+    assert (desk.state(), desk.calls(), script.read_text()[:6]) == (State.CONVERGED, 1, "# mine")
+
+
+def test_a_script_behind_a_link_of_a_plain_folder_is_run_as_it_is(desk: Desk) -> None:
+    folder = plain(desk)
+    (desk.top / "tools").mkdir()
+    (desk.top / "tools/count.sh").write_text("echo METRIC left=$(grep -c . todo.txt)\n")
+    (folder / "tools").symlink_to(desk.top / "tools")
+    (desk.drop(front="benchmark: sh tools/count.sh") / "benchmark.sh").unlink()
+    desk.agent(DONE)
+    desk.serve()
+    assert desk.state() is State.CONVERGED
 
 
 def test_a_gate_that_says_no_in_a_plain_folder_sends_another_agent(desk: Desk) -> None:
