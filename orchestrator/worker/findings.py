@@ -294,16 +294,18 @@ def seal_scripts(work: Work, repo: Repository) -> None:
 
 
 def seal_lying(work: Work, folder: Path) -> None:
-    """The same of a folder without git: the scripts are as they lie there now."""
-    found = scripts.found(folder, _run(work))
+    """The same of a folder without git: they are as they lie there now, and what gates run is with them."""
+    found = scripts.found(folder, (*_run(work), *asked.named(work)))
     _seal(work, {path: SealedFile(path, mode, data=data) for path, (mode, data) in found.items()})
 
 
 def rewritten(work: Work, folder: Path) -> str | None:
-    """Whether the benchmark's scripts in a folder without git are others by now: nobody can take that back."""
+    """Whether the scripts of benchmark and gates in a folder without git are others by now: nobody can take that back."""
     if changed := scripts.edited(work.sealed, folder):
         named = ", ".join(changed[: scope.SHOWN])
-        return f"{named}, which the benchmark runs, changed while the agent ran; put it back, or `retry` if that was you"
+        return (
+            f"{named}, which the benchmark or a gate runs, changed while the agent ran; put it back, or `retry` if that was you"
+        )
     return None
 
 

@@ -412,11 +412,20 @@ def test_a_script_that_the_benchmark_runs_in_a_plain_folder_is_no_agent_s_to_cha
     desk.agent(f"{desk.call} echo echo METRIC left=0 > count.sh; {DONE}")
     desk.serve()
     assert (desk.state(), desk.record().reason, desk.calls()) == (State.BLOCKED, Reason.TAMPERED, 1)
-    assert "count.sh, which the benchmark runs, changed while the agent ran" in (desk.record().detail or "")
+    assert "count.sh, which the benchmark or a gate runs, changed while the agent ran" in (desk.record().detail or "")
     script.write_text("# mine\necho METRIC left=$(grep -c . todo.txt)\n")
     desk.move("x", State.PENDING)
     desk.serve()
     assert (desk.state(), desk.calls(), script.read_text()[:6]) == (State.CONVERGED, 1, "# mine")
+
+
+def test_a_script_that_a_gate_runs_in_a_plain_folder_is_no_agent_s_to_change(desk: Desk) -> None:
+    script = plain(desk) / "doctor.sh"
+    script.write_text("exit 1\n")
+    desk.drop(front="gates: {own: sh doctor.sh}")
+    desk.agent(f"echo exit 0 > doctor.sh; {DONE}")
+    desk.serve()
+    assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.TAMPERED)
 
 
 def test_a_script_behind_a_link_of_a_plain_folder_is_run_as_it_is(desk: Desk) -> None:
