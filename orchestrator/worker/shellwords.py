@@ -38,13 +38,13 @@ STARTS = {
 # What is given a script, by its name: the options after which no file comes, and those that have a word of their own.
 SHELL = re.compile(r"(ba|da|z|k|fi)?sh")
 GIVEN = (
-    (re.compile(r"\.|source"), re.compile(r"(?!)"), ""),
-    (SHELL, re.compile(r"-\w*c"), "-o +o -O +O --rcfile --init-file"),
-    (re.compile(r"(python|pypy)[\d.]*"), re.compile(r"-\w*[cm]"), "-W -X"),
+    (re.compile(r"\.|source"), re.compile(r"(?!)"), re.compile(r"(?!)")),
+    (SHELL, re.compile(r"-\w*c"), re.compile(r"[-+][a-zA-Z]*[oO]|--(rcfile|init-file)")),
+    (re.compile(r"(python|pypy)[\d.]*"), re.compile(r"-\w*[cm]"), re.compile(r"-[WX]")),
     (
         re.compile(r"(node|ruby|perl|php|lua|julia|tclsh)[\d.]*|bun|deno|tsx|Rscript|elixir|luajit"),
         re.compile(r"-\w*[eE]|-[cmp]|--eval|--print"),
-        "-r --require --import --loader --experimental-loader --preload -I -L -J",
+        re.compile(r"-[rILJ]|--(require|import|loader|experimental-loader|preload)"),
     ),
 )
 BY_OPTION = re.compile(r"[gmn]?awk|sed|jq|g?make")  # these are given a script by -f
@@ -100,16 +100,16 @@ class _Reader:
             yield from self._file(words[words.index("-f") + 1])
         for pattern, inline, valued in GIVEN:
             if pattern.fullmatch(name):
-                yield from self._given(words, inline, valued.split(), shell=bool(SHELL.fullmatch(name)))
+                yield from self._given(words, inline, valued, shell=bool(SHELL.fullmatch(name)))
 
-    def _given(self, words: list[str], inline: re.Pattern[str], valued: list[str], *, shell: bool) -> Iterator[str]:
+    def _given(self, words: list[str], inline: re.Pattern[str], valued: re.Pattern[str], *, shell: bool) -> Iterator[str]:
         """The script that an interpreter is given, or what a shell is told to run."""
         while words and (words[0][:1] in ("-", "+") or words[0] == "run" or ASSIGNMENT.match(words[0])):
             option, *words = words
             if inline.fullmatch(option):
                 yield from _Reader(self._folders[-1]).read(words[0]) if shell and words else ()
                 return
-            words = words[1:] if option in valued else words
+            words = words[1:] if valued.fullmatch(option) else words
         if words:
             yield from self._file(words[0])
 
