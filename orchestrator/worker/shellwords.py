@@ -11,11 +11,13 @@ from orchestrator.store.layouts import INTERPRETERS
 
 PUNCTUATION = re.compile(r"[();<>|&]+")
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
-SUBSTITUTION = re.compile(r"\$\(|`|[<>]\(")
+SUBSTITUTION = re.compile(r"[$<>]\(")
+HEREDOC = re.compile(r"^(.*<<-?\s*(['\"]?)(\w+)\2.*)\n(?:.*\n)*?\s*\3$", re.MULTILINE)
+COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)  # an apostrophe in it opens no quote
 TOP = re.compile(r"^\$\{?ORCH_WORKTREE\}?(/|$)")  # where a command begins
 HERE = re.compile(r"^\$\{?PWD\}?(/|$)")
 UNTOLD = "*?[$`~"
-DATA = ""  # stands before words that are no program's: where output goes, what input is taken from, what follows a `<(…)`
+DATA = ""  # stands before words that are no program's: where output goes, what input is taken from
 # What only starts another program: how many words of its own come first, and which of its options have one more.
 STARTS = {
     **dict.fromkeys(("!", "{", "do", "else", "if", "then", "until", "while"), (0, "")),
@@ -40,10 +42,11 @@ SHELL = re.compile(r"(ba|da|z|k|fi)?sh")
 GIVEN = (
     (re.compile(r"\.|source"), re.compile(r"(?!)"), re.compile(r"(?!)")),
     (SHELL, re.compile(r"-\w*c"), re.compile(r"[-+][a-zA-Z]*[oO]|--(rcfile|init-file)")),
-    (re.compile(r"(python|pypy)[\d.]*"), re.compile(r"-\w*[cm]"), re.compile(r"-[WX]")),
+    (re.compile(r"(python|pypy)[\d.]*"), re.compile(r"-|-\w*[cm]"), re.compile(r"-[WX]")),
+    (re.compile(r"php[\d.]*"), re.compile(r"-r"), re.compile(r"-[cdz]")),
     (
-        re.compile(r"(node|ruby|perl|php|lua|julia|tclsh)[\d.]*|bun|deno|tsx|Rscript|elixir|luajit"),
-        re.compile(r"-\w*[eE]|-[cmp]|--eval|--print"),
+        re.compile(r"(node|ruby|perl|lua|julia|tclsh)[\d.]*|bun|deno|tsx|Rscript|elixir|luajit"),
+        re.compile(r"-|-\w*[eE]|-[cmp]|--eval|--print"),
         re.compile(r"-[rILJ]|--(require|import|loader|experimental-loader|preload)"),
     ),
 )
@@ -64,36 +67,40 @@ class _Reader:
     """Reads a command that begins in this folder of the repository; None: somewhere else."""
 
     def __init__(self, folder: str | None) -> None:
-        self._folders = [folder]  # one more for each ( that is open
+        self._folder = folder
+        self._outer: list[tuple[str | None, list[str]]] = []  # folder and words before each ( that is open
 
     def read(self, command: str) -> Iterator[str]:
         words: list[str] = []
         for word in (*_words(command), ";"):
-            for inner in SUBSTITUTION.split(word)[1:]:
-                yield from _Reader(self._folders[-1]).read(inner)
+            for inner in _substituted(word):
+                yield from _Reader(self._folder).read(inner)
             if not PUNCTUATION.fullmatch(word):
                 words.append(word)
                 continue
             yield from self._run(words)
-            words = self._enter(word)
+            words = self._enter(word, words)
 
-    def _enter(self, marks: str) -> list[str]:
-        """What stands before the words that come after these marks: nothing, or that they are data."""
-        closed = False
+    def _enter(self, marks: str, words: list[str]) -> list[str]:
+        """The words that those after these marks follow: what `$(…)` stands in goes on behind it."""
+        if marks == "()":  # of a function
+            return []
         for mark in marks:
-            closed = mark == ")" and len(self._folders) > 1
             if mark == "(":
-                self._folders.append(self._folders[-1])
-            elif closed:
-                self._folders.pop()
-        return [DATA] if "(" not in marks and (closed or {"<", ">"} & set(marks)) else []
+                self._outer.append((self._folder, words))
+                words = []
+            elif mark == ")" and self._outer:
+                self._folder, words = self._outer.pop()
+            else:
+                words = [DATA] if {"<", ">"} & set(marks) else []
+        return words
 
     def _run(self, words: list[str]) -> Iterator[str]:
         """One program with its words."""
         program, *words = _program(words) or [DATA]
         name = PurePosixPath(program).name
         if name == "cd":
-            self._folders[-1] = self._beyond([word for word in words if not word.startswith("-")])
+            self._folder = self._beyond([word for word in words if not word.startswith("-")])
         if "/" in program or PurePosixPath(program).suffix in INTERPRETERS:
             yield from self._file(program)
         if BY_OPTION.fullmatch(name) and "-f" in words[:-1]:
@@ -107,7 +114,7 @@ class _Reader:
         while words and (words[0][:1] in ("-", "+") or words[0] == "run" or ASSIGNMENT.match(words[0])):
             option, *words = words
             if inline.fullmatch(option):
-                yield from _Reader(self._folders[-1]).read(words[0]) if shell and words else ()
+                yield from _Reader(self._folder).read(words[0]) if shell and words else ()
                 return
             words = words[1:] if valued.fullmatch(option) else words
         if words:
@@ -118,7 +125,7 @@ class _Reader:
         if not words or words[0].startswith(("/", "~")):
             return None
         if any(mark in TOP.sub("", HERE.sub("", words[0])) for mark in UNTOLD):
-            return self._folders[-1]
+            return self._folder
         return self._path(words[0])
 
     def _file(self, word: str) -> Iterator[str]:
@@ -128,7 +135,7 @@ class _Reader:
     def _path(self, word: str) -> str | None:
         """What `word` is called from the repository's top; None where it lies elsewhere, or only the shell can tell."""
         top, here = TOP.sub("", word), HERE.sub("", word)
-        folder, word = ("", top) if top != word else (self._folders[-1], here)
+        folder, word = ("", top) if top != word else (self._folder, here)
         if folder is None or word.startswith("/") or any(mark in word for mark in UNTOLD):
             return None
         path = os.path.normpath(os.path.join(folder, word))  # noqa: PTH118  # as text; nothing is there to be resolved
@@ -155,13 +162,27 @@ def _after_options(words: list[str], valued: list[str]) -> list[str]:
     return words
 
 
+def _substituted(word: str) -> Iterator[str]:
+    """What within a word of a command is run for its output."""
+    yield from word.split("`")[1::2]
+    for text in SUBSTITUTION.split(word)[1:]:
+        ends = (at for at, mark in enumerate(text) if mark == ")" and text.count("(", 0, at) == text.count(")", 0, at))
+        yield text[: next(ends, None)]
+
+
 def _words(command: str) -> list[str]:
     import shlex
 
-    lexer = shlex.shlex(command.replace("\n", " ; "), posix=True, punctuation_chars=True)
+    command = HEREDOC.sub(_without_data, command.replace("\\\n", " "))
+    lexer = shlex.shlex(COMMENT.sub("", command).replace("\n", " ; "), posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     lexer.commenters = ""
     try:
         return list(lexer)
     except ValueError:  # a quote without its end: the shell will say so
         return []
+
+
+def _without_data(heredoc: re.Match[str]) -> str:
+    """The line that a text is given to, and the text only where a shell may run it."""
+    return heredoc[0] if any(SHELL.fullmatch(word) for word in heredoc[1].split()) else heredoc[1]
