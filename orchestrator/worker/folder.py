@@ -45,8 +45,8 @@ class PlainFolder:
         start = f"start-{work.claim.token}"
         self.tip = f"left-{work.claim.token}" if work.record.attempts else start
         work.save(repo=str(self.path), base_commit=start)
-        findings.seal_lying(work, self.path)
         problem = setup.run(work, "setup", work.spec.setup, self.path) if work.spec.setup else None
+        findings.seal_lying(work, self.path)  # setup may make some of what is run
         return blocked(Reason.SETUP, problem) if problem else None
 
     @contextmanager

@@ -38,9 +38,10 @@ def lying(sealed: Sealed, worktree: Path) -> Mapping[str, Content]:
 
 
 def found(folder: Path, paths: Iterable[str]) -> Mapping[str, tuple[int, bytes]]:
-    """Those of `paths` that are regular files in `folder` and can be swapped there, with mode and content."""
+    """Those of `paths` that are scripts in `folder` and can be swapped there, with mode and content. What isn't text was built
+    there, and will be again."""
     lying = ((path, _found(folder / path)) for path in paths if not _linked((path,), folder))
-    return {path: content for path, content in lying if content}
+    return {path: content for path, content in lying if content and b"\0" not in content[1]}
 
 
 def edited(sealed: Sealed, folder: Path) -> tuple[str, ...]:

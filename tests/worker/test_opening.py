@@ -439,6 +439,26 @@ def test_a_script_behind_a_link_of_a_plain_folder_is_run_as_it_is(desk: Desk) ->
     assert desk.state() is State.CONVERGED
 
 
+def test_a_program_that_the_benchmark_builds_in_a_plain_folder_is_no_script(desk: Desk) -> None:
+    (plain(desk) / "count").write_bytes(b"\x7fELF\0")
+    build = (
+        "(echo '#!/bin/sh'; echo \"# $(cksum < todo.txt)\"; echo 'echo METRIC left=$(grep -c . todo.txt)'; printf '\\0') > count"
+    )
+    (desk.drop(front=f"benchmark: |\n  {build}; chmod +x count; ./count") / "benchmark.sh").unlink()
+    desk.agent(f"printf 'x\\0' > count; {DONE}")
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+
+
+def test_a_script_that_setup_makes_in_a_plain_folder_is_the_one_that_setup_made(desk: Desk) -> None:
+    (plain(desk) / "count.sh").write_text("an older one\n")
+    setup = "echo 'echo METRIC left=$(grep -c . todo.txt)' > count.sh"
+    (desk.drop(front=f'setup: "{setup}"\nbenchmark: sh count.sh') / "benchmark.sh").unlink()
+    desk.agent(DONE)
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+
+
 def test_a_gate_that_says_no_in_a_plain_folder_sends_another_agent(desk: Desk) -> None:
     folder = plain(desk)
     desk.drop()
