@@ -287,7 +287,7 @@ def test_the_script_that_a_gate_runs_may_not_be_changed(desk: Desk, gates: str) 
     desk.agent(f"{DONE}; echo 'exit 0' > doctor.sh")
     desk.serve()
     assert desk.record().reason is Reason.SCOPE_VIOLATION
-    assert "doctor.sh (no task may change it)" in (desk.record().detail or "")
+    assert "doctor.sh (the benchmark or a gate runs it: no task may change it)" in (desk.record().detail or "")
 
 
 def test_gates_are_sealed_with_the_spec(desk: Desk) -> None:

@@ -56,7 +56,7 @@ def test_a_script_of_the_repository_that_a_holdout_runs_is_no_task_s_to_change(d
     desk.agent(f"echo echo METRIC left=0 > hidden.sh; {DONE}")
     desk.serve()
     assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.SCOPE_VIOLATION)
-    assert "hidden.sh (no task may change it)" in (desk.record().detail or "")
+    assert "hidden.sh (the benchmark or a gate runs it: no task may change it)" in (desk.record().detail or "")
 
 
 def test_the_merged_commit_is_held_to_the_holdout_too(desk: Desk) -> None:
