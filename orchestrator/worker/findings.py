@@ -302,11 +302,15 @@ def seal_lying(work: Work, folder: Path) -> None:
 def rewritten(work: Work, folder: Path) -> str | None:
     """Whether the scripts of benchmark and gates in a folder without git are others by now: nobody can take that back."""
     if changed := scripts.edited(work.sealed, folder):
-        named = ", ".join(changed[: scope.SHOWN])
-        return (
-            f"{named}, which the benchmark or a gate runs, changed while the agent ran; put it back, or `retry` if that was you"
-        )
+        return f"{', '.join(changed[: scope.SHOWN])}, which the benchmark or a gate runs, changed while the agent ran"
     return None
+
+
+def left_rewritten(work: Work, folder: Path) -> None:
+    """The next claim seals what lies there by then, however this one ends."""
+    told = rewritten(work, folder) if _worked_on(work) else None
+    if told and told not in (work.record.doubt or ""):
+        mistrust(work, told)
 
 
 def _run(work: Work) -> tuple[str, ...]:

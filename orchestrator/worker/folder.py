@@ -19,6 +19,8 @@ from orchestrator.worker import findings, setup
 from orchestrator.worker.findings import Left, Watch
 from orchestrator.worker.work import Ending, Work, blocked
 
+PUT_BACK = "put it back, or `retry` if that was you"
+
 
 class PlainFolder:
     """The same steps as a `Workspace`, without git. `tip` only says that an agent has been here since."""
@@ -92,7 +94,7 @@ class PlainFolder:
         """Without git nobody can tell whether the agent changed something: the measurement decides."""
         self.tip = f"attempt-{number}-{work.claim.token}"
         spoilt = findings.rewritten(work, self.path)
-        problem = findings.tampered(work, watch) or spoilt
+        problem = findings.tampered(work, watch) or (f"{spoilt}; {PUT_BACK}" if spoilt else None)
         return Left(watch.start, self.tip, Result.TAMPERED if problem else None, problem or "", final=spoilt is not None)
 
     def outside(self, work: Work) -> str | None:
@@ -111,10 +113,10 @@ class PlainFolder:
         return
 
     def save_cut(self, work: Work) -> None:
-        return
+        findings.left_rewritten(work, self.path)
 
     def leave(self, work: Work) -> None:
-        return
+        findings.left_rewritten(work, self.path)
 
     def restart(self, work: Work) -> None:
         work.save(restart=None)

@@ -419,6 +419,19 @@ def test_a_script_that_the_benchmark_runs_in_a_plain_folder_is_no_agent_s_to_cha
     assert (desk.state(), desk.calls(), script.read_text()[:6]) == (State.CONVERGED, 1, "# mine")
 
 
+@pytest.mark.parametrize("end", [f"kill -TERM {os.getpid()}; sleep 30", "exit 3", "true"], ids=["stopped", "failed", "later"])
+def test_a_script_of_a_plain_folder_that_was_changed_does_not_pass_in_the_next_claim_either(desk: Desk, end: str) -> None:
+    script = plain(desk) / "count.sh"
+    script.write_text("[ ! -e ran ] || echo echo METRIC left=0 > $0\necho METRIC left=$(grep -c . todo.txt)\n")
+    (desk.drop(front="benchmark: sh count.sh") / "benchmark.sh").unlink()
+    spoil = "touch ran" if end == "true" else "echo echo METRIC left=0 > count.sh"
+    desk.agent(f"{desk.call} {spoil}; {end}")
+    desk.serve(once=True)
+    desk.serve(once=True) if desk.state() is State.PENDING else None
+    assert (desk.state(), desk.record().reason, desk.calls()) == (State.BLOCKED, Reason.TAMPERED, 1)
+    assert "count.sh, which the benchmark or a gate runs, changed while the agent ran" in (desk.record().detail or "")
+
+
 def test_a_script_that_a_gate_runs_in_a_plain_folder_is_no_agent_s_to_change(desk: Desk) -> None:
     script = plain(desk) / "doctor.sh"
     script.write_text("exit 1\n")
