@@ -42,7 +42,7 @@ SHELL = re.compile(r"(ba|da|z|k|fi)?sh")
 GIVEN = (
     (re.compile(r"\.|source"), re.compile(r"(?!)"), re.compile(r"(?!)")),
     (SHELL, re.compile(r"-\w*c"), re.compile(r"[-+][a-zA-Z]*[oO]|--(rcfile|init-file)")),
-    (re.compile(r"(python|pypy)[\d.]*"), re.compile(r"-|-\w*[cm]"), re.compile(r"-[WX]")),
+    (re.compile(r"(python|pypy)[\d.]*"), re.compile(r"-|-[^-WX]*[cm].*"), re.compile(r"-[WX]")),
     (re.compile(r"php[\d.]*"), re.compile(r"-r"), re.compile(r"-[cdz]")),
     (
         re.compile(r"(node|ruby|perl|lua|julia|tclsh)[\d.]*|bun|deno|tsx|Rscript|elixir|luajit"),

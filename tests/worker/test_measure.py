@@ -495,7 +495,7 @@ def test_a_disk_that_keeps_no_modes_is_not_taken_for_a_benchmark_that_changes_it
         ("/usr/bin/time -f %e taskset -c 0 setsid python3 -W ignore -X dev -O bench.py arg.py", ("bench.py",)),
         ("bash -e a.sh; sh -o pipefail b.sh; bash -m c.sh", ("a.sh", "b.sh", "c.sh")),
         ("bash -euo pipefail a.sh; bash -euxo pipefail -c 'sh b.sh'; sh +o x c.sh", ("a.sh", "b.sh", "c.sh")),
-        ("python3 -Bm bench x.py; node -e 'x' y.js; python3 - < in.py", ()),
+        ("python3 -Bm bench x.py; python3 -mpytest y.py; node -e 'x' y.js; python3 - < in.py", ()),
         ("node --require ./hook.js bench.js", ("bench.js",)),
         ("uv run --with numpy python bench.py; npx tsx b.ts; conda run -n env python c.py", ("bench.py", "b.ts", "c.py")),
         ('echo "METRIC n=$(python3 count.py "a b")"', ("count.py",)),
