@@ -302,7 +302,7 @@ def seal_lying(work: Work, folder: Path) -> None:
 def rewritten(work: Work, folder: Path) -> str | None:
     """Whether the scripts of benchmark and gates in a folder without git are others by now: nobody can take that back."""
     if changed := scripts.edited(work.sealed, folder):
-        return f"{', '.join(changed[: scope.SHOWN])}, which the benchmark or a gate runs, changed while the agent ran"
+        return f"{', '.join(changed[: scope.SHOWN])}, which the benchmark or a gate runs, changed while the task was worked on"
     return None
 
 

@@ -19,7 +19,7 @@ from orchestrator.worker import findings, setup
 from orchestrator.worker.findings import Left, Watch
 from orchestrator.worker.work import Ending, Work, blocked
 
-PUT_BACK = "put it back, or `retry` if that was you"
+PUT_BACK = "put it back, or `retry` if that was you; what the benchmark itself builds let a `benchmark.sh` in the task folder run"
 
 
 class PlainFolder:

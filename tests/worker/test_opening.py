@@ -412,7 +412,7 @@ def test_a_script_that_the_benchmark_runs_in_a_plain_folder_is_no_agent_s_to_cha
     desk.agent(f"{desk.call} echo echo METRIC left=0 > count.sh; {DONE}")
     desk.serve()
     assert (desk.state(), desk.record().reason, desk.calls()) == (State.BLOCKED, Reason.TAMPERED, 1)
-    assert "count.sh, which the benchmark or a gate runs, changed while the agent ran" in (desk.record().detail or "")
+    assert "count.sh, which the benchmark or a gate runs, changed while the task was worked on" in (desk.record().detail or "")
     script.write_text("# mine\necho METRIC left=$(grep -c . todo.txt)\n")
     desk.move("x", State.PENDING)
     desk.serve()
@@ -429,7 +429,7 @@ def test_a_script_of_a_plain_folder_that_was_changed_does_not_pass_in_the_next_c
     desk.serve(once=True)
     desk.serve(once=True) if desk.state() is State.PENDING else None
     assert (desk.state(), desk.record().reason, desk.calls()) == (State.BLOCKED, Reason.TAMPERED, 1)
-    assert "count.sh, which the benchmark or a gate runs, changed while the agent ran" in (desk.record().detail or "")
+    assert "count.sh, which the benchmark or a gate runs, changed while the task was worked on" in (desk.record().detail or "")
 
 
 def test_a_script_that_a_gate_runs_in_a_plain_folder_is_no_agent_s_to_change(desk: Desk) -> None:
