@@ -186,7 +186,7 @@ def _worktrees(app: App, repo: Repository, known: list[Known]) -> Iterator[Item]
             yield Item("worktree", str(tree.path), size, STRANGE)
         elif owners[0].place.state is not State.CONVERGED:
             yield Item("worktree", str(tree.path), size, f"{owners[0].place.name} is {owners[0].place.state}")
-        elif why := submodules.unsaved(tree.admin):
+        elif why := submodules.unsaved(tree):
             yield Item("worktree", str(tree.path), size, why)
         else:
             yield Item("worktree", str(tree.path), size, "converged", lambda o=owners[0], t=tree: _retire(app, o, t))  # type: ignore[misc]

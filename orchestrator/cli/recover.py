@@ -240,11 +240,15 @@ def _apply(app: App, repo: Repository, chosen: Kept, record: Record | None) -> N
     if not patch:
         app.say("It has no changes.")
         return
-    done = repo.git.run("apply", "--whitespace=nowarn", "-", input=patch, ok=())
-    if done.code:
+    hint = f"Make a branch of it and merge that: orchestrator recover {chosen.slug} --branch NEW {chosen.label}"
+    if (fits := repo.git.run("apply", "--check", "--whitespace=nowarn", "-", input=patch, ok=())).code:
         raise OrchestratorError(
-            f"It doesn't fit onto what is in {repo.top}: {done.stderr.strip()}. Nothing was changed.",
-            hint=f"Make a branch of it and merge that: orchestrator recover {chosen.slug} --branch NEW {chosen.label}",
+            f"It doesn't fit onto what is in {repo.top}: {fits.stderr.strip()}. Nothing was changed.", hint=hint
+        )
+    done = repo.git.run("apply", "--whitespace=nowarn", "-", input=patch, ok=())
+    if done.code:  # git had begun to write: other files lie where one was to be, or the disk is full
+        raise OrchestratorError(
+            f"Only a part of it may be in {repo.top} now: {done.stderr.strip()}. `git status` there shows what.", hint=hint
         )
     app.say(f"Applied to {repo.top}, uncommitted: see `git status`.")
 

@@ -308,8 +308,8 @@ ADVICE: Mapping[Reason | None, str] = {
     " `orchestrator logs --events {name}` shows what it printed), then `orchestrator retry {name}`.",
     Reason.FLAKY: "Make the benchmark give one answer for one state of the code (in a clean checkout is only what is committed"
     " and what `setup` makes), then `orchestrator retry {name}`.",
-    Reason.SCOPE_VIOLATION: "If the change was right, allow it (`orchestrator edit {name} --scope …` or `--off-limits …`),"
-    " then `orchestrator retry {name}`.",
+    Reason.SCOPE_VIOLATION: "If the change was right, allow it (`orchestrator edit {name} --scope …` or `--off-limits …`; of a"
+    " script that `benchmark:` names: let a `benchmark.sh` in the task folder run it instead), then `orchestrator retry {name}`.",
     Reason.TAMPERED: "Look at what it did (`orchestrator recover {name}`) before `orchestrator retry {name}`.",
     Reason.CONFLICT: "Merge the base into the task's branch yourself (its worktree is on it; commit there), then"
     " `orchestrator retry {name}` lands that; without a merge of yours agents try once more.",

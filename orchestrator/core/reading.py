@@ -110,11 +110,14 @@ def number(text: str) -> float:
 
 
 def written(data: bytes) -> Reading:
-    """The reading of a private file: METRIC lines, or one JSON object of numbers by name (also below `metrics`)."""
+    """The reading of a private file: METRIC lines, or one JSON object of numbers by name (also below `metrics`). Where it holds
+    neither, its first line is one that should have been."""
     if not data.lstrip().startswith(b"{"):
         reader = MetricReader()
         reader.feed(data)
-        return reader.finish()
+        found = reader.finish()
+        head = data.strip().partition(b"\n")[0][:BAD_LINE_SHOWN].decode(errors="replace")
+        return found if found.values or found.bad_lines or not head else replace(found, bad_lines=(head,))
     try:
         said = json.loads(data, parse_float=number)
     except (ValueError, RecursionError):

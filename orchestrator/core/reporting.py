@@ -22,13 +22,14 @@ ROWS = 200  # of a table; a task may have been measured for weeks
 
 
 def worth(record: Record, declared: Sequence[Metric]) -> str:
-    """What the last samples on a clean checkout say about the next one (`core.confidence.pass_bound`)."""
+    """What the last samples, on a clean checkout where there is git, say about the next one (`core.confidence.pass_bound`)."""
     samples, held = record.streak, _held(record, declared)
+    place = "on a clean checkout" if record.branch or not record.repo else "in the folder itself, which has no git,"
     if not samples:
-        return f"Evidence: the work as it is by now was not shown to be {held} on a clean checkout."
+        return f"Evidence: the work as it is by now was not shown to be {held} {place.rstrip(',')}."
     bound = confidence.pass_bound(samples, record.misses)
     return (
-        f"Evidence: {samples} of {samples + record.misses} samples on a clean checkout were {held}; "
+        f"Evidence: {samples} of {samples + record.misses} samples {place} were {held}; "
         f"that bounds the share of samples that are not, at 95 %, only to {bound:.0%}."
     )
 

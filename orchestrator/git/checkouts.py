@@ -28,6 +28,10 @@ REFUSED = re.compile(
     r"not uptodate|would be (overwritten|removed|lost)|Cannot merge|need to resolve|unmerged|Unable to create '.+\.lock'"
 )
 UNPLACED = "its own checkout of {} can't be found, since git notes nowhere where it is; run in it: git config core.worktree $PWD"
+UNWATCHED = (
+    "files would be overwritten whose edits git was told to hide "
+    "(git update-index --no-assume-unchanged, or --no-skip-worktree, shows them)"
+)
 MESSAGE = "orchestrator: land tested work"
 
 
@@ -169,9 +173,17 @@ def _refusal(place: Checkout, changed: Sequence[Change], old: str, stderr: str) 
     if lock := re.search(r"Unable to create '(.+)': File exists", stderr):
         return Blocker(place.path, "another git is at work there, or one was killed", (lock[1],))
     ours = {change.path for change in changed}
-    dirty = [path for path in place.git.split("diff-index", "-z", "--name-only", old) if path in ours]
-    reason = "uncommitted changes would be overwritten" if dirty else stderr.strip().removeprefix("error: ")
-    return Blocker(place.path, reason, tuple(dirty))
+    if dirty := [path for path in place.git.split("diff-index", "-z", "--name-only", old) if path in ours]:
+        return Blocker(place.path, "uncommitted changes would be overwritten", tuple(dirty))
+    if hidden := [path for path in _unwatched(place) if path in ours]:
+        return Blocker(place.path, UNWATCHED, tuple(hidden))
+    return Blocker(place.path, stderr.strip().removeprefix("error: "))
+
+
+def _unwatched(place: Checkout) -> Iterator[str]:
+    """The files there whose edits git was told not to show: no status names what keeps the landing waiting."""
+    flagged = (row[2:] for row in place.git.split("ls-files", "-v", "-z") if row[0] in "hsS")
+    return (path for path in flagged if os.path.lexists(place.path / path))
 
 
 def _astray(repo: Repository, base: str) -> tuple[Blocker, ...]:
@@ -182,7 +194,7 @@ def _astray(repo: Repository, base: str) -> tuple[Blocker, ...]:
 
 
 def _blockers(places: Iterable[Checkout], changed: Sequence[Change]) -> tuple[Blocker, ...]:
-    added = [change for change in changed if change.old_mode == changes.ABSENT]
+    added = [change for change in changed if change.old_mode == changes.ABSENT or _ends_submodule(change)]
     found = []
     for place in places:
         if place.busy:
@@ -190,6 +202,12 @@ def _blockers(places: Iterable[Checkout], changed: Sequence[Change]) -> tuple[Bl
         elif paths := _untracked(place.git, added):
             found.append(Blocker(place.path, "files that git doesn't track there would be overwritten", paths))
     return tuple(found)
+
+
+def _ends_submodule(change: Change) -> bool:
+    """Whether a file or link takes a submodule's place: git removes its whole checkout for that, with all edits in there. One
+    that is only taken out stays on the disk."""
+    return change.old_mode == changes.SUBMODULE and change.mode not in (changes.SUBMODULE, changes.ABSENT)
 
 
 def _untracked(git: Git, added: Iterable[Change]) -> tuple[str, ...]:
@@ -214,7 +232,8 @@ def _in_the_way(top: Path, name: str) -> Iterator[str]:
             return
     path = top / name
     if path.is_dir() and not path.is_symlink():
-        for folder, _, files in os.walk(path):
-            yield from (str(Path(folder, file).relative_to(top)) for file in files)
+        for folder, folders, files in os.walk(path):
+            links = (each for each in folders if Path(folder, each).is_symlink())
+            yield from (str(Path(folder, file).relative_to(top)) for file in (*files, *links))
     elif os.path.lexists(path):
         yield name

@@ -71,6 +71,7 @@ OPTIONS = tuple(
         "i18n.commitEncoding=UTF-8",  # as our messages are
         "i18n.logOutputEncoding=UTF-8",
         "log.showSignature=false",  # of each commit, amid what we asked for
+        "diff.orderFile=/dev/null",  # a person's may lie in their checkout: where a worktree has none, git ends at once
     )
     for part in ("-c", option)
 )

@@ -11,7 +11,7 @@ import json
 import os
 from contextlib import suppress
 
-from orchestrator.git import nested, snapshot
+from orchestrator.git import nested, refs, snapshot, worktree
 from orchestrator.git.atomicfile import write
 from orchestrator.git.untracked import hollow
 from orchestrator.git.worktree import Worktree
@@ -20,10 +20,13 @@ FILE = "orchestrator.given"
 Print = list[int]
 
 
-def note(tree: Worktree) -> None:
-    """Take what lies in the worktree now, uncommitted and not ignored, as given, and folders without a file."""
+def note(tree: Worktree, but: frozenset[str] = frozenset()) -> None:
+    """Take what lies in the worktree now, uncommitted and not ignored, as given, and folders without a file. Not the files `but`:
+    what was `beyond` any commit before a setup or a benchmark may be an agent's."""
+    loose = _loose(tree) - but
     untracked = snapshot.look(tree.git, tree.repo.hash_size).untracked
-    entries = (*untracked, *hollow(tree.git))
+    occupied = (f"{path}/" for path in worktree.unfilled(tree) if refs.entries(tree.path / path))
+    entries = (*untracked, *hollow(tree.git), *occupied)
     if not entries:
         forget(tree)
         return
@@ -31,8 +34,15 @@ def note(tree: Worktree) -> None:
     listed = tree.git.run("ls-files", "-z", "-o", "--exclude-standard", "--", *survey.paths).stdout
     names = [name for name in os.fsdecode(listed).split("\0") if name and not name.endswith("/")]
     names += [name for repository in survey.repositories for name in nested.files(tree.git, repository)]
-    files = {name: print_ for name in names if (print_ := _print(tree, name))}
+    files = {name: print_ for name in (*names, *loose) if (print_ := _print(tree, name))}
     write(tree.admin / FILE, json.dumps({"entries": entries, "files": files}))
+
+
+def beyond(tree: Worktree) -> frozenset[str]:
+    """Files that lie where a submodule would be that was not initialised, and are nothing given: no status tells of them, and no
+    commit takes them up."""
+    loose = _loose(tree)
+    return loose - unchanged(tree) if loose else loose
 
 
 def forget(tree: Worktree) -> None:
@@ -48,6 +58,14 @@ def entries(tree: Worktree) -> tuple[str, ...]:
 def unchanged(tree: Worktree) -> frozenset[str]:
     """Files that were noted and are as they were."""
     return frozenset(name for name, known in _noted(tree)[1].items() if _print(tree, name) == known)
+
+
+def _loose(tree: Worktree) -> frozenset[str]:
+    found = set[str]()
+    for path in worktree.unfilled(tree):
+        with suppress(OSError):  # a folder that is too deep, or not to be read: what was found before it tells enough
+            found.update(nested.walk(tree.path, f"{path}/"))
+    return frozenset(name for name in found if not any(nested.unwanted(part) for part in name.split("/")))
 
 
 def _noted(tree: Worktree) -> tuple[list[str], dict[str, Print]]:

@@ -79,6 +79,15 @@ def read(index: Path, hash_size: int, most: int | None = None) -> Findings:
     return Findings(hidden or data[position : position + len(SPLIT)] == SPLIT, tuple(links), entries, unmerged)
 
 
+def links(index: Path, hash_size: int) -> tuple[str, ...]:
+    """The paths recorded as repositories of their own. Mostly there is none, which the bytes say at one look."""
+    try:
+        some = struct.pack(">I", GITLINK) in index.read_bytes()
+    except FileNotFoundError:
+        return ()
+    return read(index, hash_size).links if some else ()
+
+
 def _number(data: bytes, position: int) -> tuple[int, int]:
     """A number of git's, seven bits in a byte, and where it ends: how much of the path before this one is dropped."""
     byte = data[position]

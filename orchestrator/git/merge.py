@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.core.value import Value
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, RepositoryError
 from orchestrator.git import objects
 from orchestrator.git.command import Git, split
 from orchestrator.git.identity import commit_as
@@ -121,8 +121,12 @@ def join(verify: Worktree, base: str, sides: Iterable[str]) -> Joined:
 
 
 def without(verify: Worktree, batch: str, side: str | None) -> Merged | Conflict:
-    """A landed merge without this side of it, made anew from its other parents; without any where that is None."""
-    base, *sides = verify.git.text("rev-parse", f"{batch}^@").split()
+    """A landed merge without this side of it, made anew from its other parents; without any where that is None. Raises
+    RepositoryError where a fetch has made the repository shallow since, and its parents aren't here."""
+    if not (parents := verify.git.text("rev-parse", f"{batch}^@").split()):
+        told = f"What {batch[:10]} was merged into is not in {verify.repo.top}: the history there is cut off."
+        raise RepositoryError(told, hint="git fetch --unshallow brings it.")
+    base, *sides = parents
     joined = join(verify, base, [each for each in sides if side is not None and each != side])
     return Conflict(joined.files) if joined.files else Merged(joined.tree, base)
 

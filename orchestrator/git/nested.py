@@ -61,7 +61,7 @@ def files(git: Git, repository: str) -> list[str]:
     try:
         listed = Git(top, top / ".git" if (top / ".git").is_dir() else None).split("ls-files", "-z", "-co", "--exclude-standard")
     except GitError:
-        listed = list(_walk(top, ""))
+        listed = list(walk(top, ""))
     names = (name for name in listed if not name.endswith("/") and os.path.lexists(top / name))
     return [f"{repository}/{name}" for name in names if not (top / name).is_dir() or (top / name).is_symlink()]
 
@@ -71,7 +71,7 @@ def folded(top: Path, untracked: Iterable[str], files: frozenset[str]) -> Iterat
     stands for all of it."""
     for entry in untracked:
         inside = {name for name in files if name == entry or (entry.endswith("/") and name.startswith(entry))}
-        whole = inside and entry.endswith("/") and inside.issuperset(_walk(top, entry))
+        whole = inside and entry.endswith("/") and inside.issuperset(walk(top, entry))
         yield from (entry.rstrip("/"),) if whole else sorted(inside)
 
 
@@ -112,7 +112,8 @@ def _names(folder: str) -> list[str]:
         return []
 
 
-def _walk(top: Path, below: str) -> Iterator[str]:
+def walk(top: Path, below: str) -> Iterator[str]:
+    """The files and links below a folder, whose name ends with a slash: of a repository there, its own files are left out."""
     waiting = [below]
     for folder in waiting:  # grows while it is walked
         with os.scandir(top / folder) as entries:

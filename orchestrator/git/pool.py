@@ -30,6 +30,7 @@ from orchestrator.git.worktree import (
     begin,
     broken,
     checkout,
+    clean_unfilled,
     correct,
     find,
     forget,
@@ -76,7 +77,7 @@ def prepare(repo: Repository, path: Path, *, owner: str, branch: str | None, com
 
 def retire(worktree: Worktree, *, most: int = POOLED, pump: Pump = time.sleep) -> str | None:
     """Put a worktree whose work is all saved into the pool, or remove it. Returns why it had to stay, where it had to."""
-    if why := submodules.unsaved(worktree.admin):
+    if why := submodules.unsaved(worktree):
         return why
     with locks.acquire(worktree.repo.worktree_lock, pump) as proof:
         pool = worktree.path.parent / POOL
@@ -122,6 +123,7 @@ def _make(repo: Repository, path: Path, *, owner: str, branch: str | None, commi
         fresh = not (worktree.admin / "index").exists()
     try:
         (checkout if fresh else reset)(worktree, branch=branch, commit=commit)
+        clean_unfilled(worktree)
     except GitError as error:
         if fresh or isinstance(error, Locked):
             raise

@@ -194,12 +194,19 @@ def _commit(tree: Worktree, status: snapshot.Status, apart: frozenset[str], mess
         command = ("commit", "-q", "--no-verify", "--cleanup=verbatim", *every, "-F", "-")
         output = commit_as(tree.git, *command, message=message, env=staged.env, ok=(0, 1))
         if output.code == 1:
-            if "error: " in output.stderr:  # it could not be written; else there is nothing to be committed
+            if "error: " in output.stderr and _differs(tree.git, staged):
                 raise GitError(("commit",), output.code, output.stderr)
             return False
         hit("git.index:before")
         staged.path.replace(tree.admin / "index")
     return True
+
+
+def _differs(git: Git, staged: snapshot.Staged) -> bool:
+    """Whether there is something to be committed, which then could not be written. Git tells of other errors, too, in each
+    command: a commit-graph that a power cut damaged, an alternate that is gone and not needed."""
+    how = ("--quiet", "--no-ext-diff", "--ignore-submodules=dirty", *(() if staged.rest else ("--cached",)))
+    return bool(git.run("diff", *how, "HEAD", env=staged.env, ok=(0, 1)).code)
 
 
 def _uncommitted(tree: Worktree) -> Iterator[str]:

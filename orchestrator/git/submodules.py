@@ -8,45 +8,51 @@ from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.errors import GitError, OrchestratorError
-from orchestrator.git import nested, repository, worktree
+from orchestrator.git import given, nested, repository, worktree
 from orchestrator.git.command import Git
-from orchestrator.git.worktree import admin_of
+from orchestrator.git.worktree import Worktree, admin_of
 
 SHOWN = 3  # paths that are named
 
 
-def unsaved(admin: Path) -> str | None:
-    """Why the worktree with this git folder must stay: a submodule with commits that are nowhere else, or with uncommitted edits.
-    None where it need not."""
-    for module in _modules(admin / "modules"):
+def unsaved(tree: Worktree) -> str | None:
+    """Why the worktree must stay: a submodule with commits that are nowhere else, or with uncommitted edits. None where it need
+    not."""
+    for module in _modules(tree.admin / "modules"):
         try:
             only_here = Git(module, module).text("rev-list", "-n1", "--all", "HEAD", "--not", "--remotes")
         except GitError as error:
             return f"its submodule {module.name} can't be read ({error.stderr.strip()})"
         if only_here:
             return f"its submodule {module.name} has commits that are nowhere else ({only_here[:12]})"
-    return edited(admin)
+    return edited(tree)
 
 
 def kept(top: Path, owner: str) -> Iterator[tuple[Path, str]]:
     """The worktrees of this task that must stay, and why, for whoever only tells of it: where nobody can tell there are none."""
     with suppress(OrchestratorError, OSError):
         for tree in worktree.ours(repository.look(top)):
-            if tree.owner == owner and (why := unsaved(tree.admin)):
+            if tree.owner == owner and (why := unsaved(tree)):
                 yield tree.path, why
 
 
-def edited(admin: Path) -> str | None:
+def edited(tree: Worktree) -> str | None:
     """Which submodule of the worktree has uncommitted edits, in words; None where none has, or there are none."""
-    for module in _modules(admin / "modules"):
+    for module in _modules(tree.admin / "modules"):
         try:
             paths = _uncommitted(module)
         except GitError as error:
             return f"its submodule {module.name} can't be read ({error.stderr.strip()})"
         if paths:
-            more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
-            return f"its submodule {module.name} has uncommitted edits ({', '.join(paths[:SHOWN])}{more})"
+            return f"its submodule {module.name} has uncommitted edits ({_some(paths)})"
+    if paths := sorted(given.beyond(tree)):
+        return f"files lie where a submodule would be that was not initialised ({_some(paths)})"
     return None
+
+
+def _some(paths: list[str]) -> str:
+    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+    return f"{', '.join(paths[:SHOWN])}{more}"
 
 
 def _uncommitted(module: Path) -> list[str]:

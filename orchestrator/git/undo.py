@@ -82,10 +82,7 @@ def _steps(place: Checkout, changed: tuple[Change, ...], wanted: Mapping[str, En
         yield Step(
             change.path,
             entry,
-            file=change.path not in good
-            and writable
-            and change.path not in sparse
-            and SUBMODULE not in (entry.mode, change.mode),
+            file=change.path not in good and writable and change.path not in sparse and change.mode != SUBMODULE,
             index=current != entry and current in (_old(change), _new(change)),
             sparse=change.path in sparse,
         )
@@ -122,6 +119,7 @@ def _matching(place: Checkout, entries: Mapping[str, Entry]) -> set[str]:
     """The paths whose file on disk is exactly the entry, by git's own rules (filters, line ends, links, the x bit)."""
     absent = {path for path, entry in entries.items() if entry == NOTHING and not _exists(place.path, path)}
     present = {path: entry for path, entry in entries.items() if entry != NOTHING and _exists(place.path, path)}
+    present = {path: entry for path, entry in present.items() if entry.mode != SUBMODULE or _folder(place.path / path)}
     if not present:
         return absent
     with _scratch(place, present) as env:
@@ -153,6 +151,11 @@ def _half_written(place: Checkout, change: Change) -> bool:
         return False
     whole = place.git.run("cat-file", "--filters", f"--path={change.path}", change.new, ok=(0, 128)).stdout
     return path.stat().st_size < len(whole) and whole.startswith(path.read_bytes())
+
+
+def _folder(path: Path) -> bool:
+    """Whether a submodule may be there: git compares none, and would take what has come in its place for one."""
+    return path.is_dir() and not path.is_symlink()
 
 
 def _exists(top: Path, path: str) -> bool:

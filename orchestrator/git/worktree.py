@@ -123,11 +123,36 @@ def reset(worktree: Worktree, *, branch: str | None, commit: str) -> None:
         checkout(worktree, branch=branch, commit=commit)
         if not untracked.none(worktree.path, worktree.admin / "index", worktree.repo.hash_size):
             clean(worktree)
+            if branch is None:  # else an agent's work may lie in there, which can be kept nowhere else
+                clean_unfilled(worktree)
 
 
 def clean(worktree: Worktree, *, keep_ignored: bool = False) -> None:
     """Remove what git doesn't track, repositories of their own included; on request only what it doesn't ignore."""
     worktree.git.reach("clean", "-ffdq" if keep_ignored else "-ffdxq")
+
+
+def clean_unfilled(worktree: Worktree) -> None:
+    """Remove what lies where submodules would be: git doesn't, and it was somebody else's, or a benchmark left it."""
+    for path in unfilled(worktree):
+        remove(worktree.path / path)
+        (worktree.path / path).mkdir(exist_ok=True)  # what isn't ours to remove stays
+
+
+def unfilled(worktree: Worktree) -> Iterator[str]:
+    """The submodules that git has put no files of into the worktree. Whatever lies in such a folder all the same is nothing that
+    git would tell of, commit, or clean away. Where a link leads to one, what is behind it is somebody else's."""
+    top = worktree.path.resolve()
+    for path in indexfile.links(worktree.admin / "index", worktree.repo.hash_size):
+        folder = worktree.path / path
+        if folder.is_dir() and folder.resolve() == top / path and not _filled(worktree, folder):
+            yield path
+
+
+def _filled(worktree: Worktree, folder: Path) -> bool:
+    """Whether git has initialised the submodule there: its repository lies in git's folder for the worktree."""
+    repository = admin_of(folder)
+    return repository is not None and (folder / repository).resolve().is_relative_to((worktree.admin / "modules").resolve())
 
 
 def checkout(worktree: Worktree, *, branch: str | None, commit: str) -> None:

@@ -111,7 +111,14 @@ def _incumbents(work: Work, space: Space, incumbent: str) -> Mapping[str, float]
     """The incumbent's numbers, where a fresh base has made the ones on record worthless."""
     best = _measured(work, Place(incumbent, lambda: space.rival(work, incumbent)), "incumbent")
     work.note(best=dict(best))
+    _begin_there(work, incumbent, best)
     return best
+
+
+def _begin_there(work: Work, incumbent: str, values: Mapping[str, float]) -> None:
+    """On a fresh base a task has begun anew: what others gained meanwhile is there, and none of its own."""
+    if incumbent == work.record.base_commit:
+        work.note(baseline=dict(values))
 
 
 def _repeated(work: Work, space: Space, result: Sample) -> Mapping[str, float]:
@@ -148,6 +155,8 @@ def _by_pairs(work: Work, space: Space, incumbent: str, result: Sample) -> Compa
         _find_out(work, pairs)
         metric, guards = _compared(work)
         decision = trial.decide(metric, guards, pairs, work.alpha)
+    if not work.record.best:
+        _begin_there(work, incumbent, _medians(work, [pair.incumbent for pair in pairs]))
     if decision.verdict is not Verdict.KEEP:
         return _told(work, metric, pairs, decision, Compared(False, _why(metric, pairs, decision), result.values))
     fresh = [_pair(work, places, number, "confirm") for number in range(trial.CONFIRMING)]
@@ -167,8 +176,13 @@ def _find_out(work: Work, pairs: Sequence[Pair]) -> None:
 
 
 def _counting(work: Work, pairs: Sequence[Pair]) -> Mapping[str, float]:
-    """The candidate's numbers as a clean checkout gave them: the median of a noisy one, what each pair said of any other."""
-    return {**pairs[-1].candidate, **{name: median(pair.candidate[name] for pair in pairs) for name in work.record.noisy}}
+    """The candidate's numbers as a clean checkout gave them."""
+    return _medians(work, [pair.candidate for pair in pairs])
+
+
+def _medians(work: Work, seen: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """What samples of one commit said: the median of a noisy metric, the last word of any other."""
+    return {**seen[-1], **{name: median(values[name] for values in seen) for name in work.record.noisy}}
 
 
 def _told(work: Work, metric: Metric, pairs: Sequence[Pair], decision: Decision, answer: Compared) -> Compared:

@@ -21,7 +21,7 @@ from orchestrator.git.filling import Rules
 from orchestrator.git.repository import Repository
 from orchestrator.store import seal, specfile
 from orchestrator.store.seal import SealedFile
-from orchestrator.worker import meddling, scope, scripts
+from orchestrator.worker import meddling, scope, scripts, shellwords
 from orchestrator.worker.gates import asked
 from orchestrator.worker.work import Leaving, Work, blocked
 
@@ -283,16 +283,43 @@ def hide_queue(repo: Repository, root: Path, worktrees: Path) -> None:
 
 
 def seal_scripts(work: Work, repo: Repository) -> None:
-    """The repository's files that a benchmark command runs are taken from the base commit and count in the seal."""
-    if words := asked.named(work):
-        work.guarded = tuple(file.path for file in files.at(repo.git, work.record.base_commit or "HEAD", words))
-    command = work.evaluator.command
-    if command is None:
-        return
+    """The repository's files that a benchmark's command or the holdout's runs are from the base commit and count in the seal.
+    What gates run may not be changed either, and no link by which any of them is found."""
     assert work.record.base_commit is not None
-    found = files.at(repo.git, work.record.base_commit, scripts.named(command))
-    work.sealed = work.sealed.with_scripts(
-        {file.path: SealedFile(file.path, 0o755 if file.executable else 0o644, data=file.data) for file in found}
-    )
+    base = work.record.base_commit
+    gates, ways = files.led_to(repo.git, base, asked.named(work))
+    found, links = files.led_to(repo.git, base, _run(work))
+    work.guarded = (*(file.path for file in gates), *ways, *links)
+    _seal(work, {file.path: SealedFile(file.path, 0o755 if file.executable else 0o644, data=file.data) for file in found})
+
+
+def seal_lying(work: Work, folder: Path) -> None:
+    """The same of a folder without git: they are as they lie there now, and what gates run is with them."""
+    found = scripts.found(folder, (*_run(work), *asked.named(work)))
+    _seal(work, {path: SealedFile(path, mode, data=data) for path, (mode, data) in found.items()})
+
+
+def rewritten(work: Work, folder: Path) -> str | None:
+    """Whether the scripts of benchmark and gates in a folder without git are others by now: nobody can take that back."""
+    if changed := scripts.edited(work.sealed, folder):
+        return f"{', '.join(changed[: scope.SHOWN])}, which the benchmark or a gate runs, changed while the task was worked on"
+    return None
+
+
+def left_rewritten(work: Work, folder: Path) -> None:
+    """The next claim seals what lies there by then, however this one ends."""
+    told = rewritten(work, folder) if _worked_on(work) else None
+    if told and told not in (work.record.doubt or ""):
+        mistrust(work, told)
+
+
+def _run(work: Work) -> tuple[str, ...]:
+    """What the words of the benchmark's command and the holdout's run."""
+    commands = [program.command for program in (work.evaluator, work.hidden) if program and program.command]
+    return tuple(dict.fromkeys(word for command in commands for word in shellwords.named(command)))
+
+
+def _seal(work: Work, found: Mapping[str, SealedFile]) -> None:
+    work.sealed = work.sealed.with_scripts(found)
     if found:
         work.sealed.keep(work.claim)  # under the digest that the record names

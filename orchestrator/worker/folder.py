@@ -19,6 +19,8 @@ from orchestrator.worker import findings, setup
 from orchestrator.worker.findings import Left, Watch
 from orchestrator.worker.work import Ending, Work, blocked
 
+PUT_BACK = "put it back, or `retry` if that was you; what the benchmark itself builds let a `benchmark.sh` in the task folder run"
+
 
 class PlainFolder:
     """The same steps as a `Workspace`, without git. `tip` only says that an agent has been here since."""
@@ -46,6 +48,7 @@ class PlainFolder:
         self.tip = f"left-{work.claim.token}" if work.record.attempts else start
         work.save(repo=str(self.path), base_commit=start)
         problem = setup.run(work, "setup", work.spec.setup, self.path) if work.spec.setup else None
+        findings.seal_lying(work, self.path)  # setup may make some of what is run
         return blocked(Reason.SETUP, problem) if problem else None
 
     @contextmanager
@@ -90,8 +93,9 @@ class PlainFolder:
     def collect(self, work: Work, number: int, watch: Watch) -> Left:
         """Without git nobody can tell whether the agent changed something: the measurement decides."""
         self.tip = f"attempt-{number}-{work.claim.token}"
-        problem = findings.tampered(work, watch)
-        return Left(watch.start, self.tip, Result.TAMPERED if problem else None, problem or "")
+        spoilt = findings.rewritten(work, self.path)
+        problem = findings.tampered(work, watch) or (f"{spoilt}; {PUT_BACK}" if spoilt else None)
+        return Left(watch.start, self.tip, Result.TAMPERED if problem else None, problem or "", final=spoilt is not None)
 
     def outside(self, work: Work) -> str | None:
         return None
@@ -109,10 +113,10 @@ class PlainFolder:
         return
 
     def save_cut(self, work: Work) -> None:
-        return
+        findings.left_rewritten(work, self.path)
 
     def leave(self, work: Work) -> None:
-        return
+        findings.left_rewritten(work, self.path)
 
     def restart(self, work: Work) -> None:
         work.save(restart=None)

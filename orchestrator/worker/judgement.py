@@ -196,7 +196,7 @@ def tell_fate(
     are none. Under `mode: converge` the number doesn't decide that; `improved` tells of it."""
     stays = left and (result in STAYING or (result is Result.CONFLICT and work.record.resolving is not None))
     if stays and not improved:
-        detail = f"{detail}; {STAYS}" if detail else STAYS
+        detail = f"{detail.rstrip('.')}; {STAYS}" if detail else STAYS
     work.event("kept" if stays else "discarded", result=result.value, improved=improved, commit=commit, detail=detail)
 
 

@@ -86,7 +86,8 @@ def already_there(work: Work, space: Space) -> Ending | None:
     streak = verify.streak(work, space, space.tip)
     if not streak.passed:
         work.refused = f"at target once, then not: {streak.detail}"
-        work.feedback = streak.missed.output if streak.missed else work.feedback
+        if streak.missed:
+            lower_baseline(work, streak.missed)
         return None
     if refused := verify.refusal(work, space, space.tip):
         work.refused = f"{refused.name}: {refused.reason}"
@@ -95,6 +96,15 @@ def already_there(work: Work, space: Space) -> Ending | None:
         work.refused = f"holdout: {verify.MISSED}"
         return None
     return closing.landed(work, space, Landed(space.tip if work.record.branch else None, work.record.base, "none"))
+
+
+def lower_baseline(work: Work, missed: Sample) -> None:
+    """The base's first number was luck, which no work has to beat: what it said then counts, and the next prompt has it. That of
+    a number known to be noisy is a median."""
+    work.feedback = missed.output
+    if missed.values and not work.record.noisy:
+        values = dict(missed.values)
+        work.save(baseline=values, best=values, values=values)
 
 
 def resume(work: Work, space: Space) -> Ending | None:

@@ -30,12 +30,16 @@ FILES = 200  # that a record names
 
 def plan(work: Work, space: Space, outcome: LandOutcome) -> bool:
     """Let the next attempt resolve the conflict. False where the work is to be done again on the fresh base: it is optimized, so
-    its numbers were compared with another base's, or the base was rewritten. The caller saves, and restarts there."""
+    its numbers were compared with another base's, or the base was rewritten, or no worktree can hold the markers. The caller
+    saves, and restarts there."""
     found, base, began = outcome.conflict, outcome.base, work.record.base_commit
     if work.optimizing or not isinstance(space, Workspace) or found is None or not (found.tree and base and began):
         return False
+    files = found.files[:FILES]
+    if not conflicts.fillable(space.tree, found.tree, space.tip, files):
+        return False
     commit = hold(work, space, found.tree, base)
-    resolving = Resolving(commit, base, space.tip, began, found.files[:FILES], work.record.attempts)
+    resolving = Resolving(commit, base, space.tip, began, files, work.record.attempts)
     work.record = replace(work.record, resolving=resolving, restart=Restart(commit, base))
     work.feedback = ""
     return True

@@ -27,6 +27,7 @@ def retire(work: Work, repo: Repository, place: Path) -> None:
 def give_back_beside(work: Work, repo: Repository, place: Path, *, most: int = pool.POOLED) -> None:
     """What stands beside the agent's worktree by now; it holds nobody's work."""
     for tree in _beside(work, repo, place):
+        worktree.clean_unfilled(tree)
         _give_back(work, tree, most)
 
 

@@ -14,6 +14,7 @@ from orchestrator.store import settingsfiles
 from orchestrator.worker.work import Work
 
 SHOWN = 5  # paths named in a finding
+RUN = f"the benchmark or a gate runs it: {FORBIDDEN}"
 
 
 def violations(work: Work, repo: Repository, old: str, new: str) -> str | None:
@@ -31,7 +32,9 @@ def strays(work: Work, repo: Repository, changed: Iterable[Change], commit: str)
         found = forbids.violations(change.path for change in changed)
     else:
         found = outside(work.spec, repo, changed, forbids.forbidden)
-    return _own(work, repo, changed, found, commit) if found else found
+    found = _own(work, repo, changed, found, commit) if found else found
+    run = {*work.sealed.scripts, *work.guarded}
+    return {path: RUN if path in run and why == FORBIDDEN else why for path, why in found.items()}
 
 
 def _own(work: Work, repo: Repository, changed: Iterable[Change], found: Mapping[str, str], commit: str) -> Mapping[str, str]:

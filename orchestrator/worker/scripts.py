@@ -6,54 +6,13 @@ While a sample runs, the worktree holds the sealed content of those scripts; aft
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from orchestrator.store.layouts import INTERPRETERS
 from orchestrator.store.seal import Sealed, SealedFile
 
-PUNCTUATION = re.compile(r"[();<>|&]+")
-ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
-PREFIXES = ("!", "{", "do", "else", "env", "exec", "if", "nice", "nohup", "poetry", "run", "then", "time", "until", "uv", "while")
-INTERPRETER = re.compile(
-    r"\.|source|(ba|da|z|k|fi)?sh|(python|node|ruby|perl|php|lua|julia|tclsh)[\d.]*|bun|deno|tsx|Rscript|elixir|luajit"
-)
 Content = tuple[int, bytes] | None  # None: no file there
-INLINE = frozenset({"-c", "-e", "-m", "--eval"})  # what follows is a program's text or a module, not a file
-
-
-def named(command: str) -> tuple[str, ...]:
-    """The words of a shell command that are run and could be a file of the repository: relative, each once, in order.
-
-    A program (`./bench.sh -n 5`) or what an interpreter is given (`python bench/run.py`), never data (`wc -l todo.txt`), which
-    the agent may well have to change. Those that exist at the base commit belong to the evaluator (`Sealed.with_scripts`).
-    """
-    found: dict[str, None] = {}
-    runs, given = True, False  # the next word is a program; it is what an interpreter is given
-    for word in _words(command):
-        if PUNCTUATION.fullmatch(word):
-            runs, given = not ({"<", ">"} & set(word)), False
-        elif word in INLINE and given:
-            runs = given = False
-        elif (runs or given) and not (ASSIGNMENT.match(word) or word in PREFIXES or word.startswith("-")):
-            if (given or "/" in word or PurePosixPath(word).suffix in INTERPRETERS) and (path := _relative(word)):
-                found[path] = None
-            runs, given = False, runs and bool(INTERPRETER.fullmatch(PurePosixPath(word).name))
-    return tuple(found)
-
-
-def _words(command: str) -> list[str]:
-    import shlex
-
-    lexer = shlex.shlex(command.replace("\n", " ; "), posix=True, punctuation_chars=True)
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    try:
-        return list(lexer)
-    except ValueError:  # a quote without its end: the shell will say so
-        return []
 
 
 @contextmanager
@@ -78,6 +37,18 @@ def lying(sealed: Sealed, worktree: Path) -> Mapping[str, Content]:
     return {path: _found(worktree / path) for path in sealed.scripts}
 
 
+def found(folder: Path, paths: Iterable[str]) -> Mapping[str, tuple[int, bytes]]:
+    """Those of `paths` that are scripts in `folder` and can be swapped there, with mode and content. What isn't text was built
+    there, and will be again."""
+    lying = ((path, _found(folder / path)) for path in paths if not _linked((path,), folder))
+    return {path: content for path, content in lying if content and b"\0" not in content[1]}
+
+
+def edited(sealed: Sealed, folder: Path) -> tuple[str, ...]:
+    """Those that are others there than the sealed ones."""
+    return tuple(path for path, now in lying(sealed, folder).items() if now != _wanted(sealed.scripts[path]))
+
+
 def _linked(paths: Iterable[str], worktree: Path) -> str | None:
     """A link or a folder where a script belongs: writing through it could leave the worktree."""
     for path in paths:
@@ -85,13 +56,6 @@ def _linked(paths: Iterable[str], worktree: Path) -> str | None:
             if (worktree / part).is_symlink() or ((worktree / path).is_dir()):
                 return f"{part}, which the benchmark's command runs, is no longer the file it was."
     return None
-
-
-def _relative(word: str) -> str | None:
-    path = PurePosixPath(word)
-    if not path.name or path.is_absolute() or ".." in path.parts or any(character in word for character in "*?[$`~"):
-        return None
-    return str(path)
 
 
 def _wanted(file: SealedFile) -> Content:

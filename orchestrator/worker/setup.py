@@ -36,12 +36,16 @@ def furnish(work: Work, repo: Repository, tree: Worktree) -> str | None:
 
     What these leave is given: no commit of an agent's takes it up.
     """
+    beyond = given.beyond(tree)
     copied = included.copy_included(repo, tree)
     commands = furnishing(work.spec, work.settings)
     for name, command in commands.items():
         if problem := run(work, name, command, tree.path):
             return problem
-    (given.note if commands or copied else given.forget)(tree)
+    if commands or copied:
+        given.note(tree, beyond)
+    else:
+        given.forget(tree)
     return None
 
 

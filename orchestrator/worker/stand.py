@@ -48,7 +48,11 @@ def _cleaned(tree: Worktree, commit: str) -> bool:
     try:
         worktree.checkout(tree, branch=None, commit=commit)
         made = given.entries(tree)
-        save.tidy(tree, made) if made else worktree.clean(tree, keep_ignored=True)
+        if made:
+            save.tidy(tree, made)
+        else:
+            worktree.clean(tree, keep_ignored=True)
+            worktree.clean_unfilled(tree)
     except GitError as error:
         if not error.denied:
             raise

@@ -236,7 +236,7 @@ class Workspace:
             try:
                 save.tidy(self._tree, self._litter)
                 if self._litter:  # what setup made, and a benchmark may have used
-                    given.note(self._tree)
+                    given.note(self._tree, given.beyond(self._tree))
             except GitError as error:
                 if not error.denied:
                     raise
@@ -279,7 +279,7 @@ class Workspace:
         if collected.tip != watch.start or extra:  # its own ref last: after a kill that says that all of it is taken in
             kept.keep_all(self.repo, work.record.slug, {**extra, label: collected.tip})
         self.tip = collected.tip
-        if edits := submodules.edited(self.tree.admin):
+        if edits := submodules.edited(self.tree):
             work.event("notice", detail=f"{edits}: they can't be taken, and are in no commit")
         left = self._left = findings.judge(work, self.repo, watch, collected)
         if self._cleared == watch.start and not left.finding:

@@ -411,6 +411,22 @@ def test_a_task_with_failures_without_a_limit_goes_on_after_any_number_of_them(p
     assert (project.task("fix")["state"], project.task("fix")["attempts"]) == ("converged", 8)
 
 
+def test_recover_says_so_where_git_broke_off_as_it_wrote(project: Project) -> None:
+    (project.top / "folder").mkdir()
+    (project.top / "folder" / "file").write_text("x\n")
+    (project.top / ".gitignore").write_text("*.ignored\n")
+    project.git("add", ".gitignore", "folder")
+    project.git("commit", "-qm", "a folder")
+    project.agent("rm -r folder; echo x > folder")
+    project.drop("fix", "max_failures: 1")
+    project.run(code=1)
+    (project.top / "folder" / "mine.ignored").write_text("precious\n")
+    told = project.refused("recover", "apply", "fix", "0001", code=1)
+    assert "Only a part of it may be" in told
+    assert "Nothing was changed" not in told
+    assert (project.top / "folder" / "mine.ignored").read_text() == "precious\n"
+
+
 def test_recover_applies_to_the_working_tree_all_or_nothing(converged: Project) -> None:
     assert "doesn't fit" in converged.refused("recover", "fix", "--apply", "1", code=1)
     assert converged.git("status", "--porcelain", "todo.txt") == ""

@@ -157,6 +157,19 @@ def test_the_queue_s_gates_are_asked_about_the_reverted_commit(project: Project)
     assert project.json("undo", "x")["tested"]
 
 
+def test_where_history_was_cut_off_since_it_says_how_to_get_it_back(project: Project) -> None:
+    project.agent(": > todo.txt")
+    project.drop("fix")
+    project.run()
+    landed = project.git("rev-parse", "main")
+    (project.top / ".git" / "shallow").write_text(f"{landed}\n")
+    assert "git fetch --unshallow" in project.refused("undo", "fix", code=1)
+    assert project.git("rev-parse", "main") == landed
+    (project.top / ".git" / "shallow").unlink()
+    project.run("undo", "fix")
+    assert (project.top / "todo.txt").read_text() != ""
+
+
 def test_edits_in_the_way_are_named_and_left_alone(project: Project) -> None:
     merge = land(project)
     (project.top / "todo.txt").write_text("mine\n")

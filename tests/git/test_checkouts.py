@@ -227,6 +227,32 @@ class TestAdvance:
         assert repository.tip(repo, "main") == landing[0]
         assert (repo.top / "two").exists()
 
+    def test_a_conflict_that_a_stash_left_elsewhere_makes_it_wait_in_git_s_words(
+        self, repo: Repository, tree: Worktree, landing, proof: LockProof, git, commit
+    ) -> None:
+        (repo.top / "three").write_text("stashed\n")
+        git(repo.top, "stash", "-q")
+        base = commit(repo.top, "three", "the user's\n")
+        git(tree.path, "merge", "-q", "main", "-m", "both")
+        git(repo.top, "stash", "pop", "-q", ok=False)
+        outcome = checkouts.advance(repo, "main", base, tree.head or "", proof)
+        assert isinstance(outcome, Blocked)
+        assert "resolve your current index" in outcome.blockers[0].reason
+        assert outcome.blockers[0].paths == ()
+
+    @pytest.mark.parametrize("flag", ["assume-unchanged", "skip-worktree"])
+    def test_an_edit_that_git_was_told_to_hide_is_named(
+        self, repo: Repository, landing, proof: LockProof, git, flag: str
+    ) -> None:
+        (repo.top / "one").write_text("the user's\n")
+        git(repo.top, "update-index", f"--{flag}", "one", "three")
+        assert git(repo.top, "status", "--porcelain") == ""
+        outcome = checkouts.advance(repo, "main", *landing, proof)
+        assert isinstance(outcome, Blocked)
+        assert outcome.blockers[0].paths == ("one",)
+        assert f"--no-{flag}" in str(outcome.blockers[0])
+        assert (repo.top / "one").read_text() == "the user's\n"
+
     @pytest.mark.parametrize("name", ["new", "x.ignored"])
     def test_an_untracked_or_ignored_file_in_the_way_makes_it_wait(
         self, repo: Repository, tree: Worktree, base: str, proof: LockProof, commit, name: str
@@ -258,6 +284,17 @@ class TestAdvance:
         assert isinstance(outcome, Blocked)
         assert outcome.blockers[0].paths == ("place/x.ignored",)
         assert (repo.top / "place" / "x.ignored").read_text() == "precious"
+
+    def test_a_link_to_a_folder_in_a_folder_where_a_file_comes_makes_it_wait(
+        self, repo: Repository, tree: Worktree, base: str, proof: LockProof, tmp_path: Path, commit
+    ) -> None:
+        new = commit(tree.path, "place", "landed\n")
+        (repo.top / "place").mkdir()
+        (repo.top / "place" / "x.ignored").symlink_to(tmp_path)
+        outcome = checkouts.advance(repo, "main", base, new, proof)
+        assert isinstance(outcome, Blocked)
+        assert outcome.blockers[0].paths == ("place/x.ignored",)
+        assert (repo.top / "place" / "x.ignored").is_symlink()
 
     def test_a_link_where_a_folder_comes_makes_it_wait(
         self, repo: Repository, tree: Worktree, base: str, proof: LockProof, tmp_path: Path, commit
@@ -434,6 +471,30 @@ class TestAdvance:
         assert checkouts.advance(repo, "main", old, new, proof) == Advanced()
         assert (repo.top / "lib" / "x").read_text() == "x\n"
         assert git(repo.top, "status", "--porcelain") == ""
+
+    @pytest.mark.parametrize("link", [False, True])
+    def test_a_submodule_with_files_where_a_file_or_link_comes_makes_it_wait(
+        self, repo: Repository, tree: Worktree, proof: LockProof, tmp_path: Path, git, commit, link: bool
+    ) -> None:
+        git(tmp_path, "init", "-q", "library")
+        commit(tmp_path / "library", "x", "x\n")
+        git(repo.top, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(tmp_path / "library"), "lib")
+        git(repo.top, "commit", "-q", "-m", "with it")
+        (repo.top / "lib" / "x").write_text("not committed")
+        old = git(repo.top, "rev-parse", "HEAD")
+        git(tree.path, "reset", "-q", "--hard", old)
+        git(tree.path, "rm", "-q", "lib")
+        if link:
+            (tree.path / "lib").symlink_to("one")
+            git(tree.path, "add", "lib")
+        new = commit(tree.path, "one" if link else "lib", "landed\n")
+        outcome = checkouts.advance(repo, "main", old, new, proof)
+        assert isinstance(outcome, Blocked)
+        assert set(outcome.blockers[0].paths) == {"lib/.git", "lib/x"}
+        assert (repo.top / "lib" / "x").read_text() == "not committed"
+        git(repo.top, "submodule", "deinit", "-q", "-f", "lib")
+        assert checkouts.advance(repo, "main", old, new, proof) == Advanced()
+        assert (repo.top / "lib").is_symlink() == link
 
     def test_a_submodule_that_a_landing_took_out_is_no_obstacle_to_taking_the_landing_back(
         self, repo: Repository, proof: LockProof, tmp_path: Path, git
@@ -678,6 +739,42 @@ class TestRecover:
         assert not checkouts.recover(repo, "main", *landing)
         assert (repo.top / "one").read_text() == "one\n" * 3
         assert git(repo.top, "status", "--porcelain") == ""
+
+    @pytest.mark.parametrize("becomes", ["file", "link", "folder"])
+    def test_what_took_an_empty_submodule_s_place_goes_back_too(
+        self, repo: Repository, tree: Worktree, base: str, git, becomes: str
+    ) -> None:
+        git(repo.top, "update-index", "--add", "--cacheinfo", f"160000,{base},lib")
+        git(repo.top, "commit", "-qm", "lib")
+        (repo.top / "lib").mkdir()
+        git(tree.path, "reset", "-q", "--hard", "main")
+        git(tree.path, "rm", "-q", "lib")
+        place = tree.path / "lib"
+        if becomes == "folder":
+            place.mkdir()
+        place.symlink_to("one") if becomes == "link" else (place / "x" if becomes == "folder" else place).write_text("landed\n")
+        git(tree.path, "add", "lib")
+        git(tree.path, "commit", "-qm", "landing")
+        landing = (git(repo.top, "rev-parse", "HEAD"), tree.head or "")
+        self.kill_at(repo, landing, "land.read-tree:after")
+        assert not checkouts.recover(repo, "main", *landing)
+        assert git(repo.top, "status", "--porcelain") == ""
+        assert list((repo.top / "lib").iterdir()) == []
+
+    @pytest.mark.parametrize("half", ["", "land"])
+    def test_an_empty_submodule_s_place_that_was_being_taken_goes_back_too(
+        self, repo: Repository, tree: Worktree, base: str, git, commit, half: str
+    ) -> None:
+        git(repo.top, "update-index", "--add", "--cacheinfo", f"160000,{base},lib")
+        git(repo.top, "commit", "-qm", "lib")
+        git(tree.path, "reset", "-q", "--hard", "main")
+        git(tree.path, "rm", "-q", "lib")
+        old, new = git(repo.top, "rev-parse", "HEAD"), commit(tree.path, "lib", "landed\n")
+        if half:
+            (repo.top / "lib").write_text(half)
+        assert not checkouts.recover(repo, "main", old, new)
+        assert git(repo.top, "status", "--porcelain") == ""
+        assert list((repo.top / "lib").iterdir()) == []
 
     def test_odd_names_go_back_too(self, repo: Repository, tree: Worktree, base: str, git, commit) -> None:
         names = ("-rf", "new\nline", "späce ü", "a\tb", "*", '"quoted"')

@@ -44,6 +44,34 @@ def test_every_file_with_markers_is_named_and_no_other(repo: Repository, tree: W
     assert conflicts.marked(repo, commit(tree.path, ODD, "theirs\n"), base, tip) == ()
 
 
+def test_whether_a_worktree_can_hold_the_markers_is_what_its_filters_say(
+    repo: Repository, tree: Worktree, hold, git, commit
+) -> None:
+    git(repo.top, "config", "filter.kept.clean", "sed 's/^/kept /'")
+    git(repo.top, "config", "filter.kept.smudge", "awk '!/^kept/ { exit 1 }'")
+    for place, text in ((tree.path, "mine\n"), (repo.top, "theirs\n")):
+        commit(place, ".gitattributes", "odd* filter=kept\n")
+        for name in ("one", ODD):
+            commit(place, name, text)
+    held, _, tip = hold()
+    assert conflicts.fillable(tree, held, tip, ("one", ODD, "elsewhere"))
+    git(repo.top, "config", "filter.kept.required", "true")
+    assert conflicts.fillable(tree, held, tip, ("one", "elsewhere"))
+    assert not conflicts.fillable(tree, held, tip, ("one", ODD))
+
+
+def test_a_filter_that_reads_nothing_at_the_moment_tells_nothing_of_the_markers(
+    repo: Repository, tree: Worktree, hold, git, commit
+) -> None:
+    for place, text in ((tree.path, "mine\n"), (repo.top, "theirs\n")):
+        commit(place, ".gitattributes", "one filter=kept\n")
+        commit(place, "one", text)
+    held, _, tip = hold()
+    git(repo.top, "config", "filter.kept.smudge", "exit 1  # as without its key")
+    git(repo.top, "config", "filter.kept.required", "true")
+    assert conflicts.fillable(tree, held, tip, ("one",))
+
+
 def test_markers_that_moved_with_their_file_are_found(repo: Repository, tree: Worktree, hold, git, commit) -> None:
     commit(tree.path, "one", "mine\n")
     commit(repo.top, "one", "theirs\n")

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import GitError, RepositoryError
-from orchestrator.git import listing, merge, pool, refs, repository
+from orchestrator.git import listing, merge, pool, refs, repository, save
 from orchestrator.git.command import Git, clean
 from orchestrator.git.repository import NotARepository, Repository
+from orchestrator.git.worktree import Worktree
 from orchestrator.proc import spawn
 
 
@@ -354,6 +355,13 @@ class TestEnvironment:
         git(repo.top, "commit", "-q", "-S", "--allow-empty", "-m", "signed")
         assert git(repo.top, "log", "-1", "--format=%s") == "good\nsigned"
         assert repo.git.text("log", "-1", "--format=%s") == "signed"
+
+    def test_an_order_file_that_only_the_users_checkout_has_is_not_asked_for(self, repo: Repository, tree: Worktree, git) -> None:
+        git(repo.top, "config", "diff.orderFile", ".git/order")
+        (repo.common / "order").write_text("three\n")
+        assert git(repo.top, "status", "--porcelain") == ""
+        (tree.path / "one").write_text("edited\n")
+        assert save.commit_all(tree, "x").commit == tree.head
 
     def test_no_editor_can_hang_us(self, repo: Repository, git, monkeypatch) -> None:
         git(repo.top, "config", "core.editor", "sleep 1000; false")

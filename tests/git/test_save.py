@@ -13,7 +13,7 @@ import pytest
 from orchestrator.errors import GitError
 from orchestrator.git import kept, nested, pool, refs, repository, save, snapshot
 from orchestrator.git.repository import Repository
-from orchestrator.git.save import Before
+from orchestrator.git.save import Before, Made
 from orchestrator.git.worktree import Worktree
 from orchestrator.store import clearing
 
@@ -196,6 +196,41 @@ class TestCommitAll:
         place.unlink()
         made = save.commit_all(tree, "x").commit
         assert git(tree.path, "show", f"{made}:{edited}") == f"work {number}"
+
+    def test_what_git_tells_of_its_own_is_no_work_that_could_not_be_written(self, repo: Repository, tree: Worktree, git) -> None:
+        """After a power cut, or with the repository gone that it once borrowed from: each command says so and works."""
+        git(repo.top, "repack", "-adq")
+        git(repo.top, "commit-graph", "write", "--reachable")
+        (repo.common / "objects" / "info" / "alternates").write_text("/nowhere/objects\n")
+        graph = repo.common / "objects" / "info" / "commit-graph"
+        graph.unlink()
+        graph.write_text("garbage")
+        assert save.commit_all(tree, "x") == Made()
+        (tree.path / "one").write_text("work\n")
+        made = save.commit_all(tree, "x").commit
+        assert git(tree.path, "show", f"{made}:one") == "work"
+        assert save.commit_all(tree, "x") == Made()
+
+    @pytest.mark.parametrize("work", ["edit", "new", "submodule", "merged"])
+    def test_work_that_can_t_be_written_is_an_error(self, repo: Repository, tree: Worktree, git, commit, work: str) -> None:
+        """A pointer counts also where the user's git is told not to show how a submodule has changed."""
+        other = commit(repo.top, "elsewhere", "x\n")
+        git(tree.path, "update-index", "--add", "--cacheinfo", f"160000,{tree.head},lib")
+        commit(tree.path, ".gitmodules", '[submodule "lib"]\n\tpath = lib\n\turl = nowhere\n\tignore = all\n')
+        if work == "submodule":
+            git(tree.path, "update-index", "--cacheinfo", f"160000,{other},lib")
+        elif work == "merged":
+            git(tree.path, "merge", "-q", "--no-commit", "main")
+        else:
+            (tree.path / ("one" if work == "edit" else work)).write_text("work\n")
+            git(tree.path, "hash-object", "-w", "one" if work == "edit" else work)
+        git(repo.top, "repack", "-adq")
+        git(repo.top, "prune-packed")
+        for number in range(256):
+            if not (fan := repo.common / "objects" / f"{number:02x}").exists():
+                fan.touch()
+        with pytest.raises(GitError):
+            save.commit_all(tree, "x")
 
     @pytest.mark.parametrize("form", [("--index-version", "2"), ("--index-version", "4"), ("--split-index",)], ids=" ".join)
     @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])

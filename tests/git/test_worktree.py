@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import RepositoryError
-from orchestrator.git import included, pool, reflog, repository, save, stale, worktree
+from orchestrator.git import given, included, pool, reflog, repository, save, stale, submodules, worktree
 from orchestrator.git.command import Locked
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktree import Worktree
@@ -373,6 +373,110 @@ def test_uncommitted_edits_in_a_submodule_keep_the_worktree(
     (tree.path / name / "__pycache__").mkdir()
     (tree.path / name / "__pycache__" / "x.pyc").touch()
     assert pool.retire(tree) is None
+
+
+@pytest.fixture
+def unfilled(repo: Repository, tree: Worktree, git) -> Worktree:
+    """A worktree with a submodule that nobody has initialised there."""
+    git(repo.top, "update-index", "--add", "--cacheinfo", f"160000,{tree.head},lib")
+    git(repo.top, "commit", "-qm", "lib")
+    git(tree.path, "reset", "-q", "--hard", "main")
+    assert list((tree.path / "lib").iterdir()) == []
+    return tree
+
+
+def test_files_where_a_submodule_would_be_keep_the_worktree(unfilled: Worktree) -> None:
+    made = unfilled.path / "lib" / "deep" / "made"
+    made.parent.mkdir()
+    made.write_text("only here\n")
+    (unfilled.path / "lib" / "__pycache__").mkdir()
+    (unfilled.path / "lib" / "__pycache__" / "x.pyc").touch()
+    why = pool.retire(unfilled)
+    assert why == "files lie where a submodule would be that was not initialised (lib/deep/made)"
+    worktree.reset(unfilled, branch="orchestrator/fix", commit=unfilled.head or "")
+    assert made.read_text() == "only here\n"
+    made.unlink()
+    assert pool.retire(unfilled) is None
+
+
+def test_a_folder_too_deep_where_a_submodule_would_be_is_in_nobody_s_way(repo: Repository, unfilled: Worktree) -> None:
+    at = os.open(unfilled.path / "lib", os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir("x" * 200, dir_fd=at)
+        deeper = os.open("x" * 200, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = deeper
+    os.close(at)
+    assert submodules.edited(unfilled) is None
+    worktree.reset(unfilled, branch=None, commit=unfilled.head or "")
+    assert list((unfilled.path / "lib").iterdir()) == []
+
+
+def test_a_link_that_stands_for_a_folder_of_submodules_is_not_gone_beyond(
+    repo: Repository, tree: Worktree, tmp_path: Path, git
+) -> None:
+    """Such as a setup makes, so that nobody has to fetch them again: what is behind it is the user's."""
+    git(repo.top, "update-index", "--add", "--cacheinfo", f"160000,{tree.head},all/lib")
+    git(repo.top, "commit", "-qm", "all/lib")
+    git(tree.path, "reset", "-q", "--hard", "main")
+    theirs = tmp_path / "all" / "lib" / "precious"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("theirs\n")
+    shutil.rmtree(tree.path / "all")
+    (tree.path / "all").symlink_to(tmp_path / "all")
+    worktree.clean_unfilled(tree)
+    assert theirs.read_text() == "theirs\n"
+    assert submodules.edited(tree) is None
+
+
+def test_what_can_t_be_removed_where_a_submodule_would_be_ends_no_making(unfilled: Worktree, monkeypatch) -> None:
+    (unfilled.path / "lib" / "another_user_s").touch()
+    monkeypatch.setattr(worktree, "remove", lambda path: None)
+    worktree.clean_unfilled(unfilled)
+    assert (unfilled.path / "lib" / "another_user_s").exists()
+
+
+def test_what_a_setup_left_where_a_submodule_would_be_keeps_nothing(unfilled: Worktree) -> None:
+    (unfilled.path / "lib" / "copied").write_text("given\n")
+    given.note(unfilled)
+    assert submodules.edited(unfilled) is None
+    (unfilled.path / "lib" / "copied").write_text("edited\n")
+    assert "lib/copied" in (submodules.edited(unfilled) or "")
+
+
+def test_noted_again_an_agent_s_work_where_a_submodule_would_be_stays_its_work(unfilled: Worktree) -> None:
+    (unfilled.path / "lib" / "copied").write_text("given\n")
+    (unfilled.path / "lib" / "taken").write_text("given\n")
+    given.note(unfilled)
+    (unfilled.path / "lib" / "copied").write_text("edited\n")
+    (unfilled.path / "lib" / "made").write_text("work\n")
+    given.note(unfilled, given.beyond(unfilled))
+    why = submodules.edited(unfilled)
+    assert why == "files lie where a submodule would be that was not initialised (lib/copied, lib/made)"
+
+
+def test_what_a_setup_installed_where_a_submodule_would_be_is_noted(unfilled: Worktree) -> None:
+    (unfilled.path / "lib" / ".venv").mkdir()
+    (unfilled.path / "lib" / ".venv" / "tool").touch()
+    given.note(unfilled)
+    assert given.entries(unfilled) == ("lib/",)
+    assert submodules.edited(unfilled) is None
+
+
+@pytest.mark.parametrize("branch", [None, "orchestrator/next"])
+def test_the_next_task_finds_nothing_where_a_submodule_would_be(repo: Repository, unfilled: Worktree, branch) -> None:
+    (unfilled.path / "lib" / "made").write_text("given\n")
+    given.note(unfilled)
+    assert pool.retire(unfilled) is None
+    (idle,) = worktree.pooled(unfilled.path.parent / worktree.POOL)
+    assert (idle / "lib" / "made").exists()
+    place = unfilled.path.with_name("next")
+    got = pool.prepare(repo, place, owner="next", branch=branch, commit=unfilled.head or "")
+    assert not idle.exists()
+    assert list((got.path / "lib").iterdir()) == []
+    (got.path / "lib" / "litter").touch()
+    worktree.reset(got, branch=None, commit=got.head or "")
+    assert list((got.path / "lib").iterdir()) == []
 
 
 def test_a_submodule_without_files_keeps_nothing(repo: Repository, tree: Worktree, tmp_path: Path, git, commit) -> None:

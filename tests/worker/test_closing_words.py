@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from support.desk import COUNT, DONE, LESS, Desk
 
 from orchestrator.core import reporting
@@ -113,6 +114,16 @@ def test_the_best_that_conflicts_with_the_base_is_found_anew_on_the_fresh_one(de
     assert (desk.state(), record.conflicts, desk.show("todo.txt")) == (State.CONVERGED, 1, "")
     told = read(desk, record)
     assert [fate.kept for fate in told.fates] == [False, False, True, False]
+
+
+@pytest.mark.parametrize("kind", ["deterministic", "noisy"])
+def test_what_is_found_anew_on_a_fresh_base_is_told_with_what_that_base_had(desk: Desk, kind: str) -> None:
+    desk.drop(front=f"mode: optimize\nplateau: 1\nmetric: {{name: left, kind: {kind}}}")
+    person = f"(cd {desk.repo} && echo four > todo.txt && git commit -qam more)"
+    desk.agent(f"{desk.call} [ $n = 1 ] && {{ {person}; {LESS}; exit; }}; [ $n = 3 ] && {DONE}; true")
+    desk.serve()
+    assert (desk.state(), desk.record().baseline) == (State.CONVERGED, {"left": 1})
+    assert "\nleft 1 -> 0\n" in desk.git("log", "-1", "--format=%B", "main")
 
 
 def test_what_left_the_incumbent_as_it_was_has_its_number_and_not_the_one_discarded_before(desk: Desk) -> None:

@@ -292,6 +292,38 @@ def test_what_no_task_may_change_is_refused_whatever_is_enforced(desk: Desk, mod
 
 
 @pytest.mark.parametrize(
+    ("runs", "act", "told"),
+    [
+        ("sh count", f"{SPOIL} bench/count.sh", "bench/count.sh"),
+        ("sh count", f"rm count; {SPOIL} count", "count"),
+        ("sh tools/run", f"{SPOIL} bench/count.sh", "bench/count.sh"),
+        ("sh tools/run", f"rm tools; mkdir tools; {SPOIL} tools/run", "tools"),
+        ("sh tools/run", f"rm bench/run; {SPOIL} bench/run", "bench/run"),
+    ],
+)
+def test_a_script_that_is_run_through_a_link_is_sealed_and_so_is_the_link(desk: Desk, runs: str, act: str, told: str) -> None:
+    for link, target in {"count": "bench/count.sh", "tools": "./bench", "bench/run": "../bench/count.sh"}.items():
+        (desk.repo / link).parent.mkdir(exist_ok=True)
+        (desk.repo / link).symlink_to(target)
+    desk.commit({"bench/count.sh": 'echo "METRIC left=$(grep -c . todo.txt)"\n'})
+    (desk.drop(front=f"benchmark: {runs}\nmax_failures: 1") / "benchmark.sh").unlink()
+    desk.agent(act)
+    desk.serve()
+    assert only_result(desk)[1] is Result.SCOPE_VIOLATION
+    assert f"{told} (the benchmark or a gate runs it: no task may change it)" in only_result(desk)[2]
+
+
+@pytest.mark.parametrize("target", ["/etc/hostname", "../x.sh", "count", "nowhere"])
+def test_a_link_that_leads_to_no_file_of_the_repository_is_run_as_it_is(desk: Desk, target: str) -> None:
+    (desk.repo / "count").symlink_to(target)
+    desk.commit({})
+    (desk.drop(front="benchmark: sh count; echo METRIC left=$(grep -c . todo.txt)") / "benchmark.sh").unlink()
+    desk.agent(DONE)
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+
+
+@pytest.mark.parametrize(
     ("act", "refused"),
     [
         ("echo '[gates]' > orchestrator.toml", True),

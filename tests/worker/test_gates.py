@@ -288,13 +288,16 @@ def test_a_gate_without_a_command_is_refused_before_anybody_is_paid(desk: Desk) 
     assert "`orchestrator edit x --gate lint=COMMAND`" in said
 
 
-def test_the_script_that_a_gate_runs_may_not_be_changed(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    "gates", ["doctor: 'sh doctor.sh'", "judge: {command: 'timeout 60 sh doctor.sh'}", "own: bash -e doctor.sh"]
+)
+def test_the_script_that_a_gate_runs_may_not_be_changed(desk: Desk, gates: str) -> None:
     desk.commit({"doctor.sh": 'test -z "$ORCH_CANARY"\n'})
-    desk.drop(front=f"{ONCE}gates: {{doctor: 'sh doctor.sh'}}")
+    desk.drop(front=f"{ONCE}gates: {{{gates}}}")
     desk.agent(f"{DONE}; echo 'exit 0' > doctor.sh")
     desk.serve()
     assert desk.record().reason is Reason.SCOPE_VIOLATION
-    assert "doctor.sh (no task may change it)" in (desk.record().detail or "")
+    assert "doctor.sh (the benchmark or a gate runs it: no task may change it)" in (desk.record().detail or "")
 
 
 def test_gates_are_sealed_with_the_spec(desk: Desk) -> None:

@@ -50,6 +50,15 @@ def test_a_holdout_that_is_a_command_is_not_in_the_agent_s_copy_of_the_spec(desk
     assert "Make it so." in spec
 
 
+def test_a_script_of_the_repository_that_a_holdout_runs_is_no_task_s_to_change(desk: Desk) -> None:
+    desk.commit({"hidden.sh": "echo METRIC left=$(test -e real.txt; echo $?)\n"})
+    desk.drop(front="holdout: timeout 60 sh hidden.sh\nmax_failures: 1")
+    desk.agent(f"echo echo METRIC left=0 > hidden.sh; {DONE}")
+    desk.serve()
+    assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.SCOPE_VIOLATION)
+    assert "hidden.sh (the benchmark or a gate runs it: no task may change it)" in (desk.record().detail or "")
+
+
 def test_the_merged_commit_is_held_to_the_holdout_too(desk: Desk) -> None:
     desk.drop(front="holdout: 'test ! -e other.txt || test -e real.txt && echo METRIC left=0'")
     other = f"cd {desk.repo} && echo x > other.txt && git add other.txt && git commit -qm other"

@@ -78,6 +78,16 @@ def test_at_target_once_on_the_base_the_miss_is_named_when_the_agent_changes_not
     assert "still refused: at target once, then not: left is 1" in str(desk.record().detail)
 
 
+def test_at_target_once_on_the_base_what_it_said_then_is_the_number_to_beat(desk: Desk) -> None:
+    once = f"test -e {desk.top}/seen || {{ touch {desk.top}/seen; echo METRIC left=0; exit; }}; "
+    desk.drop(front="max_failures: 1", benchmark=f"#!/bin/sh\n{once}{COUNT.partition(chr(10))[2]}")
+    desk.agent(LESS)
+    desk.serve()
+    record = desk.record()
+    assert (desk.state(), record.baseline) == (State.CONVERGED, {"left": 3})
+    assert [attempt.result for attempt in record.history] == [Result.IMPROVED, Result.IMPROVED, Result.CONVERGED]
+
+
 def test_at_target_once_and_then_not_is_no_convergence_without_an_agent(desk: Desk) -> None:
     number = "n=$(($(cat $HOME/samples 2>/dev/null || echo 0) + 1)); echo $n > $HOME/samples"
     benchmark = f"{number}\n[ $n = 2 ] && l=1 || l=$(grep -c . todo.txt)\necho METRIC left=$l\n"

@@ -16,7 +16,7 @@ from orchestrator.proc import watch
 from orchestrator.proc.command import Limits, Pump
 from orchestrator.store import layouts, locks, seal
 from orchestrator.store.layouts import Evaluator
-from orchestrator.worker import measure, scripts
+from orchestrator.worker import measure, shellwords
 from orchestrator.worker.execution import FULL, TAIL, Conditions, Sample, Verdict
 
 SPEC = Spec(metrics=(Metric("n", target=0.0),))
@@ -278,6 +278,17 @@ def _sleeps(pid: int) -> bool:
         return False
 
 
+@pytest.mark.parametrize("said", ["n=3", "\\n[1, 2]\\nx", "METRIC: n=3"])
+def test_a_metrics_file_without_a_number_is_a_defect_that_shows_what_stands_there(bench: Bench, said: str) -> None:
+    bench.write(f"echo METRIC n=0; printf '{said}' > $ORCH_METRICS_FILE")
+    result = bench.sample(channels=tuple(Channel))
+    shown = said.replace("\\n", "\n").strip().splitlines()[0]
+    assert (
+        result.defect
+        == f"The benchmark printed {shown!r}, which is no METRIC line; expected 'METRIC name=number', finite and decimal."
+    )
+
+
 def test_a_metrics_file_that_is_too_large_to_be_read_whole_is_a_defect_that_says_so(bench: Bench) -> None:
     bench.write("(echo METRIC n=0; head -c 17000000 /dev/zero | tr '\\0' '\\n'; echo METRIC n=5) > $ORCH_METRICS_FILE")
     result = bench.sample(channels=tuple(Channel))
@@ -470,14 +481,38 @@ def test_a_disk_that_keeps_no_modes_is_not_taken_for_a_benchmark_that_changes_it
         ("./bench.sh -n 5", ("bench.sh",)),
         ("python bench/run.py --input data.csv", ("bench/run.py",)),
         ("A=1 python3.11 -u bench/run.py", ("bench/run.py",)),
-        ("cd x && sh ./a.sh < in.txt | python fmt.py > out.txt", ("a.sh", "fmt.py")),
+        ("cd x && sh ./a.sh < in.txt | python fmt.py > out.txt", ("x/a.sh", "x/fmt.py")),
         ("if ./a; then sh b; fi\nbash c.sh", ("a", "b", "c.sh")),
         ("uv run bench.py && bun run b.ts", ("bench.py", "b.ts")),
         ("sh a.sh; sh ./a.sh", ("a.sh",)),
         ("wc -l todo.txt", ()),
         ("echo METRIC left=$(grep -c . todo.txt)", ()),
         ("python -m bench data.py", ()),
-        ("bash -c 'sh x.sh'", ()),
+        ("bash -c 'sh x.sh'", ("x.sh",)),
+        ("bash -ec 'cd bench && python3 run.py'", ("bench/run.py",)),
+        ("timeout 60 python3 bench.py", ("bench.py",)),
+        ("timeout -k 5 --signal=KILL 60s env -u A B=1 nice -n 5 ./bench.sh", ("bench.sh",)),
+        ("/usr/bin/time -f %e taskset -c 0 setsid python3 -W ignore -X dev -O bench.py arg.py", ("bench.py",)),
+        ("bash -e a.sh; sh -o pipefail b.sh; bash -m c.sh", ("a.sh", "b.sh", "c.sh")),
+        ("bash -euo pipefail a.sh; bash -euxo pipefail -c 'sh b.sh'; sh +o x c.sh", ("a.sh", "b.sh", "c.sh")),
+        ("python3 -Bm bench x.py; python3 -mpytest y.py; node -e 'x' y.js; python3 - < in.py", ()),
+        ("node --require ./hook.js bench.js", ("bench.js",)),
+        ("uv run --with numpy python bench.py; npx tsx b.ts; conda run -n env python c.py", ("bench.py", "b.ts", "c.py")),
+        ('echo "METRIC n=$(python3 count.py "a b")"', ("count.py",)),
+        ("echo METRIC n=`./count.sh`; diff <(sh a.sh) b.sh", ("count.sh", "a.sh")),
+        ("case x in y) ./z.sh;; esac; f() { ./x.sh; }; f > out/y.txt", ("z.sh", "x.sh")),
+        ("(cd bench; ./a.sh); ./b.sh", ("bench/a.sh", "b.sh")),
+        ("cd bench && cd .. && sh c.sh; cd /opt && ./d.sh", ("c.sh",)),
+        ('cd "$(dirname "$0")" && python3 "$ORCH_WORKTREE/bench.py" && ${PWD}/x.sh', ("bench.py", "x.sh")),
+        ("cd bench && ../tools/x.py", ("tools/x.py",)),
+        ("awk -v x=1 -f a.awk in.txt; make -s -f b.mk bench; sed -f", ("a.awk", "b.mk")),
+        ("timeout 60 wc -l todo.txt; nice grep -c x lib/a.py", ()),
+        ('echo "n=$(grep -c x a/b.py) a/c.py `wc -l a/d.py` a/e.py"; wc $(cat x) a/f.py', ()),
+        ("A=$(nproc) python bench.py; x=$(cd bench && ./a.sh) && ./b.sh", ("bench.py", "bench/a.sh", "b.sh")),
+        ("sh a.sh <(./b.sh) a/c.py; sh $(cat x) a/d.py", ("a.sh", "b.sh")),
+        ("sh a.sh \\\n a/b.py\n# don't\nwc -l a/c.py \\\n  a/d.py\n./e.sh", ("a.sh", "e.sh")),
+        ("python3 - a/b.py <<'EOF'\nprint(open('a/c.py'))\nEOF\nsh d.sh; sh -s <<E\n./e.sh\nE", ("d.sh", "e.sh")),
+        ("php -r 'echo 1;' a/b.php; php -d x=1 c.php", ("c.php",)),
         ("../up.sh; /abs/x.sh; $HOME/y.sh; ~/z.sh; ./*.sh", ()),
         ("make test", ()),
         ("sh 'unclosed", ()),
@@ -485,7 +520,7 @@ def test_a_disk_that_keeps_no_modes_is_not_taken_for_a_benchmark_that_changes_it
     ],
 )
 def test_a_command_names_the_scripts_it_runs_and_not_its_data(command: str, expected: tuple[str, ...]) -> None:
-    assert scripts.named(command) == expected
+    assert shellwords.named(command) == expected
 
 
 NOISE = Spec(metrics=(Metric("n", target=0.0, kind=Kind.NOISY),))

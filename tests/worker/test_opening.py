@@ -374,6 +374,8 @@ def test_a_plain_folder_is_worked_on_in_place(desk: Desk) -> None:
     assert record.landed is not None
     assert (record.landed.how, record.landed.commit, record.branch) == ("none", None, None)
     assert sorted(path.name for path in folder.iterdir()) == ["ready", "todo.txt"]
+    page = (desk.folder() / ".orch/report.md").read_text()
+    assert "Evidence: 2 of 2 samples in the folder itself, which has no git, were at target;" in page
 
 
 def test_a_plain_folder_at_its_target_needs_no_agent(desk: Desk) -> None:
@@ -401,6 +403,73 @@ def test_tampering_in_a_plain_folder_is_a_finding(desk: Desk) -> None:
     desk.agent("for f in $ORCH_TASK_DIR/benchmark.sh; do echo echo METRIC left=0 > $f; done")
     desk.serve()
     assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.TAMPERED)
+
+
+def test_a_script_that_the_benchmark_runs_in_a_plain_folder_is_no_agent_s_to_change(desk: Desk) -> None:
+    script = plain(desk) / "count.sh"
+    script.write_text("echo METRIC left=$(grep -c . todo.txt)\n")
+    (desk.drop(front="benchmark: timeout 60 sh count.sh") / "benchmark.sh").unlink()
+    desk.agent(f"{desk.call} echo echo METRIC left=0 > count.sh; {DONE}")
+    desk.serve()
+    assert (desk.state(), desk.record().reason, desk.calls()) == (State.BLOCKED, Reason.TAMPERED, 1)
+    assert "count.sh, which the benchmark or a gate runs, changed while the task was worked on" in (desk.record().detail or "")
+    script.write_text("# mine\necho METRIC left=$(grep -c . todo.txt)\n")
+    desk.move("x", State.PENDING)
+    desk.serve()
+    assert (desk.state(), desk.calls(), script.read_text()[:6]) == (State.CONVERGED, 1, "# mine")
+
+
+@pytest.mark.parametrize("end", [f"kill -TERM {os.getpid()}; sleep 30", "exit 3", "true"], ids=["stopped", "failed", "later"])
+def test_a_script_of_a_plain_folder_that_was_changed_does_not_pass_in_the_next_claim_either(desk: Desk, end: str) -> None:
+    script = plain(desk) / "count.sh"
+    script.write_text("[ ! -e ran ] || echo echo METRIC left=0 > $0\necho METRIC left=$(grep -c . todo.txt)\n")
+    (desk.drop(front="benchmark: sh count.sh") / "benchmark.sh").unlink()
+    spoil = "touch ran" if end == "true" else "echo echo METRIC left=0 > count.sh"
+    desk.agent(f"{desk.call} {spoil}; {end}")
+    desk.serve(once=True)
+    desk.serve(once=True) if desk.state() is State.PENDING else None
+    assert (desk.state(), desk.record().reason, desk.calls()) == (State.BLOCKED, Reason.TAMPERED, 1)
+    assert "count.sh, which the benchmark or a gate runs, changed while the task was worked on" in (desk.record().detail or "")
+
+
+def test_a_script_that_a_gate_runs_in_a_plain_folder_is_no_agent_s_to_change(desk: Desk) -> None:
+    script = plain(desk) / "doctor.sh"
+    script.write_text("exit 1\n")
+    desk.drop(front="gates: {own: sh doctor.sh}")
+    desk.agent(f"echo exit 0 > doctor.sh; {DONE}")
+    desk.serve()
+    assert (desk.state(), desk.record().reason) == (State.BLOCKED, Reason.TAMPERED)
+
+
+def test_a_script_behind_a_link_of_a_plain_folder_is_run_as_it_is(desk: Desk) -> None:
+    folder = plain(desk)
+    (desk.top / "tools").mkdir()
+    (desk.top / "tools/count.sh").write_text("echo METRIC left=$(grep -c . todo.txt)\n")
+    (folder / "tools").symlink_to(desk.top / "tools")
+    (desk.drop(front="benchmark: sh tools/count.sh") / "benchmark.sh").unlink()
+    desk.agent(DONE)
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+
+
+def test_a_program_that_the_benchmark_builds_in_a_plain_folder_is_no_script(desk: Desk) -> None:
+    (plain(desk) / "count").write_bytes(b"\x7fELF\0")
+    build = (
+        "(echo '#!/bin/sh'; echo \"# $(cksum < todo.txt)\"; echo 'echo METRIC left=$(grep -c . todo.txt)'; printf '\\0') > count"
+    )
+    (desk.drop(front=f"benchmark: |\n  {build}; chmod +x count; ./count") / "benchmark.sh").unlink()
+    desk.agent(f"printf 'x\\0' > count; {DONE}")
+    desk.serve()
+    assert desk.state() is State.CONVERGED
+
+
+def test_a_script_that_setup_makes_in_a_plain_folder_is_the_one_that_setup_made(desk: Desk) -> None:
+    (plain(desk) / "count.sh").write_text("an older one\n")
+    setup = "echo 'echo METRIC left=$(grep -c . todo.txt)' > count.sh"
+    (desk.drop(front=f'setup: "{setup}"\nbenchmark: sh count.sh') / "benchmark.sh").unlink()
+    desk.agent(DONE)
+    desk.serve()
+    assert desk.state() is State.CONVERGED
 
 
 def test_a_gate_that_says_no_in_a_plain_folder_sends_another_agent(desk: Desk) -> None:

@@ -151,6 +151,22 @@ def test_a_file_that_one_side_deleted_is_left_to_the_agent(desk: Desk) -> None:
     assert desk.refs()["conflict/0001"] not in history(desk)
 
 
+def test_where_no_worktree_can_hold_the_markers_the_work_is_done_again_on_the_fresh_base(desk: Desk) -> None:
+    """Of a file that is kept encrypted, or as a pointer, git merges what only its filter can read."""
+    desk.git("config", "filter.kept.clean", "sed 's/^/kept /'")
+    desk.git("config", "filter.kept.smudge", "awk '!/^kept/ { exit 1 } { print substr($0, 6) }'")
+    desk.git("config", "filter.kept.required", "true")
+    desk.git("rm", "-q", "--cached", "todo.txt")
+    (desk.repo / ".gitattributes").write_text("todo.txt filter=kept\n")
+    desk.git("add", ".")
+    desk.git("commit", "-qm", "kept by a filter")
+    clash(desk, DONE)
+    desk.serve()
+    assert (desk.state(), results(desk)) == (State.CONVERGED, [Result.CONFLICT, Result.CONVERGED])
+    assert [event["anew"] for event in desk.events(event="conflict")] == [True]
+    assert (desk.repo / "new").exists()
+
+
 def test_lines_like_markers_that_a_file_had_before_are_no_conflict(desk: Desk) -> None:
     manual = "<<<<<<< HEAD\n=======\n>>>>>>> topic\n"
     desk.commit({"todo.txt": f"one\n{manual}"})

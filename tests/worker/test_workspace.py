@@ -558,6 +558,22 @@ def test_a_worktree_whose_submodule_has_commits_of_its_own_stays(desk: Desk) -> 
     assert "submodule" in desk.events(event="worktree_kept")[0]["detail"]
 
 
+@pytest.mark.parametrize("first", ["", "touch out-of-scope"])
+def test_where_a_submodule_would_be_what_setup_made_stays_and_an_agent_s_files_keep_the_worktree(desk: Desk, first: str) -> None:
+    desk.git("update-index", "--add", "--cacheinfo", f"160000,{desk.main},lib")
+    desk.git("commit", "-qm", "lib")
+    (desk.repo / "lib").mkdir()
+    benchmark = "test -f lib/.venv/tool -a -f lib/given || exit 1; touch litter\n" + COUNT
+    desk.drop(front="scope: [todo.txt]\nsetup: mkdir -p lib/.venv; touch tool lib/given lib/.venv/tool", benchmark=benchmark)
+    desk.agent(f"{desk.call} [ $n = 1 ] && {{ echo mine > lib/made; {first or ':'}; }}; {LESS}")
+    desk.serve()
+    assert (desk.state(), (desk.worktree() / "lib/made").read_text()) == (State.CONVERGED, "mine\n")
+    assert [event["detail"] for event in desk.events(event="worktree_kept")] == [
+        "files lie where a submodule would be that was not initialised (lib/made)"
+    ]
+    assert not desk.worktree().with_name("x.verify").exists()
+
+
 def test_worktrees_may_lie_elsewhere(desk: Desk) -> None:
     desk.set(worktrees=str(desk.top / "elsewhere"))
     desk.drop()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from shlex import quote
 
 from orchestrator.core import gates
-from orchestrator.core.gates import CHECKS, JUDGE, SCOPE, VALIDATOR, VERIFY, Gate, Mode
+from orchestrator.core.gates import CHECKS, SCOPE, VALIDATOR, VERIFY, Gate, Mode
 from orchestrator.errors import Problem, SpecError
 from orchestrator.store import specfile
-from orchestrator.worker import scripts
+from orchestrator.worker import shellwords
 from orchestrator.worker.work import Work
 
 # Their commands name what the task may well have to change: tests, and what is linted.
-OPEN = frozenset({"test", "lint", VALIDATOR, JUDGE})
+OPEN = frozenset({"test", "lint", VALIDATOR})
 
 
 def asked(work: Work) -> tuple[Gate, ...]:
@@ -44,4 +44,4 @@ def refuse_unable(work: Work) -> None:
 def named(work: Work) -> tuple[str, ...]:
     """What could be files of the repository that gates run: no task may change these, as it may not change its benchmark."""
     commands = (gate.command for gate in asked(work) if gate.command and gate.name not in OPEN and gate.name != VERIFY)
-    return tuple(dict.fromkeys(word for command in commands for word in scripts.named(command)))
+    return tuple(dict.fromkeys(word for command in commands for word in shellwords.named(command)))
