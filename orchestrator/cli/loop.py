@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 POLL = 0.05
 PATIENCE = 2.0  # seconds until a person is told what is being waited for
 PUT_BACK = 30.0  # so long are workers without a loop waited for
+NONE_RAN = "No loop was running."
 
 
 def drain(app: App) -> int:
@@ -98,7 +99,10 @@ def speaker(app: App) -> Callable[[str], None]:
 def stop(app: App) -> int:
     """Stop every loop of this queue, and workers that an ended loop left; returns when all have put their tasks back."""
     queue = app.queue
-    tokens = control.request_stop(queue, f"pid {os.getpid()}") if queue.control.is_dir() else ()
+    if not queue.control.is_dir():  # nobody has worked here yet
+        app.say(NONE_RAN)
+        return 0
+    tokens = control.request_stop(queue, f"pid {os.getpid()}")
     count = len(tokens)
     _wait(
         lambda: any(queue.owner_alive(token) for token in tokens),
@@ -108,18 +112,18 @@ def stop(app: App) -> int:
         ),
     )
     control.forget_stop(queue, tokens)
-    left = _stop_orphans(queue)
-    if tokens:
-        app.say(
-            f"Stopped {output.count(count, 'loop')}." + (f" {output.count(left, 'worker')} of an ended loop too." if left else "")
-        )
-    elif left:
-        app.say(f"No loop was running; stopped {output.count(left, 'worker')} that an ended one had left.")
-    else:
-        app.say("No loop was running.")
-    for place in _end_agents(queue):
-        app.say(f"{output.name_text(place.name)}: what its dead worker left running is ended; the next loop goes on with it.")
+    app.say(_stopped(count, _stop_orphans(queue)))
+    for line in _end_agents(queue):
+        app.say(line)
     return 0
+
+
+def _stopped(loops: int, left: int) -> str:
+    """How many loops were stopped, and workers that an ended one had left."""
+    workers = output.count(left, "worker")
+    if loops:
+        return f"Stopped {output.count(loops, 'loop')}." + (f" {workers} of an ended loop too." if left else "")
+    return f"No loop was running; stopped {workers} that an ended one had left." if left else NONE_RAN
 
 
 def _deaf(queue: Queue, tokens: Iterable[str]) -> str:
@@ -146,14 +150,17 @@ def _stop_orphans(queue: Queue) -> int:
     return len(asked) - len(deaf)
 
 
-def _end_agents(queue: Queue) -> Iterator[Place]:
-    """Where a worker on this host has died, and its loop with it, an agent may go on: it is ended. The tasks are told."""
-    lost = [place for place in queue.places((State.RUNNING,)) if place.token and hold.dead(queue, place)]
-    if not lost:
-        return
-    from orchestrator.loop.takeover import end_orphans
+def _end_agents(queue: Queue) -> Iterator[str]:
+    """Where a worker on this host has died, and its loop with it, an agent may go on, also of a task that a person has moved
+    since: it is ended. What was, is told."""
+    from orchestrator.loop.takeover import end_orphans, end_strays
 
-    yield from (each for each in lost if end_orphans(queue.root, str(each.token), leases.read(queue.path(each))))
+    for place in queue.places((State.RUNNING,)):
+        if place.token and hold.dead(queue, place) and end_orphans(queue.root, place.token, leases.read(queue.path(place))):
+            yield f"{output.name_text(place.name)}: what its dead worker left running is ended; the next loop goes on with it."
+    if moved := end_strays(queue):
+        whose = "its task was" if moved == 1 else "their tasks were"
+        yield f"What {output.count(moved, 'dead worker')} had left running is ended; {whose} moved by hand."
 
 
 def _ask(queue: Queue, place: Place) -> int | None:

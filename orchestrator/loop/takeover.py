@@ -70,15 +70,18 @@ def end_left(queue: Queue, previous: Lease | None) -> None:
         queue.bury(previous.token)
 
 
-def end_strays(queue: Queue) -> None:
+def end_strays(queue: Queue) -> int:
     """The same for dead workers whose task a person has moved out of running since: nobody reclaims it, and its agent would go
-    on without an end. An owner that was only being made when it was looked for is asked for again: by now it may be at work."""
+    on without an end. An owner that was only being made when it was looked for is asked for again: by now it may be at work.
+    Returns of how many there was something to end."""
+    ended = 0
     for token in queue.left():
         owner = queue.owners.read(token)
         local = owner is not None and owner.kind is Kind.WORKER and owner.identity.host == queue.me().host
         if local and not queue.owner_alive(token):
-            end_orphans(queue.root, token, None)
+            ended += end_orphans(queue.root, token, None)
             queue.bury(token)
+    return ended
 
 
 def _take_over(loop: Loop, place: Place, moment: Moment) -> None:

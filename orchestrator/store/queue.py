@@ -150,8 +150,8 @@ class Queue:
         return claim
 
     def left(self) -> list[str]:
-        """The dead owners of which no folder's name tells any more."""
-        return self.owners.left(self._named)
+        """The dead owners that nobody will take over from: no folder in running has their name any more."""
+        return self.owners.left(lambda: frozenset(place.token for place in self.places((State.RUNNING,)) if place.token))
 
     def bury(self, token: str) -> None:
         """Remove what a dead owner left that no folder is named after: its scratch folder and its lock file. What can't be

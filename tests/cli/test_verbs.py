@@ -332,6 +332,21 @@ def test_stop_also_ends_the_agent_of_a_worker_that_died_with_its_loop(project: P
     assert project.run("--stop").stdout == "No loop was running.\n"
 
 
+@pytest.mark.parametrize("keeps_its_token", [True, False])
+def test_stop_also_ends_the_agent_of_a_dead_worker_whose_task_was_moved_by_hand(
+    project: Project, busy: subprocess.Popen[str], *, keeps_its_token: bool
+) -> None:
+    folder = next(project.tasks.glob("running/slow.*"))
+    worker = json.loads((folder / ".orch/lease.json").read_text())["owner"]["pid"]
+    os.kill(busy.pid, signal.SIGKILL)
+    os.kill(worker, signal.SIGKILL)
+    wait(lambda: "lost" in project.run("list").stdout, "the loss in the list")
+    folder.rename(project.tasks / "blocked" / (folder.name if keeps_its_token else "slow"))
+    told = project.run("--stop").stdout
+    assert told == "No loop was running.\nWhat 1 dead worker had left running is ended; its task was moved by hand.\n"
+    wait(lambda: not project.survivors(), "the end of what a spare left")
+
+
 def test_the_status_tells_of_a_running_task(project: Project, busy: subprocess.Popen[str]) -> None:
     project.drop("next")
     wait(lambda: project.task("slow")["stage"] == "agent", "the stage")
