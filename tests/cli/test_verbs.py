@@ -188,6 +188,7 @@ def test_a_task_whose_worker_and_loop_died_can_be_stopped_and_its_orphans_end(
 ) -> None:
     lease = json.loads(next(project.tasks.glob("running/slow.*/.orch/lease.json")).read_text())
     os.kill(busy.pid, signal.SIGKILL)
+    busy.wait(60)
     os.kill(lease["owner"]["pid"], signal.SIGKILL)
     wait(lambda: "lost" in project.run("list").stdout, "the loss in the list")
     assert "worker has died" in project.run("why", "slow").stdout
@@ -323,6 +324,7 @@ def test_stop_also_ends_workers_whose_loop_was_killed(project: Project, busy: su
 def test_stop_also_ends_the_agent_of_a_worker_that_died_with_its_loop(project: Project, busy: subprocess.Popen[str]) -> None:
     lease = json.loads(next(project.tasks.glob("running/slow.*/.orch/lease.json")).read_text())
     os.kill(busy.pid, signal.SIGKILL)
+    busy.wait(60)
     os.kill(lease["owner"]["pid"], signal.SIGKILL)
     wait(lambda: "lost" in project.run("list").stdout, "the loss in the list")
     told = project.run("--stop").stdout
@@ -339,6 +341,7 @@ def test_stop_also_ends_the_agent_of_a_dead_worker_whose_task_was_moved_by_hand(
     folder = next(project.tasks.glob("running/slow.*"))
     worker = json.loads((folder / ".orch/lease.json").read_text())["owner"]["pid"]
     os.kill(busy.pid, signal.SIGKILL)
+    busy.wait(60)
     os.kill(worker, signal.SIGKILL)
     wait(lambda: "lost" in project.run("list").stdout, "the loss in the list")
     folder.rename(project.tasks / "blocked" / (folder.name if keeps_its_token else "slow"))
