@@ -140,7 +140,7 @@ def _put(app: App, place: Place, before: str, after: str, seen: specfile.Key) ->
     if ours:
         _renew_runner(app, now)
     app.say(f"{output.name_text(place.name)} is changed{_when(app, now, old, spec) or _asked_anew(app, now)}.")
-    for warning in (*(f"warning: {each}" for each in spec.warnings), *specs.doubts(app, spec)):
+    for warning in specs.warnings(app, spec):
         output.err(output.clean(warning))
 
 

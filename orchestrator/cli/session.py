@@ -27,9 +27,8 @@ def import_session(app: App, folder: Path, name: str | None) -> int:
         output.document({"schema": 1, "name": place.name, "path": str(path)})
         return 0
     app.say(f"{output.name_text(str(path))} is pending.")
-    spec = specfile.read_if_any(path)
-    for line in (*(f"warning: {warning}" for warning in spec.warnings), *specs.doubts(app, spec)):
-        app.say(line)
+    for warning in specs.warnings(app, specfile.read_if_any(path)):
+        app.say(output.clean(warning))
     return 0
 
 

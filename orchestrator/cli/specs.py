@@ -34,6 +34,11 @@ def put(queue: Queue, name: str, text: str, *, seen: specfile.Key | None = None)
     raise OrchestratorError(f"The spec of {name!r} kept moving.", hint="Try again.")
 
 
+def warnings(app: App, spec: Spec) -> list[str]:
+    """What its author should see of it: what its file warns of, then `doubts`."""
+    return [*(f"warning: {each}" for each in spec.warnings), *doubts(app, spec)]
+
+
 def doubts(app: App, spec: Spec) -> list[str]:
     """What keeps it from starting, as things are: an agent, model or phase that nobody knows, a parent that isn't there."""
     from orchestrator.agents.routing import Router

@@ -14,7 +14,7 @@ PAGE = r"\.(?:[jt]sx?|vue|svelte|astro|mdx?)$"  # `pages/[slug].tsx`; before ano
 ROUTE = re.compile(rf"(?:(?<=/)|^)\[((?:\.{{3}})?[A-Za-z_]\w+)\](?=/|$|{PAGE})")  # `app/[id]/page.tsx`: a name, no set of letters
 BACKSLASH = re.compile(r"(?<=\w)\\(?=\w|\*[*.])")  # `src\a.py`, as Windows has it
 QUOTES = "“”„‟‘’‚«»\N{NO-BREAK SPACE}"  # what word processors and chats make of `"` and of a blank
-PATHLIKE = re.compile(r"[/*]|\.\w+$")
+PATHLIKE = re.compile(r"[/*]|\.\w+$")  # what is meant as a path or a pattern, where it may be a word as well
 ALL = frozenset({"all", "any", "anything", "everything"})
 LONGEST = 4096  # characters of a pattern, as of a path; reading one takes time by the square of them
 Match = Callable[[str], bool]

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from orchestrator.core.scope import Scope
+from orchestrator.core.scope import PATHLIKE, Scope
 from orchestrator.core.spec import MEANT
 from orchestrator.store.header import shorten
-from orchestrator.store.sections import PATH, Body, Line, Section, bullet_text, globs, heading_of, section_name
+from orchestrator.store.sections import Body, Line, Section, bullet_text, globs, heading_of, section_name
 
 LABEL = re.compile(r"\s*(?:[-*+]\s+)?(?:\*\*([^*`]{2,60})\*\*|([A-Z][\w /'-]{1,40}:))\s*:?\s*(.*)")
 LIKE = {
@@ -83,8 +83,8 @@ def _forbidden(lines: Sequence[Line], scope: tuple[str, ...]) -> Iterator[str]:
 
 def spans(prose: Sequence[Line]) -> list[str]:
     """The paths in the middle of what items say: "Don't touch `tests/**`"."""
-    found = (each for line in prose for each in SPAN.findall(line.text))
-    said = (span if PATH.search(span) else bare.rstrip(".") if NAMING.search(bare.rstrip(".")) else "" for span, bare in found)
+    found = ((span, bare.rstrip(".")) for line in prose for span, bare in SPAN.findall(line.text))
+    said = (span if PATHLIKE.search(span) else bare if NAMING.search(bare) else "" for span, bare in found)
     return [path for path in said if path]
 
 

@@ -44,7 +44,6 @@ CODE_SPANS = (
 )
 SPANNED = re.compile(r"`([^`]+)`|\([^)]*\)")  # a path, or the remark behind one
 AROUND = "` \"'<>“”‘’"  # of a path in a list
-PATH = re.compile(r"[/*]|\.\w+$")
 NO_PATH = re.compile(r"n/a\.?|https?://.*", re.IGNORECASE)
 NO_PATTERN = re.compile(r"\*{3,}|\*{1,3}[^*/]+\*{1,3}\W?|<.*>")  # of a line of its own: a rule, words in bold, a tag of HTML
 BOLD = re.compile(r"\*\*[^*/.]+\*\*:?")  # `**Parser**: the rules` names no path
@@ -229,7 +228,7 @@ def _patterns(item: str) -> list[str]:
 def _bare(words: str) -> list[str]:
     """The paths of a list that holds nothing else; an item or a line that says more is prose."""
     found = [word.strip(AROUND) for word in scope.LISTED.findall(words.strip())]
-    named = all(PATH.search(word) and not NO_PATH.fullmatch(word) and not re.search(r"\s", word) for word in found)
+    named = all(scope.PATHLIKE.search(word) and not NO_PATH.fullmatch(word) and not re.search(r"\s", word) for word in found)
     return found if named else []
 
 
